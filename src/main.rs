@@ -1,0 +1,3 @@
+//! The `seedlog` command.
+
+fn main() {}

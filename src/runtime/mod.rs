@@ -1,0 +1,23 @@
+//! The seam: everything that touches the machine, twice. `real/` is tokio and the operating system, `sim/` is
+//! a seeded simulation on madsim; they mirror each other file by file and offer the same items.
+//!
+//! Domain code names only what this module re-exports. What the two halves share (instants, file ranges,
+//! segments) stands in files beside this one.
+
+mod file_range;
+mod instant;
+mod random;
+
+#[cfg(feature = "real-runtime")]
+mod real;
+#[cfg(feature = "real-runtime")]
+use real as half;
+
+#[cfg(not(feature = "real-runtime"))]
+pub mod sim;
+#[cfg(not(feature = "real-runtime"))]
+use sim as half;
+
+pub use file_range::{FileRange, Segment};
+pub use half::{buggify, clock, disk, net, rng, task};
+pub use instant::{Elapsed, Instant};

@@ -1,0 +1,8 @@
+//! The seam on a real machine: tokio, the operating system's files, sockets, clocks and randomness.
+
+pub mod buggify;
+pub mod clock;
+pub mod disk;
+pub mod net;
+pub mod rng;
+pub mod task;

@@ -1,0 +1,44 @@
+//! Named points in the code that make rare things common. Each point is switched on or off for a whole run
+//! by the seed; a point that is on fires now and then.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use super::rng::{self, Rng};
+
+struct Point {
+    on: bool,
+    draws: Rng,
+}
+
+thread_local! {
+    static ENABLED: Cell<bool> = const { Cell::new(false) };
+    static POINTS: RefCell<BTreeMap<&'static str, Point>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// One run in this many has a given point on.
+const ON_ONE_IN: u64 = 4;
+/// A point that is on fires once in this many times.
+const FIRES_ONE_IN: u64 = 8;
+
+/// Whether the named rare event happens here and now.
+pub fn fires(point: &'static str) -> bool {
+    ENABLED.get()
+        && POINTS.with_borrow_mut(|points| {
+            let point = points.entry(point).or_insert_with(|| Point {
+                on: rng::seed_word(point) % ON_ONE_IN == 0,
+                draws: rng::world_stream(point),
+            });
+            point.on && point.draws.chance(1, FIRES_ONE_IN)
+        })
+}
+
+/// Turns all points off (or back to what the seed says): the heal phase runs without them.
+pub fn enable(enabled: bool) {
+    ENABLED.set(enabled);
+}
+
+pub(super) fn begin(enabled: bool) {
+    ENABLED.set(enabled);
+    POINTS.with_borrow_mut(BTreeMap::clear);
+}

@@ -1,0 +1,132 @@
+//! Virtual time: one monotonic clock for all nodes, and a wall clock per node with skew and drift.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::identity::{self, NodeId};
+use super::trace::{self, Kind};
+use crate::runtime::{Elapsed, Instant};
+use crate::types::Timestamp;
+
+/// The wall clock at the start of every run: 2026-01-01T00:00:00Z.
+const WALL_START_MS: i64 = 1_767_225_600_000;
+
+/// How a node's wall clock differs from the world's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WallClockFault {
+    /// Added to the time, in milliseconds.
+    pub skew_ms: i64,
+    /// Parts per million by which the clock runs fast (or slow, below 0).
+    pub drift_ppm: i64,
+}
+
+thread_local! {
+    static FAULTS: RefCell<BTreeMap<NodeId, WallClockFault>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// The monotonic clock; starts at 0 in every run.
+pub fn now() -> Instant {
+    match madsim::time::TimeHandle::try_current() {
+        Some(time) => Instant::from_nanos(time.elapsed().as_nanos() as u64),
+        None => Instant::START,
+    }
+}
+
+/// The running node's wall clock, in milliseconds since 1970.
+pub fn wall_now() -> Timestamp {
+    let elapsed_ms = now().as_millis() as i64;
+    let node = identity::current().node;
+    let fault = FAULTS.with_borrow(|faults| faults.get(&node).copied()).unwrap_or_default();
+    let drifted = elapsed_ms + elapsed_ms * fault.drift_ppm / 1_000_000;
+    Timestamp(WALL_START_MS + drifted + fault.skew_ms)
+}
+
+/// Sets how far off `node`'s wall clock is.
+pub fn set_wall_clock_fault(node: NodeId, fault: WallClockFault) {
+    FAULTS.with_borrow_mut(|faults| faults.insert(node, fault));
+}
+
+/// Waits `duration` (at least a millisecond, as tokio's timer does).
+pub async fn sleep(duration: Duration) {
+    sleep_until(now() + duration).await;
+}
+
+/// Waits until `deadline`; at least a millisecond.
+pub async fn sleep_until(deadline: Instant) {
+    madsim::time::sleep(deadline.saturating_since(now())).await;
+    trace::event(Kind::Timer, deadline.as_nanos());
+}
+
+/// Runs `future` for at most `duration`; it is dropped when the time is up.
+pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let sleep = sleep(duration);
+    tokio::select! {
+        biased;
+        output = future => Ok(output),
+        () = sleep => Err(Elapsed),
+    }
+}
+
+/// One timer that is moved rather than made anew. madsim cannot cancel a timer, so moving the deadline later
+/// leaves the armed one in place: it wakes once, sees the new deadline, and arms again.
+pub struct DeadlineTimer {
+    armed: Option<Pin<Box<madsim::time::Sleep>>>,
+    armed_at: Instant,
+    deadline: Option<Instant>,
+}
+
+impl DeadlineTimer {
+    /// A timer that is not armed.
+    pub fn new() -> DeadlineTimer {
+        DeadlineTimer { armed: None, armed_at: Instant::FAR_FUTURE, deadline: None }
+    }
+
+    /// Arms the timer; `None` disarms it.
+    pub fn set(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Waits until the deadline in force has passed; for ever while disarmed. Safe to drop and call again.
+    pub async fn expired(&mut self) {
+        std::future::poll_fn(|cx| self.poll_expired(cx)).await;
+    }
+
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(deadline) = self.deadline else { return Poll::Pending };
+            let now = now();
+            if now >= deadline {
+                self.armed = None;
+                trace::event(Kind::Timer, deadline.as_nanos());
+                return Poll::Ready(());
+            }
+            if self.armed.is_none() || self.armed_at > deadline {
+                self.armed_at = deadline;
+                self.armed = Some(Box::pin(madsim::time::sleep(deadline - now)));
+            }
+            let armed = self.armed.as_mut().expect("armed just above");
+            match armed.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) => self.armed = None,
+            }
+        }
+    }
+}
+
+impl Default for DeadlineTimer {
+    fn default() -> DeadlineTimer {
+        DeadlineTimer::new()
+    }
+}
+
+pub(super) fn begin() {
+    FAULTS.with_borrow_mut(BTreeMap::clear);
+}

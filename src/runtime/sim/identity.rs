@@ -1,0 +1,116 @@
+//! Which node, and which life of it, the running code belongs to.
+//!
+//! madsim's own answer misleads in destructors (an old life's drop reports the same node; a paused task's
+//! drop reports the killer's), so every task of ours carries its identity and sets it while it is polled and
+//! while it is dropped. A life ("incarnation") that has ended stays ended: what it still tries has no effect.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use crate::rules::{Rule, holds};
+
+/// A simulated machine; 0 is the testbed itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+impl NodeId {
+    pub const TESTBED: NodeId = NodeId(0);
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A node in one of its lives. Lives are counted from 1; the testbed's only life is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    pub node: NodeId,
+    pub incarnation: u32,
+}
+
+impl Identity {
+    pub const TESTBED: Identity = Identity { node: NodeId::TESTBED, incarnation: 0 };
+
+    /// Whether this life still lasts.
+    pub fn is_alive(self) -> bool {
+        self == Identity::TESTBED
+            || LIVES.with_borrow(|lives| lives.get(self.node.0 as usize).is_some_and(|l| l.is_live(self)))
+    }
+
+    /// Whether an operation of this life takes effect. Differs from [`Identity::is_alive`] only where the
+    /// rule is suspended.
+    pub fn may_act(self) -> bool {
+        self.is_alive() || !holds(Rule::DeadIncarnationWritesNothing)
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Life {
+    incarnation: u32,
+    live: bool,
+}
+
+impl Life {
+    fn is_live(self, identity: Identity) -> bool {
+        self.live && self.incarnation == identity.incarnation
+    }
+}
+
+thread_local! {
+    static CURRENT: Cell<Identity> = const { Cell::new(Identity::TESTBED) };
+    static LIVES: RefCell<Vec<Life>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The identity of the running code.
+pub fn current() -> Identity {
+    CURRENT.get()
+}
+
+/// Runs `f` as `identity`.
+pub fn with<T>(identity: Identity, f: impl FnOnce() -> T) -> T {
+    struct Reset(Identity);
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
+    }
+    let _reset = Reset(CURRENT.replace(identity));
+    f()
+}
+
+/// Begins a new life of `node`.
+pub(super) fn begin_life(node: NodeId) -> Identity {
+    LIVES.with_borrow_mut(|lives| {
+        let index = node.0 as usize;
+        if lives.len() <= index {
+            lives.resize(index + 1, Life::default());
+        }
+        let life = &mut lives[index];
+        life.incarnation += 1;
+        life.live = true;
+        Identity { node, incarnation: life.incarnation }
+    })
+}
+
+/// Ends the present life of `node`, if it has one, and returns it.
+pub(super) fn end_life(node: NodeId) -> Option<Identity> {
+    LIVES.with_borrow_mut(|lives| {
+        let life = lives.get_mut(node.0 as usize)?;
+        std::mem::replace(&mut life.live, false).then_some(Identity { node, incarnation: life.incarnation })
+    })
+}
+
+/// The present life of `node`.
+pub fn life_of(node: NodeId) -> Option<Identity> {
+    LIVES.with_borrow(|lives| {
+        let life = lives.get(node.0 as usize)?;
+        life.live.then_some(Identity { node, incarnation: life.incarnation })
+    })
+}
+
+pub(super) fn reset() {
+    LIVES.with_borrow_mut(Vec::clear);
+    CURRENT.set(Identity::TESTBED);
+}

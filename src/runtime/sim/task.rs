@@ -1,0 +1,119 @@
+//! Tasks on madsim's scheduler. Every task of a node carries the node's identity and incarnation, in poll and
+//! in drop.
+
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll};
+
+use super::identity::{self, Identity};
+use super::trace::{self, Kind};
+
+/// Which threads a group's tasks run on; one and the same in simulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// The data plane: connections, partitions.
+    Data,
+    /// Session pings and other duties with a deadline.
+    Control,
+}
+
+/// Owns tasks; dropping it stops them all.
+pub struct TaskGroup {
+    tasks: Mutex<Vec<madsim::task::AbortHandle>>,
+}
+
+/// Finished handles are swept out when this many have gathered, and at each doubling.
+const SWEEP_AT: usize = 64;
+
+impl TaskGroup {
+    pub fn new(_lane: Lane) -> TaskGroup {
+        TaskGroup { tasks: Mutex::new(Vec::new()) }
+    }
+
+    /// Starts a task that lives at most as long as this group. A dead incarnation starts nothing.
+    pub fn spawn<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let identity = identity::current();
+        if !identity.is_alive() {
+            return;
+        }
+        trace::event(Kind::Spawn, trace::hash_bytes(name.as_bytes()));
+        let task = madsim::task::spawn(Identified::new(identity, future));
+        let mut tasks = self.tasks.lock().expect("task list");
+        if tasks.len() >= SWEEP_AT && tasks.len() == tasks.capacity() {
+            tasks.retain(|task| !task.is_finished());
+        }
+        tasks.push(task.abort_handle());
+    }
+
+    /// Stops every task of the group.
+    pub fn abort_all(&self) {
+        for task in self.tasks.lock().expect("task list").drain(..) {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for TaskGroup {
+    fn drop(&mut self) {
+        self.abort_all();
+    }
+}
+
+/// Lets other tasks run.
+pub async fn yield_now() {
+    madsim::task::yield_now().await;
+}
+
+/// Runs long work (recovery, compaction): inline, after others had their turn.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    yield_now().await;
+    work()
+}
+
+/// Whether the running task's node still lives, in the incarnation the task belongs to.
+pub fn current_is_alive() -> bool {
+    identity::current().is_alive()
+}
+
+/// A future that runs, and is dropped, as `identity`.
+pub(super) struct Identified<F> {
+    identity: Identity,
+    future: ManuallyDrop<F>,
+}
+
+impl<F> Identified<F> {
+    pub(super) fn new(identity: Identity, future: F) -> Identified<F> {
+        Identified { identity, future: ManuallyDrop::new(future) }
+    }
+}
+
+impl<F: Future> Future for Identified<F> {
+    type Output = F::Output;
+
+    #[allow(unsafe_code)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is structurally pinned: it is never moved out, and is dropped in place below.
+        let this = unsafe { self.get_unchecked_mut() };
+        if !this.identity.is_alive() {
+            // The life ended inside an operation of this very node; the task waits to be dropped.
+            return Poll::Pending;
+        }
+        // SAFETY: as above.
+        let future = unsafe { Pin::new_unchecked(&mut *this.future) };
+        identity::with(this.identity, || future.poll(cx))
+    }
+}
+
+impl<F> Drop for Identified<F> {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        let identity = self.identity;
+        // SAFETY: dropped exactly once, here, in place.
+        identity::with(identity, || unsafe { ManuallyDrop::drop(&mut self.future) });
+    }
+}
