@@ -1,1 +1,37 @@
-fn main() {}
+//! The project's chores: needs nothing but cargo.
+#![allow(clippy::disallowed_methods)] // Runs commands and reads files of the machine it is on.
+
+mod gates;
+mod run;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test       everything that must pass: format, lints, docs, dependencies, tests of both builds,
+             every scenario, determinism, a smoke of the sweep and of the benchmark
+  check      the quick half of it: format, lints, docs
+  nightly    long sweeps, the score of all rules, the whole benchmark
+  bench      CPU seconds per million messages, against the bare prototype (options: cargo xtask bench --help)";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match args.first().map(String::as_str) {
+        Some("test") => gates::test(),
+        Some("check") => gates::check(),
+        Some("nightly") => gates::nightly(),
+        Some("bench") => gates::bench(&args[1..]),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

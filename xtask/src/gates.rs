@@ -1,0 +1,83 @@
+//! What must pass, in the order in which it fails fastest.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::run::{Step, Tally, cargo, run};
+
+/// Only this build has the simulator; `--all-features` would drop every simulation test.
+const REAL: &[&str] = &["--package", "seedlog", "--features", "real-runtime"];
+
+fn lints() -> Vec<Step> {
+    let mut clippy_real = cargo(&["clippy", "--quiet", "--all-targets"]);
+    clippy_real.args(REAL).args(["--", "-D", "warnings"]);
+    let mut docs = cargo(&["doc", "--quiet", "--workspace", "--no-deps"]);
+    docs.env("RUSTDOCFLAGS", "--cfg madsim -D warnings");
+    vec![
+        Step { name: "format", command: cargo(&["fmt", "--all", "--check"]) },
+        Step {
+            name: "lints, simulation build",
+            command: cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        },
+        Step { name: "lints, real build", command: clippy_real },
+        Step { name: "docs", command: docs },
+    ]
+}
+
+/// Licences, sources and bans; its advisories need a database from the network and run in the workflow.
+fn dependencies() -> Option<Step> {
+    let installed = Command::new("cargo-deny").arg("--version").output().is_ok_and(|o| o.status.success());
+    if installed {
+        let command = cargo(&["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]);
+        return Some(Step { name: "dependencies", command });
+    }
+    println!("== dependencies: left out, cargo-deny is not installed (cargo install cargo-deny --locked)");
+    None
+}
+
+fn tests() -> Vec<Step> {
+    let mut real = cargo(&["test"]);
+    real.args(REAL);
+    vec![
+        Step { name: "tests, simulation build", command: cargo(&["test", "--workspace"]) },
+        Step { name: "tests, real build", command: real },
+        Step { name: "every scenario", command: cargo(&["sim", "run"]) },
+        Step { name: "sweep, each seed run twice", command: cargo(&["sim", "sweep", "--seeds", "0..100"]) },
+    ]
+}
+
+/// Everything that must pass.
+pub fn test() -> Result<()> {
+    let mut tally = Tally::default();
+    for step in lints().into_iter().chain(dependencies()).chain(tests()) {
+        run(step, &mut tally)?;
+    }
+    if tally.passed == 0 {
+        bail!("no test ran");
+    }
+    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.ignored);
+    Ok(())
+}
+
+/// The quick half.
+pub fn check() -> Result<()> {
+    lints().into_iter().try_for_each(|step| run(step, &mut Tally::default()))
+}
+
+/// The long runs.
+pub fn nightly() -> Result<()> {
+    let steps = vec![
+        Step { name: "long sweep", command: cargo(&["sim", "sweep", "--seeds", "0..20000"]) },
+        Step { name: "score of every rule", command: cargo(&["sim", "score"]) },
+    ];
+    steps.into_iter().try_for_each(|step| run(step, &mut Tally::default()))?;
+    bench(&[])
+}
+
+/// The end-to-end benchmark, release build.
+pub fn bench(args: &[String]) -> Result<()> {
+    let mut command = cargo(&["bench", "--quiet", "--bench", "end_to_end"]);
+    command.args(REAL).arg("--").args(args);
+    run(Step { name: "benchmark", command }, &mut Tally::default())
+}
