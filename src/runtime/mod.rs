@@ -4,6 +4,7 @@
 //! Domain code names only what this module re-exports. What the two halves share (instants, file ranges,
 //! segments) stands in files beside this one.
 
+mod disk_types;
 mod file_range;
 mod instant;
 mod random;

@@ -25,27 +25,7 @@ fn stub<T>() -> io::Result<T> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// How [`open`] treats a file that is, or is not, there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenMode {
-    /// Reading only; the file must exist.
-    Read,
-    /// Reading and writing; the file must exist.
-    ReadWrite,
-    /// Reading and writing; made if absent.
-    CreateOrOpen,
-    /// Reading and writing; `AlreadyExists` if present.
-    CreateNew,
-}
-
-/// An entry of a directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DirEntry {
-    pub name: String,
-    pub is_dir: bool,
-    /// Bytes; 0 for a directory.
-    pub len: u64,
-}
+pub use crate::runtime::disk_types::{DirEntry, OpenMode};
 
 /// An open file; cheap to clone, all clones are the same open file. Every operation but `sync_data` is a page-cache operation:
 /// synchronous, visible at once, durable only after `sync_data` (and, for the name, [`sync_dir`]).
@@ -72,6 +52,10 @@ impl File {
 
     /// Bytes in the file.
     pub fn len(&self) -> io::Result<u64> {
+        stub()
+    }
+
+    pub fn is_empty(&self) -> io::Result<bool> {
         stub()
     }
 
