@@ -6,7 +6,6 @@
 
 mod disk_types;
 mod file_range;
-mod instant;
 mod random;
 
 #[cfg(feature = "real-runtime")]
@@ -19,6 +18,11 @@ pub mod sim;
 #[cfg(not(feature = "real-runtime"))]
 use sim as half;
 
+pub use crate::types::Instant;
 pub use file_range::{FileRange, Segment};
 pub use half::{buggify, clock, disk, net, rng, task};
-pub use instant::{Elapsed, Instant};
+
+/// A time-out ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("deadline has elapsed")]
+pub struct Elapsed;

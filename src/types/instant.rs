@@ -1,4 +1,5 @@
-//! Monotonic time as both halves count it.
+//! Monotonic time as both halves of the runtime seam count it. Stands here so that pure code can take it as
+//! an argument; only `runtime::clock` tells what time it is.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -44,8 +45,3 @@ impl Sub<Instant> for Instant {
         self.saturating_since(earlier)
     }
 }
-
-/// A time-out ran out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("deadline has elapsed")]
-pub struct Elapsed;
