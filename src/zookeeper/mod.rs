@@ -1,1 +1,61 @@
-//! (to come)
+//! A ZooKeeper client: the wire format, one session's state machine, and the task that performs it.
+//!
+//! `codec` and `session` are pure. The handle is [`ZooKeeper`]; it never declares a session expired by itself:
+//! only a server's word does.
+
+pub mod client;
+
+use std::time::Duration;
+
+pub use client::{CreateMode, MultiOp, MultiResult, Stat, Watch, WatchEvent, ZooKeeper};
+
+/// Where ZooKeeper is and how long a session outlives its connection.
+#[derive(Clone, Debug)]
+pub struct ZooKeeperConfig {
+    /// `host:port` of every server; tried in an order drawn at random.
+    pub servers: Vec<String>,
+    /// Asked for; the server may grant another. Pings go at a third of what was granted.
+    pub session_timeout: Duration,
+    /// How long one attempt to connect, the handshake included, may take.
+    pub connect_timeout: Duration,
+}
+
+/// Why an operation did not succeed. Every variant but `ConnectionLost` and `SessionExpired` says that it had
+/// no effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ZkError {
+    #[error("no such node")]
+    NoNode,
+    #[error("the node exists already")]
+    NodeExists,
+    #[error("the node has another version")]
+    BadVersion,
+    #[error("the node has children")]
+    NotEmpty,
+    #[error("an ephemeral node cannot have children")]
+    NoChildrenForEphemerals,
+    #[error("bad arguments")]
+    BadArguments,
+    #[error("not permitted")]
+    NoAuth,
+    /// The connection ended, or none came up in time. A write may have been applied.
+    #[error("the connection to ZooKeeper was lost; a write may have been applied")]
+    ConnectionLost,
+    /// ZooKeeper said that the session is over. A write in flight before may have been applied.
+    #[error("the ZooKeeper session expired")]
+    SessionExpired,
+    /// This client was closed.
+    #[error("the ZooKeeper client is closed")]
+    Closed,
+    /// The request is larger than a server accepts.
+    #[error("a request of {bytes} bytes exceeds the limit of {limit}")]
+    TooLarge { bytes: usize, limit: usize },
+    #[error("the server broke the protocol: {0}")]
+    Protocol(String),
+    /// A limit of this client, named.
+    #[error("too many {0}")]
+    TooMany(&'static str),
+    /// Any other code of ZooKeeper's.
+    #[error("ZooKeeper error {0}")]
+    Other(i32),
+}
