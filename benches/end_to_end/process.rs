@@ -20,7 +20,8 @@ impl Usage {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let after_name = stat.rsplit(')').next().unwrap_or_default();
         let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|f| f.parse::<f64>().ok()).unwrap_or_default() / 100.0;
+        let ticks =
+            |index: usize| fields.get(index).and_then(|f| f.parse::<f64>().ok()).unwrap_or_default() / 100.0;
         let io = std::fs::read_to_string(format!("/proc/{pid}/io"))?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         Ok(Usage {

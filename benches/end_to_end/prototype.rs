@@ -30,7 +30,8 @@ struct Store {
 
 /// Serves until the process is stopped; prints the port on a line of its own first.
 pub fn serve(directory: &Path, batch_at: usize, reply: Vec<u8>) -> io::Result<()> {
-    let file = File::options().create(true).truncate(true).read(true).write(true).open(directory.join("log"))?;
+    let file =
+        File::options().create(true).truncate(true).read(true).write(true).open(directory.join("log"))?;
     let store = Arc::new(Store { file, end: AtomicU64::new(0), batch_at, reply });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async move {
