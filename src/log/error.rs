@@ -1,0 +1,33 @@
+//! What can go wrong with a log, a variant per reaction.
+
+use std::io;
+
+use crate::types::{LeaderEpoch, Offset};
+
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The reader asked for what is not there (any more, or yet).
+    #[error("offset {from} is outside of the log ({log_start}..{log_end})")]
+    OutOfRange { from: Offset, log_start: Offset, log_end: Offset },
+    /// A write or read failed; the log is as it was before and may be used on. What a failed append wrote was
+    /// cut off again, yet a power failure soon after may bring it back: to a producer the outcome is unknown.
+    #[error("disk error: {0}")]
+    Io(#[from] io::Error),
+    /// The log can no longer say what is on disk: it takes no appends until it was opened anew, and its
+    /// directory fails.
+    #[error("the log has failed: {reason}")]
+    Failed { reason: String },
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+    /// Stored bytes below what was flushed are damaged or gone: nothing is cut, an operator (or a replica)
+    /// must decide.
+    #[error("damage at offset {at} below the flushed point {flushed}, in {file} at byte {position}: {what}")]
+    CorruptBelowFlushed { at: Offset, flushed: Offset, file: String, position: u64, what: String },
+    /// Stored bytes met while reading are not a batch of this log.
+    #[error("damage in {file} at byte {position}: {what}")]
+    Corrupt { file: String, position: u64, what: String },
+    /// An append in an epoch before the log's last.
+    #[error("append in epoch {epoch}, the log is in {last}")]
+    StaleEpoch { epoch: LeaderEpoch, last: LeaderEpoch },
+}

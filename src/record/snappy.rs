@@ -1,0 +1,1 @@
+//! Snappy with the Java client's framing (stub).
