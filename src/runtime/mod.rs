@@ -21,6 +21,8 @@ use sim as half;
 pub use crate::types::Instant;
 pub use file_range::{FileRange, Segment};
 pub use half::{buggify, clock, disk, net, rng, task};
+#[cfg(feature = "real-runtime")]
+pub use real::process;
 
 /// A time-out ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

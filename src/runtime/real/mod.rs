@@ -4,5 +4,6 @@ pub mod buggify;
 pub mod clock;
 pub mod disk;
 pub mod net;
+pub mod process;
 pub mod rng;
 pub mod task;
