@@ -1,0 +1,124 @@
+//! The names of the broker's settings: ours, and Kafka's that mean the same.
+//!
+//! Pure: a table in, a flat table with our names out.
+
+use super::{ConfigError, Problem};
+
+/// Kafka's property and our key.
+const KAFKA_NAMES: &[(&str, &str)] = &[
+    ("broker.id", "broker_id"),
+    ("listeners", "listen"),
+    ("advertised.listeners", "advertised"),
+    ("log.dirs", "data_dir"),
+    ("log.dir", "data_dir"),
+    ("zookeeper.connect", "zookeeper_servers"),
+    ("zookeeper.session.timeout.ms", "zookeeper_session_timeout_ms"),
+    ("zookeeper.connection.timeout.ms", "zookeeper_connect_timeout_ms"),
+    ("auto.create.topics.enable", "auto_create_topics"),
+    ("num.partitions", "partitions_default"),
+    ("default.replication.factor", "replication_factor_default"),
+    ("log.segment.bytes", "segment_bytes"),
+    ("log.roll.ms", "segment_ms"),
+    ("log.index.interval.bytes", "index_interval_bytes"),
+    ("log.flush.interval.messages", "flush_messages"),
+    ("log.flush.interval.ms", "flush_interval_ms"),
+    ("message.max.bytes", "message_bytes_max"),
+    ("max.connections", "connections_max"),
+    ("max.connections.per.ip", "connections_per_ip_max"),
+    ("connections.max.idle.ms", "connection_idle_ms_max"),
+    ("socket.request.max.bytes", "request_bytes_max"),
+    ("queued.max.request.bytes", "request_bytes_in_flight_max"),
+    ("fetch.max.bytes", "fetch_bytes_max"),
+];
+
+/// Our keys that have no counterpart in Kafka.
+const OWN_NAMES: &[&str] = &[
+    "http_listen",
+    "durability",
+    "expose",
+    "request_arrival_ms_max",
+    "response_send_ms_max",
+    "shutdown_drain_ms_max",
+];
+
+/// An unknown key this many edits away from a known one gets it suggested.
+const SUGGESTION_EDITS_MAX: usize = 6;
+
+/// Nested tables flattened to dotted names, and every name replaced by ours.
+pub(super) fn canonical(table: toml::Table) -> Result<toml::Table, ConfigError> {
+    let mut flat = Vec::new();
+    flatten("", table, &mut flat);
+    let mut canonical = toml::Table::new();
+    let mut problems = Vec::new();
+    for (name, value) in flat {
+        match our_name(&name) {
+            None => problems.push(unknown(&name)),
+            Some(key) => {
+                if canonical.insert(key.to_owned(), value).is_some() {
+                    let expected = format!("`{key}` is given twice (Kafka's names count too)");
+                    problems.push(Problem { key: name, value: String::new(), expected });
+                }
+            }
+        }
+    }
+    if problems.is_empty() { Ok(canonical) } else { Err(ConfigError { problems }) }
+}
+
+fn flatten(prefix: &str, table: toml::Table, out: &mut Vec<(String, toml::Value)>) {
+    for (name, value) in table {
+        let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        match value {
+            toml::Value::Table(inner) => flatten(&name, inner, out),
+            value => out.push((name, value)),
+        }
+    }
+}
+
+fn our_name(name: &str) -> Option<&'static str> {
+    let ours =
+        KAFKA_NAMES.iter().find(|(kafka, ours)| *kafka == name || *ours == name).map(|(_, ours)| *ours);
+    ours.or_else(|| OWN_NAMES.iter().find(|own| **own == name).copied())
+}
+
+fn unknown(name: &str) -> Problem {
+    let known = KAFKA_NAMES.iter().flat_map(|(kafka, ours)| [*kafka, *ours]).chain(OWN_NAMES.iter().copied());
+    let expected = match nearest(name, known) {
+        Some(near) => format!("unknown key; did you mean `{near}`?"),
+        None => "unknown key".to_owned(),
+    };
+    Problem { key: name.to_owned(), value: String::new(), expected }
+}
+
+/// The candidate with the fewest edits to `name`, if it is at all like it.
+pub(in crate::broker) fn nearest<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let limit = SUGGESTION_EDITS_MAX.min(name.chars().count() / 2);
+    candidates
+        .map(|candidate| (edits(name, candidate), candidate))
+        .filter(|(edits, _)| *edits <= limit)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+pub(super) fn all_our_names() -> std::collections::BTreeSet<&'static str> {
+    KAFKA_NAMES.iter().map(|(_, ours)| *ours).chain(OWN_NAMES.iter().copied()).collect()
+}

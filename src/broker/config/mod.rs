@@ -1,0 +1,222 @@
+//! The broker's configuration as a user writes it: TOML, unknown keys refused, Kafka's property names accepted.
+//!
+//! [`BrokerConfig`] is only text turned into fields; [`BrokerConfig::check`] judges the values, once, and gives
+//! the [`CheckedConfig`] everything else works with.
+
+mod checked;
+mod keys;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Durability, Expose};
+
+pub use checked::{CheckedConfig, Endpoint, Limits};
+
+/// A broker's configuration, unchecked. The Kafka property that each field goes by as well is named beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BrokerConfig {
+    /// This broker's number, unique in the cluster. `broker.id`. No default.
+    pub broker_id: Option<i32>,
+    /// Where clients connect: `HOST:PORT` or `PLAINTEXT://HOST:PORT`; port 0 picks a free one. `listeners`.
+    pub listen: String,
+    /// The address clients are told; default: where the broker listens. `advertised.listeners`.
+    pub advertised: Option<String>,
+    /// Where `/metrics` and `/health` are served; default: nowhere.
+    pub http_listen: Option<String>,
+    /// The directory of this broker's logs. `log.dirs`, `log.dir`. No default.
+    pub data_dir: Option<String>,
+    /// ZooKeeper's servers, `HOST:PORT` each; a list or one text with commas. `zookeeper.connect`. No default.
+    pub zookeeper_servers: TextList,
+    /// How long ZooKeeper keeps this broker registered unheard. `zookeeper.session.timeout.ms`.
+    pub zookeeper_session_timeout_ms: u64,
+    /// How long one attempt to reach a ZooKeeper server may take. `zookeeper.connection.timeout.ms`.
+    pub zookeeper_connect_timeout_ms: u64,
+
+    /// Whether asking for an unknown topic's metadata creates it. `auto.create.topics.enable`.
+    pub auto_create_topics: bool,
+    /// Partitions of a topic created without a count. `num.partitions`.
+    pub partitions_default: i32,
+    /// Replicas of a topic created without a count. `default.replication.factor`.
+    pub replication_factor_default: i16,
+
+    /// A segment file's size at which the next is begun. `log.segment.bytes`.
+    pub segment_bytes: u64,
+    /// A segment's age at which the next is begun. `log.roll.ms`.
+    pub segment_ms: Option<u64>,
+    /// Bytes of log per entry of the sparse index. `log.index.interval.bytes`.
+    pub index_interval_bytes: u64,
+    /// Flush after this many records. `log.flush.interval.messages`.
+    pub flush_messages: Option<u64>,
+    /// Flush after this time. `log.flush.interval.ms`.
+    pub flush_interval_ms: Option<u64>,
+    /// The largest batch accepted. `message.max.bytes`.
+    pub message_bytes_max: u64,
+    /// What an acknowledgement waits for: `fsync` or `page-cache`.
+    pub durability: Durability,
+    /// When a record becomes readable: `flushed` or `replicated`; default: `flushed` with `durability = "fsync"`.
+    pub expose: Option<Expose>,
+
+    /// Connections at a time. `max.connections`.
+    pub connections_max: u64,
+    /// Connections at a time from one address. `max.connections.per.ip`.
+    pub connections_per_ip_max: u64,
+    /// A connection without a request for this long is closed. `connections.max.idle.ms`.
+    pub connection_idle_ms_max: u64,
+    /// The largest request. `socket.request.max.bytes`.
+    pub request_bytes_max: u64,
+    /// Request bytes held in memory at a time, all connections together. `queued.max.request.bytes`.
+    pub request_bytes_in_flight_max: u64,
+    /// A request whose first byte arrived must be complete within this time.
+    pub request_arrival_ms_max: u64,
+    /// A response must be taken within this time, plus a second per 64 KiB.
+    pub response_send_ms_max: u64,
+    /// The most bytes one fetch response carries. `fetch.max.bytes`.
+    pub fetch_bytes_max: u64,
+    /// How long a clean stop waits for requests in flight.
+    pub shutdown_drain_ms_max: u64,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> BrokerConfig {
+        BrokerConfig {
+            broker_id: None,
+            listen: "127.0.0.1:9092".to_owned(),
+            advertised: None,
+            http_listen: None,
+            data_dir: None,
+            zookeeper_servers: TextList::default(),
+            zookeeper_session_timeout_ms: 6_000,
+            zookeeper_connect_timeout_ms: 6_000,
+            auto_create_topics: true,
+            partitions_default: 1,
+            replication_factor_default: 1,
+            segment_bytes: 1 << 30,
+            segment_ms: None,
+            index_interval_bytes: 4096,
+            flush_messages: None,
+            flush_interval_ms: None,
+            message_bytes_max: 1_048_588,
+            durability: Durability::Fsync,
+            expose: None,
+            connections_max: 20_000,
+            connections_per_ip_max: 20_000,
+            connection_idle_ms_max: 600_000,
+            request_bytes_max: 100 << 20,
+            request_bytes_in_flight_max: 256 << 20,
+            request_arrival_ms_max: 30_000,
+            response_send_ms_max: 30_000,
+            fetch_bytes_max: 55 << 20,
+            shutdown_drain_ms_max: 5_000,
+        }
+    }
+}
+
+impl BrokerConfig {
+    /// Reads TOML. Nested tables count as dotted names, so that `log.segment.bytes = 1024` is Kafka's property.
+    pub fn from_toml(text: &str) -> Result<BrokerConfig, ConfigError> {
+        let table = text.parse::<toml::Table>().map_err(|e| ConfigError::syntax(&e))?;
+        BrokerConfig::from_table(table)
+    }
+
+    /// Reads a TOML table; names as in [`BrokerConfig::from_toml`].
+    pub fn from_table(table: toml::Table) -> Result<BrokerConfig, ConfigError> {
+        let table = keys::canonical(table)?;
+        let mut problems = Vec::new();
+        let mut config = BrokerConfig::default();
+        for (key, value) in table {
+            if let Err(problem) = config.set(&key, value) {
+                problems.push(problem);
+            }
+        }
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
+    }
+
+    /// Sets one field from its (canonical) key: through serde, so that the types are said once, in the struct.
+    fn set(&mut self, key: &str, value: toml::Value) -> Result<(), Problem> {
+        let shown = value.to_string();
+        let mut all = toml::Table::try_from(&*self).expect("a config is a table");
+        all.insert(key.to_owned(), value);
+        *self = all.try_into().map_err(|error: toml::de::Error| Problem {
+            key: key.to_owned(),
+            value: shown,
+            expected: error.message().to_owned(),
+        })?;
+        Ok(())
+    }
+
+    /// Judges every value.
+    pub fn check(&self) -> Result<CheckedConfig, ConfigError> {
+        checked::check(self)
+    }
+}
+
+/// A list of texts; may be written as one text with commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "TextOrList")]
+pub struct TextList(pub Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "must be a text or a list of texts")]
+enum TextOrList {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl From<TextOrList> for TextList {
+    fn from(written: TextOrList) -> TextList {
+        let list = match written {
+            TextOrList::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+            TextOrList::List(list) => list,
+        };
+        TextList(list.into_iter().filter(|part: &String| !part.is_empty()).collect())
+    }
+}
+
+/// One value that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub key: String,
+    pub value: String,
+    /// What would be right.
+    pub expected: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.key.is_empty(), self.value.is_empty()) {
+            (true, _) => f.write_str(&self.expected),
+            (false, true) => write!(f, "`{}`: {}", self.key, self.expected),
+            (false, false) => write!(f, "`{} = {}`: {}", self.key, self.value, self.expected),
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    pub problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    fn syntax(error: &toml::de::Error) -> ConfigError {
+        let expected = format!("not TOML: {}", error.to_string().trim_end());
+        ConfigError { problems: vec![Problem { key: String::new(), value: String::new(), expected }] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
