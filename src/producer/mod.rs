@@ -50,9 +50,9 @@ impl Future for Delivery {
     type Output = Result<RecordMetadata, SendError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.outcome)
-            .poll(cx)
-            .map(|outcome| outcome.unwrap_or_else(|_| Err(SendError::Unknown("the producer was dropped".into()))))
+        Pin::new(&mut self.outcome).poll(cx).map(|outcome| {
+            outcome.unwrap_or_else(|_| Err(SendError::Unknown("the producer was dropped".into())))
+        })
     }
 }
 

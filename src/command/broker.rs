@@ -1,0 +1,64 @@
+//! `seedlog broker`: a broker of a cluster, until SIGTERM.
+
+use std::path::PathBuf;
+
+use seedlog::broker::Broker;
+use seedlog::broker::config::{BrokerConfig, CheckedConfig};
+use seedlog::runtime::disk::{self, OpenMode};
+use seedlog::runtime::{process, task};
+
+use super::CommandError;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// TOML file; Kafka's property names are accepted too. docs/broker.md lists the keys.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Judge the configuration, print what is wrong with it, and start nothing.
+    #[arg(long)]
+    check_config: bool,
+}
+
+pub fn run(args: Args) -> Result<(), CommandError> {
+    let config = read_config(&args.config)?;
+    if args.check_config {
+        println!("{}: broker {} would listen on {}", args.config.display(), config.broker_id, config.listen);
+        return Ok(());
+    }
+    process::raise_open_files_limit().map_err(CommandError::failed)?;
+    task::block_on(async move {
+        let broker = Broker::start(config).await.map_err(CommandError::failed)?;
+        println!("broker ready: listening on {}", broker.address());
+        serve(broker).await
+    })
+}
+
+/// Serves until the process is asked to stop (then the broker drains and closes cleanly) or the broker fails.
+pub async fn serve(broker: Broker) -> Result<(), CommandError> {
+    let failed = broker.failed();
+    tokio::select! {
+        biased;
+        reason = failed => Err(CommandError::Failed(reason)),
+        asked = process::termination() => {
+            asked.map_err(CommandError::failed)?;
+            broker.shutdown().await;
+            Ok(())
+        }
+    }
+}
+
+fn read_config(path: &std::path::Path) -> Result<CheckedConfig, CommandError> {
+    let text = read_text(path)
+        .map_err(|error| CommandError::Usage(format!("cannot read {}: {error}", path.display())))?;
+    let wrong = |error: &dyn std::fmt::Display| CommandError::Usage(format!("{}: {error}", path.display()));
+    let config = BrokerConfig::from_toml(&text).map_err(|e| wrong(&e))?;
+    config.check().map_err(|e| wrong(&e))
+}
+
+fn read_text(path: &std::path::Path) -> std::io::Result<String> {
+    let file = disk::open(path, OpenMode::Read)?;
+    let mut bytes = vec![0; file.len()? as usize];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    String::from_utf8(bytes).map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "not UTF-8"))
+}

@@ -1,0 +1,112 @@
+//! `seedlog consume`: prints records, one a line.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::Duration;
+
+use seedlog::admin::{Admin, AdminConfig, OffsetQuery};
+use seedlog::consumer::{ConsumedRecord, Consumer, ConsumerConfig, StartPosition};
+use seedlog::runtime::{process, task};
+use seedlog::types::{Offset, TopicPartition};
+
+use super::{Bootstrap, CommandError};
+
+#[derive(clap::Args)]
+pub struct Args {
+    topic: String,
+    /// Read this partition only; all unless given.
+    #[arg(long)]
+    partition: Option<i32>,
+    /// Begin with the oldest record instead of the next one to come.
+    #[arg(long)]
+    from_beginning: bool,
+    /// Wait for more at the end instead of stopping there.
+    #[arg(long)]
+    follow: bool,
+    /// Print the key before the value, with this text in between.
+    #[arg(long, value_name = "TEXT")]
+    key_separator: Option<String>,
+    #[command(flatten)]
+    bootstrap: Bootstrap,
+}
+
+const POLL_WAIT: Duration = Duration::from_millis(500);
+
+pub fn run(args: Args) -> Result<(), CommandError> {
+    if !args.from_beginning && !args.follow {
+        return Err(CommandError::Usage(
+            "nothing would be printed: give --from-beginning, --follow or both".to_owned(),
+        ));
+    }
+    task::block_on(async move {
+        let ends = ends(&args).await?;
+        let consumer = Consumer::start(ConsumerConfig {
+            bootstrap: args.bootstrap.bootstrap.clone(),
+            client_id: "seedlog-consume".to_owned(),
+            ..ConsumerConfig::default()
+        });
+        let start = if args.from_beginning { StartPosition::Earliest } else { StartPosition::Latest };
+        consumer.assign(ends.keys().map(|partition| (partition.clone(), start)).collect());
+        tokio::select! {
+            biased;
+            asked = process::termination() => asked.map_err(CommandError::failed)?,
+            done = print_all(&args, &consumer, ends) => done?,
+        }
+        consumer.close().await;
+        Ok(())
+    })
+}
+
+/// The partitions to read and where each ends now.
+async fn ends(args: &Args) -> Result<BTreeMap<TopicPartition, Offset>, CommandError> {
+    let admin =
+        Admin::start(AdminConfig { bootstrap: args.bootstrap.bootstrap.clone(), ..AdminConfig::default() });
+    let topic = admin.describe_topic(&args.topic).await.map_err(CommandError::failed)?;
+    let mut ends = BTreeMap::new();
+    for described in topic.partitions.iter().filter(|p| args.partition.is_none_or(|only| only == p.partition))
+    {
+        let partition = TopicPartition::new(args.topic.as_str(), described.partition);
+        let end = admin.offset(&partition, OffsetQuery::Latest).await.map_err(CommandError::failed)?;
+        ends.insert(partition, end.unwrap_or(Offset::ZERO));
+    }
+    if ends.is_empty() {
+        return Err(CommandError::Usage(format!(
+            "{} has no partition {}",
+            args.topic,
+            args.partition.unwrap_or(0)
+        )));
+    }
+    Ok(ends)
+}
+
+async fn print_all(
+    args: &Args,
+    consumer: &Consumer,
+    ends: BTreeMap<TopicPartition, Offset>,
+) -> Result<(), CommandError> {
+    let mut output = std::io::BufWriter::new(std::io::stdout());
+    loop {
+        if !args.follow && ends.iter().all(|(partition, end)| is_read(consumer, partition, *end)) {
+            return Ok(());
+        }
+        for record in consumer.poll(POLL_WAIT).await.map_err(CommandError::failed)? {
+            if args.follow || ends.get(&record.partition).is_some_and(|end| record.offset < *end) {
+                print(&mut output, args, &record).map_err(CommandError::failed)?;
+            }
+        }
+        output.flush().map_err(CommandError::failed)?;
+    }
+}
+
+fn is_read(consumer: &Consumer, partition: &TopicPartition, end: Offset) -> bool {
+    end == Offset::ZERO || consumer.position(partition).is_some_and(|position| position >= end)
+}
+
+fn print(output: &mut impl Write, args: &Args, record: &ConsumedRecord) -> std::io::Result<()> {
+    if let Some(separator) = &args.key_separator {
+        output.write_all(record.key.as_deref().unwrap_or_default())?;
+        output.write_all(separator.as_bytes())?;
+    }
+    output.write_all(record.value.as_deref().unwrap_or_default())?;
+    output.write_all(b"\n")
+}

@@ -1,0 +1,58 @@
+//! `seedlog dev`: one broker and an embedded ZooKeeper in one process, for trying things out.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use seedlog::broker::Broker;
+use seedlog::broker::config::{BrokerConfig, TextList};
+use seedlog::runtime::{process, task};
+use seedlog::zk_sim::{Server, ServerConfig};
+
+use super::CommandError;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Where the data is kept.
+    #[arg(long, value_name = "DIR", default_value = "seedlog-data")]
+    data: PathBuf,
+    /// Where clients connect; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9092")]
+    listen: SocketAddr,
+    /// Where /metrics and /health are served over HTTP; nowhere unless given.
+    #[arg(long, value_name = "ADDR")]
+    http_listen: Option<SocketAddr>,
+}
+
+/// The embedded ZooKeeper's tick: sessions of a broker that was killed are gone after a few of them.
+const TICK: Duration = Duration::from_millis(500);
+const SESSION_TIMEOUT_MS: u64 = 2_000;
+
+pub fn run(args: Args) -> Result<(), CommandError> {
+    process::raise_open_files_limit().map_err(CommandError::failed)?;
+    task::block_on(async move {
+        let mut config = ServerConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), TICK);
+        config.snapshot_dir = Some(args.data.join("zookeeper"));
+        let zookeeper = Server::start(config)
+            .await
+            .map_err(|e| CommandError::Failed(format!("the embedded ZooKeeper cannot start: {e}")))?;
+        let broker = BrokerConfig {
+            broker_id: Some(0),
+            listen: args.listen.to_string(),
+            http_listen: args.http_listen.map(|address| address.to_string()),
+            data_dir: Some(args.data.join("log").display().to_string()),
+            zookeeper_servers: TextList(vec![zookeeper.address().to_string()]),
+            zookeeper_session_timeout_ms: SESSION_TIMEOUT_MS,
+            ..BrokerConfig::default()
+        };
+        let checked = broker.check().map_err(|e| CommandError::Usage(e.to_string()))?;
+        let broker = Broker::start(checked).await.map_err(CommandError::failed)?;
+        println!("dev broker ready: listening on {} with data in {}", broker.address(), args.data.display());
+        if let Some(address) = broker.http_address() {
+            println!("metrics and health on http://{address}");
+        }
+        let outcome = super::broker::serve(broker).await;
+        zookeeper.shutdown().await;
+        outcome
+    })
+}
