@@ -30,7 +30,7 @@ impl RecordTag {
 }
 
 /// One statement. Broker-side facts are stated before the effect can be seen from outside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "kebab-case")]
 pub enum Fact {
     // -- brokers ------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ impl ProducerId {
 }
 
 /// What an acknowledgement waits for (`acks`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Acks {
     /// 0: no response at all.

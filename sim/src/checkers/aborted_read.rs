@@ -1,0 +1,61 @@
+//! H5, `aborted-read`: a record was read whose send definitely failed.
+//!
+//! Nothing excuses it: a producer that cannot know must say so.
+
+use super::ledger::Outcome;
+use super::{Case, Check, Finding};
+
+pub const CHECK: Check = Check { id: "H5", slug: "aborted-read", judge };
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for send in &case.ledger.sends {
+        let Outcome::Failed { at } = send.outcome else { continue };
+        let Some(&first) = send.deliveries.first() else { continue };
+        let delivery = &case.ledger.deliveries[first];
+        let message = format!(
+            "{}@{} {:?} was read by {}, though its send failed",
+            delivery.partition, delivery.offset, send.record.label, delivery.consumer
+        );
+        let mut evidence = vec![send.invoked, at, delivery.at];
+        evidence.sort_unstable();
+        findings.push(Finding::new(Some(delivery.partition), message, evidence));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CHECK;
+    use crate::checkers::story::Story;
+
+    #[test]
+    fn a_failed_send_that_was_read_is_found() {
+        let story = Story::new().send(0, "r-0").failed(0).read("a", 0, "r-0");
+        assert_eq!(story.violations(&CHECK), [r#"orders-0@0 "r-0" was read by a, though its send failed"#]);
+    }
+
+    #[test]
+    fn a_failure_told_after_the_record_was_read_is_found() {
+        let story = Story::new().send(0, "r-0").read("a", 0, "r-0").failed(0);
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_outcome_may_turn_out_either_way() {
+        let story = Story::new().send(0, "r-0").unknown(0).read("a", 0, "r-0").send(1, "r-1").unknown(1);
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn not_even_a_power_failure_over_budget_excuses_it() {
+        let story = Story::new()
+            .durability(seedlog::types::Durability::PageCache)
+            .appended(0, 0, 1)
+            .power_failure()
+            .send(0, "r-0")
+            .failed(0)
+            .read("a", 0, "r-0");
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether a run's damage stayed within what the cluster promised to survive.
+//!
+//! With one replica a record has one copy: a power failure is in budget only where acknowledgements waited
+//! for the flush. Kills are always in budget. A disk that fails is in budget as long as it works again before
+//! the cluster must have healed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use seedlog::facts::Fact;
+use seedlog::types::{Acks, BrokerId, Durability, TopicPartition};
+use serde::{Deserialize, Serialize};
+
+use crate::history::{Entry, Injected, What, broker_of_node};
+
+/// What was promised: the settings under which the verdicts hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    pub topics: BTreeMap<Arc<str>, TopicTerms>,
+    pub producers: BTreeMap<String, ProducerTerms>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicTerms {
+    pub durability: Durability,
+    pub replicas: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProducerTerms {
+    pub acks: Acks,
+    /// Whether a later request may be on its way while an earlier one may still be sent again.
+    pub may_overtake: bool,
+}
+
+/// The damage of one run, measured against the terms.
+#[derive(Clone, Debug, Default)]
+pub struct Budget {
+    /// Power failures of brokers.
+    pub lossy_crashes: u64,
+    over: BTreeMap<TopicPartition, String>,
+    ill_brokers: BTreeSet<BrokerId>,
+    ill: BTreeSet<TopicPartition>,
+}
+
+impl Budget {
+    /// One pass over the history.
+    pub fn of(history: &[Entry], terms: &Terms) -> Budget {
+        let mut hosted: BTreeMap<BrokerId, BTreeSet<TopicPartition>> = BTreeMap::new();
+        let mut lost_power: BTreeSet<BrokerId> = BTreeSet::new();
+        let mut ill: BTreeSet<BrokerId> = BTreeSet::new();
+        let mut lossy_crashes = 0;
+        for entry in history {
+            match &entry.what {
+                What::Fact(
+                    Fact::Appended { broker, partition, .. } | Fact::LogRecovered { broker, partition, .. },
+                ) => {
+                    hosted.entry(*broker).or_default().insert(partition.clone());
+                }
+                What::Fault(Injected::PowerFailure { target }) => {
+                    lossy_crashes += u64::from(broker_of_node(target).is_some());
+                    lost_power.extend(broker_of_node(target));
+                }
+                What::Fault(Injected::DiskError { target, .. } | Injected::DiskFull { target }) => {
+                    ill.extend(broker_of_node(target));
+                }
+                What::Fault(Injected::DiskHealthy { target }) => {
+                    ill.retain(|&broker| Some(broker) != broker_of_node(target));
+                }
+                _ => {}
+            }
+        }
+        let on = |brokers: &BTreeSet<BrokerId>| -> BTreeSet<TopicPartition> {
+            brokers.iter().filter_map(|broker| hosted.get(broker)).flatten().cloned().collect()
+        };
+        let over = on(&lost_power).into_iter().filter(|partition| !terms.survive_power_failure(partition));
+        let reason = "a power failure without `durability = fsync` and with one replica";
+        Budget {
+            lossy_crashes,
+            over: over.map(|partition| (partition, reason.to_owned())).collect(),
+            ill: on(&ill),
+            ill_brokers: ill,
+        }
+    }
+
+    /// Why acknowledged records of `partition` may be lost, if they may.
+    pub fn excuses_loss(&self, partition: &TopicPartition) -> Option<String> {
+        self.over.get(partition).map(|reason| format!("over budget: {reason}"))
+    }
+
+    /// Why `partition` may be out of service at the end, if it may.
+    pub fn excuses_outage(&self, partition: &TopicPartition) -> Option<String> {
+        self.ill.contains(partition).then(|| "the disk of its broker was left broken".to_owned())
+    }
+
+    /// Whether the broker's disk was left broken.
+    pub fn ill_broker(&self, broker: BrokerId) -> bool {
+        self.ill_brokers.contains(&broker)
+    }
+
+    /// The partitions whose records may be lost.
+    pub fn over(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.over.keys()
+    }
+}
+
+impl Terms {
+    fn survive_power_failure(&self, partition: &TopicPartition) -> bool {
+        self.topics
+            .get(&partition.topic)
+            .is_none_or(|topic| topic.durability == Durability::Fsync || topic.replicas > 1)
+    }
+
+    /// Whether an acknowledgement with `acks` promises the record as long as the run stays in budget. With
+    /// one replica there is no fail-over, and the leader's own append is all there is to wait for.
+    pub fn ack_promises(&self, partition: &TopicPartition, acks: Acks) -> bool {
+        let replicas = self.topics.get(&partition.topic).map_or(1, |topic| topic.replicas);
+        match acks {
+            Acks::None => false,
+            Acks::Leader => replicas == 1,
+            Acks::All => true,
+        }
+    }
+}

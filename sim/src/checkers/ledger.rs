@@ -1,0 +1,186 @@
+//! The history by what clients care about: every send with its outcome, every delivery by value.
+//!
+//! An index, not a judge. Sends keep the order in which they were invoked.
+
+use std::collections::{BTreeMap, HashMap};
+
+use seedlog::facts::{Fact, RecordTag};
+use seedlog::types::{Acks, Offset, TopicPartition};
+
+use crate::history::{Entry, What};
+
+/// One record handed to a producer.
+pub struct Send<'a> {
+    pub invoked: usize,
+    pub producer: &'a str,
+    pub seq: u64,
+    pub partition: &'a TopicPartition,
+    pub record: &'a RecordTag,
+    pub acks: Acks,
+    pub outcome: Outcome,
+    pub retried: bool,
+    /// The deliveries of its value, as indices into [`Ledger::deliveries`].
+    pub deliveries: Vec<usize>,
+}
+
+/// What the producer was told; `at` is the entry that told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Pending,
+    Ok { at: usize, offset: Option<Offset> },
+    Failed { at: usize },
+    Unknown { at: usize },
+}
+
+/// One record handed to an application.
+pub struct Delivery<'a> {
+    pub at: usize,
+    pub consumer: &'a str,
+    pub partition: &'a TopicPartition,
+    pub offset: Offset,
+    pub record: &'a RecordTag,
+    /// The send of this very record, if it was invoked before this delivery.
+    pub send: Option<usize>,
+}
+
+/// Offsets that one consumer moved over in one go: `first..=last`.
+#[derive(Clone, Copy, Debug)]
+pub struct Covered {
+    pub first: Offset,
+    pub last: Offset,
+}
+
+pub struct Ledger<'a> {
+    pub sends: Vec<Send<'a>>,
+    pub deliveries: Vec<Delivery<'a>>,
+    /// What consumers moved over, by partition.
+    pub covered: BTreeMap<&'a TopicPartition, Vec<Covered>>,
+    by_number: HashMap<(&'a str, u64), usize>,
+    by_record: HashMap<&'a RecordTag, usize>,
+    /// The index, in `covered`, of each consumer's current stretch, or where the next one starts.
+    stretches: HashMap<(&'a str, &'a TopicPartition), Stretch>,
+}
+
+#[derive(Clone, Copy)]
+enum Stretch {
+    StartsAt(Offset),
+    Is(usize),
+}
+
+impl<'a> Ledger<'a> {
+    pub fn new(history: &'a [Entry]) -> Ledger<'a> {
+        let mut ledger = Ledger {
+            sends: Vec::new(),
+            deliveries: Vec::new(),
+            covered: BTreeMap::new(),
+            by_number: HashMap::new(),
+            by_record: HashMap::new(),
+            stretches: HashMap::new(),
+        };
+        for (at, entry) in history.iter().enumerate() {
+            if let What::Fact(fact) = &entry.what {
+                ledger.take(at, fact);
+            }
+        }
+        ledger
+    }
+
+    fn take(&mut self, at: usize, fact: &'a Fact) {
+        match fact {
+            Fact::SendInvoked { producer, seq, partition, record, acks } => {
+                self.by_number.insert((producer, *seq), self.sends.len());
+                self.by_record.insert(record, self.sends.len());
+                self.sends.push(Send {
+                    invoked: at,
+                    producer,
+                    seq: *seq,
+                    partition,
+                    record,
+                    acks: *acks,
+                    outcome: Outcome::Pending,
+                    retried: false,
+                    deliveries: Vec::new(),
+                });
+            }
+            Fact::SendOk { producer, seq, offset, .. } => {
+                self.resolve(producer, *seq, Outcome::Ok { at, offset: *offset });
+            }
+            Fact::SendFailed { producer, seq, .. } => self.resolve(producer, *seq, Outcome::Failed { at }),
+            Fact::SendUnknown { producer, seq, .. } => self.resolve(producer, *seq, Outcome::Unknown { at }),
+            Fact::SendRetried { producer, first_seq, last_seq, .. } => {
+                for seq in *first_seq..=*last_seq {
+                    if let Some(&send) = self.by_number.get(&(producer.as_str(), seq)) {
+                        self.sends[send].retried = true;
+                    }
+                }
+            }
+            Fact::Assigned { consumer, partition, position }
+            | Fact::Seeked { consumer, partition, position, .. } => {
+                self.stretches.insert((consumer, partition), Stretch::StartsAt(*position));
+            }
+            Fact::Delivered { consumer, partition, offset, record } => {
+                self.deliver(at, consumer, partition, *offset, record);
+            }
+            _ => {}
+        }
+    }
+
+    fn resolve(&mut self, producer: &str, seq: u64, outcome: Outcome) {
+        if let Some(&send) = self.by_number.get(&(producer, seq)) {
+            self.sends[send].outcome = outcome;
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        at: usize,
+        consumer: &'a str,
+        partition: &'a TopicPartition,
+        offset: Offset,
+        record: &'a RecordTag,
+    ) {
+        let send = self.by_record.get(record).copied();
+        if let Some(send) = send {
+            self.sends[send].deliveries.push(self.deliveries.len());
+        }
+        self.deliveries.push(Delivery { at, consumer, partition, offset, record, send });
+        self.cover(consumer, partition, offset);
+    }
+
+    fn cover(&mut self, consumer: &'a str, partition: &'a TopicPartition, offset: Offset) {
+        let covered = self.covered.entry(partition).or_default();
+        let stretch = self.stretches.entry((consumer, partition)).or_insert(Stretch::StartsAt(offset));
+        match *stretch {
+            // A step back without an explanation is another check's business; here it begins a new stretch.
+            Stretch::Is(index) if covered[index].last < offset => covered[index].last = offset,
+            Stretch::Is(_) => {
+                *stretch = Stretch::Is(covered.len());
+                covered.push(Covered { first: offset, last: offset });
+            }
+            Stretch::StartsAt(first) => {
+                *stretch = Stretch::Is(covered.len());
+                covered.push(Covered { first: first.min(offset), last: offset });
+            }
+        }
+    }
+
+    /// Every send that was acknowledged at an offset, with the entry of the acknowledgement.
+    pub fn acked(&self) -> impl Iterator<Item = (&Send<'a>, usize, Offset)> {
+        self.sends.iter().filter_map(|send| match send.outcome {
+            Outcome::Ok { at, offset: Some(offset) } => Some((send, at, offset)),
+            _ => None,
+        })
+    }
+
+    /// Whether some consumer moved over `offset` of `partition`.
+    pub fn someone_passed(&self, partition: &TopicPartition, offset: Offset) -> bool {
+        self.covered
+            .get(partition)
+            .is_some_and(|covered| covered.iter().any(|c| c.first <= offset && offset <= c.last))
+    }
+
+    /// The first delivery from `partition` at or past `offset`.
+    pub fn first_delivery_from(&self, partition: &TopicPartition, offset: Offset) -> Option<&Delivery<'a>> {
+        self.deliveries.iter().find(|d| d.partition == partition && d.offset >= offset)
+    }
+}

@@ -1,0 +1,118 @@
+//! L1, `liveness`: by the deadline after the heal every broker is registered, every send is resolved, what
+//! was sent after the heal is acknowledged, and every consumer has read to the end.
+
+use super::{Case, Check, Finding};
+use crate::history::{Phase, What};
+use crate::liveness::{Missing, Progress};
+
+pub const CHECK: Check = Check { id: "L1", slug: "liveness", judge };
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let mut progress = Progress::default();
+    for (at, entry) in case.history.iter().enumerate() {
+        progress.observe(&entry.what);
+        let What::Phase(entered) = &entry.what else { continue };
+        // Converge ends where the drain begins; the drain itself ends where judging begins.
+        if matches!(entered.phase, Phase::Drain | Phase::Judge) {
+            let missing = progress.missing();
+            if !missing.is_empty() {
+                return missing.into_iter().map(|missing| describe(case, at, missing)).collect();
+            }
+        }
+    }
+    Vec::new()
+}
+
+fn describe(case: &Case, deadline: usize, missing: Missing) -> Finding {
+    match missing {
+        Missing::Unregistered { broker } => {
+            let outage = case.budget.ill_broker(broker).then(|| "its disk was left broken".to_owned());
+            let message = format!("broker {broker} is not registered at the deadline");
+            Finding::new(None, message, vec![deadline]).excused_by(outage)
+        }
+        Missing::Unresolved { producer, sends, first } => {
+            let invoked = case.ledger.sends.iter().find(|s| s.producer == producer && s.seq == first);
+            let message = format!("{producer} still waits for {sends} sends, the first is number {first}");
+            let outage = invoked.and_then(|send| case.budget.excuses_outage(send.partition));
+            let evidence = invoked.map(|send| send.invoked).into_iter().chain([deadline]).collect();
+            Finding::new(invoked.map(|s| s.partition), message, evidence).excused_by(outage)
+        }
+        Missing::Refused { producer, seq, error } => {
+            let send = case.ledger.sends.iter().find(|s| s.producer == producer && s.seq == seq);
+            let message = format!("send {seq} of {producer} failed although the cluster had healed: {error}");
+            let outage = send.and_then(|send| case.budget.excuses_outage(send.partition));
+            let evidence = send.map(|send| send.invoked).into_iter().chain([deadline]).collect();
+            Finding::new(send.map(|s| s.partition), message, evidence).excused_by(outage)
+        }
+        Missing::Lag { consumer, partition, position, end } => {
+            let message = format!("{consumer} stands at {partition}@{position}, the log ends at {end}");
+            let outage = case.budget.excuses_outage(&partition);
+            Finding::new(Some(&partition), message, vec![deadline]).excused_by(outage)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seedlog::facts::Fact;
+    use seedlog::types::BrokerId;
+
+    use super::CHECK;
+    use crate::checkers::story::{Story, broker_1};
+    use crate::history::{Injected, Phase};
+
+    fn registered(story: Story) -> Story {
+        story.fact("broker-1", Fact::BrokerRegistered { broker: BrokerId(1), session: 1 })
+    }
+
+    #[test]
+    fn a_cluster_that_came_back_passes() {
+        let story = registered(Story::new().kill())
+            .assigned("a", 0)
+            .phase(Phase::Converge)
+            .send(0, "r-0")
+            .appended(0, 0, 1)
+            .acked(0, 0)
+            .read("a", 0, "r-0")
+            .phase(Phase::Drain);
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_send_that_is_never_resolved_is_found() {
+        let story = Story::new().send(0, "r-0").phase(Phase::Drain);
+        assert_eq!(story.violations(&CHECK), ["shop still waits for 1 sends, the first is number 0"]);
+    }
+
+    #[test]
+    fn a_send_refused_after_the_heal_is_found_and_one_before_it_is_not() {
+        let before = Story::new().send(0, "r-0").unknown(0).phase(Phase::Converge).phase(Phase::Drain);
+        assert!(before.violations(&CHECK).is_empty());
+        let after = Story::new().phase(Phase::Converge).send(0, "r-0").unknown(0).phase(Phase::Drain);
+        assert_eq!(after.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_consumer_that_lags_is_found() {
+        let story = Story::new().assigned("a", 0).appended(0, 4, 1).phase(Phase::Drain);
+        assert_eq!(story.violations(&CHECK), ["a stands at orders-0@0, the log ends at 5"]);
+    }
+
+    #[test]
+    fn a_broker_that_did_not_register_again_is_found() {
+        let story = registered(Story::new()).kill().phase(Phase::Drain);
+        assert_eq!(story.violations(&CHECK), ["broker 1 is not registered at the deadline"]);
+    }
+
+    #[test]
+    fn a_disk_left_broken_excuses_its_broker() {
+        let story = Story::new()
+            .appended(0, 0, 1)
+            .assigned("a", 0)
+            .fault(Injected::DiskFull { target: broker_1() })
+            .kill()
+            .phase(Phase::Drain);
+        assert!(story.violations(&CHECK).is_empty());
+        assert_eq!(story.excused(&CHECK).len(), 2);
+    }
+}

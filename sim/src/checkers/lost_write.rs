@@ -1,0 +1,118 @@
+//! H3, `lost-write`: an acknowledged record that nobody ever read, though someone read past it.
+//!
+//! A record that nobody read because nobody came that far is check H4's.
+
+use super::{Case, Check, Finding};
+
+pub const CHECK: Check = Check { id: "H3", slug: "lost-write", judge };
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (send, acked_at, offset) in case.ledger.acked() {
+        if !send.deliveries.is_empty() || !case.ledger.someone_passed(send.partition, offset) {
+            continue;
+        }
+        if !case.terms.ack_promises(send.partition, send.acks) {
+            continue;
+        }
+        let past = case.ledger.first_delivery_from(send.partition, offset);
+        let who = past.map_or_else(|| "someone".into(), |d| format!("{} read {}", d.consumer, d.offset));
+        let message =
+            format!("{}@{offset} {:?} was acked; {who}, never it", send.partition, send.record.label);
+        let evidence = [Some(send.invoked), Some(acked_at), past.map(|d| d.at)];
+        let finding = Finding::new(Some(send.partition), message, evidence.into_iter().flatten().collect());
+        findings.push(finding.excused_by(case.budget.excuses_loss(send.partition)));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use seedlog::types::{Acks, Durability};
+
+    use super::CHECK;
+    use crate::checkers::story::Story;
+
+    fn skipped() -> Story {
+        Story::new()
+            .send(0, "r-0")
+            .acked(0, 0)
+            .send(1, "r-1")
+            .acked(1, 1)
+            .assigned("a", 0)
+            .read("a", 1, "r-1")
+    }
+
+    #[test]
+    fn an_acked_record_that_was_passed_over_is_found() {
+        assert_eq!(skipped().violations(&CHECK), [r#"orders-0@0 "r-0" was acked; a read 1, never it"#]);
+    }
+
+    #[test]
+    fn a_record_that_another_consumer_read_is_not_lost() {
+        let story = skipped().assigned("b", 0).read("b", 0, "r-0");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_consumer_that_started_behind_the_record_did_not_pass_it() {
+        let story = Story::new()
+            .send(0, "r-0")
+            .acked(0, 0)
+            .send(1, "r-1")
+            .acked(1, 1)
+            .assigned("a", 1)
+            .read("a", 1, "r-1");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn another_value_read_in_its_place_is_found() {
+        let story =
+            Story::new().send(0, "r-0").acked(0, 0).send(1, "r-1").assigned("a", 0).read("a", 0, "r-1");
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_send_that_asked_for_no_ack_promises_nothing() {
+        let story = Story::new()
+            .send_with(Acks::None, 0, "r-0")
+            .acked(0, 0)
+            .send(1, "r-1")
+            .assigned("a", 0)
+            .read("a", 1, "r-1");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_power_failure_without_fsync_excuses_the_loss() {
+        let lost = |durability| {
+            Story::new()
+                .durability(durability)
+                .send(0, "r-0")
+                .appended(0, 0, 1)
+                .acked(0, 0)
+                .power_failure()
+                .send(1, "r-1")
+                .assigned("a", 0)
+                .read("a", 1, "r-1")
+        };
+        assert!(lost(Durability::PageCache).violations(&CHECK).is_empty());
+        assert_eq!(lost(Durability::PageCache).excused(&CHECK).len(), 1);
+        assert_eq!(lost(Durability::Fsync).violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_kill_excuses_nothing_even_without_fsync() {
+        let story = Story::new()
+            .durability(Durability::PageCache)
+            .send(0, "r-0")
+            .appended(0, 0, 1)
+            .acked(0, 0)
+            .kill()
+            .send(1, "r-1")
+            .assigned("a", 0)
+            .read("a", 1, "r-1");
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+}

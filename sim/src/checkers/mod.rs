@@ -1,0 +1,116 @@
+//! What is demanded of a history, one check a file. Each is pure and linear in the history.
+//!
+//! A check finds; whether a finding is a violation or *excused* (the damage went beyond what the cluster
+//! promised to survive) is part of the finding. To add a check: a file beside this one, a line in [`CHECKS`],
+//! and tests that feed it a good history and a bad one.
+
+mod budget;
+mod ledger;
+
+mod aborted_read;
+mod inconsistent_offsets;
+mod liveness;
+mod lost_write;
+mod phantom;
+mod send_order;
+mod storage;
+mod unseen;
+
+#[cfg(test)]
+mod story;
+
+use seedlog::types::TopicPartition;
+use serde::Serialize;
+
+pub use budget::{Budget, ProducerTerms, Terms, TopicTerms};
+use ledger::Ledger;
+
+use crate::history::Entry;
+
+/// Findings that one check reports of one history; more of them tell nothing new.
+pub const FINDINGS_MAX: usize = 20;
+
+/// One demand.
+pub struct Check {
+    /// Its row in the table of checks.
+    pub id: &'static str,
+    /// Its name for people.
+    pub slug: &'static str,
+    judge: fn(&Case) -> Vec<Finding>,
+}
+
+/// Every check, in the order in which verdicts name them.
+pub static CHECKS: [Check; 8] = [
+    inconsistent_offsets::CHECK,
+    lost_write::CHECK,
+    unseen::CHECK,
+    aborted_read::CHECK,
+    phantom::CHECK,
+    send_order::CHECK,
+    storage::CHECK,
+    liveness::CHECK,
+];
+
+/// A demand that was not met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub partition: Option<TopicPartition>,
+    pub message: String,
+    /// The entries of the history that prove it, by index.
+    pub evidence: Vec<usize>,
+    /// Why the cluster need not have met it.
+    pub excuse: Option<String>,
+}
+
+impl Finding {
+    fn new(partition: Option<&TopicPartition>, message: String, evidence: Vec<usize>) -> Finding {
+        Finding { partition: partition.cloned(), message, evidence, excuse: None }
+    }
+
+    fn excused_by(mut self, excuse: Option<String>) -> Finding {
+        self.excuse = excuse;
+        self
+    }
+}
+
+/// A history with what was promised about it, indexed once for all checks.
+pub struct Case<'a> {
+    history: &'a [Entry],
+    terms: &'a Terms,
+    ledger: Ledger<'a>,
+    budget: Budget,
+}
+
+impl<'a> Case<'a> {
+    pub fn new(history: &'a [Entry], terms: &'a Terms) -> Case<'a> {
+        Case { history, terms, ledger: Ledger::new(history), budget: Budget::of(history, terms) }
+    }
+
+    /// What the run's damage amounts to.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+}
+
+/// What one check found.
+pub struct Judged {
+    pub check: &'static Check,
+    pub findings: Vec<Finding>,
+}
+
+/// Applies every check.
+pub fn judge(case: &Case) -> Vec<Judged> {
+    let judged = CHECKS.iter().map(|check| {
+        let mut findings = (check.judge)(case);
+        // Violations first, so that a wealth of excused findings cannot hide one.
+        findings.sort_by_key(|finding| finding.excuse.is_some());
+        findings.truncate(FINDINGS_MAX);
+        Judged { check, findings }
+    });
+    judged.collect()
+}
+
+/// The check with this slug or id.
+pub fn named(name: &str) -> Option<&'static Check> {
+    CHECKS.iter().find(|check| check.slug == name || check.id == name)
+}

@@ -1,0 +1,140 @@
+//! H10, `send-order`: what a producer sent to a partition stands there in the order in which it was sent (G1).
+//!
+//! A retry may store a record twice; its first occurrence counts. A send whose outcome is unknown was given
+//! up by the producer: it may still arrive after later ones, and is excused.
+
+use std::collections::BTreeMap;
+
+use seedlog::types::{Offset, TopicPartition};
+
+use super::ledger::{Outcome, Send};
+use super::{Case, Check, Finding};
+
+pub const CHECK: Check = Check { id: "H10", slug: "send-order", judge };
+
+/// The latest place that a producer's sends have reached in a partition.
+struct Reached<'a> {
+    offset: Offset,
+    send: &'a Send<'a>,
+    seen_at: usize,
+}
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let mut reached: BTreeMap<(&str, &TopicPartition), Reached> = BTreeMap::new();
+    let mut findings = Vec::new();
+    // Sends are in the order of invocation, so that each is compared with the furthest before it.
+    for send in &case.ledger.sends {
+        let Some((offset, seen_at)) = first_occurrence(case, send) else { continue };
+        let key = (send.producer, send.partition);
+        match reached.get(&key) {
+            Some(earlier) if offset <= earlier.offset => {
+                findings.push(out_of_order(case, earlier, send, offset, seen_at));
+            }
+            _ => {
+                reached.insert(key, Reached { offset, send, seen_at });
+            }
+        }
+    }
+    findings
+}
+
+/// The lowest offset at which the record was acknowledged or read, and the entry that tells.
+fn first_occurrence(case: &Case, send: &Send) -> Option<(Offset, usize)> {
+    let acked = match send.outcome {
+        Outcome::Ok { at, offset: Some(offset) } => Some((offset, at)),
+        _ => None,
+    };
+    let read = send.deliveries.iter().map(|&delivery| {
+        let delivery = &case.ledger.deliveries[delivery];
+        (delivery.offset, delivery.at)
+    });
+    read.chain(acked).min()
+}
+
+fn out_of_order(case: &Case, earlier: &Reached, later: &Send, offset: Offset, seen_at: usize) -> Finding {
+    let message = format!(
+        "{} sent {:?} before {:?}, but {} holds them at {} and {offset}",
+        later.producer, earlier.send.record.label, later.record.label, later.partition, earlier.offset
+    );
+    let mut evidence = vec![earlier.send.invoked, earlier.seen_at, later.invoked, seen_at];
+    evidence.sort_unstable();
+    let excuse = excuse(case, earlier.send, later);
+    Finding::new(Some(later.partition), message, evidence).excused_by(excuse)
+}
+
+fn excuse(case: &Case, earlier: &Send, later: &Send) -> Option<String> {
+    let is_unknown = |send: &Send| !matches!(send.outcome, Outcome::Ok { .. });
+    if is_unknown(earlier) || is_unknown(later) {
+        return Some("the producer had given one of the two up".into());
+    }
+    if case.terms.producers.get(later.producer).is_some_and(|producer| producer.may_overtake) {
+        return Some("several requests in flight with retries and without idempotence".into());
+    }
+    case.budget.excuses_loss(later.partition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CHECK;
+    use crate::checkers::story::Story;
+
+    #[test]
+    fn sends_stored_in_their_order_pass() {
+        let story = Story::new().send(0, "r-0").send(1, "r-1").acked(0, 3).acked(1, 4);
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_later_send_acked_below_an_earlier_one_is_found() {
+        let story = Story::new().send(0, "r-0").send(1, "r-1").acked(0, 4).acked(1, 3);
+        assert_eq!(
+            story.violations(&CHECK),
+            [r#"shop sent "r-0" before "r-1", but orders-0 holds them at 4 and 3"#]
+        );
+    }
+
+    #[test]
+    fn a_later_send_read_below_an_earlier_one_is_found() {
+        let story = Story::new()
+            .send(0, "r-0")
+            .send(1, "r-1")
+            .acked(0, 4)
+            .acked(1, 5)
+            .read("a", 3, "r-1")
+            .read("a", 4, "r-0");
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_retry_that_stored_a_record_again_passes() {
+        let story = Story::new()
+            .send(0, "r-0")
+            .acked(0, 2)
+            .send(1, "r-1")
+            .acked(1, 1)
+            .read("a", 0, "r-0")
+            .read("a", 1, "r-1")
+            .read("a", 2, "r-0");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_send_that_was_given_up_may_arrive_late() {
+        let story = Story::new()
+            .send(0, "r-0")
+            .unknown(0)
+            .send(1, "r-1")
+            .acked(1, 0)
+            .read("a", 0, "r-1")
+            .read("a", 1, "r-0");
+        assert!(story.violations(&CHECK).is_empty());
+        assert_eq!(story.excused(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn several_requests_in_flight_excuse_it() {
+        let story = Story::new().overtaking().send(0, "r-0").send(1, "r-1").acked(0, 4).acked(1, 3);
+        assert!(story.violations(&CHECK).is_empty());
+        assert_eq!(story.excused(&CHECK).len(), 1);
+    }
+}

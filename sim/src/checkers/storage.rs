@@ -1,0 +1,214 @@
+//! S13, `storage`: a log's offsets increase, and what recovery finds is a prefix of the log before the crash
+//! that holds everything which was flushed; all of it, where the page cache survived.
+//!
+//! Contents are judged by what is read: under one batch an offset has one value, before and after recovery.
+//! Nothing excuses it: even without fsync a log may lose its tail and nothing else.
+
+mod replica;
+
+use std::collections::{BTreeMap, HashMap};
+
+use seedlog::facts::{Fact, RecordTag};
+use seedlog::types::{BrokerId, Offset, TopicPartition};
+
+use super::{Case, Check, Finding};
+use crate::history::{Injected, What, broker_of_node};
+use replica::{Replica, Wrong};
+
+pub const CHECK: Check = Check { id: "S13", slug: "storage", judge };
+
+/// A value as it was first read from a batch.
+#[derive(Clone, Copy)]
+struct FirstRead<'a> {
+    at: usize,
+    record: &'a RecordTag,
+}
+
+#[derive(Default)]
+struct Judge<'a> {
+    replicas: BTreeMap<(BrokerId, &'a TopicPartition), Replica>,
+    /// Where each partition's records are read from: with one replica, the broker that appended last.
+    leaders: HashMap<&'a TopicPartition, BrokerId>,
+    read: HashMap<(&'a TopicPartition, Offset, u32), FirstRead<'a>>,
+    findings: Vec<Finding>,
+}
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let mut judge = Judge::default();
+    for (at, entry) in case.history.iter().enumerate() {
+        match &entry.what {
+            What::Fact(fact) => judge.take(at, fact),
+            What::Fault(Injected::PowerFailure { target }) => judge.lose_power(at, broker_of_node(target)),
+            _ => {}
+        }
+    }
+    judge.findings
+}
+
+impl<'a> Judge<'a> {
+    fn take(&mut self, at: usize, fact: &'a Fact) {
+        match fact {
+            Fact::Appended { broker, partition, base, last, crc, .. } => {
+                self.leaders.insert(partition, *broker);
+                self.step(at, *broker, partition, |replica| replica.append(at, *base, *last, *crc));
+            }
+            Fact::Flushed { broker, partition, end } => {
+                self.step(at, *broker, partition, |replica| replica.flush(at, *end));
+            }
+            Fact::Truncated { broker, partition, end } => {
+                self.step(at, *broker, partition, |replica| replica.truncate(*end));
+            }
+            Fact::LogRecovered { broker, partition, clean, log_end, .. } => {
+                self.step(at, *broker, partition, |replica| replica.recover(at, *log_end, *clean));
+            }
+            Fact::Delivered { partition, offset, record, .. } => self.deliver(at, partition, *offset, record),
+            _ => {}
+        }
+    }
+
+    fn step(
+        &mut self,
+        at: usize,
+        broker: BrokerId,
+        partition: &'a TopicPartition,
+        step: impl FnOnce(&mut Replica) -> Option<Wrong>,
+    ) {
+        let replica = self.replicas.entry((broker, partition)).or_default();
+        if let Some(wrong) = step(replica) {
+            let message = format!("{partition} on broker {broker}: {}", wrong.message);
+            let evidence = wrong.earlier.into_iter().chain([at]).collect();
+            self.findings.push(Finding::new(Some(partition), message, evidence));
+        }
+    }
+
+    fn lose_power(&mut self, at: usize, broker: Option<BrokerId>) {
+        for ((host, _), replica) in &mut self.replicas {
+            if Some(*host) == broker {
+                replica.lose_power(at);
+            }
+        }
+    }
+
+    fn deliver(&mut self, at: usize, partition: &'a TopicPartition, offset: Offset, record: &'a RecordTag) {
+        let Some(leader) = self.leaders.get(partition) else { return };
+        let Some(batch) = self.replicas[&(*leader, partition)].batch_at(offset) else { return };
+        let first = *self.read.entry((partition, offset, batch.crc)).or_insert(FirstRead { at, record });
+        if first.record != record {
+            let message = format!(
+                "{partition}@{offset} was read as {:?} and as {:?}, from the same batch",
+                first.record.label, record.label
+            );
+            self.findings.push(Finding::new(Some(partition), message, vec![batch.appended_at, first.at, at]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CHECK;
+    use crate::checkers::story::Story;
+
+    #[test]
+    fn a_log_that_keeps_what_was_flushed_passes() {
+        let story = Story::new()
+            .appended(0, 4, 1)
+            .flushed(5)
+            .appended(5, 9, 2)
+            .power_failure()
+            .recovered(5, false)
+            .appended(5, 6, 3)
+            .kill()
+            .recovered(7, false);
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn an_append_below_the_end_of_the_log_is_found() {
+        let story = Story::new().appended(0, 4, 1).appended(4, 6, 2);
+        assert_eq!(
+            story.violations(&CHECK),
+            ["orders-0 on broker 1: a batch was appended at 4, the log ended at 5"]
+        );
+    }
+
+    #[test]
+    fn a_recovery_that_loses_flushed_batches_is_found() {
+        let story = Story::new().appended(0, 4, 1).flushed(5).power_failure().recovered(0, false);
+        assert_eq!(
+            story.violations(&CHECK),
+            ["orders-0 on broker 1: recovered up to 0, though 5 had been flushed"]
+        );
+    }
+
+    #[test]
+    fn a_recovery_that_ends_inside_a_batch_is_found() {
+        let story = Story::new().appended(0, 4, 1).power_failure().recovered(3, false);
+        assert_eq!(
+            story.violations(&CHECK),
+            ["orders-0 on broker 1: recovered up to 3, which is inside of the batch 0..=4"]
+        );
+    }
+
+    #[test]
+    fn a_recovery_that_invents_records_is_found() {
+        let story = Story::new().appended(0, 4, 1).kill().recovered(9, false);
+        assert_eq!(
+            story.violations(&CHECK),
+            ["orders-0 on broker 1: recovered up to 9, the log had ended at 5"]
+        );
+    }
+
+    #[test]
+    fn a_kill_that_loses_the_page_cache_is_found() {
+        let story = Story::new().appended(0, 4, 1).kill().recovered(0, false);
+        assert_eq!(
+            story.violations(&CHECK),
+            ["orders-0 on broker 1: recovered up to 0 of 5, though the machine had kept its power"]
+        );
+    }
+
+    #[test]
+    fn a_clean_stop_that_loses_records_is_found() {
+        let story = Story::new().appended(0, 4, 1).power_failure().recovered(0, true);
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_second_recovery_that_disagrees_with_the_first_is_found() {
+        let story =
+            Story::new().appended(0, 4, 1).power_failure().recovered(5, false).kill().recovered(0, false);
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn another_value_read_from_the_same_batch_is_found() {
+        let story = Story::new()
+            .appended(0, 0, 1)
+            .read("a", 0, "r-0")
+            .kill()
+            .recovered(1, false)
+            .read("a", 0, "garbage");
+        assert_eq!(
+            story.violations(&CHECK),
+            [r#"orders-0@0 was read as "r-0" and as "garbage", from the same batch"#]
+        );
+    }
+
+    #[test]
+    fn another_value_under_a_batch_that_replaced_the_first_passes() {
+        let story = Story::new()
+            .appended(0, 0, 1)
+            .read("a", 0, "r-0")
+            .power_failure()
+            .recovered(0, false)
+            .appended(0, 0, 2)
+            .read("a", 0, "r-1");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_flush_of_more_than_was_appended_is_found() {
+        let story = Story::new().appended(0, 4, 1).flushed(6);
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+}

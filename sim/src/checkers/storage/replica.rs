@@ -1,0 +1,126 @@
+//! One partition's log on one broker, as its facts tell it.
+//!
+//! Each step answers what is wrong with it, if anything is, and then believes the log.
+
+use seedlog::types::Offset;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    pub base: Offset,
+    pub last: Offset,
+    pub crc: u32,
+    pub appended_at: usize,
+}
+
+/// What is wrong, and the earlier entries that show it.
+pub struct Wrong {
+    pub message: String,
+    pub earlier: Vec<usize>,
+}
+
+#[derive(Default)]
+pub struct Replica {
+    /// In offset order.
+    batches: Vec<Batch>,
+    end: Offset,
+    flushed: Offset,
+    flushed_at: Option<usize>,
+    /// Its machine lost its power since the last recovery.
+    power_lost_at: Option<usize>,
+}
+
+impl Replica {
+    pub fn append(&mut self, at: usize, base: Offset, last: Offset, crc: u32) -> Option<Wrong> {
+        let end = self.end;
+        let before = self.batches.last().map(|batch| batch.appended_at);
+        self.batches.push(Batch { base, last, crc, appended_at: at });
+        self.end = last.next();
+        if base < end {
+            let message = format!("a batch was appended at {base}, the log ended at {end}");
+            return Some(Wrong { message, earlier: before.into_iter().collect() });
+        }
+        (last < base).then(|| Wrong {
+            message: format!("a batch ends at {last}, before its base {base}"),
+            earlier: Vec::new(),
+        })
+    }
+
+    pub fn flush(&mut self, at: usize, end: Offset) -> Option<Wrong> {
+        let (log_end, flushed) = (self.end, self.flushed);
+        if end >= flushed {
+            (self.flushed, self.flushed_at) = (end, Some(at));
+        }
+        (end > log_end).then(|| Wrong {
+            message: format!("flushed up to {end}, the log ends at {log_end}"),
+            earlier: Vec::new(),
+        })
+    }
+
+    pub fn truncate(&mut self, end: Offset) -> Option<Wrong> {
+        let inside = self.cut(end);
+        inside.map(|batch| Wrong {
+            message: format!(
+                "truncated to {end}, which is inside of the batch {}..={}",
+                batch.base, batch.last
+            ),
+            earlier: vec![batch.appended_at],
+        })
+    }
+
+    pub fn lose_power(&mut self, at: usize) {
+        self.power_lost_at = Some(at);
+    }
+
+    /// Recovery found the log to end at `end`; `clean` = it trusted a clean shutdown.
+    pub fn recover(&mut self, at: usize, end: Offset, clean: bool) -> Option<Wrong> {
+        let wrong = self.judge_recovery(end, clean);
+        self.cut(end);
+        // Recovery syncs what it keeps before it counts it.
+        (self.end, self.flushed, self.flushed_at) = (end, end, Some(at));
+        self.power_lost_at = None;
+        wrong
+    }
+
+    /// The batch that holds `offset`.
+    pub fn batch_at(&self, offset: Offset) -> Option<&Batch> {
+        let index = self.batches.partition_point(|batch| batch.last < offset);
+        self.batches.get(index).filter(|batch| batch.base <= offset)
+    }
+
+    fn judge_recovery(&self, end: Offset, clean: bool) -> Option<Wrong> {
+        let last = self.batches.last().map(|batch| batch.appended_at);
+        let earlier: Vec<usize> = self.power_lost_at.into_iter().collect();
+        if end > self.end {
+            let message = format!("recovered up to {end}, the log had ended at {}", self.end);
+            return Some(Wrong { message, earlier: last.into_iter().chain(earlier).collect() });
+        }
+        if end < self.flushed {
+            let message = format!("recovered up to {end}, though {} had been flushed", self.flushed);
+            return Some(Wrong { message, earlier: self.flushed_at.into_iter().chain(earlier).collect() });
+        }
+        if let Some(batch) = self.batch_at(end).filter(|batch| batch.base < end) {
+            let message = format!(
+                "recovered up to {end}, which is inside of the batch {}..={}",
+                batch.base, batch.last
+            );
+            return Some(Wrong { message, earlier: vec![batch.appended_at] });
+        }
+        let may_lose = self.power_lost_at.is_some() && !clean;
+        (end < self.end && !may_lose).then(|| {
+            let why = if clean { "after a clean shutdown" } else { "though the machine had kept its power" };
+            let message = format!("recovered up to {end} of {}, {why}", self.end);
+            Wrong { message, earlier: last.into_iter().chain(earlier).collect() }
+        })
+    }
+
+    /// Drops what lies at and above `end`; answers the batch that `end` splits.
+    fn cut(&mut self, end: Offset) -> Option<Batch> {
+        let split = self.batch_at(end).filter(|batch| batch.base < end).copied();
+        self.batches.truncate(self.batches.partition_point(|batch| batch.last < end));
+        self.end = self.end.min(end);
+        if self.flushed > end {
+            self.flushed = end;
+        }
+        split
+    }
+}

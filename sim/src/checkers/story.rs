@@ -1,0 +1,156 @@
+//! Small histories for the tests of the checks: one call a fact, times counted up by themselves.
+
+use std::sync::Arc;
+
+use seedlog::facts::{Fact, RecordTag};
+use seedlog::types::{Acks, BrokerId, Durability, LeaderEpoch, Offset, TopicPartition};
+
+use super::{Case, Check, Finding, ProducerTerms, Terms, TopicTerms};
+use crate::history::{Entered, Entry, Injected, Phase, What};
+
+pub struct Story {
+    entries: Vec<Entry>,
+    terms: Terms,
+}
+
+pub fn orders() -> TopicPartition {
+    TopicPartition::new("orders", 0)
+}
+
+pub fn tag(value: &str) -> RecordTag {
+    RecordTag::of(None, Some(value.as_bytes()))
+}
+
+impl Story {
+    /// One topic `orders` with one replica and fsync, one producer `shop` that does not overtake itself.
+    pub fn new() -> Story {
+        let mut terms = Terms::default();
+        terms.topics.insert("orders".into(), TopicTerms { durability: Durability::Fsync, replicas: 1 });
+        terms.producers.insert("shop".into(), ProducerTerms { acks: Acks::All, may_overtake: false });
+        Story { entries: Vec::new(), terms }
+    }
+
+    pub fn durability(mut self, durability: Durability) -> Story {
+        self.terms.topics.get_mut("orders").expect("made in new").durability = durability;
+        self
+    }
+
+    pub fn overtaking(mut self) -> Story {
+        self.terms.producers.get_mut("shop").expect("made in new").may_overtake = true;
+        self
+    }
+
+    fn push(mut self, node: &str, what: What) -> Story {
+        let at_ns = 1_000_000 * (self.entries.len() as u64 + 1);
+        self.entries.push(Entry { at_ns, node: node.into(), incarnation: 1, what });
+        self
+    }
+
+    pub fn fact(self, node: &str, fact: Fact) -> Story {
+        self.push(node, What::Fact(fact))
+    }
+
+    pub fn fault(self, fault: Injected) -> Story {
+        self.push("testbed", What::Fault(fault))
+    }
+
+    pub fn phase(self, phase: Phase) -> Story {
+        self.push("testbed", What::Phase(Entered { phase }))
+    }
+
+    pub fn send(self, seq: u64, value: &str) -> Story {
+        self.send_with(Acks::All, seq, value)
+    }
+
+    pub fn send_with(self, acks: Acks, seq: u64, value: &str) -> Story {
+        let fact =
+            Fact::SendInvoked { producer: "shop".into(), seq, partition: orders(), record: tag(value), acks };
+        self.fact("shop", fact)
+    }
+
+    pub fn acked(self, seq: u64, offset: i64) -> Story {
+        let offset = Some(Offset(offset));
+        self.fact("shop", Fact::SendOk { producer: "shop".into(), seq, partition: orders(), offset })
+    }
+
+    pub fn failed(self, seq: u64) -> Story {
+        let error = "MESSAGE_TOO_LARGE".into();
+        self.fact("shop", Fact::SendFailed { producer: "shop".into(), seq, partition: orders(), error })
+    }
+
+    pub fn unknown(self, seq: u64) -> Story {
+        let error = "timed out".into();
+        self.fact("shop", Fact::SendUnknown { producer: "shop".into(), seq, partition: orders(), error })
+    }
+
+    pub fn assigned(self, consumer: &str, position: i64) -> Story {
+        let position = Offset(position);
+        self.fact(consumer, Fact::Assigned { consumer: consumer.into(), partition: orders(), position })
+    }
+
+    pub fn read(self, consumer: &str, offset: i64, value: &str) -> Story {
+        let fact = Fact::Delivered {
+            consumer: consumer.into(),
+            partition: orders(),
+            offset: Offset(offset),
+            record: tag(value),
+        };
+        self.fact(consumer, fact)
+    }
+
+    pub fn appended(self, base: i64, last: i64, crc: u32) -> Story {
+        let fact = Fact::Appended {
+            broker: BrokerId(1),
+            partition: orders(),
+            epoch: LeaderEpoch(0),
+            base: Offset(base),
+            last: Offset(last),
+            crc,
+        };
+        self.fact("broker-1", fact)
+    }
+
+    pub fn flushed(self, end: i64) -> Story {
+        let end = Offset(end);
+        self.fact("broker-1", Fact::Flushed { broker: BrokerId(1), partition: orders(), end })
+    }
+
+    pub fn recovered(self, end: i64, clean: bool) -> Story {
+        let fact = Fact::LogRecovered {
+            broker: BrokerId(1),
+            partition: orders(),
+            clean,
+            log_start: Offset::ZERO,
+            log_end: Offset(end),
+            bytes_cut: 0,
+        };
+        self.fact("broker-1", fact)
+    }
+
+    pub fn power_failure(self) -> Story {
+        self.fault(Injected::PowerFailure { target: "broker-1".into() })
+    }
+
+    pub fn kill(self) -> Story {
+        self.fault(Injected::Kill { target: "broker-1".into() })
+    }
+
+    /// What `check` finds that nothing excuses.
+    pub fn violations(&self, check: &Check) -> Vec<String> {
+        self.found(check).into_iter().filter(|f| f.excuse.is_none()).map(|f| f.message).collect()
+    }
+
+    /// What `check` finds that the terms excuse.
+    pub fn excused(&self, check: &Check) -> Vec<String> {
+        self.found(check).into_iter().filter(|f| f.excuse.is_some()).map(|f| f.message).collect()
+    }
+
+    fn found(&self, check: &Check) -> Vec<Finding> {
+        (check.judge)(&Case::new(&self.entries, &self.terms))
+    }
+}
+
+/// The node of broker 1.
+pub fn broker_1() -> Arc<str> {
+    "broker-1".into()
+}

@@ -1,0 +1,84 @@
+//! H4, `unseen`: an acknowledged record that was still not read after the cluster healed and was drained.
+//!
+//! Compared with the final log too: a record that the log still holds went unseen because the drain did not
+//! get there, which is check L1's finding, not this one's.
+
+use super::{Case, Check, Finding};
+use crate::history::{Phase, What};
+use crate::liveness::Progress;
+
+pub const CHECK: Check = Check { id: "H4", slug: "unseen", judge };
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let mut end = Progress::default();
+    let mut drained = false;
+    for entry in case.history {
+        end.observe(&entry.what);
+        drained |= matches!(&entry.what, What::Phase(entered) if entered.phase == Phase::Judge);
+    }
+    let mut findings = Vec::new();
+    for (send, acked_at, offset) in case.ledger.acked() {
+        let is_seen = !send.deliveries.is_empty() || case.ledger.someone_passed(send.partition, offset);
+        let log_end = end.log_end(send.partition);
+        if is_seen || !drained || offset < log_end || !case.terms.ack_promises(send.partition, send.acks) {
+            continue;
+        }
+        let message = format!(
+            "{}@{offset} {:?} was acked and never read; the log ends at {log_end}",
+            send.partition, send.record.label
+        );
+        let excuse =
+            case.budget.excuses_loss(send.partition).or_else(|| case.budget.excuses_outage(send.partition));
+        let finding = Finding::new(Some(send.partition), message, vec![send.invoked, acked_at]);
+        findings.push(finding.excused_by(excuse));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use seedlog::types::Durability;
+
+    use super::CHECK;
+    use crate::checkers::story::{Story, broker_1};
+    use crate::history::{Injected, Phase};
+
+    fn cut_after_ack() -> Story {
+        Story::new().send(0, "r-0").appended(0, 0, 1).acked(0, 0).power_failure().recovered(0, false)
+    }
+
+    #[test]
+    fn an_acked_record_that_the_final_log_lacks_is_found() {
+        let story = cut_after_ack().phase(Phase::Judge);
+        assert_eq!(
+            story.violations(&CHECK),
+            [r#"orders-0@0 "r-0" was acked and never read; the log ends at 0"#]
+        );
+    }
+
+    #[test]
+    fn a_run_that_was_not_drained_says_nothing() {
+        assert!(cut_after_ack().violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_record_that_was_read_passes() {
+        let story = cut_after_ack().assigned("a", 0).read("a", 0, "r-0").phase(Phase::Judge);
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_record_that_the_log_still_holds_is_a_matter_of_liveness() {
+        let story = Story::new().send(0, "r-0").appended(0, 0, 1).acked(0, 0).phase(Phase::Judge);
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_power_failure_without_fsync_and_a_disk_left_broken_excuse_it() {
+        let page_cache = cut_after_ack().durability(Durability::PageCache).phase(Phase::Judge);
+        assert_eq!(page_cache.excused(&CHECK).len(), 1);
+        let full = cut_after_ack().fault(Injected::DiskFull { target: broker_1() }).phase(Phase::Judge);
+        assert_eq!(full.excused(&CHECK).len(), 1);
+        assert!(full.violations(&CHECK).is_empty());
+    }
+}

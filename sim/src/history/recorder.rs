@@ -1,0 +1,71 @@
+//! Receives facts as they are stated, stamps them, and feeds the trace hash.
+//!
+//! Lives on the seed's thread. The entries are shared with the thread that judges, so that a run that ends in
+//! a panic still has its history.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use seedlog::facts::{Fact, Sink};
+use seedlog::runtime::clock;
+use seedlog::runtime::sim::identity::{self, NodeId};
+use seedlog::runtime::sim::trace::{self, Kind};
+use seedlog::runtime::sim::world;
+
+use super::hasher::stable_hash;
+use super::{Entered, Entry, Injected, Phase, What};
+use crate::liveness::Progress;
+
+/// The history of the run on this thread.
+pub struct Recorder {
+    entries: Arc<Mutex<Vec<Entry>>>,
+    progress: RefCell<Progress>,
+    names: RefCell<BTreeMap<NodeId, Arc<str>>>,
+}
+
+impl Recorder {
+    /// Appends to `entries`, which outlives the run.
+    pub fn new(entries: Arc<Mutex<Vec<Entry>>>) -> Recorder {
+        Recorder { entries, progress: RefCell::default(), names: RefCell::default() }
+    }
+
+    /// States that the testbed injected a fault, or ended one.
+    pub fn fault(&self, fault: Injected) {
+        self.push(Kind::Fault, stable_hash(&fault), What::Fault(fault));
+    }
+
+    /// States that a phase began.
+    pub fn phase(&self, phase: Phase) {
+        self.push(Kind::Fault, stable_hash(&phase), What::Phase(Entered { phase }));
+    }
+
+    /// What has been reached so far.
+    pub fn progress<T>(&self, read: impl FnOnce(&Progress) -> T) -> T {
+        read(&self.progress.borrow())
+    }
+
+    fn push(&self, kind: Kind, hash: u64, what: What) {
+        trace::event(kind, hash);
+        let identity = identity::current();
+        self.progress.borrow_mut().observe(&what);
+        let entry = Entry {
+            at_ns: clock::now().as_nanos(),
+            node: self.name_of(identity.node),
+            incarnation: identity.incarnation,
+            what,
+        };
+        self.entries.lock().expect("history").push(entry);
+    }
+
+    fn name_of(&self, node: NodeId) -> Arc<str> {
+        let mut names = self.names.borrow_mut();
+        Arc::clone(names.entry(node).or_insert_with(|| world::name_of(node).into()))
+    }
+}
+
+impl Sink for Recorder {
+    fn record(&self, fact: Fact) {
+        self.push(Kind::Fact, stable_hash(&fact), What::Fact(fact));
+    }
+}

@@ -1,0 +1,182 @@
+//! What a run has reached: which sends are resolved, how far each log and each consumer is, who is registered.
+//!
+//! One bookkeeping, two uses: the converge phase asks it whether it may end, and check L1 replays the history
+//! through it up to the end of that phase.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seedlog::facts::Fact;
+use seedlog::types::{BrokerId, Offset, TopicPartition};
+
+use crate::history::{Injected, Phase, What, broker_of_node};
+
+/// The state of the cluster and its clients, as far as facts tell.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    phase: Option<Phase>,
+    unresolved: BTreeSet<(String, u64)>,
+    /// Sends of after the heal that did not end in an acknowledgement, with their error.
+    refused: Vec<(String, u64, String)>,
+    after_heal: BTreeSet<(String, u64)>,
+    log_ends: BTreeMap<TopicPartition, Offset>,
+    positions: BTreeMap<(String, TopicPartition), Offset>,
+    unregistered: BTreeSet<BrokerId>,
+    sends: u64,
+    acked: u64,
+    delivered: u64,
+}
+
+/// A thing that must have happened by the deadline, and did not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Unresolved { producer: String, sends: u64, first: u64 },
+    Refused { producer: String, seq: u64, error: String },
+    Lag { consumer: String, partition: TopicPartition, position: Offset, end: Offset },
+    Unregistered { broker: BrokerId },
+}
+
+impl Progress {
+    /// Takes the next entry of the history into account.
+    pub fn observe(&mut self, what: &What) {
+        match what {
+            What::Phase(entered) => self.phase = Some(entered.phase),
+            What::Fault(fault) => self.observe_fault(fault),
+            What::Fact(fact) => self.observe_fact(fact),
+        }
+    }
+
+    /// Everything that still has to happen before the cluster counts as healed.
+    pub fn missing(&self) -> Vec<Missing> {
+        let mut missing: Vec<Missing> =
+            self.unregistered.iter().map(|&broker| Missing::Unregistered { broker }).collect();
+        missing.extend(self.unresolved_by_producer());
+        missing.extend(self.refused.iter().map(|(producer, seq, error)| Missing::Refused {
+            producer: producer.clone(),
+            seq: *seq,
+            error: error.clone(),
+        }));
+        missing.extend(self.lagging());
+        missing
+    }
+
+    /// Whether nothing is missing; cheaper than [`Progress::missing`].
+    pub fn is_settled(&self) -> bool {
+        self.unregistered.is_empty()
+            && self.unresolved.is_empty()
+            && self.refused.is_empty()
+            && self.lagging().next().is_none()
+    }
+
+    pub fn sends(&self) -> u64 {
+        self.sends
+    }
+
+    pub fn unresolved(&self) -> usize {
+        self.unresolved.len()
+    }
+
+    pub fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    pub fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// The end of `partition`'s log.
+    pub fn log_end(&self, partition: &TopicPartition) -> Offset {
+        self.log_ends.get(partition).copied().unwrap_or(Offset::ZERO)
+    }
+
+    /// Whether `consumer` has read `partition` to its end.
+    pub fn has_read_all(&self, consumer: &str, partition: &TopicPartition) -> bool {
+        let key = (consumer.to_owned(), partition.clone());
+        self.positions.get(&key).is_some_and(|&position| position >= self.log_end(partition))
+    }
+
+    fn unresolved_by_producer(&self) -> Vec<Missing> {
+        let mut by_producer: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for (producer, seq) in &self.unresolved {
+            by_producer.entry(producer).or_insert((0, *seq)).0 += 1;
+        }
+        by_producer
+            .into_iter()
+            .map(|(producer, (sends, first))| Missing::Unresolved { producer: producer.into(), sends, first })
+            .collect()
+    }
+
+    fn lagging(&self) -> impl Iterator<Item = Missing> {
+        self.positions.iter().filter_map(|((consumer, partition), &position)| {
+            let end = self.log_end(partition);
+            (position < end).then(|| Missing::Lag {
+                consumer: consumer.clone(),
+                partition: partition.clone(),
+                position,
+                end,
+            })
+        })
+    }
+
+    fn observe_fault(&mut self, fault: &Injected) {
+        let down = match fault {
+            Injected::Kill { target } | Injected::PowerFailure { target } => target,
+            // A start is no registration yet.
+            Injected::Restart { target } => target,
+            _ => return,
+        };
+        if let Some(broker) = broker_of_node(down) {
+            self.unregistered.insert(broker);
+        }
+    }
+
+    fn observe_fact(&mut self, fact: &Fact) {
+        match fact {
+            Fact::BrokerRegistered { broker, .. } => {
+                self.unregistered.remove(broker);
+            }
+            Fact::BrokerStopped { broker } | Fact::LogDirFailed { broker, .. } => {
+                self.unregistered.insert(*broker);
+            }
+            Fact::Appended { partition, last, .. } => {
+                self.log_ends.insert(partition.clone(), last.next());
+            }
+            Fact::LogRecovered { partition, log_end: end, .. } | Fact::Truncated { partition, end, .. } => {
+                self.log_ends.insert(partition.clone(), *end);
+            }
+            Fact::SendInvoked { producer, seq, .. } => self.invoked(producer, *seq),
+            Fact::SendOk { producer, seq, .. } => {
+                self.acked += 1;
+                self.unresolved.remove(&(producer.clone(), *seq));
+            }
+            Fact::SendFailed { producer, seq, error, .. }
+            | Fact::SendUnknown { producer, seq, error, .. } => {
+                self.not_acked(producer, *seq, error);
+            }
+            Fact::Assigned { consumer, partition, position }
+            | Fact::Seeked { consumer, partition, position, .. } => {
+                self.positions.insert((consumer.clone(), partition.clone()), *position);
+            }
+            Fact::Delivered { consumer, partition, offset, .. } => {
+                self.delivered += 1;
+                self.positions.insert((consumer.clone(), partition.clone()), offset.next());
+            }
+            _ => {}
+        }
+    }
+
+    fn invoked(&mut self, producer: &str, seq: u64) {
+        self.sends += 1;
+        self.unresolved.insert((producer.to_owned(), seq));
+        if self.phase >= Some(Phase::Converge) {
+            self.after_heal.insert((producer.to_owned(), seq));
+        }
+    }
+
+    fn not_acked(&mut self, producer: &str, seq: u64, error: &str) {
+        let key = (producer.to_owned(), seq);
+        self.unresolved.remove(&key);
+        if self.after_heal.contains(&key) {
+            self.refused.push((key.0, seq, error.to_owned()));
+        }
+    }
+}
