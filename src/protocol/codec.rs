@@ -1,0 +1,155 @@
+//! Whole frames: header and message, as the broker reads and writes them and as our clients do.
+//!
+//! Headers have versions of their own: a request's is 2 and a response's is 1 where the message is flexible,
+//! otherwise 1 and 0. An ApiVersions response always has header 0, for its reader does not know yet what the
+//! broker speaks (KIP-511).
+
+use bytes::Bytes;
+
+use super::ErrorCode;
+use super::api::{Api, ApiKey, Message, Request};
+use super::reader::{DecodeError, Reader};
+use super::wire::{Dialect, Wire};
+use super::writer::{Piece, Writer};
+
+/// What precedes every request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHeader {
+    pub api_key: ApiKey,
+    pub api_version: i16,
+    pub correlation_id: i32,
+    pub client_id: Option<String>,
+}
+
+/// Why a frame is not a request that can be answered as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// Answer [`super::api_versions_response`] with `UNSUPPORTED_VERSION`, in version 0; the client then
+    /// chooses a version that it finds there.
+    #[error("ApiVersions version {version} is not known")]
+    UnsupportedApiVersions { version: i16, correlation_id: i32 },
+    /// Close the connection.
+    #[error("API key {key} is not known")]
+    UnknownApi { key: i16 },
+    /// Close the connection.
+    #[error("{} version {version} is not known", api.name())]
+    UnsupportedVersion { api: ApiKey, version: i16 },
+    /// Close the connection.
+    #[error("malformed {} request: {error}", api.map_or("unknown", ApiKey::name))]
+    Malformed { api: Option<ApiKey>, error: DecodeError },
+}
+
+/// Reads a frame (without its length) as a request. Byte fields are slices of the frame.
+pub fn decode_request(frame: Bytes) -> Result<(RequestHeader, Request), RequestError> {
+    let mut input = Reader::new(frame);
+    let (key, api_version, correlation_id) =
+        decode_key(&mut input).map_err(|error| RequestError::Malformed { api: None, error })?;
+    let api_key = ApiKey::try_from(key).map_err(|key| RequestError::UnknownApi { key })?;
+    if !api_key.decodable().contains(api_version) {
+        return Err(match api_key {
+            ApiKey::ApiVersions => {
+                RequestError::UnsupportedApiVersions { version: api_version, correlation_id }
+            }
+            api => RequestError::UnsupportedVersion { api, version: api_version },
+        });
+    }
+    decode_known(&mut input, RequestHeader { api_key, api_version, correlation_id, client_id: None })
+        .map_err(|error| RequestError::Malformed { api: Some(api_key), error })
+}
+
+fn decode_key(input: &mut Reader) -> Result<(i16, i16, i32), DecodeError> {
+    Ok((input.i16()?, input.i16()?, input.i32()?))
+}
+
+fn decode_known(
+    input: &mut Reader,
+    mut header: RequestHeader,
+) -> Result<(RequestHeader, Request), DecodeError> {
+    header.client_id = Option::<String>::decode(input, CLIENT_ID)?;
+    if header.api_version >= header.api_key.flexible_since() {
+        input.tagged_fields(|_, _| Ok(false))?;
+    }
+    let request = Request::decode(header.api_key, input, header.api_version)?;
+    input.finish()?;
+    Ok((header, request))
+}
+
+/// The client id has the classic form even in the flexible header, so that it can always be read.
+const CLIENT_ID: Dialect = Dialect { version: 1, flexible: false };
+
+/// A response as it is sent, with its length in front; the records that are holes come back as such.
+pub fn encode_response<M: Message>(
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    response: &M,
+) -> Vec<Piece> {
+    let mut out = Writer::new();
+    encode_response_into(&mut out, api, version, correlation_id, response);
+    out.take_pieces()
+}
+
+/// As [`encode_response`], after what `out` already has: several responses can be sent as one.
+pub fn encode_response_into<M: Message>(
+    out: &mut Writer,
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    response: &M,
+) {
+    let frame = out.begin_frame();
+    out.i32(correlation_id);
+    if flexible_response_header(api, version) {
+        out.unsigned_varint(0);
+    }
+    response.encode(out, version);
+    out.end_frame(frame);
+}
+
+fn flexible_response_header(api: ApiKey, version: i16) -> bool {
+    api != ApiKey::ApiVersions && version >= api.flexible_since()
+}
+
+/// A request as it is sent, with its length in front. Records are copied into it.
+pub fn encode_request<R: Api>(
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<&str>,
+    request: &R,
+) -> Bytes {
+    let mut out = Writer::new();
+    let frame = out.begin_frame();
+    out.i16(R::KEY as i16);
+    out.i16(version);
+    out.i32(correlation_id);
+    out.short_length(client_id.map(str::len));
+    out.bytes(client_id.unwrap_or_default().as_bytes());
+    if version >= R::FLEXIBLE_SINCE {
+        out.unsigned_varint(0);
+    }
+    request.encode(&mut out, version);
+    out.end_frame(frame);
+    out.into_bytes()
+}
+
+/// The correlation id of a response frame (without its length): which request it answers.
+pub fn correlation_id(frame: &[u8]) -> Option<i32> {
+    frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes))
+}
+
+/// Reads a frame (without its length) as the response to a request of type `R` sent in `version`.
+///
+/// A broker that does not know our version of ApiVersions answers in version 0 with `UNSUPPORTED_VERSION`;
+/// such a response is read as what it is.
+pub fn decode_response<R: Api>(frame: Bytes, version: i16) -> Result<(i32, R::Response), DecodeError> {
+    let mut input = Reader::new(frame);
+    let correlation_id = input.i32()?;
+    if flexible_response_header(R::KEY, version) {
+        input.tagged_fields(|_, _| Ok(false))?;
+    }
+    let refused = R::KEY == ApiKey::ApiVersions
+        && input.rest().starts_with(&ErrorCode::UNSUPPORTED_VERSION.0.to_be_bytes());
+    let response = R::Response::decode(&mut input, if refused { 0 } else { version })?;
+    input.finish()?;
+    Ok((correlation_id, response))
+}

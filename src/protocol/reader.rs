@@ -1,0 +1,273 @@
+//! Reads the protocol's primitive forms from one frame.
+//!
+//! Never panics, never reads past the frame, and never reserves memory for a length that the frame cannot
+//! hold. Byte fields are slices of the frame, not copies. What a field means is the messages' business.
+
+use bytes::Bytes;
+
+/// How much memory the arrays of one message may take. An element of an array can be some twenty times as
+/// large in memory as on the wire (an empty string is one byte there), so a frame of the largest size
+/// allowed could otherwise take gigabytes. Metadata of some 400,000 partitions fits.
+pub const ARRAY_BYTES_MAX: usize = 64 << 20;
+
+/// A frame that is not what its header says it is. The connection cannot be trusted any further.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    #[error("the frame ends within a field: {needed} bytes needed, {left} left")]
+    Truncated { needed: usize, left: usize },
+    #[error("{left} bytes left over after the last field")]
+    Trailing { left: usize },
+    #[error("length {length} is negative")]
+    NegativeLength { length: i64 },
+    #[error("null where a value must be")]
+    UnexpectedNull,
+    #[error("text is not UTF-8")]
+    NotUtf8,
+    #[error("variable-length number exceeds 32 bits")]
+    VarintTooLong,
+    #[error("tagged field {tag} does not come in ascending order")]
+    TagOrder { tag: u32 },
+    #[error("tagged field {tag} is longer than its value by {left} bytes")]
+    TagTrailing { tag: u32, left: usize },
+    #[error("arrays of more than {ARRAY_BYTES_MAX} bytes in memory")]
+    ArraysTooLarge,
+    #[error("version {version} of this message is not known")]
+    UnknownVersion { version: i16 },
+}
+
+/// A position in one frame.
+#[derive(Debug)]
+pub struct Reader {
+    frame: Bytes,
+    position: usize,
+    /// Exclusive; the frame's end, or that of the tagged field being read.
+    end: usize,
+    array_bytes_left: usize,
+}
+
+impl Reader {
+    pub fn new(frame: Bytes) -> Reader {
+        let end = frame.len();
+        Reader { frame, position: 0, end, array_bytes_left: ARRAY_BYTES_MAX }
+    }
+
+    pub fn remaining(&self) -> usize {
+        self.end - self.position
+    }
+
+    /// States that the message is complete: nothing may follow it.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        match self.remaining() {
+            0 => Ok(()),
+            left => Err(DecodeError::Trailing { left }),
+        }
+    }
+
+    /// The rest of the frame, unread.
+    pub fn rest(&self) -> &[u8] {
+        &self.frame[self.position..self.end]
+    }
+
+    fn take(&mut self, count: usize) -> Result<&[u8], DecodeError> {
+        self.require(count)?;
+        let start = self.position;
+        self.position += count;
+        Ok(&self.frame[start..self.position])
+    }
+
+    fn require(&self, needed: usize) -> Result<(), DecodeError> {
+        let left = self.remaining();
+        if needed > left { Err(DecodeError::Truncated { needed, left }) } else { Ok(()) }
+    }
+
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let bytes = self.take(N)?;
+        Ok(bytes.try_into().expect("take returns as many bytes as asked for"))
+    }
+
+    pub fn i8(&mut self) -> Result<i8, DecodeError> {
+        self.fixed().map(i8::from_be_bytes)
+    }
+
+    pub fn i16(&mut self) -> Result<i16, DecodeError> {
+        self.fixed().map(i16::from_be_bytes)
+    }
+
+    pub fn i32(&mut self) -> Result<i32, DecodeError> {
+        self.fixed().map(i32::from_be_bytes)
+    }
+
+    pub fn i64(&mut self) -> Result<i64, DecodeError> {
+        self.fixed().map(i64::from_be_bytes)
+    }
+
+    /// A number of seven bits a byte, lowest first; at most 32 bits in at most five bytes.
+    pub fn unsigned_varint(&mut self) -> Result<u32, DecodeError> {
+        let mut value: u32 = 0;
+        for shift in [0, 7, 14, 21, 28] {
+            let [byte] = self.fixed()?;
+            let bits = u32::from(byte & 0x7f);
+            if shift == 28 && bits > 0x0f {
+                return Err(DecodeError::VarintTooLong);
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(DecodeError::VarintTooLong)
+    }
+
+    /// A length as flexible versions write it: one more than it is, so that zero can mean null.
+    pub fn compact_length(&mut self) -> Result<Option<usize>, DecodeError> {
+        Ok(self.unsigned_varint()?.checked_sub(1).map(|length| length as usize))
+    }
+
+    /// A length as older versions write it before a string: -1 means null.
+    pub fn short_length(&mut self) -> Result<Option<usize>, DecodeError> {
+        let length = self.i16()?;
+        length_or_null(i64::from(length))
+    }
+
+    /// A length as older versions write it before bytes and arrays: -1 means null.
+    pub fn long_length(&mut self) -> Result<Option<usize>, DecodeError> {
+        let length = self.i32()?;
+        length_or_null(i64::from(length))
+    }
+
+    pub fn string(&mut self, length: usize) -> Result<String, DecodeError> {
+        let bytes = self.take(length)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)?;
+        Ok(text.to_owned())
+    }
+
+    /// A slice of the frame: it keeps the whole frame alive.
+    pub fn bytes(&mut self, length: usize) -> Result<Bytes, DecodeError> {
+        self.require(length)?;
+        let start = self.position;
+        self.position += length;
+        Ok(self.frame.slice(start..self.position))
+    }
+
+    /// Room for an array of `length` elements, each of which takes at least `element_bytes_min` bytes on the
+    /// wire: no more than the rest of the frame can fill.
+    pub fn array<T>(&mut self, length: usize, element_bytes_min: usize) -> Result<Vec<T>, DecodeError> {
+        assert!(element_bytes_min > 0, "an element without bytes would make any length plausible");
+        self.require(length.saturating_mul(element_bytes_min))?;
+        let bytes = length.saturating_mul(size_of::<T>());
+        match self.array_bytes_left.checked_sub(bytes) {
+            None => Err(DecodeError::ArraysTooLarge),
+            Some(left) => {
+                self.array_bytes_left = left;
+                Ok(Vec::with_capacity(length))
+            }
+        }
+    }
+
+    /// Reads the tagged fields (KIP-482) that end every structure of a flexible version. `known` reads the
+    /// value of a tag it knows and says so; the values of other tags are skipped.
+    pub fn tagged_fields(
+        &mut self,
+        mut known: impl FnMut(u32, &mut Reader) -> Result<bool, DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let count = self.unsigned_varint()?;
+        let mut tag_min = 0u64;
+        for _ in 0..count {
+            let tag = self.unsigned_varint()?;
+            if u64::from(tag) < tag_min {
+                return Err(DecodeError::TagOrder { tag });
+            }
+            tag_min = u64::from(tag) + 1;
+            let length = self.unsigned_varint()? as usize;
+            self.require(length)?;
+            let end_outside = std::mem::replace(&mut self.end, self.position + length);
+            if !known(tag, self)? {
+                self.position = self.end;
+            }
+            let left = self.remaining();
+            self.end = end_outside;
+            if left > 0 {
+                return Err(DecodeError::TagTrailing { tag, left });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn length_or_null(length: i64) -> Result<Option<usize>, DecodeError> {
+    match length {
+        -1 => Ok(None),
+        _ => usize::try_from(length).map(Some).map_err(|_| DecodeError::NegativeLength { length }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(bytes: &'static [u8]) -> Reader {
+        Reader::new(Bytes::from_static(bytes))
+    }
+
+    #[test]
+    fn varint_takes_32_bits_and_no_more() {
+        assert_eq!(reader(&[0]).unsigned_varint(), Ok(0));
+        assert_eq!(reader(&[0xac, 0x02]).unsigned_varint(), Ok(300));
+        assert_eq!(reader(&[0xff, 0xff, 0xff, 0xff, 0x0f]).unsigned_varint(), Ok(u32::MAX));
+        let too_large = reader(&[0xff, 0xff, 0xff, 0xff, 0x1f]).unsigned_varint();
+        assert_eq!(too_large, Err(DecodeError::VarintTooLong));
+        let endless = reader(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x00]).unsigned_varint();
+        assert_eq!(endless, Err(DecodeError::VarintTooLong));
+        assert_eq!(reader(&[0x80]).unsigned_varint(), Err(DecodeError::Truncated { needed: 1, left: 0 }));
+    }
+
+    #[test]
+    fn lengths_below_null_are_refused() {
+        assert_eq!(reader(&[0xff, 0xff]).short_length(), Ok(None));
+        assert_eq!(reader(&[0xff, 0xfe]).short_length(), Err(DecodeError::NegativeLength { length: -2 }));
+        assert_eq!(reader(&[0, 0, 0, 3]).long_length(), Ok(Some(3)));
+        assert_eq!(reader(&[0]).compact_length(), Ok(None));
+        assert_eq!(reader(&[1]).compact_length(), Ok(Some(0)));
+    }
+
+    #[test]
+    fn array_that_the_frame_cannot_hold_reserves_nothing() {
+        let refused = reader(&[1, 2, 3]).array::<String>(0x7fff_ffff, 2);
+        assert_eq!(refused, Err(DecodeError::Truncated { needed: 0xffff_fffe, left: 3 }));
+    }
+
+    #[test]
+    fn arrays_of_one_message_share_a_limit() {
+        let frame = Bytes::from(vec![0; ARRAY_BYTES_MAX / size_of::<String>() + 1]);
+        let length = frame.len();
+        let refused = Reader::new(frame).array::<String>(length, 1);
+        assert_eq!(refused, Err(DecodeError::ArraysTooLarge));
+    }
+
+    #[test]
+    fn unknown_tagged_field_is_skipped() {
+        let mut input = reader(&[2, 5, 1, 0xaa, 9, 2, 0xbb, 0xcc, 42]);
+        let mut seen = Vec::new();
+        let outcome = input.tagged_fields(|tag, _| {
+            seen.push(tag);
+            Ok(false)
+        });
+        assert_eq!(outcome, Ok(()));
+        assert_eq!(seen, [5, 9]);
+        assert_eq!(input.i8(), Ok(42));
+    }
+
+    #[test]
+    fn known_tagged_field_cannot_read_past_its_own_length() {
+        let outcome = reader(&[1, 0, 1, 0xaa, 0xbb]).tagged_fields(|_, value| value.i16().map(|_| true));
+        assert_eq!(outcome, Err(DecodeError::Truncated { needed: 2, left: 1 }));
+        let outcome = reader(&[1, 0, 2, 0xaa, 0xbb]).tagged_fields(|_, value| value.i8().map(|_| true));
+        assert_eq!(outcome, Err(DecodeError::TagTrailing { tag: 0, left: 1 }));
+    }
+
+    #[test]
+    fn tag_that_comes_twice_is_refused() {
+        let outcome = reader(&[2, 3, 0, 3, 0]).tagged_fields(|_, _| Ok(false));
+        assert_eq!(outcome, Err(DecodeError::TagOrder { tag: 3 }));
+    }
+}

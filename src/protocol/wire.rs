@@ -1,0 +1,260 @@
+//! How each type of field looks on the wire, in classic and in flexible versions (KIP-482).
+//!
+//! Structures get their form from `message!` (`describe.rs`), which is built on this.
+
+use bytes::Bytes;
+
+use super::reader::{DecodeError, Reader};
+use super::writer::Writer;
+
+/// The version in which a message is read or written.
+#[derive(Clone, Copy, Debug)]
+pub struct Dialect {
+    pub version: i16,
+    /// Compact lengths, and tagged fields at the end of every structure.
+    pub flexible: bool,
+}
+
+/// A value with a form on the wire.
+pub trait Wire: Sized {
+    /// The fewest bytes that any value takes.
+    fn bytes_min(dialect: Dialect) -> usize;
+
+    fn decode(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError>;
+
+    fn encode(&self, out: &mut Writer, dialect: Dialect);
+
+    /// As `decode`, in versions where the value cannot be null.
+    fn decode_present(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
+        Self::decode(input, dialect)
+    }
+
+    /// As `encode`, in versions where the value cannot be null: a null is written as empty.
+    fn encode_present(&self, out: &mut Writer, dialect: Dialect) {
+        self.encode(out, dialect);
+    }
+}
+
+/// A value that a length precedes, and that is null where the length says so.
+pub trait Nullable: Wire + Default {
+    fn decode_nullable(input: &mut Reader, dialect: Dialect) -> Result<Option<Self>, DecodeError>;
+
+    fn encode_null(out: &mut Writer, dialect: Dialect);
+}
+
+macro_rules! integers {
+    ($($integer:ident: $bytes:literal;)*) => { $(
+        impl Wire for $integer {
+            fn bytes_min(_: Dialect) -> usize {
+                $bytes
+            }
+
+            fn decode(input: &mut Reader, _: Dialect) -> Result<Self, DecodeError> {
+                input.$integer()
+            }
+
+            fn encode(&self, out: &mut Writer, _: Dialect) {
+                out.$integer(*self);
+            }
+        }
+    )* };
+}
+
+integers! { i8: 1; i16: 2; i32: 4; i64: 8; }
+
+impl Wire for bool {
+    fn bytes_min(_: Dialect) -> usize {
+        1
+    }
+
+    fn decode(input: &mut Reader, _: Dialect) -> Result<Self, DecodeError> {
+        Ok(input.i8()? != 0)
+    }
+
+    fn encode(&self, out: &mut Writer, _: Dialect) {
+        out.i8(i8::from(*self));
+    }
+}
+
+fn long_length_bytes(dialect: Dialect) -> usize {
+    if dialect.flexible { 1 } else { 4 }
+}
+
+fn decode_long_length(input: &mut Reader, dialect: Dialect) -> Result<Option<usize>, DecodeError> {
+    if dialect.flexible { input.compact_length() } else { input.long_length() }
+}
+
+fn encode_long_length(out: &mut Writer, dialect: Dialect, length: Option<usize>) {
+    if dialect.flexible { out.compact_length(length) } else { out.long_length(length) }
+}
+
+fn encode_short_length(out: &mut Writer, dialect: Dialect, length: Option<usize>) {
+    if dialect.flexible { out.compact_length(length) } else { out.short_length(length) }
+}
+
+impl Wire for String {
+    fn bytes_min(dialect: Dialect) -> usize {
+        if dialect.flexible { 1 } else { 2 }
+    }
+
+    fn decode(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
+        String::decode_nullable(input, dialect)?.ok_or(DecodeError::UnexpectedNull)
+    }
+
+    fn encode(&self, out: &mut Writer, dialect: Dialect) {
+        encode_short_length(out, dialect, Some(self.len()));
+        out.bytes(self.as_bytes());
+    }
+}
+
+impl Nullable for String {
+    fn decode_nullable(input: &mut Reader, dialect: Dialect) -> Result<Option<Self>, DecodeError> {
+        let length = if dialect.flexible { input.compact_length()? } else { input.short_length()? };
+        length.map(|length| input.string(length)).transpose()
+    }
+
+    fn encode_null(out: &mut Writer, dialect: Dialect) {
+        encode_short_length(out, dialect, None);
+    }
+}
+
+impl Wire for Bytes {
+    fn bytes_min(dialect: Dialect) -> usize {
+        long_length_bytes(dialect)
+    }
+
+    fn decode(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
+        Bytes::decode_nullable(input, dialect)?.ok_or(DecodeError::UnexpectedNull)
+    }
+
+    fn encode(&self, out: &mut Writer, dialect: Dialect) {
+        encode_long_length(out, dialect, Some(self.len()));
+        out.bytes(self);
+    }
+}
+
+impl Nullable for Bytes {
+    fn decode_nullable(input: &mut Reader, dialect: Dialect) -> Result<Option<Self>, DecodeError> {
+        let length = decode_long_length(input, dialect)?;
+        length.map(|length| input.bytes(length)).transpose()
+    }
+
+    fn encode_null(out: &mut Writer, dialect: Dialect) {
+        encode_long_length(out, dialect, None);
+    }
+}
+
+impl<T: Wire> Wire for Vec<T> {
+    fn bytes_min(dialect: Dialect) -> usize {
+        long_length_bytes(dialect)
+    }
+
+    fn decode(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
+        Vec::decode_nullable(input, dialect)?.ok_or(DecodeError::UnexpectedNull)
+    }
+
+    fn encode(&self, out: &mut Writer, dialect: Dialect) {
+        encode_long_length(out, dialect, Some(self.len()));
+        for element in self {
+            element.encode(out, dialect);
+        }
+    }
+}
+
+impl<T: Wire> Nullable for Vec<T> {
+    fn decode_nullable(input: &mut Reader, dialect: Dialect) -> Result<Option<Self>, DecodeError> {
+        let Some(length) = decode_long_length(input, dialect)? else {
+            return Ok(None);
+        };
+        let mut elements = input.array(length, T::bytes_min(dialect))?;
+        for _ in 0..length {
+            elements.push(T::decode(input, dialect)?);
+        }
+        Ok(Some(elements))
+    }
+
+    fn encode_null(out: &mut Writer, dialect: Dialect) {
+        encode_long_length(out, dialect, None);
+    }
+}
+
+impl<T: Nullable> Wire for Option<T> {
+    fn bytes_min(dialect: Dialect) -> usize {
+        T::bytes_min(dialect)
+    }
+
+    fn decode(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
+        T::decode_nullable(input, dialect)
+    }
+
+    fn encode(&self, out: &mut Writer, dialect: Dialect) {
+        match self {
+            Some(value) => value.encode(out, dialect),
+            None => T::encode_null(out, dialect),
+        }
+    }
+
+    fn decode_present(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
+        T::decode(input, dialect).map(Some)
+    }
+
+    fn encode_present(&self, out: &mut Writer, dialect: Dialect) {
+        match self {
+            Some(value) => value.encode(out, dialect),
+            None => T::default().encode(out, dialect),
+        }
+    }
+}
+
+/// The records of a partition in a fetch response: batches as they lie in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// Null on the wire. Decoded from some brokers; librdkafka refuses it below version 12, so a broker that
+    /// has nothing to send answers the default, which is empty and not null.
+    None,
+    Bytes(Bytes),
+    /// As many bytes, which something else will send; encoding leaves a [`super::Piece::Hole`].
+    Hole(u32),
+}
+
+impl Records {
+    /// How many bytes the records take.
+    pub fn len(&self) -> usize {
+        match self {
+            Records::None => 0,
+            Records::Bytes(bytes) => bytes.len(),
+            Records::Hole(len) => *len as usize,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Records::Bytes(Bytes::new())
+    }
+}
+
+impl Wire for Records {
+    fn bytes_min(dialect: Dialect) -> usize {
+        long_length_bytes(dialect)
+    }
+
+    fn decode(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
+        Ok(Bytes::decode_nullable(input, dialect)?.map_or(Records::None, Records::Bytes))
+    }
+
+    fn encode(&self, out: &mut Writer, dialect: Dialect) {
+        match self {
+            Records::None => Bytes::encode_null(out, dialect),
+            Records::Bytes(bytes) => bytes.encode(out, dialect),
+            Records::Hole(len) => {
+                encode_long_length(out, dialect, Some(*len as usize));
+                out.hole(*len);
+            }
+        }
+    }
+}
