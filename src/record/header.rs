@@ -27,6 +27,7 @@ pub(super) const COMPRESSION_BITS: i16 = 0x07;
 pub(super) const LOG_APPEND_TIME_BIT: i16 = 0x08;
 pub(super) const TRANSACTIONAL_BIT: i16 = 0x10;
 pub(super) const CONTROL_BIT: i16 = 0x20;
+pub(super) const DELETE_HORIZON_BIT: i16 = 0x40;
 
 /// A batch's header as it stands in the bytes; nothing is checked but magic and length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,9 @@ mod split;
 mod validate;
 mod varint;
 
+#[cfg(test)]
+mod tests;
+
 pub use build::BatchBuilder;
 pub use compression::Compression;
 pub use error::BatchError;
@@ -24,4 +27,4 @@ pub use header::{
 };
 pub use iter::{Record, RecordHeader, RecordIter, records};
 pub use split::{Batches, batches, batches_exact};
-pub use validate::validate;
+pub use validate::{check_crc, validate};
