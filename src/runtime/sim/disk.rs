@@ -1,125 +1,313 @@
-//! Simulated disk (stub until the plugin lands).
+//! Simulated disks, one per node: a page cache over stable storage that fails as the testbed says.
+//!
+//! A kill keeps the page cache; a power failure leaves of unsynced data and names what the crash model draws
+//! (`crash`, `names`). An operation of a dead incarnation has no effect. `/data` is there, and durable, from
+//! a machine's first day; every other name is durable only after the [`sync_dir`] of each directory above it.
+//!
+//! `tree` and what it stands on are pure; `machine` adds faults, locks and latency; this file asks who acts
+//! and waits; `control` is the testbed's side.
 
-use std::io;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, IoSlice};
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use madsim::plugin::Simulator;
 
-use super::identity::Identity;
-use super::world::Death;
+use super::clock;
+use super::identity::{self, Identity, NodeId};
+use super::trace::{self, Kind, mix};
+use super::world::{self, Death};
+use machine::{Covered, Effect, LockHolder, Machine};
+use names::InodeId;
 
+mod control;
+mod crash;
+mod data;
+mod faults;
+mod machine;
+mod names;
+mod tree;
+
+pub use crate::runtime::disk_types::{DirEntry, OpenMode};
+pub use control::{
+    current_image, durable_image, faults, faults_fired, flip_bit, heal, list_files, losses, set_faults,
+    truncate_file, wipe,
+};
+pub use faults::{CrashInside, FailedSync, Faults, Operation, Rate, Slow, Tally};
+
+thread_local! {
+    /// The disks of this thread's one run.
+    static MACHINES: RefCell<BTreeMap<NodeId, Machine>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// madsim's view of the disks: registering it begins a run with none.
 pub struct DiskSim;
 
 impl Simulator for DiskSim {
     fn new(_: &madsim::rand::GlobalRng, _: &madsim::time::TimeHandle, _: &madsim::Config) -> DiskSim {
+        MACHINES.with_borrow_mut(BTreeMap::clear);
         DiskSim
     }
 }
 
 pub(super) fn on_birth(_life: Identity) {}
 
-pub(super) fn on_death(_life: Identity, _death: Death) {}
-
-fn stub<T>() -> io::Result<T> {
-    Err(io::ErrorKind::Unsupported.into())
+pub(super) fn on_death(life: Identity, death: Death) {
+    on_machine(life.node, |machine| machine.on_death(life, death));
 }
 
-pub use crate::runtime::disk_types::{DirEntry, OpenMode};
+fn on_machine<T>(node: NodeId, f: impl FnOnce(&mut Machine) -> T) -> T {
+    MACHINES.with_borrow_mut(|machines| f(machines.entry(node).or_insert_with(|| Machine::new(node))))
+}
 
-/// An open file; cheap to clone, all clones are the same open file. Every operation but `sync_data` is a page-cache operation:
-/// synchronous, visible at once, durable only after `sync_data` (and, for the name, [`sync_dir`]).
+/// For destructors: a run's last handles may go when its disks already have.
+fn while_disks_last(node: NodeId, f: impl FnOnce(&mut Machine)) {
+    let run = |machines: &RefCell<BTreeMap<NodeId, Machine>>| {
+        if let Some(machine) = machines.borrow_mut().get_mut(&node) {
+            f(machine);
+        }
+    };
+    MACHINES.try_with(run).unwrap_or_default();
+}
+
+/// `life`, if what it does has an effect.
+fn acting(life: Identity) -> io::Result<Identity> {
+    if life.may_act() { Ok(life) } else { Err(io::Error::other("the process is dead")) }
+}
+
+/// Ends the node if the operation was to be its last; no machine may be borrowed here.
+fn conclude<T>(life: Identity, effect: Effect<T>) -> io::Result<T> {
+    match effect {
+        Effect::Done(result) => result,
+        Effect::Ends(death) => {
+            world::end(life.node, death);
+            Err(io::Error::other("the node crashed inside this operation"))
+        }
+    }
+}
+
+fn path_hash(path: &Path) -> u64 {
+    trace::hash_bytes(path.as_os_str().as_encoded_bytes())
+}
+
+/// An open file; cheap to clone, all clones are the same open file. Every operation but `sync_data` is a
+/// page-cache operation: synchronous, visible at once, durable only after `sync_data` (and, for the name,
+/// [`sync_dir`]).
 #[derive(Clone)]
-pub struct File;
+pub struct File(Arc<Handle>);
+
+/// Belongs to the life that opened it.
+struct Handle {
+    life: Identity,
+    inode: InodeId,
+    writable: bool,
+    power_cycle: u32,
+    /// Of the path as it was opened; names the file in the trace.
+    path_hash: u64,
+}
+
+const EBADF: i32 = 9;
 
 impl File {
-    /// Writes all of `parts` one after the other at `offset`, as one `pwritev`. A short write is reported as
-    /// an error; how much was written is unknown then.
-    pub fn write_at(&self, _parts: &[io::IoSlice<'_>], _offset: u64) -> io::Result<()> {
-        stub()
+    /// Writes all of `parts` one after the other at `offset`, as one `pwritev`. After an error, how much
+    /// was written is unknown.
+    pub fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let life = self.writing()?;
+        let content = parts.iter().fold(0, |hash, part| mix(hash, trace::hash_bytes(part)));
+        self.trace(Kind::DiskWrite, mix(offset, content));
+        conclude(life, on_machine(life.node, |machine| machine.write(life, self.0.inode, parts, offset)))
     }
 
     /// Reads up to `buffer.len()` bytes at `offset`; 0 at or past the end.
-    pub fn read_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
-        stub()
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let life = acting(self.0.life)?;
+        conclude(life, on_machine(life.node, |machine| machine.read(life, self.0.inode, buffer, offset)))
     }
 
     /// Reads exactly `len` bytes at `offset`, which may have to come from the device. `UnexpectedEof` if the
     /// file is shorter.
-    pub async fn read_range(&self, _offset: u64, _len: usize) -> io::Result<Bytes> {
-        stub()
+    pub async fn read_range(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let life = acting(self.0.life)?;
+        // A length beyond the file must not cost its memory before the end of the file is noticed.
+        if offset.saturating_add(len as u64) > self.len()? {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(time) = on_machine(life.node, |machine| machine.read_time()) {
+            clock::sleep(time).await;
+        }
+        let mut buffer = vec![0; len];
+        if self.read_at(&mut buffer, offset)? < len {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        Ok(buffer.into())
     }
 
     /// Bytes in the file.
     pub fn len(&self) -> io::Result<u64> {
-        stub()
+        let life = acting(self.0.life)?;
+        on_machine(life.node, |machine| match machine.tree.file(self.0.inode) {
+            Some(file) => Ok(file.current().len() as u64),
+            None => Err(ErrorKind::NotFound.into()),
+        })
     }
 
     pub fn is_empty(&self) -> io::Result<bool> {
-        stub()
+        Ok(self.len()? == 0)
     }
 
-    pub fn truncate(&self, _len: u64) -> io::Result<()> {
-        stub()
+    pub fn truncate(&self, len: u64) -> io::Result<()> {
+        let life = self.writing()?;
+        self.trace(Kind::DiskWrite, mix(TRUNCATE, len));
+        conclude(life, on_machine(life.node, |machine| machine.truncate(life, self.0.inode, len)))
     }
 
     /// fdatasync: the data and the size reach stable storage; the name does not. After an error what was
-    /// written before is in an unknown state, for good.
+    /// written before is in an unknown state, for good. Only what was written before the call counts.
     pub async fn sync_data(&self) -> io::Result<()> {
-        stub()
+        let life = acting(self.0.life)?;
+        self.trace(Kind::DiskSync, 0);
+        sync(life, |machine| machine.covered_data(self.0.inode)).await?;
+        self.trace(Kind::DiskSync, 1);
+        Ok(())
+    }
+
+    fn writing(&self) -> io::Result<Identity> {
+        let life = acting(self.0.life)?;
+        if self.0.writable { Ok(life) } else { Err(io::Error::from_raw_os_error(EBADF)) }
+    }
+
+    fn trace(&self, kind: Kind, payload: u64) {
+        trace::event_of(self.0.life, kind, mix(self.0.path_hash, payload));
     }
 }
 
+impl Drop for Handle {
+    fn drop(&mut self) {
+        while_disks_last(self.life.node, |machine| {
+            if machine.power_cycle == self.power_cycle {
+                machine.tree.close(self.inode);
+            }
+        });
+    }
+}
+
+/// Waits for the device, then makes durable what was there when the wait began.
+async fn sync(life: Identity, covered: impl FnOnce(&Machine) -> io::Result<Covered>) -> io::Result<()> {
+    let (covered, time) = on_machine(life.node, |machine| {
+        let covered = covered(machine)?;
+        io::Result::Ok((covered, machine.draw_sync_time()))
+    })?;
+    clock::sleep(time).await;
+    acting(life)?;
+    conclude(life, on_machine(life.node, |machine| machine.finish_sync(life, covered)))
+}
+
+// What a name operation was, in the trace.
+const TRUNCATE: u64 = 1;
+const OPEN: u64 = 2;
+const CREATE_DIR: u64 = 3;
+const RENAME: u64 = 4;
+const REMOVE_FILE: u64 = 5;
+const REMOVE_DIR: u64 = 6;
+const LOCK: u64 = 7;
+
+/// Who acts now; the name operation goes into the trace.
+fn naming(operation: u64, path: &Path) -> io::Result<Identity> {
+    let life = acting(identity::current())?;
+    trace::event_of(life, Kind::DiskName, mix(operation, path_hash(path)));
+    Ok(life)
+}
+
 /// Opens a file. Paths are the node's own: `/data/...` of two simulated nodes are different files.
-pub fn open(_path: &Path, _mode: OpenMode) -> io::Result<File> {
-    stub()
+pub fn open(path: &Path, mode: OpenMode) -> io::Result<File> {
+    let life = naming(OPEN, path)?;
+    let (inode, power_cycle) = on_machine(life.node, |machine| {
+        io::Result::Ok((machine.open(life, path, mode)?, machine.power_cycle))
+    })?;
+    let writable = mode != OpenMode::Read;
+    Ok(File(Arc::new(Handle { life, inode, writable, power_cycle, path_hash: path_hash(path) })))
 }
 
 /// Syncs a directory: the names made, renamed and removed in it reach stable storage.
-pub async fn sync_dir(_path: &Path) -> io::Result<()> {
-    stub()
+pub async fn sync_dir(path: &Path) -> io::Result<()> {
+    let life = acting(identity::current())?;
+    trace::event_of(life, Kind::DiskSync, mix(0, path_hash(path)));
+    sync(life, |machine| machine.covered_names(path)).await?;
+    trace::event_of(life, Kind::DiskSync, mix(1, path_hash(path)));
+    Ok(())
 }
 
-pub fn create_dir_all(_path: &Path) -> io::Result<()> {
-    stub()
+pub fn create_dir_all(path: &Path) -> io::Result<()> {
+    let life = naming(CREATE_DIR, path)?;
+    on_machine(life.node, |machine| machine.tree.create_dir_all(path))
 }
 
 /// The entries of a directory, sorted by name.
-pub fn read_dir(_path: &Path) -> io::Result<Vec<DirEntry>> {
-    stub()
+pub fn read_dir(path: &Path) -> io::Result<Vec<DirEntry>> {
+    let life = acting(identity::current())?;
+    on_machine(life.node, |machine| machine.tree.read_dir(path))
 }
 
 /// Whether a file or directory is there.
-pub fn exists(_path: &Path) -> io::Result<bool> {
-    stub()
+pub fn exists(path: &Path) -> io::Result<bool> {
+    let life = acting(identity::current())?;
+    on_machine(life.node, |machine| match machine.tree.resolve(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    })
 }
 
 /// Atomic in the page cache; durable after [`sync_dir`] of the directory (both, if they differ).
-pub fn rename(_from: &Path, _to: &Path) -> io::Result<()> {
-    stub()
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let life = naming(mix(RENAME, path_hash(to)), from)?;
+    conclude(life, on_machine(life.node, |machine| machine.rename(life, from, to)))
 }
 
-pub fn remove_file(_path: &Path) -> io::Result<()> {
-    stub()
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    let life = naming(REMOVE_FILE, path)?;
+    on_machine(life.node, |machine| machine.tree.remove_file(path))
 }
 
-pub fn remove_dir_all(_path: &Path) -> io::Result<()> {
-    stub()
+pub fn remove_dir_all(path: &Path) -> io::Result<()> {
+    let life = naming(REMOVE_DIR, path)?;
+    on_machine(life.node, |machine| machine.tree.remove_dir_all(path))
 }
 
 /// An exclusive lock on a file, held until dropped (or until the process dies).
-pub struct Lock;
-
-/// Takes the lock, or `WouldBlock` if another process (or handle) has it.
-pub fn lock(_path: &Path) -> io::Result<Lock> {
-    stub()
+pub struct Lock {
+    life: Identity,
+    inode: InodeId,
+    holder: LockHolder,
 }
 
-/// Pays the latency that this task's page-cache operations owe (a limping disk); at once on a real machine.
+/// Takes the lock, or `WouldBlock` if another process (or handle) has it. Makes the file if absent.
+pub fn lock(path: &Path) -> io::Result<Lock> {
+    let life = naming(LOCK, path)?;
+    let (inode, holder) = on_machine(life.node, |machine| machine.lock(life, path))?;
+    Ok(Lock { life, inode, holder })
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        while_disks_last(self.life.node, |machine| machine.unlock(self.inode, self.holder));
+    }
+}
+
+/// Pays the latency that this process's page-cache operations owe (a limping disk); at once otherwise.
 /// Called once before replies are flushed.
-pub async fn settle() {}
+pub async fn settle() {
+    let now = clock::now();
+    let settled_at = on_machine(identity::current().node, |machine| machine.settled_at(now));
+    if settled_at > now {
+        clock::sleep_until(settled_at).await;
+    }
+}
 
 /// A number that changes when the machine loses its page cache (the boot id).
 pub fn boot_id() -> String {
-    String::new()
+    on_machine(identity::current().node, |machine| machine.boot_id())
 }

@@ -1,0 +1,97 @@
+//! The testbed's side of the disks: faults, damage, and a look at what is stored.
+//!
+//! Nothing here belongs to a process: it works on a node's disk whoever lives there, or nobody.
+
+use std::path::{Path, PathBuf};
+
+use super::faults::{Faults, Tally};
+use super::on_machine;
+use crate::runtime::sim::identity::{Identity, NodeId};
+use crate::runtime::sim::trace::{self, Kind, mix};
+use crate::runtime::sim::world;
+
+fn trace_damage(node: NodeId, what: &str, payload: u64) {
+    let nobody = Identity { node, incarnation: 0 };
+    trace::event_of(nobody, Kind::Fault, mix(trace::hash_bytes(what.as_bytes()), payload));
+}
+
+/// What is wrong with the node's disk now; counts that ran down are at what is left.
+pub fn faults(node: NodeId) -> Faults {
+    on_machine(node, |machine| machine.faults.clone())
+}
+
+/// Changes what is wrong with the node's disk, from the next operation on.
+pub fn set_faults(node: NodeId, change: impl FnOnce(&mut Faults)) {
+    on_machine(node, |machine| change(&mut machine.faults));
+}
+
+/// The disk works well from now on; what it lost stays lost.
+pub fn heal(node: NodeId) {
+    set_faults(node, |faults| *faults = Faults::default());
+}
+
+/// How often each kind of fault has struck an operation.
+pub fn faults_fired(node: NodeId) -> Tally {
+    on_machine(node, |machine| machine.faults_fired.clone())
+}
+
+/// How often power failures dealt with a file (or a directory) in each way of the crash model.
+pub fn losses(node: NodeId) -> Tally {
+    on_machine(node, |machine| machine.losses.clone())
+}
+
+/// Puts an empty disk into the machine. Panics if its process runs.
+pub fn wipe(node: NodeId) {
+    assert!(!world::is_running(node), "node {node} is running and would lose its disk under its feet");
+    trace_damage(node, "wipe", 0);
+    on_machine(node, |machine| machine.wipe());
+}
+
+/// Flips the lowest bit of the byte at `offset`, in page cache and storage. False if there is no such byte.
+pub fn flip_bit(node: NodeId, path: &Path, offset: u64) -> bool {
+    trace_damage(node, "flip-bit", offset);
+    damage(node, path, |image| {
+        if let Some(byte) = usize::try_from(offset).ok().and_then(|offset| image.get_mut(offset)) {
+            *byte ^= 1;
+        }
+    })
+    .is_some_and(|len| offset < len)
+}
+
+/// Cuts a file to at most `len` bytes, in page cache and storage. False if there is no such file.
+pub fn truncate_file(node: NodeId, path: &Path, len: u64) -> bool {
+    trace_damage(node, "truncate-file", len);
+    damage(node, path, |image| image.truncate(usize::try_from(len).unwrap_or(usize::MAX))).is_some()
+}
+
+/// The file's length before, if there is such a file.
+fn damage(node: NodeId, path: &Path, damage: impl Fn(&mut Vec<u8>)) -> Option<u64> {
+    on_machine(node, |machine| {
+        let inode = machine.tree.resolve(path).ok()?;
+        let file = machine.tree.file_mut(inode)?;
+        let len = file.current().len() as u64;
+        file.damage(damage);
+        Some(len)
+    })
+}
+
+/// The bytes that programs see at `path`.
+pub fn current_image(node: NodeId, path: &Path) -> Option<Vec<u8>> {
+    on_machine(node, |machine| {
+        let inode = machine.tree.resolve(path).ok()?;
+        Some(machine.tree.file(inode)?.current().to_vec())
+    })
+}
+
+/// The bytes that would be at `path` if the power failed and nothing unsynced survived, names included.
+pub fn durable_image(node: NodeId, path: &Path) -> Option<Vec<u8>> {
+    on_machine(node, |machine| {
+        let inode = machine.tree.resolve_durable(path).ok()?;
+        Some(machine.tree.file(inode)?.durable().to_vec())
+    })
+}
+
+/// Every file that programs see, sorted.
+pub fn list_files(node: NodeId) -> Vec<PathBuf> {
+    on_machine(node, |machine| machine.tree.paths())
+}

@@ -1,0 +1,206 @@
+//! One file's bytes: as programs see them, as they would survive, and the changes in between.
+//!
+//! Pure. A sync costs what is pending, not what the file holds. Names are `names`'s business, and what a
+//! power failure leaves of pending changes is `crash`'s.
+
+use std::collections::VecDeque;
+
+use super::crash::{self, FileSurvival};
+use crate::runtime::random::Rng;
+
+/// Pending changes beyond which the oldest half reaches the device by itself, as the kernel's write-back has it.
+const PENDING_CHANGES_MAX: usize = 4096;
+/// The same in bytes.
+const PENDING_BYTES_MAX: usize = 16 << 20;
+
+/// A change that is in the page cache only.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    Write { offset: usize, bytes: Vec<u8> },
+    Truncate { len: usize },
+}
+
+impl Change {
+    pub(super) fn apply(&self, image: &mut Vec<u8>) {
+        match self {
+            Change::Write { offset, bytes } => overwrite(image, *offset, bytes),
+            Change::Truncate { len } => image.resize(*len, 0),
+        }
+    }
+
+    fn byte_count(&self) -> usize {
+        match self {
+            Change::Write { bytes, .. } => bytes.len(),
+            Change::Truncate { .. } => 0,
+        }
+    }
+}
+
+/// Puts `bytes` at `offset`; a gap before it reads as zeros.
+fn overwrite(image: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
+    if image.len() < offset {
+        image.resize(offset, 0);
+    }
+    let inside = bytes.len().min(image.len() - offset);
+    image[offset..offset + inside].copy_from_slice(&bytes[..inside]);
+    image.extend_from_slice(&bytes[inside..]);
+}
+
+/// A point in a file's order of changes: everything before it.
+pub(super) type Mark = u64;
+
+#[derive(Default)]
+pub(super) struct FileData {
+    current: Vec<u8>,
+    durable: Vec<u8>,
+    /// Applied to `current` in this order; `durable` plus these is what a sync would make durable. After a
+    /// failed sync that is less than `current`.
+    pending: VecDeque<Change>,
+    pending_bytes: usize,
+    /// How many changes have left `pending`.
+    settled: Mark,
+    /// A write-back failed unnoticed: the next sync says so.
+    pub(super) error_owed: bool,
+}
+
+impl FileData {
+    pub(super) fn current(&self) -> &[u8] {
+        &self.current
+    }
+
+    pub(super) fn durable(&self) -> &[u8] {
+        &self.durable
+    }
+
+    pub(super) fn write(&mut self, offset: usize, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.change(Change::Write { offset, bytes });
+        }
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        if len != self.current.len() {
+            self.change(Change::Truncate { len });
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.current);
+        self.pending_bytes += change.byte_count();
+        self.pending.push_back(change);
+        if self.pending.len() > PENDING_CHANGES_MAX || self.pending_bytes > PENDING_BYTES_MAX {
+            self.harden(self.settled + self.pending.len().div_ceil(2) as Mark);
+        }
+    }
+
+    /// The mark after everything done so far.
+    pub(super) fn mark(&self) -> Mark {
+        self.settled + self.pending.len() as Mark
+    }
+
+    /// Makes the changes before `upto` durable.
+    pub(super) fn harden(&mut self, upto: Mark) {
+        while let Some(change) = self.take_before(upto) {
+            change.apply(&mut self.durable);
+        }
+    }
+
+    /// The pages of the changes before `upto` count as clean without being durable: no later sync writes them.
+    pub(super) fn forget(&mut self, upto: Mark) {
+        while self.take_before(upto).is_some() {}
+    }
+
+    /// Forgets the changes before `upto`, and programs no longer see them either.
+    pub(super) fn revert(&mut self, upto: Mark) {
+        self.forget(upto);
+        self.current.clone_from(&self.durable);
+        for change in &self.pending {
+            change.apply(&mut self.current);
+        }
+    }
+
+    fn take_before(&mut self, upto: Mark) -> Option<Change> {
+        if self.settled >= upto {
+            return None;
+        }
+        let change = self.pending.pop_front()?;
+        self.settled += 1;
+        self.pending_bytes -= change.byte_count();
+        Some(change)
+    }
+
+    /// The power fails. `None` if nothing was pending.
+    pub(super) fn crash(&mut self, draws: &mut Rng) -> Option<FileSurvival> {
+        self.settled = self.mark();
+        let pending = Vec::from(std::mem::take(&mut self.pending));
+        self.pending_bytes = 0;
+        self.error_owed = false;
+        let survival = (!pending.is_empty()).then(|| {
+            let (image, survival) = crash::survive(&self.durable, &pending, draws);
+            self.durable = image;
+            survival
+        });
+        self.current.clone_from(&self.durable);
+        survival
+    }
+
+    /// Damages what is stored, below programs and page cache: `damage` sees one image after the other. What
+    /// is pending reaches the device first, or it would undo the damage later.
+    pub(super) fn damage(&mut self, damage: impl Fn(&mut Vec<u8>)) {
+        self.harden(self.mark());
+        damage(&mut self.current);
+        damage(&mut self.durable);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_hardens_only_what_came_before_its_mark() {
+        let mut file = FileData::default();
+        file.write(0, b"before".to_vec());
+        let mark = file.mark();
+        file.write(6, b" after".to_vec());
+        file.harden(mark);
+        assert_eq!(file.durable(), b"before");
+        assert_eq!(file.current(), b"before after");
+    }
+
+    #[test]
+    fn forgotten_changes_stay_visible_and_never_harden() {
+        let mut file = FileData::default();
+        file.write(0, b"lost".to_vec());
+        file.forget(file.mark());
+        file.write(4, b"kept".to_vec());
+        file.harden(file.mark());
+        assert_eq!(file.current(), b"lostkept");
+        assert_eq!(file.durable(), b"\0\0\0\0kept");
+    }
+
+    #[test]
+    fn reverted_changes_are_gone_and_later_ones_stay() {
+        let mut file = FileData::default();
+        file.write(0, b"base".to_vec());
+        file.harden(file.mark());
+        file.write(0, b"LOST".to_vec());
+        let mark = file.mark();
+        file.write(4, b"more".to_vec());
+        file.revert(mark);
+        assert_eq!(file.current(), b"basemore");
+    }
+
+    #[test]
+    fn too_many_pending_changes_reach_the_device_by_themselves() {
+        let mut file = FileData::default();
+        for _ in 0..=PENDING_CHANGES_MAX {
+            file.write(file.current().len(), b"x".to_vec());
+        }
+        assert!(file.durable().len() > PENDING_CHANGES_MAX / 2);
+        assert!(file.pending.len() <= PENDING_CHANGES_MAX);
+    }
+}

@@ -1,0 +1,403 @@
+//! One node's disk: its tree of files, with the faults, locks, latency and lives that the tree knows nothing
+//! about.
+//!
+//! Synchronous: an operation that crashes its node says so in its [`Effect`]; ending the node is the shell's
+//! job, because the end comes back here.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, IoSlice};
+use std::path::Path;
+use std::time::Duration;
+
+use super::data::Mark;
+use super::faults::{FailedSync, Faults, Operation, Tally, Verdict};
+use super::names::InodeId;
+use super::tree::Tree;
+use crate::runtime::Instant;
+use crate::runtime::disk_types::OpenMode;
+use crate::runtime::random::Rng;
+use crate::runtime::sim::identity::{Identity, NodeId};
+use crate::runtime::sim::rng;
+use crate::runtime::sim::trace::{self, Kind};
+use crate::runtime::sim::world::Death;
+
+/// No file of a simulation is larger; a write beyond is a bug, and would cost the memory.
+const FILE_BYTES_MAX: usize = 1 << 30;
+/// A process never owes more than this, however slow its disk.
+const OWED_MAX: Duration = Duration::from_secs(30);
+
+const SYNC_NANOS_LEAST: u64 = 200_000;
+const SYNC_NANOS_MEAN_MORE: u64 = 1_000_000;
+const WRITE_NANOS: u64 = 10_000;
+const WRITE_NANOS_PER_KIB: u64 = 1_000;
+const READ_NANOS: u64 = 100_000;
+
+const EIO: i32 = 5;
+const EFBIG: i32 = 27;
+const ENOSPC: i32 = 28;
+
+/// An operation is over, or it was the last one of its node's life.
+pub(super) enum Effect<T> {
+    Done(io::Result<T>),
+    Ends(Death),
+}
+
+impl<T> Effect<T> {
+    fn errno(errno: i32) -> Effect<T> {
+        Effect::Done(Err(io::Error::from_raw_os_error(errno)))
+    }
+}
+
+/// What a sync covers.
+#[derive(Clone, Copy)]
+pub(super) enum Covered {
+    Data(InodeId, Mark),
+    Names(InodeId, Mark),
+}
+
+pub(super) struct Machine {
+    node: NodeId,
+    pub(super) tree: Tree,
+    pub(super) faults: Faults,
+    /// Counts power failures: what changes when the page cache is lost.
+    pub(super) power_cycle: u32,
+    locks: BTreeMap<InodeId, LockHolder>,
+    locks_taken: u64,
+    /// What the present life's writes have cost and nobody has waited for yet.
+    owed: Duration,
+    /// When the device will have done what was asked of it, while it limps.
+    busy_until: Instant,
+    pub(super) faults_fired: Tally,
+    pub(super) losses: Tally,
+    crash_draws: Rng,
+    fault_draws: Rng,
+    latency_draws: Rng,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct LockHolder {
+    life: Identity,
+    ticket: u64,
+}
+
+impl Machine {
+    pub(super) fn new(node: NodeId) -> Machine {
+        let stream = |purpose: &str| rng::world_stream(&format!("disk {purpose} of node {node}"));
+        Machine {
+            node,
+            tree: Tree::new(),
+            faults: Faults::default(),
+            power_cycle: 0,
+            locks: BTreeMap::new(),
+            locks_taken: 0,
+            owed: Duration::ZERO,
+            busy_until: Instant::START,
+            faults_fired: Tally::new(),
+            losses: Tally::new(),
+            crash_draws: stream("crashes"),
+            fault_draws: stream("faults"),
+            latency_draws: stream("latency"),
+        }
+    }
+
+    // -- lives -------------------------------------------------------------------------------------
+
+    pub(super) fn on_death(&mut self, life: Identity, death: Death) {
+        for (inode, holder) in self.locks.clone() {
+            if holder.life == life {
+                self.unlock(inode, holder);
+            }
+        }
+        self.owed = Duration::ZERO;
+        if death == Death::PowerFailure {
+            self.lose_page_cache();
+            for (name, count) in self.tree.crash(&mut self.crash_draws) {
+                *self.losses.entry(name).or_default() += count;
+            }
+        }
+    }
+
+    fn lose_page_cache(&mut self) {
+        self.power_cycle += 1;
+        self.locks.clear();
+        self.busy_until = Instant::START;
+    }
+
+    /// The disk is replaced by an empty one.
+    pub(super) fn wipe(&mut self) {
+        self.lose_page_cache();
+        self.tree = Tree::new();
+    }
+
+    // -- faults ------------------------------------------------------------------------------------
+
+    /// What the operation meets. Only the living meet faults.
+    fn judge(&mut self, life: Identity, operation: Operation) -> Verdict {
+        if !life.is_alive() {
+            return Verdict::Proceed;
+        }
+        let verdict = self.faults.judge(operation, &mut self.fault_draws);
+        let name = match (verdict, operation) {
+            (Verdict::Proceed, _) => return verdict,
+            (Verdict::Crash(_), _) => "crash-inside",
+            (Verdict::Short, _) => "short-write",
+            (Verdict::Fail, Operation::Read) => "read-error",
+            (Verdict::Fail, Operation::Write) => "write-error",
+            (Verdict::Fail, Operation::Sync) => "sync-error",
+            (Verdict::Fail, Operation::Rename) => "rename-error",
+        };
+        self.fired(life, name);
+        verdict
+    }
+
+    fn fired(&mut self, life: Identity, name: &'static str) {
+        *self.faults_fired.entry(name).or_default() += 1;
+        trace::event_of(life, Kind::Fault, trace::hash_bytes(name.as_bytes()));
+    }
+
+    /// How many of `growth` bytes still fit.
+    fn room_for(&mut self, life: Identity, growth: usize) -> usize {
+        let Some(capacity) = self.faults.capacity_bytes.filter(|_| growth > 0) else { return growth };
+        if self.tree.used_bytes() + growth as u64 > capacity {
+            self.tree.sweep(); // Deleted files may still be counted.
+        }
+        let free = capacity.saturating_sub(self.tree.used_bytes());
+        if free >= growth as u64 {
+            return growth;
+        }
+        self.fired(life, "no-space");
+        free as usize
+    }
+
+    // -- files -------------------------------------------------------------------------------------
+
+    pub(super) fn open(&mut self, life: Identity, path: &Path, mode: OpenMode) -> io::Result<InodeId> {
+        let creates = self.tree.would_create(path, mode);
+        if creates && self.room_for(life, 1) == 0 {
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
+        self.tree.open(path, mode)
+    }
+
+    pub(super) fn write(
+        &mut self,
+        life: Identity,
+        inode: InodeId,
+        parts: &[IoSlice<'_>],
+        offset: u64,
+    ) -> Effect<()> {
+        let verdict = self.judge(life, Operation::Write);
+        let Some(file) = self.tree.file(inode) else { return Effect::Done(Err(stale_handle())) };
+        let mut bytes = concatenated(parts);
+        let Some((offset, end)) = range_of(offset, bytes.len()) else { return Effect::errno(EFBIG) };
+        let growth = end.saturating_sub(file.current().len());
+        let beyond = growth - self.room_for(life, growth);
+        let wanted = bytes.len() as u64;
+        match verdict {
+            Verdict::Fail => return Effect::errno(EIO),
+            Verdict::Short => bytes.truncate(self.fault_draws.below(wanted.max(1)) as usize),
+            Verdict::Crash(_) => bytes.truncate(self.fault_draws.below(wanted + 1) as usize),
+            Verdict::Proceed => bytes.truncate(bytes.len().saturating_sub(beyond)),
+        }
+        self.owe(WRITE_NANOS + WRITE_NANOS_PER_KIB * (bytes.len() as u64 >> 10));
+        let file = self.tree.file_mut(inode).expect("looked up above");
+        file.write(offset, bytes);
+        match verdict {
+            Verdict::Crash(death) => Effect::Ends(death),
+            Verdict::Short => Effect::errno(EIO),
+            _ if beyond > 0 => Effect::errno(ENOSPC),
+            _ => Effect::Done(Ok(())),
+        }
+    }
+
+    pub(super) fn truncate(&mut self, life: Identity, inode: InodeId, len: u64) -> Effect<()> {
+        let verdict = self.judge(life, Operation::Write);
+        let Some(file) = self.tree.file(inode) else { return Effect::Done(Err(stale_handle())) };
+        let Some((len, _)) = range_of(len, 0) else { return Effect::errno(EFBIG) };
+        let growth = len.saturating_sub(file.current().len());
+        if self.room_for(life, growth) < growth {
+            return Effect::errno(ENOSPC);
+        }
+        let happens = match verdict {
+            Verdict::Proceed => true,
+            Verdict::Fail | Verdict::Short => return Effect::errno(EIO),
+            Verdict::Crash(_) => self.fault_draws.chance(1, 2),
+        };
+        if happens {
+            self.tree.file_mut(inode).expect("looked up above").truncate(len);
+        }
+        match verdict {
+            Verdict::Crash(death) => Effect::Ends(death),
+            _ => Effect::Done(Ok(())),
+        }
+    }
+
+    pub(super) fn read(
+        &mut self,
+        life: Identity,
+        inode: InodeId,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> Effect<usize> {
+        match self.judge(life, Operation::Read) {
+            Verdict::Crash(death) => return Effect::Ends(death),
+            Verdict::Fail => return Effect::errno(EIO),
+            Verdict::Short | Verdict::Proceed => {}
+        }
+        let Some(file) = self.tree.file(inode) else { return Effect::Done(Err(stale_handle())) };
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(file.current().len());
+        let found = &file.current()[start..];
+        let len = found.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&found[..len]);
+        Effect::Done(Ok(len))
+    }
+
+    pub(super) fn rename(&mut self, life: Identity, from: &Path, to: &Path) -> Effect<()> {
+        match self.judge(life, Operation::Rename) {
+            Verdict::Fail => Effect::errno(EIO),
+            Verdict::Crash(death) => {
+                if self.fault_draws.chance(1, 2)
+                    && let Err(error) = self.tree.rename(from, to)
+                {
+                    return Effect::Done(Err(error));
+                }
+                Effect::Ends(death)
+            }
+            Verdict::Short | Verdict::Proceed => Effect::Done(self.tree.rename(from, to)),
+        }
+    }
+
+    /// What a sync that starts now covers.
+    pub(super) fn covered_data(&self, inode: InodeId) -> io::Result<Covered> {
+        let file = self.tree.file(inode).ok_or_else(stale_handle)?;
+        Ok(Covered::Data(inode, file.mark()))
+    }
+
+    pub(super) fn covered_names(&self, path: &Path) -> io::Result<Covered> {
+        let (inode, mark) = self.tree.directory_mark(path)?;
+        Ok(Covered::Names(inode, mark))
+    }
+
+    /// A sync has waited for the device and comes to its end.
+    pub(super) fn finish_sync(&mut self, life: Identity, covered: Covered) -> Effect<()> {
+        let verdict = self.judge(life, Operation::Sync);
+        let failed_sync = self.faults.failed_sync;
+        match (covered, verdict) {
+            // Half of the time the crash comes after the device has done its work.
+            (_, Verdict::Crash(death)) => {
+                if self.fault_draws.chance(1, 2) {
+                    self.harden(covered);
+                }
+                Effect::Ends(death)
+            }
+            (Covered::Names(..), Verdict::Fail) => Effect::errno(EIO),
+            (Covered::Data(inode, mark), Verdict::Fail) => {
+                let Some(file) = self.tree.file_mut(inode) else { return Effect::Done(Err(stale_handle())) };
+                match failed_sync {
+                    FailedSync::Reverts => file.revert(mark),
+                    FailedSync::KeepsNewBytes | FailedSync::ReportsNextTime => file.forget(mark),
+                }
+                file.error_owed = failed_sync == FailedSync::ReportsNextTime;
+                if file.error_owed { Effect::Done(Ok(())) } else { Effect::errno(EIO) }
+            }
+            (_, Verdict::Proceed | Verdict::Short) => {
+                if let Covered::Data(inode, _) = covered
+                    && let Some(file) = self.tree.file_mut(inode)
+                    && std::mem::take(&mut file.error_owed)
+                {
+                    return Effect::errno(EIO);
+                }
+                self.harden(covered);
+                Effect::Done(Ok(()))
+            }
+        }
+    }
+
+    fn harden(&mut self, covered: Covered) {
+        match covered {
+            Covered::Data(inode, mark) => {
+                if let Some(file) = self.tree.file_mut(inode) {
+                    file.harden(mark);
+                }
+            }
+            Covered::Names(directory, mark) => self.tree.harden_names(directory, mark),
+        }
+    }
+
+    // -- locks -------------------------------------------------------------------------------------
+
+    pub(super) fn lock(&mut self, life: Identity, path: &Path) -> io::Result<(InodeId, LockHolder)> {
+        let inode = self.open(life, path, OpenMode::CreateOrOpen)?;
+        if self.locks.contains_key(&inode) {
+            self.tree.close(inode);
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.locks_taken += 1;
+        let holder = LockHolder { life, ticket: self.locks_taken };
+        self.locks.insert(inode, holder);
+        Ok((inode, holder))
+    }
+
+    pub(super) fn unlock(&mut self, inode: InodeId, holder: LockHolder) {
+        if self.locks.get(&inode) == Some(&holder) {
+            self.locks.remove(&inode);
+            self.tree.close(inode);
+        }
+    }
+
+    // -- time --------------------------------------------------------------------------------------
+
+    /// How long a sync takes.
+    pub(super) fn draw_sync_time(&mut self) -> Duration {
+        let healthy = SYNC_NANOS_LEAST + self.latency_draws.exponential(SYNC_NANOS_MEAN_MORE);
+        Duration::from_nanos(healthy * self.faults.slowness())
+    }
+
+    /// How long a cold read takes; only on a limping disk is it worth waiting for.
+    pub(super) fn read_time(&self) -> Option<Duration> {
+        let slowness = self.faults.slowness();
+        (slowness > 1).then(|| Duration::from_nanos(READ_NANOS * slowness))
+    }
+
+    /// An inline operation of a limping disk costs `nanos` on a healthy one.
+    fn owe(&mut self, nanos: u64) {
+        let slowness = self.faults.slowness();
+        if slowness > 1 {
+            let cost = Duration::from_nanos(nanos * slowness);
+            let now = crate::runtime::clock::now();
+            self.owed = OWED_MAX.min(self.owed + cost);
+            self.busy_until = (now + OWED_MAX).min(self.busy_until.max(now) + cost);
+        }
+    }
+
+    /// Until when the task that asks has to wait for the node's inline writes.
+    pub(super) fn settled_at(&mut self, now: Instant) -> Instant {
+        let owed = std::mem::take(&mut self.owed);
+        if self.faults.slow.is_some_and(|slow| slow.stalls_node) { self.busy_until } else { now + owed }
+    }
+
+    /// The machine's boot id.
+    pub(super) fn boot_id(&self) -> String {
+        format!("node-{}-power-cycle-{}", self.node, self.power_cycle)
+    }
+}
+
+/// Where an operation ends, or `None` beyond what a file may hold.
+fn range_of(offset: u64, len: usize) -> Option<(usize, usize)> {
+    let offset = usize::try_from(offset).ok()?;
+    let end = offset.checked_add(len)?;
+    (end <= FILE_BYTES_MAX).then_some((offset, end))
+}
+
+/// The file did not survive the crash that ended the handle's life.
+fn stale_handle() -> io::Error {
+    ErrorKind::NotFound.into()
+}
+
+fn concatenated(parts: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut all = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+    for part in parts {
+        all.extend_from_slice(part);
+    }
+    all
+}
