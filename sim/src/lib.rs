@@ -10,3 +10,4 @@
 pub mod checkers;
 pub mod history;
 pub mod liveness;
+pub mod scenario;

@@ -1,0 +1,135 @@
+//! A scenario: a story about a cluster, as a TOML file tells it or as the sweep draws it.
+//!
+//! Checked when read; what the file leaves open is drawn from the seed by `plan`. Running it is the job of
+//! `phases`.
+
+mod error;
+mod file;
+pub mod happening;
+mod library;
+pub mod plan;
+mod step;
+mod units;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use seedlog::rules::Rule;
+use seedlog::types::{Acks, Durability};
+
+pub use error::ScenarioError;
+pub use happening::Happening;
+pub use library::{Library, SWEEP};
+pub use plan::Plan;
+pub use step::{Action, Selector, Step, Trigger};
+
+/// Longest that a workload may take; more is a slip of the pen.
+pub const STORM_MAX: Duration = Duration::from_secs(3600);
+pub const BROKERS_MAX: u32 = 16;
+pub const PARTITIONS_MAX: u32 = 64;
+
+/// A checked scenario. `None` means: the seed decides.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The file's stem.
+    pub name: String,
+    /// The file's text, for the run folder and for workers.
+    pub text: String,
+    pub story: String,
+    /// The guarantees and historic bugs that it is about.
+    pub covers: Vec<String>,
+    pub seeds: Seeds,
+    pub brokers: Option<u32>,
+    /// Kafka's property names; the same for every broker.
+    pub broker_config: toml::Table,
+    pub topics: BTreeMap<String, Topic>,
+    pub producers: BTreeMap<String, Producer>,
+    pub consumers: BTreeMap<String, Consumer>,
+    pub steps: Vec<Step>,
+    pub chaos: Chaos,
+    pub expect: Expect,
+}
+
+/// Which seeds a plain `run` uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seeds {
+    One(u64),
+    /// 0 to this, exclusive.
+    Count(u64),
+}
+
+impl Seeds {
+    pub fn range(self) -> std::ops::Range<u64> {
+        match self {
+            Seeds::One(seed) => seed..seed.saturating_add(1),
+            Seeds::Count(count) => 0..count,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Topic {
+    pub partitions: Option<u32>,
+    pub durability: Option<Durability>,
+    pub config: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Producer {
+    pub topic: String,
+    pub records: Option<u64>,
+    /// Time between two records.
+    pub interval: Option<Duration>,
+    pub acks: Option<Acks>,
+}
+
+/// Reads every partition of its topics from the beginning.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    pub topics: Vec<String>,
+}
+
+/// How much of each class of faults is drawn from the seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chaos {
+    pub process: Level,
+    pub network: Level,
+    pub disk: Level,
+    pub zookeeper: Level,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    #[default]
+    None,
+    Light,
+    Heavy,
+}
+
+/// What must have happened besides every check holding.
+#[derive(Clone, Debug, Default)]
+pub struct Expect {
+    pub happens: Vec<Happening>,
+    /// Checks, by slug, that this story is allowed to fail.
+    pub except: Vec<String>,
+    /// Rules whose suspension makes this very story fail.
+    pub without: Vec<Without>,
+}
+
+/// Suspending `rule` must make the check fail.
+#[derive(Clone, Debug)]
+pub struct Without {
+    pub rule: Rule,
+    pub violates: String,
+}
+
+impl Scenario {
+    /// Reads and checks a scenario; `file` is how errors call it.
+    pub fn parse(name: &str, file: &str, text: &str) -> Result<Scenario, ScenarioError> {
+        file::parse(name, file, text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

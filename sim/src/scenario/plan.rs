@@ -1,0 +1,145 @@
+//! One run, fully decided: a scenario with everything that it left open drawn from the seed.
+//!
+//! Draws come from streams of their own per part, so that fixing one part leaves the others as they were.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use seedlog::runtime::rng::Rng;
+use seedlog::runtime::sim::rng::derive;
+use seedlog::types::{Acks, Durability};
+
+use super::{Chaos, Level, Scenario, Step};
+use crate::checkers::{ProducerTerms, Terms, TopicTerms};
+
+/// Everything that a run needs to know, besides the seed's own draws while it runs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub brokers: u32,
+    pub broker_config: toml::Table,
+    pub topics: BTreeMap<String, TopicPlan>,
+    pub producers: BTreeMap<String, ProducerPlan>,
+    pub consumers: BTreeMap<String, Vec<String>>,
+    pub steps: Vec<Step>,
+    /// What is left of the scenario's classes after the swarm selection.
+    pub chaos: Chaos,
+    /// How long the workload takes, and with it the storm.
+    pub storm: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct TopicPlan {
+    pub partitions: u32,
+    pub durability: Durability,
+    pub config: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ProducerPlan {
+    pub topic: String,
+    pub records: u64,
+    pub interval: Duration,
+    pub acks: Acks,
+    pub linger: Duration,
+    /// Bytes of a value, at most; each is at least its unique name.
+    pub value_bytes: u64,
+    pub keyed: bool,
+}
+
+impl Plan {
+    pub fn new(scenario: &Scenario, seed: u64) -> Plan {
+        let topics = draw_topics(scenario, seed);
+        let producers: BTreeMap<String, ProducerPlan> = scenario
+            .producers
+            .iter()
+            .map(|(name, producer)| (name.clone(), draw_producer(name, producer, seed)))
+            .collect();
+        let longest = producers.values().map(|p| p.interval * p.records as u32).max().unwrap_or_default();
+        Plan {
+            seed,
+            brokers: scenario.brokers.unwrap_or_else(|| derive(seed, "brokers").between(1, 3) as u32),
+            broker_config: draw_broker_config(&scenario.broker_config, seed),
+            topics,
+            producers,
+            consumers: scenario.consumers.iter().map(|(name, c)| (name.clone(), c.topics.clone())).collect(),
+            steps: scenario.steps.clone(),
+            chaos: swarm(scenario.chaos, &mut derive(seed, "swarm")),
+            storm: longest,
+        }
+    }
+
+    /// Whether this run is to be injured at all.
+    pub fn demands_faults(&self) -> bool {
+        !self.steps.is_empty() || self.chaos != Chaos::default()
+    }
+
+    /// What the checks may rely on.
+    pub fn terms(&self) -> Terms {
+        let topic = |t: &TopicPlan| TopicTerms { durability: t.durability, replicas: 1 };
+        let producer = |p: &ProducerPlan| ProducerTerms { acks: p.acks, may_overtake: false };
+        Terms {
+            topics: self.topics.iter().map(|(name, t)| (Arc::from(name.as_str()), topic(t))).collect(),
+            producers: self.producers.iter().map(|(name, p)| (name.clone(), producer(p))).collect(),
+        }
+    }
+}
+
+/// A seed leaves each whole class out with one chance in two: faults mask each other otherwise.
+fn swarm(chaos: Chaos, rng: &mut Rng) -> Chaos {
+    let mut draw = |level: Level| if rng.chance(1, 2) { level } else { Level::None };
+    Chaos {
+        process: draw(chaos.process),
+        network: draw(chaos.network),
+        disk: draw(chaos.disk),
+        zookeeper: draw(chaos.zookeeper),
+    }
+}
+
+fn draw_topics(scenario: &Scenario, seed: u64) -> BTreeMap<String, TopicPlan> {
+    let draw = |(name, topic): (&String, &super::Topic)| {
+        let mut rng = derive(seed, &format!("topic {name}"));
+        let partitions = rng.between(1, 4) as u32;
+        // Most seeds promise what power failures are survived with; the rest must still not invent records.
+        let durability = if rng.chance(3, 4) { Durability::Fsync } else { Durability::PageCache };
+        let durability = topic.durability.unwrap_or(durability);
+        let mut config = topic.config.clone();
+        let durability_text = match durability {
+            Durability::Fsync => "fsync",
+            Durability::PageCache => "page-cache",
+        };
+        config.insert("durability".into(), durability_text.into());
+        let plan = TopicPlan { partitions: topic.partitions.unwrap_or(partitions), durability, config };
+        (name.clone(), plan)
+    };
+    scenario.topics.iter().map(draw).collect()
+}
+
+fn draw_producer(name: &str, producer: &super::Producer, seed: u64) -> ProducerPlan {
+    let mut rng = derive(seed, &format!("producer {name}"));
+    let records = rng.between(200, 600);
+    let per_second = rng.between(10, 50);
+    let acks = *rng.pick(&[Acks::All, Acks::All, Acks::Leader]).expect("not empty");
+    ProducerPlan {
+        topic: producer.topic.clone(),
+        records: producer.records.unwrap_or(records),
+        interval: producer.interval.unwrap_or(Duration::from_micros(1_000_000 / per_second)),
+        acks: producer.acks.unwrap_or(acks),
+        linger: Duration::from_millis(*rng.pick(&[0, 5, 100]).expect("not empty")),
+        value_bytes: *rng.pick(&[32, 200, 2000]).expect("not empty"),
+        keyed: rng.chance(1, 2),
+    }
+}
+
+/// Settings that move the edges closer: small segments roll often, a short session expires soon.
+fn draw_broker_config(fixed: &toml::Table, seed: u64) -> toml::Table {
+    let mut rng = derive(seed, "broker config");
+    let mut config = toml::Table::new();
+    let segment_bytes = *rng.pick(&[4_096, 16_384, 1 << 20]).expect("not empty");
+    config.insert("log.segment.bytes".into(), toml::Value::Integer(segment_bytes));
+    let session_ms = *rng.pick(&[2_000, 6_000]).expect("not empty");
+    config.insert("zookeeper.session.timeout.ms".into(), toml::Value::Integer(session_ms));
+    config.extend(fixed.clone());
+    config
+}

@@ -1,0 +1,125 @@
+use std::time::Duration;
+
+use seedlog::types::{Acks, Durability};
+
+use super::*;
+
+const STORY: &str = r#"format = 1
+story  = "An acked record survives a power failure."
+covers = ["G3"]
+seeds  = 5
+
+[cluster]
+brokers = 2
+config  = { "log.segment.bytes" = 4096 }
+
+[topics.orders]
+partitions = 2
+config     = { durability = "fsync" }
+
+[producers.shop]
+topic   = "orders"
+records = 100
+rate    = "20/s"
+acks    = "all"
+
+[consumers.billing]
+topics = ["orders"]
+
+[[step]]
+at = "2s"
+do = "power-fail leader(orders-1)"
+as = "old"
+
+[[step]]
+after = "old + 1s"
+do    = "restart old"
+
+[chaos]
+network = "light"
+
+[expect]
+happens = ["log-recovered"]
+
+[[expect.without]]
+rule     = "cut-torn-tail"
+violates = "storage"
+"#;
+
+fn parse(text: &str) -> Result<Scenario, ScenarioError> {
+    Scenario::parse("power", "scenarios/power.toml", text)
+}
+
+/// The error of the story with `from` replaced by `to`.
+fn error_with(from: &str, to: &str) -> String {
+    assert!(STORY.contains(from), "{from}");
+    parse(&STORY.replace(from, to)).unwrap_err().to_string()
+}
+
+#[test]
+fn a_story_is_read_as_written() {
+    let scenario = parse(STORY).unwrap();
+    assert_eq!(scenario.seeds.range(), 0..5);
+    assert_eq!(scenario.brokers, Some(2));
+    assert_eq!(scenario.topics["orders"].durability, Some(Durability::Fsync));
+    assert_eq!(scenario.producers["shop"].interval, Some(Duration::from_millis(50)));
+    assert_eq!(scenario.producers["shop"].acks, Some(Acks::All));
+    assert_eq!(scenario.steps.len(), 2);
+    assert_eq!(scenario.chaos.network, Level::Light);
+    assert_eq!(scenario.expect.without[0].violates, "storage");
+}
+
+#[test]
+fn errors_name_the_file_the_line_and_what_would_be_right() {
+    for (from, to, expected) in [
+        ("format = 1", "format = 2", "scenarios/power.toml:1: this testbed reads format 1"),
+        ("seeds  = 5", "seed = \"7x\"", "scenarios/power.toml:4: `7x` is no seed"),
+        ("brokers = 2", "brokers = 0", "scenarios/power.toml:7: brokers: 1 to 16"),
+        ("brokers = 2", "broker = 2", "scenarios/power.toml:7: unknown field `broker`, expected one of"),
+        ("\"20/s\"", "\"fast\"", "scenarios/power.toml:17: `fast` is no rate"),
+        ("acks    = \"all\"", "acks = 2", "scenarios/power.toml:18: acks: 0, 1 or \"all\""),
+        ("topic   = \"orders\"", "topic = \"order\"", ":14: `shop` uses topic `order`"),
+        ("leader(orders-1)", "leader(orders-2)", ":25: topic `orders` has no partition 2"),
+        ("leader(orders-1)", "broker(3)", ":25: there are 2 brokers, no broker(3)"),
+        ("restart old\"", "restart older\"", ":30: `older` is neither a client nor an earlier step"),
+        ("old + 1s", "new + 1s", ":29: no earlier step is called `new`"),
+        ("at = \"2s\"", "at = \"2h\"", ":24: `2h` is no time"),
+        ("network = \"light\"", "network = \"some\"", ":33: unknown variant `some`"),
+        ("log-recovered", "log-found", ":36: `log-found` is nothing that can happen"),
+        ("cut-torn-tail", "cut-tail", ":39: `cut-tail` is no rule; there are: cut-torn-tail"),
+        ("\"storage\"", "\"stores\"", ":40: `stores` is no check; there are: inconsistent-offsets"),
+        ("partitions = 2", "partitions = 2\nreplicas = 3", ":12: only one replica"),
+        ("durability = \"fsync\"", "durability = \"disk\"", ":12: durability: `fsync` or `page-cache`"),
+    ] {
+        let error = error_with(from, to);
+        assert!(error.contains(expected), "{from} -> {to}: {error}");
+    }
+}
+
+#[test]
+fn seeds_are_decimal_or_hex() {
+    let with = |line: &str| parse(&STORY.replace("seeds  = 5", line)).unwrap().seeds;
+    assert_eq!(with("seed = 7"), Seeds::One(7));
+    assert_eq!(with("seed = 0x2a"), Seeds::One(42));
+    assert_eq!(with("seed = \"0xffffffffffffffff\""), Seeds::One(u64::MAX));
+}
+
+#[test]
+fn a_plan_depends_on_the_scenario_and_the_seed_alone() {
+    let scenario = parse(STORY).unwrap();
+    let plan = Plan::new(&scenario, 3);
+    assert_eq!(format!("{plan:?}"), format!("{:?}", Plan::new(&scenario, 3)));
+    assert_eq!(plan.producers["shop"].records, 100);
+    assert_eq!(plan.storm, Duration::from_secs(5));
+    assert_eq!(plan.broker_config["log.segment.bytes"].as_integer(), Some(4096));
+    assert!(plan.demands_faults());
+}
+
+#[test]
+fn the_swarm_leaves_each_class_out_of_about_half_of_the_seeds() {
+    let sweep = library::built_in_sweep();
+    let with_disk = (0..200).filter(|&seed| Plan::new(&sweep, seed).chaos.disk != Level::None).count();
+    assert!((70..130).contains(&with_disk), "{with_disk} of 200");
+    let quiet = (0..200).filter(|&seed| !Plan::new(&sweep, seed).demands_faults()).count();
+    assert!((1..40).contains(&quiet), "{quiet} of 200");
+}
