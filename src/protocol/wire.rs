@@ -101,11 +101,18 @@ impl Wire for String {
         String::decode_nullable(input, dialect)?.ok_or(DecodeError::UnexpectedNull)
     }
 
+    /// A string longer than a classic version can say is cut: of what we send only error messages, which may
+    /// quote the peer, come near that.
     fn encode(&self, out: &mut Writer, dialect: Dialect) {
-        encode_short_length(out, dialect, Some(self.len()));
-        out.bytes(self.as_bytes());
+        let length_max = if dialect.flexible { self.len() } else { CLASSIC_STRING_BYTES_MAX };
+        let text = &self[..self.floor_char_boundary(length_max)];
+        encode_short_length(out, dialect, Some(text.len()));
+        out.bytes(text.as_bytes());
     }
 }
+
+/// What the 16 bits before a string can say.
+const CLASSIC_STRING_BYTES_MAX: usize = i16::MAX as usize;
 
 impl Nullable for String {
     fn decode_nullable(input: &mut Reader, dialect: Dialect) -> Result<Option<Self>, DecodeError> {
@@ -256,5 +263,26 @@ impl Wire for Records {
                 out.hole(*len);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn string_too_long_for_a_classic_version_is_cut_between_characters() {
+        let text = "ü".repeat(20_000);
+        let encoded = |flexible| {
+            let mut out = Writer::new();
+            text.encode(&mut out, Dialect { version: 0, flexible });
+            out.into_bytes()
+        };
+        let classic =
+            String::decode(&mut Reader::new(encoded(false)), Dialect { version: 0, flexible: false });
+        assert_eq!(classic, Ok("ü".repeat(16_383)));
+        let flexible =
+            String::decode(&mut Reader::new(encoded(true)), Dialect { version: 0, flexible: true });
+        assert_eq!(flexible, Ok(text));
     }
 }
