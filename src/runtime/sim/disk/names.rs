@@ -123,13 +123,13 @@ impl Directory {
             let kept = draws.below(count as u64 + 1) as usize;
             return ((0..count).map(|at| at < kept).collect(), NameSurvival::Prefix);
         }
-        let mut kept = (0..count).map(|_| draws.chance(1, 2)).collect();
+        let mut kept: Vec<bool> = (0..count).map(|_| draws.chance(1, 2)).collect();
         self.respect_order(&mut kept);
         (kept, NameSurvival::Subset)
     }
 
     /// A change survives only if every earlier change of the same name does.
-    pub(super) fn respect_order(&self, kept: &mut Vec<bool>) {
+    pub(super) fn respect_order(&self, kept: &mut [bool]) {
         let mut lost_names = BTreeSet::new();
         for (pending, kept) in self.pending.iter().zip(kept.iter_mut()) {
             let names = pending.change.names();
