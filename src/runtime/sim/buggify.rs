@@ -26,7 +26,7 @@ pub fn fires(point: &'static str) -> bool {
     ENABLED.get()
         && POINTS.with_borrow_mut(|points| {
             let point = points.entry(point).or_insert_with(|| Point {
-                on: rng::seed_word(point) % ON_ONE_IN == 0,
+                on: rng::seed_word(point).is_multiple_of(ON_ONE_IN),
                 draws: rng::world_stream(point),
             });
             point.on && point.draws.chance(1, FIRES_ONE_IN)
