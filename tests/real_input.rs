@@ -85,8 +85,33 @@ fn judge_values(text: &[Line], values: &[String]) {
     assert!(sent == read, "our consumer read {} different lines of {}", read.len(), sent.len());
 }
 
-/// Sends the text in two calls; during the second one `injure` strikes as soon as something arrived.
-fn send_with_injury(bootstrap: &str, topic: &str, codec: &str, text: &[Line], injure: impl FnOnce()) {
+/// Bytes in the log files below `folder` whose directory belongs to `topic`.
+fn stored_bytes(folder: &Path, topic: &str) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let entries = entries.filter_map(Result::ok);
+    entries
+        .map(|entry| {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let of_topic = folder.file_name().is_some_and(|f| f.to_string_lossy().starts_with(topic));
+            match path.is_dir() {
+                true => stored_bytes(&path, topic),
+                false if of_topic && name.ends_with(".log") => entry.metadata().map_or(0, |m| m.len()),
+                false => 0,
+            }
+        })
+        .sum()
+}
+
+/// Sends the text in two calls; during the second one `injure` strikes as soon as something was stored.
+fn send_with_injury(
+    bootstrap: &str,
+    topic: &str,
+    codec: &str,
+    text: &[Line],
+    data: &Path,
+    injure: impl FnOnce(),
+) {
     let keyed = text[0].0.is_some();
     let folder = tempfile::tempdir().expect("a folder");
     let (first, second) = text.split_at(text.len() / 2);
@@ -94,7 +119,9 @@ fn send_with_injury(bootstrap: &str, topic: &str, codec: &str, text: &[Line], in
     write_file(&first_file, first);
     write_file(&second_file, second);
     run(&mut produce(bootstrap, topic, codec, keyed, &first_file));
+    let before = stored_bytes(data, topic);
     let mut producer = Process::start(&mut produce(bootstrap, topic, codec, keyed, &second_file));
+    wait_until("more is stored", || stored_bytes(data, topic) > before);
     injure();
     assert!(producer.wait().success(), "kcat could not deliver everything to {topic}");
 }
@@ -121,7 +148,7 @@ fn every_line_survives_a_killed_broker_with_every_codec_keyed_and_unkeyed() {
                 "--bootstrap",
                 &bootstrap,
             ]));
-            send_with_injury(&bootstrap, &topic, codec, &text, || dev.kill_and_restart());
+            send_with_injury(&bootstrap, &topic, codec, &text, folder.path(), || dev.kill_and_restart());
             judge(&text, &read_by_kcat(&bootstrap, &topic));
             judge_values(&text, &read_by_our_consumer(&bootstrap, &topic));
         }
@@ -194,7 +221,9 @@ fn two_brokers_on_a_real_zookeeper_keep_every_line_when_one_is_killed() {
         described.contains("leader 1") && described.contains("leader 2")
     });
     let text = text(true);
-    send_with_injury(&bootstrap, "shared", "snappy", &text, || two.kill_and_restart());
+    send_with_injury(&bootstrap, "shared", "snappy", &text, &folder.path().join("data-2"), || {
+        two.kill_and_restart()
+    });
     let records = read_by_kcat(&bootstrap, "shared");
     judge(&text, &records);
     assert_eq!(
