@@ -259,3 +259,158 @@ fn records_of_a_produce_request_are_a_slice_of_its_frame() {
     let records = decoded.topic_data[0].partition_data[0].records.clone().expect("records were sent");
     assert!(frame.as_ptr_range().contains(&records.as_ptr()));
 }
+
+/// Frames as a real client sends and accepts them: tests/golden, hexadecimal with comments.
+mod golden {
+    use super::*;
+
+    macro_rules! golden {
+        ($name:literal) => {
+            frame(include_str!(concat!("golden/", $name, ".hex")))
+        };
+    }
+
+    fn frame(text: &str) -> Bytes {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let digits: Vec<u8> = lines.flat_map(str::bytes).filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let pairs = digits.chunks(2).map(|pair| str::from_utf8(pair).expect("digits are ASCII"));
+        pairs.map(|pair| u8::from_str_radix(pair, 16).expect("two hexadecimal digits")).collect()
+    }
+
+    fn is_request<A: Api + Clone>(frame: Bytes, version: i16, id: i32, expected: A, wrap: fn(A) -> Request) {
+        let (header, request) = decode_request(frame.clone()).expect("a real client sent it");
+        assert_eq!((header.api_key, header.api_version), (A::KEY, version));
+        assert_eq!((header.correlation_id, header.client_id.as_deref()), (id, Some("rdkafka")));
+        assert_eq!(request, wrap(expected.clone()));
+        assert_eq!(encode_request(version, id, Some("rdkafka"), &expected).slice(4..), frame);
+    }
+
+    fn is_response<A: Api>(frame: Bytes, version: i16, correlation_id: i32, expected: A::Response)
+    where
+        A::Response: PartialEq + Debug,
+    {
+        let pieces = encode_response(A::KEY, version, correlation_id, &expected);
+        let [Piece::Bytes(encoded)] = &pieces[..] else { panic!("no holes were asked for: {pieces:?}") };
+        assert_eq!(encoded.slice(4..), frame);
+        assert_eq!(decode_response::<A>(frame, version), Ok((correlation_id, expected)));
+    }
+
+    const BATCH_BYTES: usize = 80;
+
+    /// The batch of one record (key `key`, value `hello`, header `a: b`) in both golden frames.
+    fn batch() -> Bytes {
+        let frame = golden!("fetch_v11_response");
+        frame.slice(frame.len() - BATCH_BYTES..)
+    }
+
+    #[test]
+    fn api_versions() {
+        let request = ApiVersionsRequest {
+            client_software_name: "librdkafka".into(),
+            client_software_version: "2.0.2".into(),
+        };
+        is_request(golden!("api_versions_v3_request"), 3, 1, request, Request::ApiVersions);
+
+        let range = |api_key, max_version| ApiVersion { api_key, min_version: 0, max_version };
+        let response =
+            ApiVersionsResponse { api_keys: vec![range(0, 9), range(18, 3)], ..Default::default() };
+        is_response::<ApiVersionsRequest>(golden!("api_versions_v3_response"), 3, 1, response);
+
+        let refusal =
+            ApiVersionsResponse { error_code: 35, api_keys: vec![range(18, 3)], ..Default::default() };
+        is_response::<ApiVersionsRequest>(golden!("api_versions_v0_refusal"), 0, 9, refusal);
+    }
+
+    #[test]
+    fn metadata() {
+        let request = MetadataRequest {
+            topics: Some(Vec::new()),
+            allow_auto_topic_creation: false,
+            ..Default::default()
+        };
+        is_request(golden!("metadata_v4_request"), 4, 2, request, Request::Metadata);
+
+        let broker = MetadataResponseBroker { node_id: 7, host: "127.0.0.1".into(), port: 19777, rack: None };
+        let partition = MetadataResponsePartition {
+            leader_id: 7,
+            replica_nodes: vec![7],
+            isr_nodes: vec![7],
+            ..Default::default()
+        };
+        let topic = MetadataResponseTopic {
+            name: Some("words".into()),
+            partitions: vec![partition],
+            ..Default::default()
+        };
+        let response = MetadataResponse {
+            brokers: vec![broker],
+            cluster_id: Some("cluster-1".into()),
+            controller_id: 7,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        is_response::<MetadataRequest>(golden!("metadata_v4_response"), 4, 2, response);
+    }
+
+    #[test]
+    fn produce() {
+        let partition = PartitionProduceData { index: 0, records: Some(batch()) };
+        let topic = TopicProduceData { name: "words".into(), partition_data: vec![partition] };
+        let request =
+            ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 30_000, topic_data: vec![topic] };
+        is_request(golden!("produce_v7_request"), 7, 3, request, Request::Produce);
+
+        let partition = PartitionProduceResponse { log_start_offset: 0, ..Default::default() };
+        let topic = TopicProduceResponse { name: "words".into(), partition_responses: vec![partition] };
+        let response = ProduceResponse { responses: vec![topic], throttle_time_ms: 0 };
+        is_response::<ProduceRequest>(golden!("produce_v7_response"), 7, 3, response);
+    }
+
+    #[test]
+    fn init_producer_id() {
+        let request = InitProducerIdRequest { transaction_timeout_ms: -1, ..Default::default() };
+        is_request(golden!("init_producer_id_v4_request"), 4, 3, request, Request::InitProducerId);
+
+        let response = InitProducerIdResponse { producer_id: 1000, ..Default::default() };
+        is_response::<InitProducerIdRequest>(golden!("init_producer_id_v4_response"), 4, 3, response);
+    }
+
+    #[test]
+    fn list_offsets() {
+        let partition = ListOffsetsPartition { timestamp: -2, ..Default::default() };
+        let topic = ListOffsetsTopic { name: "words".into(), partitions: vec![partition] };
+        let request = ListOffsetsRequest { replica_id: -1, isolation_level: 1, topics: vec![topic] };
+        is_request(golden!("list_offsets_v2_request"), 2, 4, request, Request::ListOffsets);
+
+        let partition = ListOffsetsPartitionResponse { offset: 0, ..Default::default() };
+        let topic = ListOffsetsTopicResponse { name: "words".into(), partitions: vec![partition] };
+        let response = ListOffsetsResponse { topics: vec![topic], ..Default::default() };
+        is_response::<ListOffsetsRequest>(golden!("list_offsets_v2_response"), 2, 4, response);
+    }
+
+    #[test]
+    fn fetch() {
+        let partition = FetchPartition { partition_max_bytes: 1 << 20, ..Default::default() };
+        let topic = FetchTopic { topic: "words".into(), partitions: vec![partition] };
+        let request = FetchRequest {
+            max_wait_ms: 500,
+            min_bytes: 1,
+            max_bytes: 50 << 20,
+            isolation_level: 1,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        is_request(golden!("fetch_v11_request"), 11, 5, request, Request::Fetch);
+
+        let partition = PartitionData {
+            high_watermark: 1,
+            last_stable_offset: 1,
+            log_start_offset: 0,
+            records: Records::Bytes(batch()),
+            ..Default::default()
+        };
+        let topic = FetchableTopicResponse { topic: "words".into(), partitions: vec![partition] };
+        let response = FetchResponse { responses: vec![topic], ..Default::default() };
+        is_response::<FetchRequest>(golden!("fetch_v11_response"), 11, 5, response);
+    }
+}

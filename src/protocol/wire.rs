@@ -105,7 +105,9 @@ impl Wire for String {
     /// quote the peer, come near that.
     fn encode(&self, out: &mut Writer, dialect: Dialect) {
         let length_max = if dialect.flexible { self.len() } else { CLASSIC_STRING_BYTES_MAX };
-        let text = &self[..self.floor_char_boundary(length_max)];
+        let mut ends = (0..=length_max.min(self.len())).rev();
+        let end = ends.find(|end| self.is_char_boundary(*end)).expect("a string can be cut to nothing");
+        let text = &self[..end];
         encode_short_length(out, dialect, Some(text.len()));
         out.bytes(text.as_bytes());
     }
