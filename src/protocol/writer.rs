@@ -5,6 +5,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+/// Room made for a frame at once: answers for one partition fit, records apart.
+const FRAME_BYTES_USUAL: usize = 128;
+
 /// A stretch of finished output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -119,6 +122,7 @@ impl Writer {
 
     /// Begins a frame: four bytes for its length.
     pub fn begin_frame(&mut self) -> OpenFrame {
+        self.buffer.reserve(FRAME_BYTES_USUAL);
         let open = OpenFrame { length_at: self.buffer.len(), holes_before: self.holes.len() };
         self.buffer.put_i32(0);
         open

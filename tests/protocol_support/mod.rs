@@ -114,7 +114,7 @@ impl<T: Sample> Sample for Vec<T> {
 
 impl<T: Sample> Sample for Option<T> {
     fn sample(source: &mut Source, version: i16) -> Self {
-        (source.byte() % 4 != 0).then(|| T::sample(source, version))
+        (!source.byte().is_multiple_of(4)).then(|| T::sample(source, version))
     }
 
     fn sample_present(source: &mut Source, version: i16) -> Self {

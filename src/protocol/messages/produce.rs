@@ -1,4 +1,4 @@
-//! Produce: batches for partitions. Versions 0 to 2 are advertised (protocol.rs says why) and never read.
+//! Produce: batches for partitions. Versions 0 to 2 are advertised (`api.rs` says why) and never read.
 
 use bytes::Bytes;
 
