@@ -10,7 +10,7 @@ pub enum LogError {
     #[error("offset {from} is outside of the log ({log_start}..{log_end})")]
     OutOfRange { from: Offset, log_start: Offset, log_end: Offset },
     /// A write or read failed; the log is as it was before and may be used on. What a failed append wrote was
-    /// cut off again, yet a power failure soon after may bring it back: to a producer the outcome is unknown.
+    /// cut off again, yet a crash soon after may bring it back: to a producer the outcome is unknown.
     #[error("disk error: {0}")]
     Io(#[from] io::Error),
     /// The log can no longer say what is on disk: it takes no appends until it was opened anew, and its
@@ -24,10 +24,13 @@ pub enum LogError {
     /// must decide.
     #[error("damage at offset {at} below the flushed point {flushed}, in {file} at byte {position}: {what}")]
     CorruptBelowFlushed { at: Offset, flushed: Offset, file: String, position: u64, what: String },
-    /// Stored bytes met while reading are not a batch of this log.
+    /// Stored bytes met while reading are not a batch of this log, or a file beside it is damaged.
     #[error("damage in {file} at byte {position}: {what}")]
     Corrupt { file: String, position: u64, what: String },
     /// An append in an epoch before the log's last.
     #[error("append in epoch {epoch}, the log is in {last}")]
     StaleEpoch { epoch: LeaderEpoch, last: LeaderEpoch },
+    /// A truncation below the checkpoint: the checkpoint must be lowered first.
+    #[error("truncation to {end}, below the checkpoint at {checkpoint}")]
+    BelowCheckpoint { end: Offset, checkpoint: Offset },
 }

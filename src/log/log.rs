@@ -1,48 +1,113 @@
-//! The log of one partition (stub).
+//! The log of one partition: its state, and what can be asked of it.
+//!
+//! Appending, reading, flushing and truncating stand in files of their own.
 
-use std::io;
 use std::path::PathBuf;
 
-use bytes::Bytes;
-
-use super::{CloseTicket, FlushTicket, LogConfig, LogError};
-use crate::record::BatchHeader;
-use crate::runtime::{FileRange, Instant};
-use crate::types::{BrokerId, LeaderEpoch, Offset, Timestamp, TopicPartition};
-
-/// A batch to append: validated, its header parsed from `bytes`.
-#[derive(Clone, Debug)]
-pub struct AppendBatch {
-    pub header: BatchHeader,
-    pub bytes: Bytes,
-}
+use super::segment::Segment;
+use super::{LogConfig, LogError, checkpoint, recovery};
+use crate::facts::{self, Fact};
+use crate::rules::{Rule, holds};
+use crate::runtime::{clock, task};
+use crate::types::{BrokerId, Durability, Expose, Instant, LeaderEpoch, Offset, TopicPartition};
 
 /// One partition on disk. Page-cache operations only; used under the partition's lock.
 pub struct Log {
-    log_end: Offset,
+    pub(super) directory: PathBuf,
+    pub(super) broker: BrokerId,
+    pub(super) partition: TopicPartition,
+    pub(super) config: LogConfig,
+    /// By base offset, never empty; the last one is appended to.
+    pub(super) segments: Vec<Segment>,
+    pub(super) log_end: Offset,
+    pub(super) last_epoch: LeaderEpoch,
+    /// When the last segment got its first batch (or was opened with some).
+    pub(super) segment_since: Option<Instant>,
+    pub(super) flush: FlushState,
+    pub(super) failure: Option<String>,
+    pub(super) closed: bool,
+    /// Kept from append to append.
+    pub(super) write_buffer: Vec<u8>,
+}
+
+/// How far the log is on stable storage.
+pub(super) struct FlushState {
+    /// Everything below was synced, names included.
+    pub end: Offset,
+    /// The segment and byte where `end` lies.
+    pub mark: (Offset, u64),
+    /// When the oldest append above `end` was made.
+    pub dirty_since: Option<Instant>,
+    /// A segment was closed whose files are not synced yet.
+    pub roll_pending: bool,
+    /// What the checkpoint on disk says; nothing below it may be truncated before it was lowered.
+    pub checkpoint: Offset,
+    pub bytes_since_checkpoint: u64,
+    /// Keeps temporary checkpoint files of overlapping tickets apart.
+    pub serial: u64,
+    /// Counts truncations: a ticket from before one says nothing.
+    pub generation: u64,
 }
 
 impl Log {
-    /// Opens (or makes) the log in `dir` and recovers it: everything it then holds is on stable storage.
-    /// States `LogRecovered`. Errors: `CorruptBelowFlushed`, `Io`.
+    /// Opens (or makes) the log in `directory` and recovers it: everything it then holds is on stable storage.
+    /// States `LogRecovered`. Errors: `CorruptBelowFlushed`, `Corrupt` (checkpoint), `Io`.
     pub async fn open(
-        _dir: PathBuf,
-        _broker: BrokerId,
-        _partition: TopicPartition,
-        _config: LogConfig,
+        directory: PathBuf,
+        broker: BrokerId,
+        partition: TopicPartition,
+        config: LogConfig,
     ) -> Result<Log, LogError> {
-        Ok(Log { log_end: Offset::ZERO })
+        let (place, interval) = (directory.clone(), config.index_interval_bytes);
+        let recovered = task::blocking(move || recovery::recover(&place, interval)).await?;
+        let recovered = recovered.make_durable(&directory).await?;
+        let last = recovered.segments.last().expect("recovery leaves a segment");
+        let (log_start, log_end) = (recovered.segments[0].base, last.end);
+        let flush = FlushState {
+            end: log_end,
+            mark: (last.base, last.size),
+            dirty_since: None,
+            roll_pending: false,
+            checkpoint: log_end,
+            bytes_since_checkpoint: 0,
+            serial: 0,
+            generation: 0,
+        };
+        facts::record(|| Fact::LogRecovered {
+            broker,
+            partition: partition.clone(),
+            clean: recovered.clean,
+            log_start,
+            log_end,
+            bytes_cut: recovered.bytes_cut,
+        });
+        Ok(Log {
+            segment_since: (!last.is_empty()).then(clock::now),
+            directory,
+            broker,
+            partition,
+            config,
+            log_end,
+            last_epoch: recovered.last_epoch,
+            segments: recovered.segments,
+            flush,
+            failure: None,
+            closed: false,
+            write_buffer: Vec::new(),
+        })
     }
 
-    /// Appends `batches` in one write, in leader epoch `epoch`; returns the base offset of each. States
-    /// `Appended` for each. After an error the log ends where it ended.
-    pub fn append(&mut self, _batches: &[AppendBatch], _epoch: LeaderEpoch) -> Result<Vec<Offset>, LogError> {
-        Err(LogError::Closed)
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    pub fn config(&self) -> &LogConfig {
+        &self.config
     }
 
     /// The first offset held (inclusive).
     pub fn log_start(&self) -> Offset {
-        Offset::ZERO
+        self.segments[0].base
     }
 
     /// The offset that the next record gets.
@@ -52,78 +117,66 @@ impl Log {
 
     /// Everything below is on stable storage, names included.
     pub fn flushed_end(&self) -> Offset {
-        Offset::ZERO
+        self.flush.end
     }
 
-    /// Consumers may read below this (exclusive), for one replica.
+    /// Consumers may read below this (exclusive), for one replica: never more than durability promises.
     pub fn readable_end(&self) -> Offset {
-        Offset::ZERO
+        let is_flush_awaited =
+            self.config.expose == Expose::Flushed || self.config.durability == Durability::Fsync;
+        if is_flush_awaited && holds(Rule::ExposeOnlyWhatIsDurable) { self.flush.end } else { self.log_end }
     }
 
     /// The epoch of the last batch, or `UNKNOWN` in an empty log.
     pub fn last_epoch(&self) -> LeaderEpoch {
-        LeaderEpoch::UNKNOWN
+        self.last_epoch
     }
 
-    /// Whole batches from the one that holds `from`, of at most `bytes_max` bytes (or one batch of any size,
-    /// where `at_least_one`), all below `bound` and in one segment. `None`: there is nothing (yet).
-    pub fn read(
-        &self,
-        _from: Offset,
-        _bytes_max: u64,
-        _bound: Offset,
-        _at_least_one: bool,
-    ) -> Result<Option<FileRange>, LogError> {
-        Ok(None)
+    /// Bytes of all segments.
+    pub fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
     }
 
-    /// The first record below `bound` whose timestamp is `at` or later, with its timestamp.
-    pub fn lookup_timestamp(
-        &self,
-        _at: Timestamp,
-        _bound: Offset,
-    ) -> Result<Option<(Offset, Timestamp)>, LogError> {
-        Ok(None)
-    }
-
-    /// Whether a flush is due by itself: by count, by time, after a roll, or always with `durability = fsync`.
-    pub fn needs_flush(&self, _now: Instant) -> bool {
-        false
-    }
-
-    /// What must be synced now; `None` if everything is flushed or the log has failed.
-    pub fn begin_flush(&mut self) -> Option<FlushTicket> {
-        None
-    }
-
-    /// Takes back a ticket that ran well; returns the new flushed end. States `Flushed` if it moved.
-    pub fn finish_flush(&mut self, _ticket: FlushTicket) -> Offset {
-        Offset::ZERO
-    }
-
-    /// Takes back a ticket whose run failed: the log fails for good, and its directory must too.
-    pub fn flush_failed(&mut self, _ticket: FlushTicket, error: io::Error) -> LogError {
-        LogError::Failed { reason: error.to_string() }
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
     }
 
     /// Why the log takes no more appends, if it has failed.
     pub fn failure(&self) -> Option<&str> {
-        None
+        self.failure.as_deref()
     }
 
-    /// Removes every batch that reaches `end` or beyond. States `Truncated`.
-    pub fn truncate(&mut self, _end: Offset) -> Result<(), LogError> {
-        Ok(())
+    pub(super) fn check_usable(&self) -> Result<(), LogError> {
+        match &self.failure {
+            Some(reason) => Err(LogError::Failed { reason: reason.clone() }),
+            None if self.closed => Err(LogError::Closed),
+            None => Ok(()),
+        }
     }
 
-    /// Ends the log's use: later appends are refused. The ticket, run, flushes and leaves the mark of a clean
-    /// shutdown.
-    pub fn begin_close(&mut self) -> Result<CloseTicket, LogError> {
-        Ok(CloseTicket {})
+    /// From here on the log takes nothing. The first reason stays.
+    pub(super) fn fail(&mut self, reason: String) -> LogError {
+        tracing::error!(partition = %self.partition, reason, "log_failed");
+        LogError::Failed { reason: self.failure.get_or_insert(reason).clone() }
     }
 
-    /// Flushes everything and leaves the mark of a clean shutdown.
-    pub async fn close_clean(mut self) -> Result<(), LogError> {
-        self.begin_close()?.run().await
+    pub(super) fn active(&self) -> &Segment {
+        self.segments.last().expect("a log has a segment")
+    }
+
+    pub(super) fn active_mut(&mut self) -> &mut Segment {
+        self.segments.last_mut().expect("a log has a segment")
+    }
+
+    /// The checkpoint that says the log was flushed up to where it now ends.
+    pub(super) fn checkpoint_here(&self, clean: bool) -> checkpoint::Checkpoint {
+        checkpoint::Checkpoint {
+            log_start: self.log_start(),
+            flushed_end: self.log_end,
+            segment: self.active().base,
+            position: self.active().size,
+            last_epoch: self.last_epoch,
+            clean,
+        }
     }
 }

@@ -5,33 +5,39 @@
 //! ticket ([`FlushTicket`], [`CloseTicket`]) that is run without the lock and handed back. Recovery
 //! ([`Log::open`]) and reads trust no byte unchecked.
 //!
+//! ```text
+//! <data>/orders-3/00000000000000000000.log     batches, one after another
+//!                 00000000000000000000.index   of a closed segment: its summary, and where batches lie
+//!                 checkpoint                   up to where it was flushed, and whether it was closed cleanly
+//! ```
+//!
 //! Not here yet, each with its place: `retention` (by age, by size, DeleteRecords: moves the log start),
-//! `compaction`, `time_index` (until then look-ups by time scan batch headers), `producer_state` (idempotence),
-//! `epochs` (the leader epoch cache; until then only the last epoch is known). Replication is `broker`'s.
+//! `compaction`, `index::time` (until then look-ups by time scan batch headers), `producer_state`
+//! (idempotence), `epochs` (the leader epoch cache; until then only the last epoch is known). Every segment's
+//! file stays open. Replication is `broker`'s.
 
+mod append;
+mod checkpoint;
 mod config;
 mod error;
 mod flush;
+mod index;
 #[allow(clippy::module_inception)]
 mod log;
+mod names;
+mod read;
+mod recovery;
+mod scan;
+mod segment;
+mod truncate;
 
+#[cfg(test)]
+mod tests;
+
+pub use append::AppendBatch;
 pub use config::LogConfig;
 pub use error::LogError;
 pub use flush::{CloseTicket, FlushTicket};
-pub use log::{AppendBatch, Log};
-
-use crate::types::TopicPartition;
-
-/// The name of a partition's directory inside a data directory.
-pub fn directory_name(partition: &TopicPartition) -> String {
-    partition.to_string()
-}
-
-/// The partition whose directory has this name.
-pub fn partition_of_directory(name: &str) -> Option<TopicPartition> {
-    let (topic, partition) = name.rsplit_once('-')?;
-    let number: i32 = partition.parse().ok()?;
-    // "orders-007" and "orders-+7" are nobody's directory.
-    let is_canonical = number >= 0 && !topic.is_empty() && partition == number.to_string();
-    is_canonical.then(|| TopicPartition::new(topic, number))
-}
+pub use log::Log;
+pub use names::{directory_name, partition_of_directory};
+pub use truncate::LowerCheckpointTicket;

@@ -1,0 +1,167 @@
+//! Appending: one write for all the batches of a call, all or nothing.
+
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
+
+use super::segment::Segment;
+use super::{Log, LogError};
+use crate::facts::{self, Fact};
+use crate::record::{BatchHeader, PREFIX_BYTES, patch, patched_prefix};
+use crate::runtime::disk::File;
+use crate::runtime::{buggify, clock};
+use crate::types::{LeaderEpoch, Offset};
+
+/// Up to here, batches are copied together and written in one piece: cheaper than a vector of small ones.
+const COPY_BYTES_MAX: usize = 64 << 10;
+/// What the kernel takes in one vectored write (IOV_MAX is 1024), at two slices a batch.
+const VECTORED_BATCHES_MAX: usize = 512;
+/// A segment stays below what positions and relative offsets of 32 bits reach.
+const SEGMENT_BYTES_MAX: u64 = 1 << 31;
+const SEGMENT_OFFSETS_MAX: i64 = 1 << 31;
+
+/// A batch to append: validated, its header parsed from `bytes`.
+#[derive(Clone, Debug)]
+pub struct AppendBatch {
+    pub header: BatchHeader,
+    pub bytes: Bytes,
+}
+
+impl AppendBatch {
+    /// The header that the batch gets in the log.
+    fn placed(&self, base: Offset, epoch: LeaderEpoch) -> BatchHeader {
+        BatchHeader { base_offset: base, leader_epoch: epoch, ..self.header }
+    }
+}
+
+impl Log {
+    /// Appends `batches` in one write, in leader epoch `epoch`; returns the base offset of each. States
+    /// `Appended` for each. After an error the log ends where it ended; `Failed` says that it cannot be used
+    /// on, `Io` that it can.
+    pub fn append(&mut self, batches: &[AppendBatch], epoch: LeaderEpoch) -> Result<Vec<Offset>, LogError> {
+        self.check_usable()?;
+        if epoch < self.last_epoch {
+            return Err(LogError::StaleEpoch { epoch, last: self.last_epoch });
+        }
+        if batches.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bytes: u64 = batches.iter().map(|batch| batch.bytes.len() as u64).sum();
+        let (bases, end) = self.bases_of(batches);
+        self.roll_if_due(bytes, end)?;
+        self.write(batches, &bases, epoch)?;
+        let now = clock::now();
+        self.flush.dirty_since.get_or_insert(now);
+        self.segment_since.get_or_insert(now);
+        self.flush.bytes_since_checkpoint += bytes;
+        (self.log_end, self.last_epoch) = (end, epoch);
+        self.take_note(batches, &bases, epoch);
+        Ok(bases)
+    }
+
+    /// The base offset that each batch gets, and the log's end after them.
+    fn bases_of(&self, batches: &[AppendBatch]) -> (Vec<Offset>, Offset) {
+        let mut next = self.log_end;
+        let bases = batches.iter().map(|batch| {
+            let base = next;
+            next = next.plus(i64::from(batch.header.last_offset_delta)).next();
+            base
+        });
+        (bases.collect(), next)
+    }
+
+    fn roll_if_due(&mut self, bytes: u64, end: Offset) -> Result<(), LogError> {
+        let active = self.active();
+        if active.is_empty() {
+            return Ok(());
+        }
+        let is_full = active.size + bytes > self.config.segment_bytes.min(SEGMENT_BYTES_MAX)
+            || end.since(active.base) > SEGMENT_OFFSETS_MAX;
+        let is_old = match (self.config.segment_ms, self.segment_since) {
+            (Some(age_max), Some(since)) => clock::now().saturating_since(since) >= age_max,
+            _ => false,
+        };
+        if is_full || is_old || buggify::fires("log.tiny-segment") { self.roll() } else { Ok(()) }
+    }
+
+    /// Closes the last segment and begins a new one. Neither is synced here: the next flush syncs the closed
+    /// one first, and the new name with its directory.
+    fn roll(&mut self) -> Result<(), LogError> {
+        let segment = Segment::create(&self.directory, self.log_end)?;
+        let directory = self.directory.clone();
+        self.active_mut().close(&directory);
+        self.segments.push(segment);
+        self.segment_since = None;
+        self.flush.roll_pending = true;
+        facts::record(|| Fact::SegmentRolled {
+            broker: self.broker,
+            partition: self.partition.clone(),
+            base: self.log_end,
+        });
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        batches: &[AppendBatch],
+        bases: &[Offset],
+        epoch: LeaderEpoch,
+    ) -> Result<(), LogError> {
+        let active = self.segments.last().expect("a log has a segment");
+        let written = write_batches(&mut self.write_buffer, &active.file, active.size, batches, bases, epoch);
+        let Err(error) = written else { return Ok(()) };
+        // Whatever part of it was written must not be taken for a batch later (KAFKA-7866).
+        match active.file.truncate(active.size) {
+            Ok(()) => Err(LogError::Io(error)),
+            Err(cut_error) => {
+                Err(self.fail(format!("append failed ({error}), and cutting it off failed ({cut_error})")))
+            }
+        }
+    }
+
+    fn take_note(&mut self, batches: &[AppendBatch], bases: &[Offset], epoch: LeaderEpoch) {
+        let interval = self.config.index_interval_bytes;
+        for (batch, &base) in batches.iter().zip(bases) {
+            let header = batch.placed(base, epoch);
+            self.active_mut().push(&header, interval);
+            facts::record(|| Fact::Appended {
+                broker: self.broker,
+                partition: self.partition.clone(),
+                epoch,
+                base,
+                last: header.last_offset(),
+                crc: header.crc,
+            });
+        }
+        assert_eq!(self.active().end, self.log_end, "the segment ends with the log");
+    }
+}
+
+fn write_batches(
+    buffer: &mut Vec<u8>,
+    file: &File,
+    position: u64,
+    batches: &[AppendBatch],
+    bases: &[Offset],
+    epoch: LeaderEpoch,
+) -> io::Result<()> {
+    let bytes: usize = batches.iter().map(|batch| batch.bytes.len()).sum();
+    let placed = || batches.iter().zip(bases.iter().copied());
+    if bytes > COPY_BYTES_MAX && batches.len() <= VECTORED_BATCHES_MAX {
+        let prefixes: Vec<_> = placed().map(|(b, base)| patched_prefix(&b.bytes, base, epoch)).collect();
+        let pairs = prefixes.iter().zip(batches);
+        let slices: Vec<IoSlice<'_>> = pairs
+            .flat_map(|(prefix, batch)| [IoSlice::new(prefix), IoSlice::new(&batch.bytes[PREFIX_BYTES..])])
+            .collect();
+        return file.write_at(&slices, position);
+    }
+    buffer.clear();
+    for (batch, base) in placed() {
+        let start = buffer.len();
+        buffer.extend_from_slice(&batch.bytes);
+        patch(&mut buffer[start..], base, epoch);
+    }
+    let written = file.write_at(&[IoSlice::new(buffer)], position);
+    buffer.shrink_to(COPY_BYTES_MAX);
+    written
+}

@@ -1,0 +1,223 @@
+//! The sparse offset index: for about every 4 KiB of a segment, which offset lies at which byte.
+//!
+//! The segment that is appended to has its index in memory; when it closes, the index is written to a file,
+//! which also sums the segment up. Every entry on disk has a CRC, over the segment's base offset too, so that
+//! no entry of another file passes; one that fails makes the look-up start at the segment's begin.
+
+use std::io::{self, IoSlice};
+use std::path::Path;
+
+use crate::log::scan::read_full;
+use crate::runtime::disk::{self, File, OpenMode};
+use crate::types::{LeaderEpoch, Offset, Timestamp};
+
+const MAGIC: [u8; 8] = *b"SLINDEX1";
+/// Magic, four 8-byte numbers, epoch, count, CRC.
+const SUMMARY_BYTES: usize = 8 + 4 * 8 + 4 + 4 + 4;
+/// Relative offset, position, CRC.
+const ENTRY_BYTES: usize = 12;
+
+/// Says that the batch with this base offset starts at this byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::log) struct Entry {
+    pub offset: Offset,
+    pub position: u32,
+}
+
+/// What a closed segment's index file says about the segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::log) struct Summary {
+    pub base: Offset,
+    /// Exclusive.
+    pub next_offset: Offset,
+    pub log_bytes: u64,
+    pub max_timestamp: Timestamp,
+    pub last_epoch: LeaderEpoch,
+}
+
+pub(in crate::log) enum OffsetIndex {
+    Memory(Vec<Entry>),
+    Stored { file: File, base: Offset, count: u32 },
+}
+
+impl OffsetIndex {
+    pub fn empty() -> OffsetIndex {
+        OffsetIndex::Memory(Vec::new())
+    }
+
+    /// Opens the stored index of segment `base`, if it is there and sums up a segment of `log_bytes` bytes.
+    pub fn open(path: &Path, base: Offset, log_bytes: u64) -> io::Result<Option<(OffsetIndex, Summary)>> {
+        if !disk::exists(path)? {
+            return Ok(None);
+        }
+        let file = disk::open(path, OpenMode::ReadWrite)?;
+        let mut bytes = [0; SUMMARY_BYTES];
+        if read_full(&file, &mut bytes, 0)? < SUMMARY_BYTES {
+            return Ok(None);
+        }
+        let Some((summary, count)) = decode_summary(&bytes) else { return Ok(None) };
+        let is_whole = file.len()? == (SUMMARY_BYTES + ENTRY_BYTES * count as usize) as u64;
+        let is_ours = summary.base == base && summary.log_bytes == log_bytes;
+        Ok((is_whole && is_ours).then_some((OffsetIndex::Stored { file, base, count }, summary)))
+    }
+
+    /// Writes the index to its file, as yet unsynced.
+    pub fn store(&mut self, path: &Path, summary: &Summary) -> io::Result<()> {
+        let OffsetIndex::Memory(entries) = self else { return Ok(()) };
+        let bytes = encode(summary, entries);
+        let file = disk::open(path, OpenMode::CreateOrOpen)?;
+        file.truncate(0)?;
+        file.write_at(&[IoSlice::new(&bytes)], 0)?;
+        *self = OffsetIndex::Stored { file, base: summary.base, count: entries.len() as u32 };
+        Ok(())
+    }
+
+    /// Takes a stored index into memory, to be added to. `false`: it is damaged, and is left as it was.
+    pub fn load(&mut self) -> bool {
+        let OffsetIndex::Stored { count, .. } = self else { return true };
+        let entries: Option<Vec<Entry>> = (0..*count as usize).map(|index| self.get(index)).collect();
+        match entries {
+            Some(entries) if entries.is_sorted_by_key(|entry| (entry.offset, entry.position)) => {
+                *self = OffsetIndex::Memory(entries);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The file of a stored index.
+    pub fn file(&self) -> Option<&File> {
+        match self {
+            OffsetIndex::Memory(_) => None,
+            OffsetIndex::Stored { file, .. } => Some(file),
+        }
+    }
+
+    /// Where the last batch with an entry starts; 0 without entries. Only in memory.
+    pub fn last_position(&self) -> u64 {
+        match self {
+            OffsetIndex::Memory(entries) => entries.last().map_or(0, |entry| u64::from(entry.position)),
+            OffsetIndex::Stored { .. } => panic!("a closed segment takes no batches"),
+        }
+    }
+
+    /// Adds an entry behind the others. Only in memory.
+    pub fn push(&mut self, entry: Entry) {
+        let OffsetIndex::Memory(entries) = self else { panic!("a closed segment takes no entries") };
+        assert!(entries.last().is_none_or(|last| last.offset < entry.offset), "entries rise");
+        entries.push(entry);
+    }
+
+    /// Drops the entries at and above `offset`. Only in memory.
+    pub fn truncate(&mut self, offset: Offset) {
+        let OffsetIndex::Memory(entries) = self else { panic!("a stored index is loaded before it is cut") };
+        entries.truncate(entries.partition_point(|entry| entry.offset < offset));
+    }
+
+    /// The last entry at or below `offset`; `None` if there is none, or if damage hides it.
+    pub fn floor_of_offset(&self, offset: Offset) -> Option<Entry> {
+        self.last_where(|entry| entry.offset <= offset)
+    }
+
+    /// The last entry at or below byte `position`.
+    pub fn floor_of_position(&self, position: u64) -> Option<Entry> {
+        self.last_where(|entry| u64::from(entry.position) <= position)
+    }
+
+    fn last_where(&self, holds: impl Fn(Entry) -> bool) -> Option<Entry> {
+        let (mut low, mut high) = (0, self.count());
+        // Entries below `low` satisfy, entries from `high` on do not.
+        let mut best = None;
+        while low < high {
+            let middle = (low + high) / 2;
+            let entry = self.get(middle)?;
+            if holds(entry) {
+                best = Some(entry);
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        best
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            OffsetIndex::Memory(entries) => entries.len(),
+            OffsetIndex::Stored { count, .. } => *count as usize,
+        }
+    }
+
+    fn get(&self, index: usize) -> Option<Entry> {
+        let (file, base) = match self {
+            OffsetIndex::Memory(entries) => return entries.get(index).copied(),
+            OffsetIndex::Stored { file, base, .. } => (file, *base),
+        };
+        let mut bytes = [0; ENTRY_BYTES];
+        let position = (SUMMARY_BYTES + ENTRY_BYTES * index) as u64;
+        let entry = match read_full(file, &mut bytes, position) {
+            Ok(ENTRY_BYTES) => decode_entry(base, &bytes),
+            Ok(_) | Err(_) => None,
+        };
+        if entry.is_none() {
+            tracing::warn!(segment = base.0, index, "index_entry_unusable");
+        }
+        entry
+    }
+}
+
+fn encode(summary: &Summary, entries: &[Entry]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(SUMMARY_BYTES + ENTRY_BYTES * entries.len());
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&summary.base.0.to_be_bytes());
+    out.extend_from_slice(&summary.next_offset.0.to_be_bytes());
+    out.extend_from_slice(&summary.log_bytes.to_be_bytes());
+    out.extend_from_slice(&summary.max_timestamp.0.to_be_bytes());
+    out.extend_from_slice(&summary.last_epoch.0.to_be_bytes());
+    out.extend_from_slice(&(entries.len() as u32).to_be_bytes());
+    out.extend_from_slice(&crc32fast::hash(&out).to_be_bytes());
+    for entry in entries {
+        let relative = u32::try_from(entry.offset.since(summary.base)).expect("a segment spans 32 bits");
+        out.extend_from_slice(&relative.to_be_bytes());
+        out.extend_from_slice(&entry.position.to_be_bytes());
+        out.extend_from_slice(&entry_crc(summary.base, relative, entry.position).to_be_bytes());
+    }
+    out
+}
+
+fn decode_summary(bytes: &[u8; SUMMARY_BYTES]) -> Option<(Summary, u32)> {
+    let (body, crc) = bytes.split_last_chunk::<4>()?;
+    if crc32fast::hash(body) != u32::from_be_bytes(*crc) {
+        return None;
+    }
+    let (magic, mut rest) = body.split_first_chunk::<8>()?;
+    let mut number = || {
+        let (bytes, after) = rest.split_first_chunk::<8>()?;
+        rest = after;
+        Some(i64::from_be_bytes(*bytes))
+    };
+    let summary = Summary {
+        base: Offset(number()?),
+        next_offset: Offset(number()?),
+        log_bytes: number()? as u64,
+        max_timestamp: Timestamp(number()?),
+        last_epoch: LeaderEpoch(i32::from_be_bytes(*rest.first_chunk()?)),
+    };
+    let count = u32::from_be_bytes(*rest.last_chunk()?);
+    (*magic == MAGIC).then_some((summary, count))
+}
+
+fn decode_entry(base: Offset, bytes: &[u8; ENTRY_BYTES]) -> Option<Entry> {
+    let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let (relative, position, crc) = (word(0), word(4), word(8));
+    (entry_crc(base, relative, position) == crc)
+        .then(|| Entry { offset: base.plus(i64::from(relative)), position })
+}
+
+fn entry_crc(base: Offset, relative: u32, position: u32) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&base.0.to_be_bytes());
+    hasher.update(&relative.to_be_bytes());
+    hasher.update(&position.to_be_bytes());
+    hasher.finalize()
+}
