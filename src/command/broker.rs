@@ -1,6 +1,6 @@
 //! `seedlog broker`: a broker of a cluster, until SIGTERM.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use seedlog::broker::Broker;
 use seedlog::broker::config::{BrokerConfig, CheckedConfig};
@@ -47,15 +47,18 @@ pub async fn serve(broker: Broker) -> Result<(), CommandError> {
     }
 }
 
-fn read_config(path: &std::path::Path) -> Result<CheckedConfig, CommandError> {
-    let text = read_text(path)
-        .map_err(|error| CommandError::Usage(format!("cannot read {}: {error}", path.display())))?;
-    let wrong = |error: &dyn std::fmt::Display| CommandError::Usage(format!("{}: {error}", path.display()));
-    let config = BrokerConfig::from_toml(&text).map_err(|e| wrong(&e))?;
-    config.check().map_err(|e| wrong(&e))
+fn read_config(path: &Path) -> Result<CheckedConfig, CommandError> {
+    read_settings(path)?.check().map_err(|e| CommandError::Usage(format!("{}: {e}", path.display())))
 }
 
-fn read_text(path: &std::path::Path) -> std::io::Result<String> {
+/// A configuration file as written, its values not judged yet.
+pub fn read_settings(path: &Path) -> Result<BrokerConfig, CommandError> {
+    let wrong = |error: &dyn std::fmt::Display| CommandError::Usage(format!("{}: {error}", path.display()));
+    let text = read_text(path).map_err(|e| wrong(&e))?;
+    BrokerConfig::from_toml(&text).map_err(|e| wrong(&e))
+}
+
+fn read_text(path: &Path) -> std::io::Result<String> {
     let file = disk::open(path, OpenMode::Read)?;
     let mut bytes = vec![0; file.len()? as usize];
     let read = file.read_at(&mut bytes, 0)?;

@@ -19,6 +19,9 @@ pub struct Args {
     /// Where clients connect; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9092")]
     listen: SocketAddr,
+    /// TOML file with further broker settings; what this command decides itself (id, addresses, folders) wins.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Where /metrics and /health are served over HTTP; nowhere unless given.
     #[arg(long, value_name = "ADDR")]
     http_listen: Option<SocketAddr>,
@@ -31,6 +34,10 @@ const SESSION_TIMEOUT_MS: u64 = 2_000;
 pub fn run(args: Args) -> Result<(), CommandError> {
     process::raise_open_files_limit().map_err(CommandError::failed)?;
     task::block_on(async move {
+        let settings = match &args.config {
+            Some(path) => super::broker::read_settings(path)?,
+            None => BrokerConfig::default(),
+        };
         let mut config = ServerConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), TICK);
         config.snapshot_dir = Some(args.data.join("zookeeper"));
         let zookeeper = Server::start(config)
@@ -43,7 +50,7 @@ pub fn run(args: Args) -> Result<(), CommandError> {
             data_dir: Some(args.data.join("log").display().to_string()),
             zookeeper_servers: TextList(vec![zookeeper.address().to_string()]),
             zookeeper_session_timeout_ms: SESSION_TIMEOUT_MS,
-            ..BrokerConfig::default()
+            ..settings
         };
         let checked = broker.check().map_err(|e| CommandError::Usage(e.to_string()))?;
         let broker = Broker::start(checked).await.map_err(CommandError::failed)?;

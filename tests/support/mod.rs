@@ -2,6 +2,8 @@
 //! its own, and stops them by their process id.
 #![allow(dead_code, clippy::disallowed_methods, clippy::disallowed_types)] // Outside of any simulation.
 
+pub mod raw;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -64,6 +66,10 @@ pub struct Process {
 impl Process {
     pub fn start(command: &mut Command) -> Process {
         Process { child: command.stdin(Stdio::null()).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}")) }
+    }
+
+    pub fn from_child(child: Child) -> Process {
+        Process { child }
     }
 
     pub fn id(&self) -> u32 {
