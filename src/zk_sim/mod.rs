@@ -3,10 +3,24 @@
 //! Limit: no ensemble, no authentication; every change is kept in memory and, where a snapshot directory is
 //! given, saved whole before its reply.
 
-use std::io;
+mod commit;
+mod connection;
+mod core;
+mod execute;
+mod path;
+mod server;
+mod sessions;
+mod shared;
+mod snapshot;
+mod store;
+mod tree;
+mod watches;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use server::{Control, Server};
 
 /// How a server runs.
 #[derive(Clone, Debug)]
@@ -30,44 +44,5 @@ impl ServerConfig {
             min_session_timeout: tick * 2,
             max_session_timeout: tick * 20,
         }
-    }
-}
-
-/// A running server; dropping it stops it.
-pub struct Server {
-    address: SocketAddr,
-}
-
-impl Server {
-    /// Loads what was saved and listens. `InvalidData` if the snapshot is corrupt.
-    pub async fn start(_config: ServerConfig) -> io::Result<Server> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub fn control(&self) -> Control {
-        Control {}
-    }
-
-    /// Closes every connection and stops; sessions stay as they are in the snapshot.
-    pub async fn shutdown(self) {}
-}
-
-/// What a test may do to a server behind its clients' backs.
-#[derive(Clone)]
-pub struct Control {}
-
-impl Control {
-    /// The sessions alive.
-    pub fn sessions(&self) -> Vec<i64> {
-        Vec::new()
-    }
-
-    /// Expires a session as the ticker would; returns whether it was alive.
-    pub fn expire_session(&self, _session: i64) -> bool {
-        false
     }
 }

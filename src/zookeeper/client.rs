@@ -8,30 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::codec::Stat;
 use super::{ZkError, ZooKeeperConfig};
-
-/// What a node's life has been; zxids order it among all writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stat {
-    /// The zxid that created the node.
-    pub czxid: i64,
-    /// The zxid that last set its data.
-    pub mzxid: i64,
-    /// Milliseconds since 1970, by the server's clock.
-    pub ctime: i64,
-    pub mtime: i64,
-    /// Counts data changes; what compare-and-set compares.
-    pub version: i32,
-    /// Counts children made and deleted.
-    pub cversion: i32,
-    pub aversion: i32,
-    /// The session that owns the node, or 0.
-    pub ephemeral_owner: i64,
-    pub data_length: i32,
-    pub num_children: i32,
-    /// The zxid that last made or deleted a child.
-    pub pzxid: i64,
-}
 
 /// How long a node lives, and who completes its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,12 @@
 //! only a server's word does.
 
 pub mod client;
+pub mod codec;
 
 use std::time::Duration;
 
-pub use client::{CreateMode, MultiOp, MultiResult, Stat, Watch, WatchEvent, ZooKeeper};
+pub use client::{CreateMode, MultiOp, MultiResult, Watch, WatchEvent, ZooKeeper};
+pub use codec::Stat;
 
 /// Where ZooKeeper is and how long a session outlives its connection.
 #[derive(Clone, Debug)]

@@ -1,0 +1,194 @@
+//! Requests of an open session: reads, writes and multis, each with its watches, events and reply.
+//!
+//! Pure.
+
+use super::core::{Core, Moment};
+use super::tree::{Change, Transaction};
+use super::watches::{Aspect, ConnectionId, TooManyWatches};
+use crate::zookeeper::codec::{ErrorCode, EventKind, MultiReply, Op, Reply, SetWatchesRequest};
+
+impl Core {
+    pub(super) fn execute(
+        &mut self,
+        connection: ConnectionId,
+        session: i64,
+        xid: i32,
+        operation: Op,
+        at: Moment,
+    ) {
+        let is_write = matches!(
+            operation,
+            Op::Create(_) | Op::Create2(_) | Op::Delete(_) | Op::SetData(_) | Op::SetAcl(_) | Op::Multi(_)
+        );
+        if is_write {
+            return self.write(connection, session, xid, operation, at);
+        }
+        match self.read(connection, operation) {
+            Ok(Ok(reply)) => self.reply(connection, xid, reply),
+            Ok(Err(error)) => self.refuse(connection, xid, error),
+            Err(TooManyWatches) => self.close_now(connection),
+        }
+    }
+
+    /// A write takes a zxid whether it succeeds or not; its events go before its reply.
+    fn write(&mut self, connection: ConnectionId, session: i64, xid: i32, operation: Op, at: Moment) {
+        self.zxid += 1;
+        let mut change = self.tree.change(self.zxid, at.wall_ms);
+        let outcome = match operation {
+            Op::Multi(operations) => Ok(multi(change, &operations, session)),
+            single => match apply(&mut change, &single, session) {
+                Ok(done) => Ok((single_reply(done), change.commit())),
+                Err(error) => {
+                    change.undo();
+                    Err(error)
+                }
+            },
+        };
+        match outcome {
+            Ok((reply, changes)) => {
+                self.fire(&changes);
+                self.reply(connection, xid, reply);
+            }
+            Err(error) => self.refuse(connection, xid, error),
+        }
+    }
+
+    fn read(
+        &mut self,
+        connection: ConnectionId,
+        operation: Op,
+    ) -> Result<Result<Reply, ErrorCode>, TooManyWatches> {
+        let reply = match operation {
+            Op::Exists(request) => {
+                // Absence can be watched too.
+                self.watch_if(request.watch, connection, Aspect::Data, &request.path)?;
+                self.tree.stat(&request.path).map(Reply::Stat)
+            }
+            Op::GetData(request) => {
+                let data = self.tree.data(&request.path);
+                self.watch_if(request.watch && data.is_ok(), connection, Aspect::Data, &request.path)?;
+                data.map(|(data, stat)| Reply::Data(data, stat))
+            }
+            Op::GetChildren(request) => {
+                let children = self.tree.children(&request.path);
+                let watch = request.watch && children.is_ok();
+                self.watch_if(watch, connection, Aspect::Children, &request.path)?;
+                children.map(|(names, _)| Reply::Children(names))
+            }
+            Op::GetChildren2(request) => {
+                let children = self.tree.children(&request.path);
+                let watch = request.watch && children.is_ok();
+                self.watch_if(watch, connection, Aspect::Children, &request.path)?;
+                children.map(|(names, stat)| Reply::Children2(names, stat))
+            }
+            Op::GetAcl(path) => self.tree.acl(&path).map(|(acl, stat)| Reply::Acl(acl, stat)),
+            Op::Sync(path) => Ok(Reply::Path(path)),
+            Op::Check(request) => self.tree.check(&request.path, request.version).map(|()| Reply::Empty),
+            Op::SetWatches(request) => {
+                self.set_watches(connection, &request)?;
+                Ok(Reply::Empty)
+            }
+            Op::Ping => Ok(Reply::Empty),
+            Op::Create(_) | Op::Create2(_) | Op::Delete(_) | Op::SetData(_) | Op::SetAcl(_) => {
+                unreachable!("a write")
+            }
+            Op::Multi(_) | Op::Auth(_) | Op::Close => unreachable!("handled before"),
+        };
+        Ok(reply)
+    }
+
+    fn watch_if(
+        &mut self,
+        wanted: bool,
+        connection: ConnectionId,
+        aspect: Aspect,
+        path: &str,
+    ) -> Result<(), TooManyWatches> {
+        if wanted { self.watches.add(connection, aspect, path) } else { Ok(()) }
+    }
+
+    /// Sets watches again after a reconnect; what was missed fires at once, before the reply.
+    fn set_watches(
+        &mut self,
+        connection: ConnectionId,
+        request: &SetWatchesRequest,
+    ) -> Result<(), TooManyWatches> {
+        let since = request.relative_zxid;
+        for path in &request.data {
+            match self.tree.stat(path) {
+                Err(_) => self.tell(connection, EventKind::Deleted, path),
+                Ok(stat) if stat.mzxid > since => self.tell(connection, EventKind::DataChanged, path),
+                Ok(_) => self.watches.add(connection, Aspect::Data, path)?,
+            }
+        }
+        for path in &request.exist {
+            match self.tree.stat(path) {
+                Ok(_) => self.tell(connection, EventKind::Created, path),
+                Err(_) => self.watches.add(connection, Aspect::Data, path)?,
+            }
+        }
+        for path in &request.child {
+            match self.tree.stat(path) {
+                Err(_) => self.tell(connection, EventKind::Deleted, path),
+                Ok(stat) if stat.pzxid > since => self.tell(connection, EventKind::ChildrenChanged, path),
+                Ok(_) => self.watches.add(connection, Aspect::Children, path)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Performs one write; what it did, in the form of a multi's result.
+fn apply(change: &mut Transaction<'_>, operation: &Op, session: i64) -> Result<MultiReply, ErrorCode> {
+    match operation {
+        Op::Create(request) => change.create(request, session).map(MultiReply::Created),
+        Op::Create2(request) => {
+            let path = change.create(request, session)?;
+            let stat = change.stat(&path)?;
+            Ok(MultiReply::Created2(path, stat))
+        }
+        Op::Delete(request) => change.delete(&request.path, request.version).map(|()| MultiReply::Deleted),
+        Op::SetData(request) => {
+            change.set_data(&request.path, request.data.clone(), request.version).map(MultiReply::DataSet)
+        }
+        Op::SetAcl(request) => {
+            change.set_acl(&request.path, &request.acl, request.version).map(MultiReply::DataSet)
+        }
+        Op::Check(request) => change.check(&request.path, request.version).map(|()| MultiReply::Checked),
+        _ => Err(ErrorCode::BAD_ARGUMENTS),
+    }
+}
+
+fn single_reply(done: MultiReply) -> Reply {
+    match done {
+        MultiReply::Created(path) => Reply::Path(path),
+        MultiReply::Created2(path, stat) => Reply::Created(path, stat),
+        MultiReply::DataSet(stat) => Reply::Stat(stat),
+        MultiReply::Deleted | MultiReply::Checked | MultiReply::Error(_) => Reply::Empty,
+    }
+}
+
+/// All or nothing. A failed multi is a reply like any other: code 0 before the operation at fault, its own
+/// code, and -2 after it.
+fn multi(mut change: Transaction<'_>, operations: &[Op], session: i64) -> (Reply, Vec<Change>) {
+    let mut results = Vec::with_capacity(operations.len());
+    for (at_fault, operation) in operations.iter().enumerate() {
+        match apply(&mut change, operation, session) {
+            Ok(result) => results.push(result),
+            Err(error) => {
+                change.undo();
+                return (failed_multi(operations.len(), at_fault, error), Vec::new());
+            }
+        }
+    }
+    (Reply::Multi(results), change.commit())
+}
+
+fn failed_multi(operations: usize, at_fault: usize, error: ErrorCode) -> Reply {
+    let code = |index: usize| match index.cmp(&at_fault) {
+        std::cmp::Ordering::Less => ErrorCode::OK,
+        std::cmp::Ordering::Equal => error,
+        std::cmp::Ordering::Greater => ErrorCode::RUNTIME_INCONSISTENCY,
+    };
+    Reply::Multi((0..operations).map(|index| MultiReply::Error(code(index))).collect())
+}

@@ -1,0 +1,209 @@
+//! The server's tasks: accepting, expiring, saving.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+
+use super::ServerConfig;
+use super::commit::Commit;
+use super::connection;
+use super::core::{Core, CoreLimits};
+use super::sessions::SessionLimits;
+use super::shared::Shared;
+use super::snapshot::Image;
+use super::store::Store;
+use crate::runtime::net::Listener;
+use crate::runtime::task::{Lane, TaskGroup};
+use crate::runtime::{clock, rng};
+use crate::types::Instant;
+
+/// Sessions alive at once.
+const SESSIONS_MAX: usize = 10_000;
+/// Watches of all connections together.
+const WATCHES_MAX: usize = 1_000_000;
+/// How long accepting rests after it failed (no file descriptors left, say).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A running server; dropping it stops it as a crash would.
+pub struct Server {
+    shared: Arc<Shared>,
+    failure: Arc<Failure>,
+    address: SocketAddr,
+    /// Dropped to ask for the end.
+    stop: Option<oneshot::Sender<Infallible>>,
+    /// Ends when the listener is closed.
+    stopped: Option<oneshot::Receiver<Infallible>>,
+    tasks: TaskGroup,
+}
+
+impl Server {
+    /// Loads what was saved and listens. `InvalidData` if the snapshot is corrupt, `WouldBlock` if another
+    /// process uses its directory, `AddrInUse` if the port is taken.
+    pub async fn start(config: ServerConfig) -> io::Result<Server> {
+        let store = match &config.snapshot_dir {
+            Some(directory) => Some(Store::open(directory).await?),
+            None => None,
+        };
+        let image = match &store {
+            Some(store) => store.load().await?,
+            None => Image::new(),
+        };
+        let listener = Listener::bind(config.listen).await?;
+        let address = listener.local_address();
+        let commit = Commit::new(core(&config, image), store.is_some());
+        let shared = Arc::new(Shared::new(commit, rng::stream("zookeeper-passwords")));
+        let failure = Arc::new(Failure::default());
+        let tasks = TaskGroup::new(Lane::Control);
+        let (stop, stop_asked) = oneshot::channel();
+        let (has_stopped, stopped) = oneshot::channel();
+        let handshake_timeout = config.max_session_timeout;
+        let accepting = Arc::clone(&shared);
+        tasks.spawn("zookeeper-accept", async move {
+            tokio::select! {
+                biased;
+                _asked_or_dropped = stop_asked => {}
+                () = accept(accepting, &listener, handshake_timeout) => {}
+            }
+            drop((listener, has_stopped));
+        });
+        tasks.spawn("zookeeper-ticker", tick(Arc::clone(&shared), config.tick));
+        if let Some(store) = store {
+            tasks.spawn("zookeeper-saver", save(Arc::clone(&shared), store, Arc::clone(&failure)));
+        }
+        tracing::info!(%address, "zookeeper_started");
+        Ok(Server { shared, failure, address, stop: Some(stop), stopped: Some(stopped), tasks })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn control(&self) -> Control {
+        Control { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Resolves, with the reason, when the server can no longer save: it serves nobody from then on.
+    pub fn failed(&self) -> impl Future<Output = String> + Send + 'static {
+        let failure = Arc::clone(&self.failure);
+        async move { failure.wait().await }
+    }
+
+    /// Closes every connection and stops listening; sessions stay as they are in the snapshot.
+    pub async fn shutdown(mut self) {
+        drop(self.stop.take());
+        if let Some(stopped) = self.stopped.take() {
+            let Err(_sender_was_dropped) = stopped.await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stop();
+        self.tasks.abort_all();
+    }
+}
+
+/// What a test may do to a server behind its clients' backs.
+#[derive(Clone)]
+pub struct Control {
+    shared: Arc<Shared>,
+}
+
+impl Control {
+    /// The sessions alive.
+    pub fn sessions(&self) -> Vec<i64> {
+        self.shared.sessions()
+    }
+
+    /// Expires a session as the ticker would; returns whether it was alive.
+    pub fn expire_session(&self, session: i64) -> bool {
+        self.shared.expire(session)
+    }
+}
+
+/// Session ids grow with the wall clock, so that a server which forgot everything gives out none again.
+fn core(config: &ServerConfig, image: Image) -> Core {
+    let limits = CoreLimits {
+        sessions: SessionLimits {
+            tick: config.tick,
+            timeout_min: config.min_session_timeout,
+            timeout_max: config.max_session_timeout,
+            sessions_max: SESSIONS_MAX,
+        },
+        watches_max: WATCHES_MAX,
+    };
+    let started_ms = clock::wall_now().0 & 0xff_ffff_ffff;
+    Core::new(limits, image, 1 << 56 | started_ms << 16, clock::now())
+}
+
+async fn accept(shared: Arc<Shared>, listener: &Listener, handshake_timeout: Duration) {
+    let connections = TaskGroup::new(Lane::Control);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _peer)) => {
+                let shared = Arc::clone(&shared);
+                connections.spawn("zookeeper-connection", async move {
+                    connection::serve(&shared, stream, handshake_timeout).await;
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "zookeeper_accept_failed");
+                clock::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn tick(shared: Arc<Shared>, tick: Duration) {
+    let tick_nanos = tick.as_nanos() as u64;
+    loop {
+        let next = (clock::now().as_nanos() / tick_nanos + 1) * tick_nanos;
+        clock::sleep_until(Instant::from_nanos(next)).await;
+        shared.tick();
+    }
+}
+
+/// Saves whatever waits; after an error nothing is saved, or served, any more.
+async fn save(shared: Arc<Shared>, store: Store, failure: Arc<Failure>) {
+    loop {
+        shared.saver.notified().await;
+        while let Some(bytes) = shared.take_save() {
+            if let Err(error) = store.save(&bytes).await {
+                tracing::error!(%error, "zookeeper_snapshot_failed");
+                shared.stop();
+                return failure.set(format!("the ZooKeeper snapshot could not be saved: {error}"));
+            }
+            shared.saved();
+        }
+    }
+}
+
+/// Why the server stopped by itself, for all who ask.
+#[derive(Default)]
+struct Failure {
+    reason: std::sync::Mutex<Option<String>>,
+    set: Notify,
+}
+
+impl Failure {
+    fn set(&self, reason: String) {
+        *self.reason.lock().expect("never left half changed") = Some(reason);
+        self.set.notify_waiters();
+    }
+
+    async fn wait(&self) -> String {
+        loop {
+            let set = self.set.notified();
+            if let Some(reason) = self.reason.lock().expect("never left half changed").clone() {
+                return reason;
+            }
+            set.await;
+        }
+    }
+}
