@@ -1,0 +1,392 @@
+//! The cluster as a client sees it: who leads what, and a connection per broker.
+//!
+//! Refreshes are single-flight and paced; connecting to a broker that failed waits a growing, jittered pause.
+//! All methods are safe to drop half-way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::address;
+use super::backoff::Backoff;
+use super::connection::{ConnectError, Connection, ConnectionConfig, RequestError};
+use super::metadata::{Answer, Metadata, PartitionView, TopicAnswer, TopicView};
+use crate::protocol::messages::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic,
+};
+use crate::protocol::{Api, ErrorCode};
+use crate::runtime::rng::{self, Rng};
+use crate::runtime::{Instant, clock};
+use crate::types::{BrokerId, LeaderEpoch, TopicPartition};
+
+/// How long one broker may take to answer a question that any broker can answer.
+const ASK_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+
+/// A client's view of a cluster: settings.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// `host:port` of some brokers.
+    pub bootstrap: Vec<String>,
+    pub client_id: Arc<str>,
+    pub connect_timeout: Duration,
+    pub request_timeout: Duration,
+    /// Pauses between attempts to connect, and between refreshes.
+    pub backoff: Backoff,
+    /// Older knowledge is refreshed (`metadata.max.age.ms`).
+    pub metadata_age_max: Duration,
+    pub response_bytes_max: usize,
+}
+
+impl ClusterConfig {
+    /// Kafka's defaults around what every client is told.
+    pub fn new(bootstrap: Vec<String>, client_id: &str, request_timeout: Duration) -> ClusterConfig {
+        ClusterConfig {
+            bootstrap,
+            client_id: client_id.into(),
+            connect_timeout: Duration::from_secs(3).min(request_timeout),
+            request_timeout,
+            backoff: Backoff { first: Duration::from_millis(100), max: Duration::from_secs(1) },
+            metadata_age_max: Duration::from_secs(300),
+            response_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// No broker could be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no broker is available: {0}")]
+pub struct Unavailable(pub Arc<str>);
+
+/// Why a question that any broker can answer has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// See the module. Clones share everything.
+#[derive(Clone)]
+pub struct Cluster {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: ClusterConfig,
+    connection_config: ConnectionConfig,
+    metadata: Mutex<Metadata>,
+    slots: Mutex<BTreeMap<BrokerId, Arc<Slot>>>,
+    draws: Mutex<Rng>,
+    turn: tokio::sync::Mutex<Turn>,
+    /// Refreshes that ended, well or not: who waited for `turn` while one ended need not do its own.
+    rounds: AtomicU64,
+}
+
+/// What the refresh whose turn it is knows of the earlier ones.
+#[derive(Default)]
+struct Turn {
+    failures: u32,
+    last: Option<(Instant, Result<(), Unavailable>)>,
+}
+
+/// The connection to one broker, or the attempts to get one.
+struct Slot {
+    address: String,
+    open: Mutex<Option<Connection>>,
+    attempts: tokio::sync::Mutex<Attempts>,
+}
+
+#[derive(Default)]
+struct Attempts {
+    failures: u32,
+    next: Instant,
+}
+
+impl Cluster {
+    /// Connects when there is something to ask.
+    pub fn new(config: ClusterConfig) -> Cluster {
+        let connection_config = ConnectionConfig {
+            client_id: Arc::clone(&config.client_id),
+            connect_timeout: config.connect_timeout,
+            response_bytes_max: config.response_bytes_max,
+        };
+        let shared = Shared {
+            metadata: Mutex::new(Metadata::new(config.metadata_age_max)),
+            connection_config,
+            config,
+            slots: Mutex::new(BTreeMap::new()),
+            draws: Mutex::new(rng::stream("client.backoff")),
+            turn: tokio::sync::Mutex::new(Turn::default()),
+            rounds: AtomicU64::new(0),
+        };
+        Cluster { shared: Arc::new(shared) }
+    }
+
+    fn metadata(&self) -> MutexGuard<'_, Metadata> {
+        self.shared.metadata.lock().expect("no holder of the metadata panics")
+    }
+
+    /// Includes a topic in every refresh.
+    pub fn track(&self, topic: &Arc<str>) {
+        self.metadata().track(topic);
+    }
+
+    /// Includes these topics in every refresh, and no others.
+    pub fn track_only(&self, topics: BTreeSet<Arc<str>>) {
+        self.metadata().track_only(topics);
+    }
+
+    /// A tracked topic, if it is known.
+    pub fn topic(&self, topic: &str) -> Option<Arc<TopicView>> {
+        self.metadata().topic(topic).cloned()
+    }
+
+    /// Kafka's name of the error that a broker gave for a topic.
+    pub fn topic_error(&self, topic: &str) -> Option<&'static str> {
+        self.metadata().error(topic)
+    }
+
+    /// Who leads a partition, as far as known.
+    pub fn leader(&self, partition: &TopicPartition) -> Option<BrokerId> {
+        self.metadata().leader(partition)
+    }
+
+    pub fn controller(&self) -> Option<BrokerId> {
+        self.metadata().controller()
+    }
+
+    /// The leader said that it is not, or knows nothing of the partition.
+    pub fn doubt_leader(&self, partition: &TopicPartition) {
+        self.metadata().doubt_leader(partition);
+    }
+
+    /// A broker cannot be reached: others may lead by now, or its address may have changed.
+    pub fn doubt_broker(&self) {
+        self.metadata().doubt_broker();
+    }
+
+    /// Whether something tracked is unknown, in doubt or too old.
+    pub fn needs_refresh(&self) -> bool {
+        self.metadata().needs_refresh(clock::now())
+    }
+
+    /// When what is known becomes too old.
+    pub fn refresh_due(&self) -> Instant {
+        self.metadata().expires()
+    }
+
+    /// A jittered pause after `failures` in a row, for the caller's own retries.
+    pub fn pause(&self, backoff: &Backoff, failures: u32) -> Duration {
+        let draw = self.shared.draws.lock().expect("no holder of the stream panics").next_u64();
+        backoff.pause(failures, draw)
+    }
+
+    /// Asks the brokers, one after the other, until one describes the tracked topics. Waits for a refresh
+    /// that is under way instead, and never asks more often than the back-off allows: safe to call in a loop.
+    pub async fn refresh(&self) -> Result<(), Unavailable> {
+        let rounds_before = self.shared.rounds.load(Ordering::Relaxed);
+        let mut turn = self.shared.turn.lock().await;
+        if self.shared.rounds.load(Ordering::Relaxed) != rounds_before
+            && let Some((_, outcome)) = &turn.last
+        {
+            return outcome.clone();
+        }
+        if let Some((ended, _)) = &turn.last {
+            let next = *ended + self.pause(&self.shared.config.backoff, turn.failures.max(1));
+            if next > clock::now() {
+                clock::sleep_until(next).await;
+            }
+        }
+        let outcome = self.ask_for_metadata().await;
+        // An answer that leaves questions open is no reason to ask faster.
+        turn.failures = if self.needs_refresh() { turn.failures.saturating_add(1) } else { 0 };
+        turn.last = Some((clock::now(), outcome.clone()));
+        self.shared.rounds.fetch_add(1, Ordering::Relaxed);
+        outcome
+    }
+
+    async fn ask_for_metadata(&self) -> Result<(), Unavailable> {
+        let topics: Vec<Arc<str>> = self.metadata().tracked().cloned().collect();
+        let named = topics.iter().map(|topic| MetadataRequestTopic { name: Some(topic.to_string()) });
+        let request = MetadataRequest { topics: Some(named.collect()), ..never_create() };
+        let response = self.ask_any(&request).await.map_err(|error| match error {
+            AskError::Unavailable(unavailable) => unavailable,
+            AskError::Request(error) => Unavailable(error.to_string().into()),
+        })?;
+        let answer = answer_of(response);
+        tracing::debug!(brokers = answer.brokers.len(), topics = answer.topics.len(), "metadata_refreshed");
+        let addresses = answer.brokers.clone();
+        self.metadata().refreshed(answer, clock::now());
+        // Connections to brokers that are gone or moved close with their last user.
+        let mut slots = self.shared.slots.lock().expect("no holder of the slots panics");
+        slots.retain(|broker, slot| addresses.get(broker) == Some(&slot.address));
+        Ok(())
+    }
+
+    /// Asks the brokers in some order until one has answered. A request that was written and not answered is
+    /// asked again: use it for questions only.
+    pub async fn ask_any<R: Api>(&self, question: &R) -> Result<R::Response, AskError> {
+        let mut last: Arc<str> = "none is known".into();
+        for candidate in self.candidates() {
+            let connection = match self.connect_candidate(&candidate).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    last = error.to_string().into();
+                    continue;
+                }
+            };
+            let timeout = self.shared.config.request_timeout.min(ASK_TIMEOUT_MAX);
+            match connection.call(question, timeout).await {
+                Ok(response) => return Ok(response),
+                Err(error @ RequestError::Unsupported(_)) => return Err(error.into()),
+                Err(error) => last = error.to_string().into(),
+            }
+        }
+        Err(Unavailable(last).into())
+    }
+
+    /// Known brokers and bootstrap addresses in random order, those with an open connection first.
+    fn candidates(&self) -> Vec<Candidate> {
+        let brokers: Vec<BrokerId> = self.metadata().brokers().keys().copied().collect();
+        let (mut open, mut others): (Vec<_>, Vec<_>) =
+            brokers.into_iter().map(Candidate::Broker).partition(|candidate| self.is_open(candidate));
+        let mut bootstrap: Vec<_> =
+            self.shared.config.bootstrap.iter().cloned().map(Candidate::Bootstrap).collect();
+        let mut draws = self.shared.draws.lock().expect("no holder of the stream panics");
+        draws.shuffle(&mut open);
+        draws.shuffle(&mut others);
+        draws.shuffle(&mut bootstrap);
+        open.extend(others);
+        open.extend(bootstrap);
+        open
+    }
+
+    fn is_open(&self, candidate: &Candidate) -> bool {
+        let Candidate::Broker(broker) = candidate else { return false };
+        self.slot(*broker).is_some_and(|slot| slot.open().is_some())
+    }
+
+    async fn connect_candidate(&self, candidate: &Candidate) -> Result<Connection, ConnectError> {
+        match candidate {
+            Candidate::Broker(broker) => {
+                if let Some(error) = self.backing_off(*broker) {
+                    return Err(error);
+                }
+                self.connection(*broker).await
+            }
+            Candidate::Bootstrap(address) => {
+                Connection::connect(address, &self.shared.connection_config).await
+            }
+        }
+    }
+
+    /// Where any broker will do, none is waited for.
+    fn backing_off(&self, broker: BrokerId) -> Option<ConnectError> {
+        let slot = self.slot(broker)?;
+        if slot.open().is_some() {
+            return None;
+        }
+        let is_busy = match slot.attempts.try_lock() {
+            Ok(attempts) => attempts.next > clock::now(),
+            Err(_) => true,
+        };
+        let reason = "waits before the next attempt".to_owned();
+        is_busy.then(|| ConnectError { address: slot.address.clone(), reason })
+    }
+
+    /// The connection to a broker; makes one after the pause that earlier failures demand.
+    pub async fn connection(&self, broker: BrokerId) -> Result<Connection, ConnectError> {
+        let unknown = || ConnectError { address: format!("broker {broker}"), reason: "not known".to_owned() };
+        let slot = self.slot(broker).ok_or_else(unknown)?;
+        if let Some(connection) = slot.open() {
+            return Ok(connection);
+        }
+        let mut attempts = slot.attempts.lock().await;
+        if let Some(connection) = slot.open() {
+            return Ok(connection);
+        }
+        if attempts.next > clock::now() {
+            clock::sleep_until(attempts.next).await;
+        }
+        match Connection::connect(&slot.address, &self.shared.connection_config).await {
+            Ok(connection) => {
+                attempts.failures = 0;
+                // A broker that accepts and closes at once must not be hammered either.
+                attempts.next = clock::now() + self.pause(&self.shared.config.backoff, 1);
+                *slot.open.lock().expect("no holder of the slot panics") = Some(connection.clone());
+                Ok(connection)
+            }
+            Err(error) => {
+                attempts.failures = attempts.failures.saturating_add(1);
+                attempts.next = clock::now() + self.pause(&self.shared.config.backoff, attempts.failures);
+                tracing::debug!(%broker, %error, "connect_failed");
+                self.doubt_broker();
+                Err(error)
+            }
+        }
+    }
+
+    fn slot(&self, broker: BrokerId) -> Option<Arc<Slot>> {
+        let address = self.metadata().brokers().get(&broker)?.clone();
+        let mut slots = self.shared.slots.lock().expect("no holder of the slots panics");
+        let slot = slots.entry(broker).or_insert_with(|| Arc::new(Slot::new(address)));
+        Some(Arc::clone(slot))
+    }
+}
+
+enum Candidate {
+    Broker(BrokerId),
+    Bootstrap(String),
+}
+
+impl Slot {
+    fn new(address: String) -> Slot {
+        Slot { address, open: Mutex::new(None), attempts: tokio::sync::Mutex::new(Attempts::default()) }
+    }
+
+    fn open(&self) -> Option<Connection> {
+        let mut open = self.open.lock().expect("no holder of the slot panics");
+        if open.as_ref().is_some_and(|connection| !connection.is_open()) {
+            *open = None;
+        }
+        open.clone()
+    }
+}
+
+fn never_create() -> MetadataRequest {
+    MetadataRequest { allow_auto_topic_creation: false, ..MetadataRequest::default() }
+}
+
+fn answer_of(response: MetadataResponse) -> Answer {
+    let brokers = response.brokers.into_iter();
+    let brokers = brokers.map(|b| (BrokerId(b.node_id), address::join(&b.host, b.port))).collect();
+    let controller = (response.controller_id >= 0).then_some(BrokerId(response.controller_id));
+    let topics = response.topics.into_iter().filter_map(|mut topic| {
+        let name = topic.name.take()?;
+        Some((name.into(), topic_of(topic)))
+    });
+    Answer { brokers, controller, topics: topics.collect() }
+}
+
+/// A topic whose partitions are not 0 to n - 1 is no topic.
+fn topic_of(mut topic: MetadataResponseTopic) -> TopicAnswer {
+    match ErrorCode(topic.error_code) {
+        ErrorCode::NONE => {}
+        error => return Err(error.name()),
+    }
+    topic.partitions.sort_by_key(|partition| partition.partition_index);
+    let is_dense = topic.partitions.iter().zip(0..).all(|(partition, n)| partition.partition_index == n);
+    if !is_dense || topic.partitions.is_empty() {
+        return Err(ErrorCode::LEADER_NOT_AVAILABLE.name());
+    }
+    let ids = |nodes: Vec<i32>| nodes.into_iter().map(BrokerId).collect();
+    let partitions = topic.partitions.into_iter().map(|partition| PartitionView {
+        leader: (partition.leader_id >= 0).then_some(BrokerId(partition.leader_id)),
+        leader_epoch: LeaderEpoch(partition.leader_epoch),
+        replicas: ids(partition.replica_nodes),
+        in_sync: ids(partition.isr_nodes),
+    });
+    Ok(TopicView { partitions: partitions.collect() })
+}

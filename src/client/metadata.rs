@@ -1,0 +1,247 @@
+//! What is known of the cluster: brokers and their addresses, topics and who leads their partitions.
+//!
+//! Pure: answers and doubts in, views out. Asking is `cluster`'s job.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::types::{BrokerId, Instant, LeaderEpoch, TopicPartition};
+
+/// One partition, as some broker described it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionView {
+    pub leader: Option<BrokerId>,
+    pub leader_epoch: LeaderEpoch,
+    pub replicas: Vec<BrokerId>,
+    pub in_sync: Vec<BrokerId>,
+}
+
+/// One topic, as some broker described it; partitions are numbered from 0 without a gap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicView {
+    pub partitions: Vec<PartitionView>,
+}
+
+impl TopicView {
+    /// The partitions that have a leader, in order.
+    pub fn led(&self) -> impl Iterator<Item = i32> {
+        let led = self.partitions.iter().enumerate().filter(|(_, partition)| partition.leader.is_some());
+        led.map(|(number, _)| number as i32)
+    }
+}
+
+/// What a broker says about a topic: a view, or Kafka's name of the error.
+pub(super) type TopicAnswer = Result<TopicView, &'static str>;
+
+/// One metadata response.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answer {
+    pub(super) brokers: BTreeMap<BrokerId, String>,
+    pub(super) controller: Option<BrokerId>,
+    pub(super) topics: BTreeMap<Arc<str>, TopicAnswer>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Metadata {
+    age_max: Duration,
+    refreshed: Option<Instant>,
+    brokers: BTreeMap<BrokerId, String>,
+    controller: Option<BrokerId>,
+    /// What users of this cluster read or write, whether known or not.
+    tracked: BTreeSet<Arc<str>>,
+    topics: BTreeMap<Arc<str>, Arc<TopicView>>,
+    errors: BTreeMap<Arc<str>, &'static str>,
+    /// Partitions whose leader turned out not to be it.
+    doubted: BTreeSet<TopicPartition>,
+    /// Some broker could not be reached.
+    broker_doubted: bool,
+}
+
+impl Metadata {
+    pub(super) fn new(age_max: Duration) -> Metadata {
+        Metadata {
+            age_max,
+            refreshed: None,
+            brokers: BTreeMap::new(),
+            controller: None,
+            tracked: BTreeSet::new(),
+            topics: BTreeMap::new(),
+            errors: BTreeMap::new(),
+            doubted: BTreeSet::new(),
+            broker_doubted: false,
+        }
+    }
+
+    pub(super) fn track(&mut self, topic: &Arc<str>) {
+        if !self.tracked.contains(topic) {
+            self.tracked.insert(Arc::clone(topic));
+        }
+    }
+
+    pub(super) fn track_only(&mut self, topics: BTreeSet<Arc<str>>) {
+        self.topics.retain(|topic, _| topics.contains(topic));
+        self.errors.retain(|topic, _| topics.contains(topic));
+        self.doubted.retain(|partition| topics.contains(&partition.topic));
+        self.tracked = topics;
+    }
+
+    pub(super) fn tracked(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.tracked.iter()
+    }
+
+    pub(super) fn topic(&self, topic: &str) -> Option<&Arc<TopicView>> {
+        self.topics.get(topic)
+    }
+
+    /// The error a broker last gave for a topic that is not known.
+    pub(super) fn error(&self, topic: &str) -> Option<&'static str> {
+        self.errors.get(topic).copied()
+    }
+
+    /// The leader, unless it is unknown or in doubt.
+    pub(super) fn leader(&self, partition: &TopicPartition) -> Option<BrokerId> {
+        let view =
+            self.topics.get(&partition.topic)?.partitions.get(usize::try_from(partition.partition).ok()?)?;
+        if self.doubted.contains(partition) { None } else { view.leader }
+    }
+
+    pub(super) fn brokers(&self) -> &BTreeMap<BrokerId, String> {
+        &self.brokers
+    }
+
+    pub(super) fn controller(&self) -> Option<BrokerId> {
+        self.controller
+    }
+
+    pub(super) fn doubt_leader(&mut self, partition: &TopicPartition) {
+        self.doubted.insert(partition.clone());
+    }
+
+    pub(super) fn doubt_broker(&mut self) {
+        self.broker_doubted = true;
+    }
+
+    /// Whether something tracked is unknown, in doubt or too old.
+    pub(super) fn needs_refresh(&self, now: Instant) -> bool {
+        let unknown = |topic: &Arc<str>| match self.topics.get(topic) {
+            None => true,
+            Some(view) => view.led().count() < view.partitions.len(),
+        };
+        self.broker_doubted
+            || !self.doubted.is_empty()
+            || self.tracked.iter().any(unknown)
+            || (!self.tracked.is_empty() && self.expires() <= now)
+    }
+
+    /// When what is known becomes too old.
+    pub(super) fn expires(&self) -> Instant {
+        self.refreshed.map_or(Instant::START, |refreshed| refreshed + self.age_max)
+    }
+
+    /// Takes over an answer.
+    pub(super) fn refreshed(&mut self, answer: Answer, now: Instant) {
+        if !answer.brokers.is_empty() {
+            self.brokers = answer.brokers;
+        }
+        self.controller = answer.controller;
+        for (topic, told) in answer.topics {
+            match told {
+                Ok(view) => {
+                    self.errors.remove(&topic);
+                    self.topics.insert(topic, Arc::new(view));
+                }
+                Err(error) => {
+                    self.topics.remove(&topic);
+                    self.errors.insert(topic, error);
+                }
+            }
+        }
+        self.doubted.clear();
+        self.broker_doubted = false;
+        self.refreshed = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGE_MAX: Duration = Duration::from_secs(60);
+
+    fn view(leaders: &[i32]) -> TopicView {
+        let partition = |leader: &i32| PartitionView {
+            leader: (*leader >= 0).then_some(BrokerId(*leader)),
+            leader_epoch: LeaderEpoch(0),
+            replicas: vec![],
+            in_sync: vec![],
+        };
+        TopicView { partitions: leaders.iter().map(partition).collect() }
+    }
+
+    fn answer(told: TopicAnswer) -> Answer {
+        let brokers = BTreeMap::from([(BrokerId(1), "a:1".to_owned())]);
+        Answer { brokers, controller: None, topics: BTreeMap::from([("orders".into(), told)]) }
+    }
+
+    fn tracking_orders() -> Metadata {
+        let mut metadata = Metadata::new(AGE_MAX);
+        metadata.track(&"orders".into());
+        metadata
+    }
+
+    fn orders(partition: i32) -> TopicPartition {
+        TopicPartition::new("orders", partition)
+    }
+
+    #[test]
+    fn a_tracked_topic_is_asked_for_until_all_its_leaders_are_known() {
+        let mut metadata = tracking_orders();
+        assert!(metadata.needs_refresh(Instant::START));
+        metadata.refreshed(answer(Ok(view(&[1, -1]))), Instant::START);
+        assert!(metadata.needs_refresh(Instant::START));
+        assert_eq!(metadata.leader(&orders(0)), Some(BrokerId(1)));
+        assert_eq!(metadata.leader(&orders(1)), None);
+        metadata.refreshed(answer(Ok(view(&[1, 1]))), Instant::START);
+        assert!(!metadata.needs_refresh(Instant::START));
+    }
+
+    #[test]
+    fn a_doubted_leader_is_unknown_until_the_next_answer() {
+        let mut metadata = tracking_orders();
+        metadata.refreshed(answer(Ok(view(&[1]))), Instant::START);
+        metadata.doubt_leader(&orders(0));
+        assert_eq!(metadata.leader(&orders(0)), None);
+        assert!(metadata.needs_refresh(Instant::START));
+        metadata.refreshed(answer(Ok(view(&[1]))), Instant::START);
+        assert_eq!(metadata.leader(&orders(0)), Some(BrokerId(1)));
+    }
+
+    #[test]
+    fn an_error_takes_the_place_of_a_topic_and_a_topic_that_of_an_error() {
+        let mut metadata = tracking_orders();
+        metadata.refreshed(answer(Ok(view(&[1]))), Instant::START);
+        metadata.refreshed(answer(Err("UNKNOWN_TOPIC_OR_PARTITION")), Instant::START);
+        assert_eq!(metadata.topic("orders"), None);
+        assert_eq!(metadata.error("orders"), Some("UNKNOWN_TOPIC_OR_PARTITION"));
+        metadata.refreshed(answer(Ok(view(&[1]))), Instant::START);
+        assert_eq!(metadata.error("orders"), None);
+    }
+
+    #[test]
+    fn knowledge_grows_old() {
+        let mut metadata = tracking_orders();
+        metadata.refreshed(answer(Ok(view(&[1]))), Instant::START);
+        assert!(!metadata.needs_refresh(Instant::START + Duration::from_secs(59)));
+        assert!(metadata.needs_refresh(Instant::START + AGE_MAX));
+    }
+
+    #[test]
+    fn partitions_that_do_not_exist_have_no_leader() {
+        let mut metadata = tracking_orders();
+        metadata.refreshed(answer(Ok(view(&[1]))), Instant::START);
+        assert_eq!(metadata.leader(&orders(1)), None);
+        assert_eq!(metadata.leader(&orders(-1)), None);
+    }
+}

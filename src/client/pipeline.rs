@@ -1,0 +1,187 @@
+//! The requests of one connection between being asked and being answered.
+//!
+//! Pure: requests, written bytes and response frames in; who is to be told what out. A broker answers in the
+//! order of the requests, so a response belongs to the oldest one in flight or the connection is broken.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::RequestError;
+use crate::types::Instant;
+
+/// Requests that a connection holds at most, written or not.
+pub(super) const REQUESTS_MAX: usize = 128;
+
+pub(super) type Reply = oneshot::Sender<Result<Bytes, RequestError>>;
+
+/// A request to be written.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) frame: Bytes,
+    pub(super) correlation_id: i32,
+    pub(super) deadline: Instant,
+    /// Without a response (acks = 0): told when it is written.
+    pub(super) one_way: bool,
+    pub(super) reply: Reply,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    correlation_id: i32,
+    deadline: Instant,
+    reply: Reply,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Pipeline {
+    outbox: VecDeque<Outgoing>,
+    /// Being written, or written and not answered.
+    in_flight: VecDeque<Waiting>,
+    /// Being written, and not going to be answered.
+    one_way: Vec<Waiting>,
+    closed: Option<Arc<str>>,
+}
+
+/// The broker sent something that answers nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OutOfStep;
+
+impl Pipeline {
+    /// Queues a request. Returns whether its deadline is now the earliest.
+    pub(super) fn ask(&mut self, outgoing: Outgoing) -> Result<bool, RequestError> {
+        if let Some(reason) = &self.closed {
+            return Err(RequestError::NotSent(Arc::clone(reason)));
+        }
+        if self.outbox.len() + self.in_flight.len() + self.one_way.len() >= REQUESTS_MAX {
+            return Err(RequestError::NotSent("too many requests are waiting".into()));
+        }
+        let is_earliest = self.next_deadline().is_none_or(|earliest| outgoing.deadline < earliest);
+        self.outbox.push_back(outgoing);
+        Ok(is_earliest)
+    }
+
+    /// Everything to be written now, in order. From here on it may take effect.
+    pub(super) fn begin_write(&mut self) -> Vec<Bytes> {
+        let mut frames = Vec::with_capacity(self.outbox.len());
+        for Outgoing { frame, correlation_id, deadline, one_way, reply } in self.outbox.drain(..) {
+            let waiting = Waiting { correlation_id, deadline, reply };
+            if one_way {
+                self.one_way.push(waiting);
+            } else {
+                self.in_flight.push_back(waiting);
+            }
+            frames.push(frame);
+        }
+        frames
+    }
+
+    /// What [`Pipeline::begin_write`] gave is written: who is to be told.
+    pub(super) fn written(&mut self) -> Vec<Reply> {
+        self.one_way.drain(..).map(|waiting| waiting.reply).collect()
+    }
+
+    /// Whom a response is for.
+    pub(super) fn answered(&mut self, correlation_id: Option<i32>) -> Result<Reply, OutOfStep> {
+        match self.in_flight.front() {
+            Some(oldest) if Some(oldest.correlation_id) == correlation_id => {
+                Ok(self.in_flight.pop_front().expect("seen just above").reply)
+            }
+            _ => Err(OutOfStep),
+        }
+    }
+
+    /// The earliest deadline of all that waits.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let unwritten = self.outbox.iter().map(|outgoing| outgoing.deadline);
+        let written = self.in_flight.iter().chain(&self.one_way).map(|waiting| waiting.deadline);
+        unwritten.chain(written).min()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Ends everything: who is to be told what. What was not written had no effect.
+    pub(super) fn close(&mut self, reason: &Arc<str>) -> Vec<(Reply, RequestError)> {
+        self.closed.get_or_insert_with(|| Arc::clone(reason));
+        let lost = self.in_flight.drain(..).chain(self.one_way.drain(..));
+        let mut told: Vec<_> =
+            lost.map(|waiting| (waiting.reply, RequestError::Lost(Arc::clone(reason)))).collect();
+        let unsent = self.outbox.drain(..);
+        told.extend(unsent.map(|outgoing| (outgoing.reply, RequestError::NotSent(Arc::clone(reason)))));
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Answer = oneshot::Receiver<Result<Bytes, RequestError>>;
+
+    fn request(correlation_id: i32, deadline: u64, one_way: bool) -> (Outgoing, Answer) {
+        let (reply, answer) = oneshot::channel();
+        let deadline = Instant::from_nanos(deadline);
+        (Outgoing { frame: Bytes::new(), correlation_id, deadline, one_way, reply }, answer)
+    }
+
+    #[test]
+    fn responses_go_to_requests_in_order() {
+        let mut pipeline = Pipeline::default();
+        let (first, mut first_answer) = request(7, 10, false);
+        let (second, _second_answer) = request(8, 10, false);
+        assert_eq!(pipeline.ask(first), Ok(true));
+        assert_eq!(pipeline.ask(second), Ok(false));
+        assert_eq!(pipeline.begin_write().len(), 2);
+        pipeline.answered(Some(7)).expect("in step").send(Ok(Bytes::from_static(b"yes"))).expect("listens");
+        assert_eq!(first_answer.try_recv(), Ok(Ok(Bytes::from_static(b"yes"))));
+    }
+
+    #[test]
+    fn a_response_that_overtakes_or_answers_nothing_is_out_of_step() {
+        let mut pipeline = Pipeline::default();
+        assert!(pipeline.answered(Some(1)).is_err());
+        pipeline.ask(request(1, 10, false).0).expect("open");
+        assert!(pipeline.answered(Some(1)).is_err(), "not even written");
+        pipeline.begin_write();
+        assert!(pipeline.answered(Some(2)).is_err());
+        assert!(pipeline.answered(None).is_err());
+    }
+
+    #[test]
+    fn closing_tells_apart_what_was_written_and_what_was_not() {
+        let mut pipeline = Pipeline::default();
+        pipeline.ask(request(1, 10, false).0).expect("open");
+        pipeline.ask(request(2, 10, true).0).expect("open");
+        pipeline.begin_write();
+        pipeline.ask(request(3, 10, false).0).expect("open");
+        let reason: Arc<str> = "gone".into();
+        let told: Vec<RequestError> = pipeline.close(&reason).into_iter().map(|(_, error)| error).collect();
+        let lost = RequestError::Lost(Arc::clone(&reason));
+        assert_eq!(told, [lost.clone(), lost, RequestError::NotSent(reason)]);
+        assert!(matches!(pipeline.ask(request(4, 10, false).0), Err(RequestError::NotSent(_))));
+    }
+
+    #[test]
+    fn a_one_way_request_is_over_when_it_is_written() {
+        let mut pipeline = Pipeline::default();
+        pipeline.ask(request(1, 10, true).0).expect("open");
+        pipeline.begin_write();
+        assert_eq!(pipeline.next_deadline(), Some(Instant::from_nanos(10)));
+        assert_eq!(pipeline.written().len(), 1);
+        assert_eq!(pipeline.next_deadline(), None);
+    }
+
+    #[test]
+    fn requests_are_bounded() {
+        let mut pipeline = Pipeline::default();
+        for correlation_id in 0..REQUESTS_MAX as i32 {
+            pipeline.ask(request(correlation_id, 10, false).0).expect("room");
+        }
+        assert!(matches!(pipeline.ask(request(-1, 10, false).0), Err(RequestError::NotSent(_))));
+    }
+}
