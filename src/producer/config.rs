@@ -39,6 +39,8 @@ pub struct ProducerConfig {
     pub request_timeout: Duration,
     /// From acceptance to verdict, at most (`delivery.timeout.ms`).
     pub delivery_timeout: Duration,
+    /// How long `send` waits to learn of a topic (`max.block.ms`).
+    pub metadata_timeout: Duration,
     /// The first pause before a batch is sent again; doubles up to [`RETRY_BACKOFF_MAX`] (`retry.backoff.ms`).
     pub retry_backoff: Duration,
     /// How often a batch is sent again (`retries`).
@@ -66,6 +68,7 @@ impl Default for ProducerConfig {
             request_bytes_max: 1 << 20,
             request_timeout: Duration::from_secs(30),
             delivery_timeout: Duration::from_secs(120),
+            metadata_timeout: Duration::from_secs(60),
             retry_backoff: Duration::from_millis(100),
             retries: u32::MAX,
             compression: Compression::None,

@@ -4,21 +4,33 @@
 //! Records of one producer to one partition are appended in the order in which `send` accepted them (G1).
 //! A retry may store a record twice: this producer is not idempotent.
 
+mod accumulator;
+mod batch;
 mod config;
 mod error;
+mod partitioner;
+mod reaction;
+mod sender;
+mod shared;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use self::batch::RecordData;
+use self::shared::Shared;
 use crate::record::RecordHeader;
+use crate::runtime::clock;
+use crate::runtime::task::{Lane, TaskGroup};
 use crate::types::{Offset, Timestamp, TopicPartition};
 
 pub use config::{Partitioner, ProducerConfig, RETRY_BACKOFF_MAX};
 pub use error::SendError;
+pub use partitioner::partition_of_key;
 
 /// What the application hands over.
 #[derive(Clone, Debug, Default)]
@@ -56,26 +68,67 @@ impl Future for Delivery {
     }
 }
 
-/// A producer; its tasks end when it is dropped.
+/// A producer; its tasks end when it is dropped, and what has no fate yet gets one.
 pub struct Producer {
-    _config: ProducerConfig,
+    shared: Arc<Shared>,
+    tasks: Arc<TaskGroup>,
 }
 
 impl Producer {
     /// Starts the producer's tasks; connects when there is something to send.
     pub fn start(config: ProducerConfig) -> Producer {
-        Producer { _config: config }
+        let tasks = Arc::new(TaskGroup::new(Lane::Data));
+        let shared = Shared::new(config, &tasks);
+        tasks.spawn("producer-refresh", Arc::clone(&shared).keep_refreshed());
+        tasks.spawn("producer-expiry", Arc::clone(&shared).expire());
+        Producer { shared, tasks }
     }
 
     /// Accepts a record, waiting for its topic's metadata and for room in the buffer. Records accepted one
-    /// after the other keep their order in a partition.
-    pub async fn send(&self, _record: ProducerRecord) -> Result<Delivery, SendError> {
-        Err(SendError::Closed)
+    /// after the other keep their order in a partition. Dropped half-way, the record is not accepted.
+    pub async fn send(&self, record: ProducerRecord) -> Result<Delivery, SendError> {
+        let data = RecordData {
+            timestamp: record.timestamp.unwrap_or_else(clock::wall_now),
+            key: record.key,
+            value: record.value,
+            headers: record.headers,
+        };
+        let bytes = data.size_bound();
+        let config = &self.shared.config;
+        let limit = config.request_bytes_max.min(config.buffer_bytes_max);
+        if bytes > limit {
+            return Err(SendError::TooLarge { bytes, limit });
+        }
+        let topic: Arc<str> = record.topic.into();
+        let shape = self.shared.shape_of(&topic).await?;
+        let room = self.shared.room.acquire_many(bytes as u32).await.map_err(|_| SendError::Closed)?;
+        let (reply, outcome) = oneshot::channel();
+        self.shared.accept(&topic, record.partition, &shape, data, reply)?;
+        // The room is free again when the record's batch has met its fate.
+        room.forget();
+        Ok(Delivery { outcome })
     }
 
     /// Waits until everything accepted so far has met its fate. Batches do not linger meanwhile.
-    pub async fn flush(&self) {}
+    pub async fn flush(&self) {
+        self.shared.flush().await;
+    }
 
-    /// Accepts nothing more, flushes for at most the delivery time-out, and gives up what is left.
-    pub async fn close(&self) {}
+    /// Accepts nothing more, flushes for at most a second over the delivery time-out, and gives up the rest.
+    pub async fn close(&self) {
+        self.shared.refuse_more();
+        if clock::timeout(self.shared.close_timeout(), self.shared.flush()).await.is_err() {
+            tracing::warn!(producer = %self.shared.config.client_id, "producer_closed_with_records_unresolved");
+        }
+        self.tasks.abort_all();
+        self.shared.abandon("the producer was closed");
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.shared.refuse_more();
+        self.tasks.abort_all();
+        self.shared.abandon("the producer was dropped");
+    }
 }

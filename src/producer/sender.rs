@@ -1,0 +1,249 @@
+//! Sends what is ready to one broker, in order, and hands the answers back.
+//!
+//! One task per broker. Answers come in the order of the requests, so only the oldest is waited for. What a
+//! failure means for a batch is `batch`'s decision.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::accumulator::{Appetite, Outgoing, Payload};
+use super::batch::RecordData;
+use super::reaction::{self, Reaction};
+use super::shared::Shared;
+use crate::client::{ConnectError, Connection, Pending, RequestError, Written};
+use crate::facts::{self, Fact};
+use crate::protocol::messages::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
+};
+use crate::record::{BatchBuilder, Compression};
+use crate::runtime::clock::{self, DeadlineTimer};
+use crate::types::{Acks, BrokerId, Instant, TopicPartition};
+
+/// See the module.
+pub(super) struct Sender {
+    shared: Arc<Shared>,
+    broker: BrokerId,
+    wake: Arc<Notify>,
+    connection: Option<Connection>,
+    in_flight: VecDeque<InFlight>,
+    timer: DeadlineTimer,
+}
+
+/// One request on its way.
+struct InFlight {
+    answer: Answer,
+    batches: Vec<(TopicPartition, u64)>,
+}
+
+enum Answer {
+    Response(Pending<ProduceRequest>),
+    Written(Written),
+}
+
+impl Future for Answer {
+    type Output = Result<Option<ProduceResponse>, RequestError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Answer::Response(pending) => Pin::new(pending).poll(cx).map_ok(Some),
+            Answer::Written(written) => Pin::new(written).poll(cx).map_ok(|()| None),
+        }
+    }
+}
+
+impl Sender {
+    pub(super) fn new(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) -> Sender {
+        Sender {
+            shared,
+            broker,
+            wake,
+            connection: None,
+            in_flight: VecDeque::new(),
+            timer: DeadlineTimer::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            let appetite = self.shared.appetite();
+            let ready = self.next_ready(&appetite);
+            if ready.is_some_and(|at| at <= clock::now()) {
+                self.send_next(&appetite).await;
+                continue;
+            }
+            self.timer.set(ready);
+            let oldest = self.in_flight.front_mut();
+            tokio::select! {
+                biased;
+                answer = answered(oldest) => self.oldest_answered(answer),
+                () = self.wake.notified() => {}
+                () = self.timer.expired() => {}
+            }
+        }
+    }
+
+    /// When the next request can go; `None` while only an answer can change that.
+    fn next_ready(&self, appetite: &Appetite) -> Option<Instant> {
+        let is_broken = self.connection.as_ref().is_some_and(|connection| !connection.is_open());
+        let must_wait = self.in_flight.len() >= self.shared.in_flight_max()
+            // The answers of a broken connection are errors, and are due: first things first.
+            || (is_broken && !self.in_flight.is_empty());
+        if must_wait {
+            return None;
+        }
+        self.shared.with_accumulator(self.broker, |accumulator, led| accumulator.next_ready(led, appetite))
+    }
+
+    async fn send_next(&mut self, appetite: &Appetite) {
+        let connection = match &self.connection {
+            Some(connection) if connection.is_open() => connection.clone(),
+            _ => match self.shared.cluster.connection(self.broker).await {
+                Ok(connection) => self.connection.insert(connection).clone(),
+                Err(error) => return self.unreachable(&error).await,
+            },
+        };
+        let now = clock::now();
+        let taken = self
+            .shared
+            .with_accumulator(self.broker, |accumulator, led| accumulator.take(led, now, appetite));
+        if !taken.is_empty() {
+            self.send(&connection, taken, now);
+        }
+    }
+
+    /// The broker may be gone: others may lead now. Attempts to connect are paced by the cluster; a broker
+    /// that is not known at all is not even tried, so wait for the news.
+    async fn unreachable(&mut self, error: &ConnectError) {
+        tracing::debug!(broker = %self.broker, %error, "broker_unreachable");
+        self.shared.cluster.doubt_broker();
+        self.shared.want_refresh();
+        self.timer.set(Some(clock::now() + self.shared.config.retry_backoff));
+        tokio::select! {
+            biased;
+            () = self.wake.notified() => {}
+            () = self.timer.expired() => {}
+        }
+    }
+
+    fn send(&mut self, connection: &Connection, taken: Vec<Outgoing>, now: Instant) {
+        let expires = taken.iter().map(|outgoing| outgoing.expires).min().expect("something was taken");
+        let deadline = expires.min(now + self.shared.config.request_timeout);
+        let batches: Vec<_> = taken.iter().map(|out| (out.partition.clone(), out.id)).collect();
+        let request = self.request(taken, deadline.saturating_since(now).as_millis() as i32);
+        let begun = match self.shared.config.acks {
+            Acks::None => connection.begin_one_way(&request, deadline).map(Answer::Written),
+            Acks::Leader | Acks::All => connection.begin(&request, deadline).map(Answer::Response),
+        };
+        match begun {
+            Ok(answer) => self.in_flight.push_back(InFlight { answer, batches }),
+            Err(error) => self.failed(batches, &error),
+        }
+    }
+
+    fn request(&self, taken: Vec<Outgoing>, timeout_ms: i32) -> ProduceRequest {
+        let config = &self.shared.config;
+        let mut topics: BTreeMap<Arc<str>, Vec<PartitionProduceData>> = BTreeMap::new();
+        for outgoing in taken {
+            let records = self.encode(&outgoing);
+            if let Some((first_seq, last_seq)) = outgoing.retry_of {
+                facts::record(|| Fact::SendRetried {
+                    producer: config.client_id.clone(),
+                    first_seq,
+                    last_seq,
+                    partition: outgoing.partition.clone(),
+                });
+            }
+            let data = PartitionProduceData { index: outgoing.partition.partition, records: Some(records) };
+            topics.entry(outgoing.partition.topic).or_default().push(data);
+        }
+        let topic_data = topics
+            .into_iter()
+            .map(|(name, partition_data)| TopicProduceData { name: name.to_string(), partition_data });
+        ProduceRequest {
+            transactional_id: None,
+            acks: config.acks.to_wire(),
+            timeout_ms: timeout_ms.max(1),
+            topic_data: topic_data.collect(),
+        }
+    }
+
+    /// Encodes on the first attempt; later ones send the same bytes.
+    fn encode(&self, outgoing: &Outgoing) -> Bytes {
+        match &outgoing.payload {
+            Payload::Encoded(bytes) => bytes.clone(),
+            Payload::Records(records) => {
+                let bytes = encode(records, self.shared.config.compression);
+                self.shared.with_accumulator(self.broker, |accumulator, _| {
+                    accumulator.encoded(&outgoing.partition, outgoing.id, bytes.clone());
+                });
+                bytes
+            }
+        }
+    }
+
+    fn oldest_answered(&mut self, answer: Result<Option<ProduceResponse>, RequestError>) {
+        let InFlight { batches, .. } = self.in_flight.pop_front().expect("the answer is to the oldest");
+        match answer {
+            Err(error) => self.failed(batches, &error),
+            Ok(None) => {
+                let written = PartitionProduceResponse { base_offset: -1, ..Default::default() };
+                for (partition, id) in batches {
+                    self.ended(&partition, id, reaction::to_answer(&written));
+                }
+            }
+            Ok(Some(response)) => {
+                let mut answers = by_partition(response);
+                for (partition, id) in batches {
+                    let answer = answers.remove(&(partition.topic.to_string(), partition.partition));
+                    let reaction = answer.as_ref().map_or_else(reaction::to_silence, reaction::to_answer);
+                    self.ended(&partition, id, reaction);
+                }
+            }
+        }
+    }
+
+    fn failed(&self, batches: Vec<(TopicPartition, u64)>, error: &RequestError) {
+        tracing::debug!(broker = %self.broker, %error, "produce_failed");
+        for (partition, id) in batches {
+            self.ended(&partition, id, reaction::to_error(error));
+        }
+    }
+
+    fn ended(&self, partition: &TopicPartition, id: u64, reaction: Reaction) {
+        if reaction.doubt_leader {
+            self.shared.cluster.doubt_leader(partition);
+            self.shared.want_refresh();
+        }
+        self.shared.attempt_ended(partition, id, reaction.end);
+    }
+}
+
+/// The answer to the oldest request; never comes if there is none.
+async fn answered(oldest: Option<&mut InFlight>) -> Result<Option<ProduceResponse>, RequestError> {
+    match oldest {
+        Some(in_flight) => (&mut in_flight.answer).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn encode(records: &[RecordData], compression: Compression) -> Bytes {
+    let mut batch = BatchBuilder::new(compression);
+    for record in records {
+        batch.push(record.timestamp, record.key.as_deref(), record.value.as_deref(), &record.headers);
+    }
+    batch.build()
+}
+
+fn by_partition(response: ProduceResponse) -> BTreeMap<(String, i32), PartitionProduceResponse> {
+    let topics = response.responses.into_iter().flat_map(|topic| {
+        let name = topic.name;
+        topic.partition_responses.into_iter().map(move |answer| ((name.clone(), answer.index), answer))
+    });
+    topics.collect()
+}

@@ -1,0 +1,373 @@
+//! What `send` and the producer's tasks share: the accumulator, the room in the buffer, and who wakes whom.
+//!
+//! Sending itself is `sender`'s.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+
+use super::accumulator::{Accumulator, Appetite, Limits};
+use super::batch::{AttemptEnd, Fate, Persistence, RecordData, Reply, Resolution};
+use super::config::{ProducerConfig, RETRY_BACKOFF_MAX};
+use super::partitioner::{Choices, TopicShape};
+use super::sender::Sender;
+use super::{RecordMetadata, SendError};
+use crate::client::{Backoff, Cluster, ClusterConfig, Unavailable};
+use crate::facts::{self, Fact, RecordTag};
+use crate::protocol::ErrorCode;
+use crate::rules::{self, Rule};
+use crate::runtime::rng::{self, Rng};
+use crate::runtime::task::TaskGroup;
+use crate::runtime::{buggify, clock};
+use crate::types::{Acks, BrokerId, Instant, TopicPartition};
+
+pub(super) struct Shared {
+    pub(super) config: ProducerConfig,
+    pub(super) cluster: Cluster,
+    pub(super) room: Semaphore,
+    state: Mutex<State>,
+    choices: Mutex<(Choices, Rng)>,
+    senders: Mutex<BTreeMap<BrokerId, Arc<Notify>>>,
+    /// Owned by the producer: tasks never keep themselves alive.
+    tasks: Weak<TaskGroup>,
+    this: Weak<Shared>,
+    refresh_wanted: Notify,
+    expiry_moved: Notify,
+    /// Some batch met its fate.
+    resolved: Notify,
+}
+
+struct State {
+    accumulator: Accumulator,
+    closed: bool,
+    /// When the expiry task looks next.
+    expiry_watched: Option<Instant>,
+}
+
+impl Shared {
+    pub(super) fn new(config: ProducerConfig, tasks: &Arc<TaskGroup>) -> Arc<Shared> {
+        let limits = Limits {
+            linger: config.linger,
+            batch_bytes_max: config.batch_bytes_max,
+            batch_records_max: config.batch_records_max.max(1),
+            persistence: Persistence { retries: config.retries, delivery_timeout: config.delivery_timeout },
+        };
+        let mut cluster =
+            ClusterConfig::new(config.bootstrap.clone(), &config.client_id, config.request_timeout);
+        cluster.backoff = Backoff { first: config.retry_backoff, max: RETRY_BACKOFF_MAX };
+        Arc::new_cyclic(|this| Shared {
+            cluster: Cluster::new(cluster),
+            room: Semaphore::new(config.buffer_bytes_max.min(Semaphore::MAX_PERMITS)),
+            state: Mutex::new(State {
+                accumulator: Accumulator::new(limits),
+                closed: false,
+                expiry_watched: None,
+            }),
+            choices: Mutex::new((Choices::default(), rng::stream("producer.partitioner"))),
+            senders: Mutex::new(BTreeMap::new()),
+            tasks: Arc::downgrade(tasks),
+            this: Weak::clone(this),
+            refresh_wanted: Notify::new(),
+            expiry_moved: Notify::new(),
+            resolved: Notify::new(),
+            config,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of the accumulator panics")
+    }
+
+    /// The partitions of a topic; waits until some broker told.
+    pub(super) async fn shape_of(&self, topic: &Arc<str>) -> Result<TopicShape, SendError> {
+        let deadline = clock::now() + self.config.metadata_timeout;
+        loop {
+            if let Some(view) = self.cluster.topic(topic) {
+                let partitions = view.partitions.len() as i32;
+                return Ok(TopicShape { partitions, available: view.led().collect() });
+            }
+            if self.room.is_closed() {
+                return Err(SendError::Closed);
+            }
+            self.cluster.track(topic);
+            let left = deadline.saturating_since(clock::now());
+            let refreshed = clock::timeout(left, self.refresh()).await;
+            let reason = match (self.cluster.topic_error(topic), &refreshed) {
+                (Some(error), _) => format!("topic {topic}: {error}"),
+                (None, Ok(Err(unavailable))) => unavailable.to_string(),
+                (None, _) => format!("topic {topic} is not known in time"),
+            };
+            if refreshed.is_err() || is_hopeless(self.cluster.topic_error(topic)) {
+                return Err(SendError::Failed(reason.into()));
+            }
+        }
+    }
+
+    /// Refreshes what is known of the cluster, and tells the senders.
+    pub(super) async fn refresh(&self) -> Result<(), Unavailable> {
+        let outcome = self.cluster.refresh().await;
+        if let Err(error) = &outcome {
+            tracing::warn!(producer = %self.config.client_id, %error, "metadata_refresh_failed");
+        }
+        self.dispatch();
+        outcome
+    }
+
+    /// Decides the partition and takes the record: one step, so that facts, order and batches agree.
+    pub(super) fn accept(
+        &self,
+        topic: &Arc<str>,
+        explicit: Option<i32>,
+        shape: &TopicShape,
+        record: RecordData,
+        reply: Reply,
+    ) -> Result<(), SendError> {
+        if let Some(number) = explicit
+            && !(0..shape.partitions).contains(&number)
+        {
+            return Err(SendError::Failed(format!("topic {topic} has no partition {number}").into()));
+        }
+        let now = clock::now();
+        let close_after = buggify::fires("producer.tiny-batch");
+        let mut state = self.state();
+        if state.closed {
+            return Err(SendError::Closed);
+        }
+        let number = explicit.unwrap_or_else(|| self.choose(&state.accumulator, topic, shape, &record));
+        let partition = TopicPartition::new(Arc::clone(topic), number);
+        let (key, value) = (record.key.clone(), record.value.clone());
+        let accepted = state.accumulator.accept(&partition, record, reply, now, close_after);
+        facts::record(|| Fact::SendInvoked {
+            producer: self.config.client_id.clone(),
+            seq: accepted.seq,
+            partition: partition.clone(),
+            record: RecordTag::of(key.as_deref(), value.as_deref()),
+            acks: self.config.acks,
+        });
+        let expires = now + self.config.delivery_timeout;
+        if state.expiry_watched.is_none_or(|watched| expires < watched) {
+            state.expiry_watched = Some(expires);
+            self.expiry_moved.notify_one();
+        }
+        drop(state);
+        if accepted.changed {
+            self.wake_sender_of(&partition);
+        }
+        Ok(())
+    }
+
+    fn choose(
+        &self,
+        accumulator: &Accumulator,
+        topic: &Arc<str>,
+        shape: &TopicShape,
+        record: &RecordData,
+    ) -> i32 {
+        let mut choices = self.choices.lock().expect("no holder of the choices panics");
+        let (choices, draws) = &mut *choices;
+        let bytes = record.size_bound();
+        choices.choose(
+            self.config.partitioner,
+            topic,
+            shape,
+            record.key.as_deref(),
+            |number| accumulator.joins_open_batch(&TopicPartition::new(Arc::clone(topic), number), bytes),
+            || draws.next_u64(),
+        )
+    }
+
+    /// How many requests a broker may have in flight. While a retry is possible it is one, so that nothing
+    /// overtakes it (G1): this producer has no sequence numbers by which a broker could tell.
+    pub(super) fn in_flight_max(&self) -> usize {
+        match self.config.retries > 0 && rules::holds(Rule::OneRequestInFlightWhileRetrying) {
+            true => 1,
+            false => self.config.in_flight_max.max(1),
+        }
+    }
+
+    pub(super) fn appetite(&self) -> Appetite {
+        Appetite {
+            request_bytes_max: self.config.request_bytes_max,
+            in_flight_per_partition: self.in_flight_max(),
+            early: buggify::fires("producer.early-linger"),
+        }
+    }
+
+    /// Runs `act` on the accumulator with the test for what `broker` leads.
+    pub(super) fn with_accumulator<T>(
+        &self,
+        broker: BrokerId,
+        act: impl FnOnce(&mut Accumulator, &dyn Fn(&TopicPartition) -> bool) -> T,
+    ) -> T {
+        let led = |partition: &TopicPartition| self.cluster.leader(partition) == Some(broker);
+        act(&mut self.state().accumulator, &led)
+    }
+
+    pub(super) fn attempt_ended(&self, partition: &TopicPartition, id: u64, end: AttemptEnd) {
+        let backoff = Backoff { first: self.config.retry_backoff, max: RETRY_BACKOFF_MAX };
+        let pause = |failures| self.cluster.pause(&backoff, failures);
+        let ended = self.state().accumulator.attempt_ended(partition, id, end, clock::now(), pause);
+        self.settle(ended);
+    }
+
+    /// States the fates, tells those who wait for them, and makes room.
+    fn settle(&self, resolutions: impl IntoIterator<Item = Resolution>) {
+        for resolution in resolutions {
+            let Resolution { partition, waiters, bytes, fate } = resolution;
+            for (index, waiter) in waiters.into_iter().enumerate() {
+                let outcome = self.outcome(&partition, &fate, index as i64, waiter.seq);
+                // The application may not care.
+                drop(waiter.reply.send(outcome));
+            }
+            self.room.add_permits(bytes);
+            self.resolved.notify_waiters();
+        }
+    }
+
+    fn outcome(
+        &self,
+        partition: &TopicPartition,
+        fate: &Fate,
+        index: i64,
+        seq: u64,
+    ) -> Result<RecordMetadata, SendError> {
+        let producer = || self.config.client_id.clone();
+        let partition = || partition.clone();
+        match fate {
+            Fate::Stored(base) => {
+                let told = base.filter(|_| self.config.acks != Acks::None);
+                let offset = told.map(|base| base.plus(index));
+                facts::record(|| Fact::SendOk { producer: producer(), seq, partition: partition(), offset });
+                Ok(RecordMetadata { partition: partition(), offset })
+            }
+            Fate::Failed(reason) => {
+                let error = || reason.to_string();
+                facts::record(|| Fact::SendFailed {
+                    producer: producer(),
+                    seq,
+                    partition: partition(),
+                    error: error(),
+                });
+                Err(SendError::Failed(Arc::clone(reason)))
+            }
+            Fate::Unknown(reason) => {
+                let error = || reason.to_string();
+                facts::record(|| Fact::SendUnknown {
+                    producer: producer(),
+                    seq,
+                    partition: partition(),
+                    error: error(),
+                });
+                Err(SendError::Unknown(Arc::clone(reason)))
+            }
+        }
+    }
+
+    /// Wakes whoever sends to this partition, or has its leader looked for.
+    fn wake_sender_of(&self, partition: &TopicPartition) {
+        match self.cluster.leader(partition) {
+            Some(leader) => self.sender(leader).notify_one(),
+            None => {
+                self.cluster.doubt_leader(partition);
+                self.refresh_wanted.notify_one();
+            }
+        }
+    }
+
+    /// Wakes the senders of everything that is queued.
+    pub(super) fn dispatch(&self) {
+        let queued: Vec<TopicPartition> = self.state().accumulator.queued_partitions().cloned().collect();
+        for partition in &queued {
+            self.wake_sender_of(partition);
+        }
+    }
+
+    /// The sender of a broker, started when it is first needed.
+    fn sender(&self, broker: BrokerId) -> Arc<Notify> {
+        let mut senders = self.senders.lock().expect("no holder of the senders panics");
+        Arc::clone(senders.entry(broker).or_insert_with(|| self.start_sender(broker)))
+    }
+
+    fn start_sender(&self, broker: BrokerId) -> Arc<Notify> {
+        let wake = Arc::new(Notify::new());
+        if let (Some(tasks), Some(this)) = (self.tasks.upgrade(), self.this.upgrade()) {
+            let sender = Sender::new(this, broker, Arc::clone(&wake));
+            tasks.spawn("producer-sender", sender.run());
+        }
+        wake
+    }
+
+    pub(super) fn want_refresh(&self) {
+        self.refresh_wanted.notify_one();
+    }
+
+    /// Keeps the leaders of queued batches known.
+    pub(super) async fn keep_refreshed(self: Arc<Shared>) {
+        loop {
+            let is_queued = self.state().accumulator.queued_partitions().next().is_some();
+            if is_queued && self.cluster.needs_refresh() {
+                drop(self.refresh().await);
+            } else {
+                self.refresh_wanted.notified().await;
+            }
+        }
+    }
+
+    /// Gives up batches whose time is over.
+    pub(super) async fn expire(self: Arc<Shared>) {
+        let mut timer = clock::DeadlineTimer::new();
+        loop {
+            let expired = self.state().accumulator.expire(clock::now());
+            self.settle(expired);
+            let next = {
+                let mut state = self.state();
+                state.expiry_watched = state.accumulator.next_expiry();
+                state.expiry_watched
+            };
+            timer.set(next);
+            tokio::select! {
+                biased;
+                () = timer.expired() => {}
+                () = self.expiry_moved.notified() => {}
+            }
+        }
+    }
+
+    /// Ends the linger of everything accepted so far and waits for its fate.
+    pub(super) async fn flush(&self) {
+        let target = self.state().accumulator.begin_flush();
+        self.dispatch();
+        loop {
+            let resolved = self.resolved.notified();
+            if self.state().accumulator.is_resolved_below(target) {
+                return;
+            }
+            resolved.await;
+        }
+    }
+
+    /// Accepts nothing more.
+    pub(super) fn refuse_more(&self) {
+        self.state().closed = true;
+        self.room.close();
+    }
+
+    /// Gives up everything that has no fate yet.
+    pub(super) fn abandon(&self, reason: &str) {
+        let abandoned = self.state().accumulator.abandon(&reason.into());
+        self.settle(abandoned);
+    }
+
+    /// How long `close` flushes at most: every attempt ends within the delivery time-out.
+    pub(super) fn close_timeout(&self) -> Duration {
+        self.config.delivery_timeout + Duration::from_secs(1)
+    }
+}
+
+/// Errors about a topic that time does not heal.
+fn is_hopeless(error: Option<&'static str>) -> bool {
+    let hopeless = [ErrorCode::INVALID_TOPIC_EXCEPTION, ErrorCode::TOPIC_AUTHORIZATION_FAILED];
+    error.is_some_and(|error| hopeless.iter().any(|code| code.name() == error))
+}
