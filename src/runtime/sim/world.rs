@@ -121,6 +121,7 @@ async fn end_all_nodes() {
     for node in (1..=nodes).map(NodeId) {
         end(node, Death::Kill);
     }
+    net::end_run();
     madsim::time::sleep(Duration::from_millis(5)).await;
 }
 

@@ -1,0 +1,1 @@
+//! One direction, step by step.
