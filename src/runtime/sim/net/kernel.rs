@@ -364,11 +364,10 @@ impl Net {
         let Some(conn) = self.conns.get(key) else { return };
         conn.ends[end].held_halves &= !(half as u8);
         let last = conn.ends[end].held_halves == 0;
-        if acts && half == Half::Write {
-            self.send_fin(key, end);
-        }
         if acts && last {
             self.close(key, end);
+        } else if acts && half == Half::Write && conn.ends[end].open {
+            self.send_fin(key, end);
         }
         self.conns.sweep(key);
     }
