@@ -157,6 +157,11 @@ impl Cluster {
         self.metadata().controller()
     }
 
+    /// One of the brokers.
+    pub fn some_broker(&self) -> Option<BrokerId> {
+        self.metadata().brokers().keys().next().copied()
+    }
+
     /// The leader said that it is not, or knows nothing of the partition.
     pub fn doubt_leader(&self, partition: &TopicPartition) {
         self.metadata().doubt_leader(partition);

@@ -3,14 +3,24 @@
 //! The position of a partition is the next offset to hand to the application; it moves only when `poll` or
 //! `next` hands a record out (or skips a corrupt batch). Groups and commits are `membership`'s.
 
+pub mod blocking;
+mod chunk;
 mod config;
+mod fetcher;
 pub mod membership;
+mod partition;
+mod positions;
+mod shared;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use self::shared::Shared;
 use crate::record::RecordHeader;
+use crate::runtime::clock::{self, DeadlineTimer};
+use crate::runtime::task::{Lane, TaskGroup};
 use crate::types::{Offset, Timestamp, TopicPartition};
 
 pub use config::{AutoReset, ConsumerConfig, OnCorruption};
@@ -54,38 +64,57 @@ pub enum ConsumeError {
 
 /// A consumer of assigned partitions; its tasks end when it is dropped.
 pub struct Consumer {
-    _config: ConsumerConfig,
+    shared: Arc<Shared>,
+    tasks: Arc<TaskGroup>,
+    /// The timer of `poll`, kept between polls.
+    timer: Mutex<Option<DeadlineTimer>>,
 }
 
 impl Consumer {
     /// Starts the consumer's tasks; connects when something is assigned.
     pub fn start(config: ConsumerConfig) -> Consumer {
-        Consumer { _config: config }
+        let tasks = Arc::new(TaskGroup::new(Lane::Data));
+        let shared = Shared::new(config, &tasks);
+        tasks.spawn("consumer-refresh", Arc::clone(&shared).keep_refreshed());
+        Consumer { shared, tasks, timer: Mutex::new(None) }
     }
 
     /// Replaces the assignment. What was prefetched before is dropped.
-    pub fn assign(&self, _partitions: Vec<(TopicPartition, StartPosition)>) {}
-
-    /// The next records, at most `poll_records_max`; waits up to `wait` for the first. Empty: none came.
-    pub async fn poll(&self, _wait: Duration) -> Result<Vec<ConsumedRecord>, ConsumeError> {
-        Err(ConsumeError::Closed)
+    pub fn assign(&self, partitions: Vec<(TopicPartition, StartPosition)>) {
+        self.shared.assign(partitions);
     }
 
-    /// The next record, however long it takes.
+    /// The next records, at most `poll_records_max`; waits up to `wait` for the first. Empty: none came.
+    /// Dropped half-way, no record is lost.
+    pub async fn poll(&self, wait: Duration) -> Result<Vec<ConsumedRecord>, ConsumeError> {
+        let kept = self.timer.lock().expect("no holder of the timer panics").take();
+        let mut timer = kept.unwrap_or_default();
+        timer.set(Some(clock::now() + wait));
+        let records = self.shared.take(self.shared.config.poll_records_max.max(1), &mut timer).await;
+        *self.timer.lock().expect("no holder of the timer panics") = Some(timer);
+        records
+    }
+
+    /// The next record, however long it takes. Dropped half-way, no record is lost.
     pub async fn next(&self) -> Result<ConsumedRecord, ConsumeError> {
-        Err(ConsumeError::Closed)
+        let mut never = DeadlineTimer::new();
+        let records = self.shared.take(1, &mut never).await?;
+        Ok(records.into_iter().next().expect("without a deadline there is a record"))
     }
 
     /// The next offset to deliver; `None` while it is not known yet, or not assigned.
-    pub fn position(&self, _partition: &TopicPartition) -> Option<Offset> {
-        None
+    pub fn position(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.shared.position(partition)
     }
 
     /// Goes on from elsewhere. What was prefetched is dropped. Returns whether the partition is assigned.
-    pub fn seek(&self, _partition: &TopicPartition, _to: StartPosition) -> bool {
-        false
+    pub fn seek(&self, partition: &TopicPartition, to: StartPosition) -> bool {
+        self.shared.seek(partition, to)
     }
 
     /// Stops fetching; later polls answer [`ConsumeError::Closed`].
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        self.shared.close();
+        self.tasks.abort_all();
+    }
 }

@@ -103,3 +103,26 @@ pub fn block_on<F: Future>(main: F) -> F::Output {
         .expect("cannot start the runtime's threads")
         .block_on(main)
 }
+
+/// Lets an ordinary thread wait for async work; its tasks run on threads of its own, until it is dropped.
+pub struct Blocking {
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Blocking {
+    /// Starts the threads.
+    pub fn start() -> Blocking {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("seedlog-blocking")
+            .enable_all()
+            .build()
+            .expect("cannot start the runtime's threads");
+        Blocking { runtime }
+    }
+
+    /// Runs `work` to its end while the calling thread waits. Panics on a thread that runs async code.
+    pub fn run<F: Future>(&self, work: F) -> F::Output {
+        self.runtime.block_on(work)
+    }
+}

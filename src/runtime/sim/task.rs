@@ -80,6 +80,22 @@ pub fn current_is_alive() -> bool {
     identity::current().is_alive()
 }
 
+/// What lets an ordinary thread of a real machine wait for async work. A simulation has no such thread: one
+/// that waited would stop all nodes at once.
+pub struct Blocking {}
+
+impl Blocking {
+    /// Panics: simulated code must stay async.
+    pub fn start() -> Blocking {
+        panic!("a simulated node has no thread that may wait: use the async interface")
+    }
+
+    /// Never called, for there is none.
+    pub fn run<F: Future>(&self, _work: F) -> F::Output {
+        unreachable!("no simulation starts one")
+    }
+}
+
 /// A future that runs, and is dropped, as `identity`.
 pub(super) struct Identified<F> {
     identity: Identity,

@@ -1,0 +1,257 @@
+//! Asks one broker for the ends and the records of what it leads, one request after the other.
+//!
+//! One task per broker. Several fetches at once would gain nothing: a broker answers them in order. What the
+//! answers mean for a partition is `positions`' decision.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::partition::LogEnd;
+use super::positions::{Failure, FetchPlan, Question};
+use super::shared::Shared;
+use crate::client::Connection;
+use crate::protocol::messages::{
+    FetchPartition, FetchRequest, FetchResponse, FetchTopic, ListOffsetsPartition,
+    ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic, PartitionData,
+};
+use crate::protocol::{ErrorCode, Records};
+use crate::runtime::clock::{self, DeadlineTimer};
+use crate::types::{BrokerId, Offset, TopicPartition};
+
+/// A fetch that leaves partitions out, because the buffer is full of them, comes back soon: by then there may
+/// be room.
+const FETCH_WAIT_WHILE_FULL: Duration = Duration::from_millis(50);
+
+/// ListOffsets' sentinels.
+const EARLIEST_TIMESTAMP: i64 = -2;
+const LATEST_TIMESTAMP: i64 = -1;
+
+/// See the module.
+pub(super) struct Fetcher {
+    shared: Arc<Shared>,
+    broker: BrokerId,
+    wake: Arc<Notify>,
+    timer: DeadlineTimer,
+}
+
+impl Fetcher {
+    pub(super) fn new(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) -> Fetcher {
+        Fetcher { shared, broker, wake, timer: DeadlineTimer::new() }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            let lookups = self
+                .shared
+                .with_positions(self.broker, |positions, led| positions.take_lookups(led, clock::now()));
+            if !lookups.is_empty() {
+                self.look_up(lookups).await;
+                continue;
+            }
+            let buffer_bytes_max = self.shared.buffer_bytes_max();
+            let plan = self.shared.with_positions(self.broker, |positions, led| {
+                positions.take_fetches(led, clock::now(), buffer_bytes_max)
+            });
+            if !plan.questions.is_empty() {
+                self.fetch(plan).await;
+                continue;
+            }
+            let due = self
+                .shared
+                .with_positions(self.broker, |positions, led| positions.next_due(led, clock::now()));
+            self.timer.set(due);
+            tokio::select! {
+                biased;
+                () = self.wake.notified() => {}
+                () = self.timer.expired() => {}
+            }
+        }
+    }
+
+    async fn look_up(&self, questions: Vec<Question<LogEnd>>) {
+        let request = list_offsets_request(&questions);
+        let timeout = self.shared.config.request_timeout;
+        let response = match self.connection().await {
+            Ok(connection) => connection.call(&request, timeout).await.map_err(|error| error.to_string()),
+            Err(reason) => Err(reason),
+        };
+        match response {
+            Ok(response) => {
+                let mut answers = offsets_by_partition(response);
+                for question in questions {
+                    let answer = answers.remove(&key(&question.partition));
+                    self.end_looked_up(&question, answer);
+                }
+            }
+            Err(error) => self.all_failed(&questions, &error),
+        }
+    }
+
+    fn end_looked_up(&self, question: &Question<LogEnd>, answer: Option<ListOffsetsPartitionResponse>) {
+        let code = answer.as_ref().map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |a| ErrorCode(a.error_code));
+        match answer {
+            Some(answer) if code.is_none() && answer.offset >= 0 => {
+                self.shared.answer(&question.partition, |positions| {
+                    positions.found(question, Offset(answer.offset))
+                });
+            }
+            _ => self.failed(question, code),
+        }
+    }
+
+    async fn fetch(&self, plan: FetchPlan) {
+        let wait = match plan.some_are_full {
+            true => self.shared.config.fetch_wait.min(FETCH_WAIT_WHILE_FULL),
+            false => self.shared.config.fetch_wait,
+        };
+        let request = self.fetch_request(&plan, wait);
+        let timeout = wait + self.shared.config.request_timeout;
+        let response = match self.connection().await {
+            Ok(connection) => connection.call(&request, timeout).await.map_err(|error| error.to_string()),
+            Err(reason) => Err(reason),
+        };
+        match response {
+            Ok(response) if response.error_code == 0 => self.fetched(&plan, response),
+            Ok(response) => {
+                self.all_failed(&plan.questions, &ErrorCode(response.error_code).to_string());
+            }
+            Err(error) => self.all_failed(&plan.questions, &error),
+        }
+    }
+
+    fn fetch_request(&self, plan: &FetchPlan, wait: Duration) -> FetchRequest {
+        let config = &self.shared.config;
+        let mut topics: BTreeMap<&str, Vec<FetchPartition>> = BTreeMap::new();
+        for question in &plan.questions {
+            topics.entry(&question.partition.topic).or_default().push(FetchPartition {
+                partition: question.partition.partition,
+                fetch_offset: question.of.0,
+                partition_max_bytes: wire_bytes(config.partition_bytes_max),
+                ..Default::default()
+            });
+        }
+        let topics =
+            topics.into_iter().map(|(topic, partitions)| FetchTopic { topic: topic.to_owned(), partitions });
+        FetchRequest {
+            max_wait_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
+            min_bytes: wire_bytes(config.fetch_bytes_min),
+            max_bytes: wire_bytes(config.fetch_bytes_max),
+            topics: topics.collect(),
+            ..Default::default()
+        }
+    }
+
+    fn fetched(&self, plan: &FetchPlan, response: FetchResponse) {
+        let mut answers = records_by_partition(response);
+        for question in &plan.questions {
+            let Some(answer) = answers.remove(&key(&question.partition)) else {
+                self.failed(question, ErrorCode::UNKNOWN_SERVER_ERROR);
+                continue;
+            };
+            match ErrorCode(answer.error_code) {
+                ErrorCode::NONE => {
+                    let records = match answer.records {
+                        Records::Bytes(bytes) => bytes,
+                        Records::None | Records::Hole(_) => Bytes::new(),
+                    };
+                    let high_watermark = Offset(answer.high_watermark);
+                    self.shared.answer(&question.partition, |positions| {
+                        positions.fetched(question, records, high_watermark);
+                        None
+                    });
+                }
+                code => self.failed(question, code),
+            }
+        }
+    }
+
+    /// The connection to the broker, after whatever pause its failures demand.
+    async fn connection(&self) -> Result<Connection, String> {
+        match self.shared.cluster.connection(self.broker).await {
+            Ok(connection) => Ok(connection),
+            Err(error) => {
+                self.shared.cluster.doubt_broker();
+                self.shared.want_refresh();
+                Err(error.to_string())
+            }
+        }
+    }
+
+    fn all_failed<T>(&self, questions: &[Question<T>], error: &str) {
+        tracing::debug!(broker = %self.broker, error, "fetch_failed");
+        for question in questions {
+            self.shared.answer(&question.partition, |positions| {
+                positions.failed(question, Failure::Transient, clock::now(), |n| self.shared.pause(n));
+                None
+            });
+        }
+    }
+
+    fn failed<T>(&self, question: &Question<T>, code: ErrorCode) {
+        tracing::debug!(broker = %self.broker, partition = %question.partition, %code, "partition_not_fetched");
+        let failure = match code {
+            ErrorCode::OFFSET_OUT_OF_RANGE => Failure::OutOfRange,
+            ErrorCode::TOPIC_AUTHORIZATION_FAILED
+            | ErrorCode::INVALID_TOPIC_EXCEPTION
+            | ErrorCode::UNSUPPORTED_VERSION
+            | ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
+            | ErrorCode::INVALID_REQUEST => Failure::Refused(code.to_string()),
+            _ => Failure::Transient,
+        };
+        if failure == Failure::Transient {
+            self.shared.cluster.doubt_leader(&question.partition);
+            self.shared.want_refresh();
+        }
+        self.shared.answer(&question.partition, |positions| {
+            positions.failed(question, failure, clock::now(), |failures| self.shared.pause(failures));
+            None
+        });
+    }
+}
+
+fn list_offsets_request(questions: &[Question<LogEnd>]) -> ListOffsetsRequest {
+    let mut topics: BTreeMap<&str, Vec<ListOffsetsPartition>> = BTreeMap::new();
+    for question in questions {
+        topics.entry(&question.partition.topic).or_default().push(ListOffsetsPartition {
+            partition_index: question.partition.partition,
+            timestamp: match question.of {
+                LogEnd::Earliest => EARLIEST_TIMESTAMP,
+                LogEnd::Latest => LATEST_TIMESTAMP,
+            },
+            ..Default::default()
+        });
+    }
+    let topics =
+        topics.into_iter().map(|(name, partitions)| ListOffsetsTopic { name: name.to_owned(), partitions });
+    ListOffsetsRequest { replica_id: -1, isolation_level: 0, topics: topics.collect() }
+}
+
+fn wire_bytes(bytes: usize) -> i32 {
+    i32::try_from(bytes).unwrap_or(i32::MAX)
+}
+
+fn key(partition: &TopicPartition) -> (String, i32) {
+    (partition.topic.to_string(), partition.partition)
+}
+
+fn offsets_by_partition(
+    response: ListOffsetsResponse,
+) -> BTreeMap<(String, i32), ListOffsetsPartitionResponse> {
+    let topics = response.topics.into_iter().flat_map(|topic| {
+        let name = topic.name;
+        topic.partitions.into_iter().map(move |answer| ((name.clone(), answer.partition_index), answer))
+    });
+    topics.collect()
+}
+
+fn records_by_partition(response: FetchResponse) -> BTreeMap<(String, i32), PartitionData> {
+    let topics = response.responses.into_iter().flat_map(|topic| {
+        let name = topic.topic;
+        topic.partitions.into_iter().map(move |answer| ((name.clone(), answer.partition_index), answer))
+    });
+    topics.collect()
+}

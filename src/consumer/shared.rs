@@ -1,0 +1,255 @@
+//! What `poll` and the consumer's tasks share: the positions, and who wakes whom.
+//!
+//! Fetching itself is `fetcher`'s.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::config::ConsumerConfig;
+use super::fetcher::Fetcher;
+use super::partition::Event;
+use super::positions::{Limits, Positions};
+use super::{ConsumeError, ConsumedRecord, StartPosition};
+use crate::client::{Backoff, Cluster, ClusterConfig};
+use crate::facts::{self, Fact, RecordTag};
+use crate::runtime::clock::{self, DeadlineTimer};
+use crate::runtime::{buggify, task::TaskGroup};
+use crate::types::{BrokerId, Offset, TopicPartition};
+
+/// The longest pause between two attempts.
+const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+pub(super) struct Shared {
+    pub(super) config: ConsumerConfig,
+    pub(super) cluster: Cluster,
+    state: Mutex<State>,
+    fetchers: Mutex<BTreeMap<BrokerId, Arc<Notify>>>,
+    /// Owned by the consumer: tasks never keep themselves alive.
+    tasks: Weak<TaskGroup>,
+    this: Weak<Shared>,
+    refresh_wanted: Notify,
+    /// There may be something to hand out.
+    arrived: Notify,
+}
+
+struct State {
+    positions: Positions,
+    closed: bool,
+}
+
+impl Shared {
+    pub(super) fn new(config: ConsumerConfig, tasks: &Arc<TaskGroup>) -> Arc<Shared> {
+        let limits = Limits {
+            unpacked_bytes_max: config.unpacked_bytes_max,
+            on_corruption: config.on_corruption,
+            auto_reset: config.auto_reset,
+        };
+        let mut cluster =
+            ClusterConfig::new(config.bootstrap.clone(), &config.client_id, config.request_timeout);
+        cluster.backoff = Backoff { first: config.retry_backoff, max: RETRY_BACKOFF_MAX };
+        // A batch larger than the limit comes alone, and frames have headers.
+        cluster.response_bytes_max = cluster.response_bytes_max.max(config.fetch_bytes_max.saturating_mul(2));
+        Arc::new_cyclic(|this| Shared {
+            cluster: Cluster::new(cluster),
+            state: Mutex::new(State { positions: Positions::new(limits), closed: false }),
+            fetchers: Mutex::new(BTreeMap::new()),
+            tasks: Arc::downgrade(tasks),
+            this: Weak::clone(this),
+            refresh_wanted: Notify::new(),
+            arrived: Notify::new(),
+            config,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of the positions panics")
+    }
+
+    pub(super) fn assign(&self, assignment: Vec<(TopicPartition, StartPosition)>) {
+        let mut state = self.state();
+        if state.closed {
+            return;
+        }
+        let events = state.positions.assign(assignment);
+        self.state_facts(&events);
+        self.cluster.track_only(state.positions.topics());
+        drop(state);
+        self.refresh_wanted.notify_one();
+        self.dispatch();
+    }
+
+    pub(super) fn seek(&self, partition: &TopicPartition, to: StartPosition) -> bool {
+        let mut state = self.state();
+        let Some(events) = state.positions.seek(partition, to) else { return false };
+        self.state_facts(&events);
+        drop(state);
+        self.wake_fetcher_of(partition);
+        true
+    }
+
+    pub(super) fn position(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.state().positions.position(partition)
+    }
+
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.arrived.notify_waiters();
+    }
+
+    /// Hands out what is there, or waits for it until the timer runs out.
+    pub(super) async fn take(
+        &self,
+        records_max: usize,
+        timer: &mut DeadlineTimer,
+    ) -> Result<Vec<ConsumedRecord>, ConsumeError> {
+        loop {
+            let arrived = self.arrived.notified();
+            let records = self.take_now(records_max)?;
+            let is_over = timer.deadline().is_some_and(|deadline| deadline <= clock::now());
+            if !records.is_empty() || is_over {
+                return Ok(records);
+            }
+            tokio::select! {
+                biased;
+                () = arrived => {}
+                () = timer.expired() => {}
+            }
+        }
+    }
+
+    /// One step: positions, facts and what the caller gets always agree.
+    fn take_now(&self, records_max: usize) -> Result<Vec<ConsumedRecord>, ConsumeError> {
+        let records_max = if buggify::fires("consumer.buffer-of-one") { 1 } else { records_max };
+        let mut state = self.state();
+        if state.closed {
+            return Err(ConsumeError::Closed);
+        }
+        let events = state.positions.take(records_max)?;
+        self.state_facts(&events);
+        drop(state);
+        if !events.is_empty() {
+            // There is room in the buffer again.
+            self.dispatch();
+        }
+        let records = events.into_iter().filter_map(|event| match event {
+            Event::Delivered(record) => Some(record),
+            _ => None,
+        });
+        Ok(records.collect())
+    }
+
+    fn state_facts(&self, events: &[Event]) {
+        for event in events {
+            facts::record(|| self.fact(event));
+        }
+    }
+
+    fn fact(&self, event: &Event) -> Fact {
+        let consumer = self.config.client_id.clone();
+        match event.clone() {
+            Event::Delivered(record) => Fact::Delivered {
+                consumer,
+                partition: record.partition,
+                offset: record.offset,
+                record: RecordTag::of(record.key.as_deref(), record.value.as_deref()),
+            },
+            Event::Assigned(partition, position) => Fact::Assigned { consumer, partition, position },
+            Event::Seeked { partition, position, reason } => {
+                Fact::Seeked { consumer, partition, position, reason }
+            }
+            Event::CorruptSkipped(partition, offset) => Fact::CorruptSkipped { consumer, partition, offset },
+        }
+    }
+
+    /// Runs `act` on the positions with the test for what `broker` leads.
+    pub(super) fn with_positions<T>(
+        &self,
+        broker: BrokerId,
+        act: impl FnOnce(&mut Positions, &dyn Fn(&TopicPartition) -> bool) -> T,
+    ) -> T {
+        let led = |partition: &TopicPartition| self.cluster.leader(partition) == Some(broker);
+        act(&mut self.state().positions, &led)
+    }
+
+    /// As above, for answers: states what they led to, and tells who polls.
+    pub(super) fn answer(&self, about: &TopicPartition, act: impl FnOnce(&mut Positions) -> Option<Event>) {
+        let mut state = self.state();
+        if let Some(event) = act(&mut state.positions) {
+            self.state_facts(&[event]);
+        }
+        let has_news = state.positions.has_news(about);
+        drop(state);
+        if has_news {
+            self.arrived.notify_waiters();
+        }
+    }
+
+    pub(super) fn pause(&self, failures: u32) -> Duration {
+        let backoff = Backoff { first: self.config.retry_backoff, max: RETRY_BACKOFF_MAX };
+        self.cluster.pause(&backoff, failures)
+    }
+
+    pub(super) fn buffer_bytes_max(&self) -> usize {
+        if buggify::fires("consumer.buffer-of-one") { 1 } else { self.config.prefetch_bytes_max }
+    }
+
+    fn wake_fetcher_of(&self, partition: &TopicPartition) {
+        match self.cluster.leader(partition) {
+            Some(leader) => self.fetcher(leader).notify_one(),
+            None => {
+                self.cluster.doubt_leader(partition);
+                self.refresh_wanted.notify_one();
+            }
+        }
+    }
+
+    /// Wakes the fetchers of everything assigned.
+    fn dispatch(&self) {
+        let names: Vec<TopicPartition> = self.state().positions.names().cloned().collect();
+        for name in &names {
+            self.wake_fetcher_of(name);
+        }
+    }
+
+    /// The fetcher of a broker, started when it is first needed.
+    fn fetcher(&self, broker: BrokerId) -> Arc<Notify> {
+        let mut fetchers = self.fetchers.lock().expect("no holder of the fetchers panics");
+        Arc::clone(fetchers.entry(broker).or_insert_with(|| self.start_fetcher(broker)))
+    }
+
+    fn start_fetcher(&self, broker: BrokerId) -> Arc<Notify> {
+        let wake = Arc::new(Notify::new());
+        if let (Some(tasks), Some(this)) = (self.tasks.upgrade(), self.this.upgrade()) {
+            tasks.spawn("consumer-fetcher", Fetcher::new(this, broker, Arc::clone(&wake)).run());
+        }
+        wake
+    }
+
+    pub(super) fn want_refresh(&self) {
+        self.refresh_wanted.notify_one();
+    }
+
+    /// Keeps the leaders of what is assigned known.
+    pub(super) async fn keep_refreshed(self: Arc<Shared>) {
+        let mut timer = DeadlineTimer::new();
+        loop {
+            let is_idle = self.state().positions.names().next().is_none();
+            if !is_idle && self.cluster.needs_refresh() {
+                if let Err(error) = self.cluster.refresh().await {
+                    tracing::warn!(consumer = %self.config.client_id, %error, "metadata_refresh_failed");
+                }
+                self.dispatch();
+                continue;
+            }
+            timer.set((!is_idle).then(|| self.cluster.refresh_due()));
+            tokio::select! {
+                biased;
+                () = self.refresh_wanted.notified() => {}
+                () = timer.expired() => {}
+            }
+        }
+    }
+}
