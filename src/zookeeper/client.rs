@@ -2,14 +2,28 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use super::codec::Stat;
+use super::codec::{
+    Acl, CreateFlags, CreateRequest, ErrorCode, MultiReply, Op, PathDataVersion, PathVersion, PathWatch,
+    Reply, Stat,
+};
+use super::driver::{Call, Driver, Status};
+use super::session::WatchRequest;
+use super::watches::WatchOn;
 use super::{ZkError, ZooKeeperConfig};
+use crate::runtime::task::{Lane, TaskGroup};
+use crate::runtime::{Elapsed, clock};
+
+/// Calls between the handles and the driver; a caller waits for room.
+const CALLS_QUEUED_MAX: usize = 256;
+/// How the wire says that a version does not matter.
+const ANY_VERSION: i32 = -1;
 
 /// How long a node lives, and who completes its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +81,7 @@ pub enum WatchEvent {
 
 /// Resolves once, when what it watches changes or the session ends.
 pub struct Watch {
-    pub(super) event: oneshot::Receiver<WatchEvent>,
+    event: oneshot::Receiver<WatchEvent>,
 }
 
 impl Future for Watch {
@@ -81,77 +95,235 @@ impl Future for Watch {
 /// A session with ZooKeeper; clones share it. It re-attaches after a lost connection until ZooKeeper says that
 /// the session expired. Dropping the last clone leaves the session to expire; [`ZooKeeper::close`] ends it.
 #[derive(Clone)]
-pub struct ZooKeeper {}
+pub struct ZooKeeper {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    calls: mpsc::Sender<Call>,
+    status: Arc<Status>,
+    connect_timeout: Duration,
+    /// Stops the driver when the last handle goes.
+    tasks: TaskGroup,
+}
 
 impl ZooKeeper {
     /// Opens a session; fails with `ConnectionLost` when no server granted one within the session timeout.
-    pub async fn connect(_config: ZooKeeperConfig) -> Result<ZooKeeper, ZkError> {
-        Err(ZkError::Closed)
+    pub async fn connect(config: ZooKeeperConfig) -> Result<ZooKeeper, ZkError> {
+        if config.servers.is_empty() {
+            return Err(ZkError::BadAddress(String::new()));
+        }
+        if let Some(bad) = config.servers.iter().find(|server| super::split_address(server).is_none()) {
+            return Err(ZkError::BadAddress(bad.clone()));
+        }
+        let patience = config.session_timeout.max(config.connect_timeout);
+        let connect_timeout = config.connect_timeout;
+        let (calls, taken) = mpsc::channel(CALLS_QUEUED_MAX);
+        let (attached, first_attached) = oneshot::channel();
+        let status = Arc::new(Status::default());
+        let tasks = TaskGroup::new(Lane::Control);
+        tasks.spawn("zookeeper-client", Driver::new(config, Arc::clone(&status), taken, attached).run());
+        match clock::timeout(patience, first_attached).await {
+            Ok(Ok(())) => Ok(ZooKeeper { inner: Arc::new(Inner { calls, status, connect_timeout, tasks }) }),
+            Ok(Err(_)) | Err(Elapsed) => Err(ZkError::ConnectionLost),
+        }
     }
 
     pub fn session_id(&self) -> i64 {
-        0
+        self.inner.status.session_id()
     }
 
     /// As granted by the server.
     pub fn session_timeout(&self) -> Duration {
-        Duration::ZERO
+        self.inner.status.timeout()
     }
 
     /// Resolves when ZooKeeper has said that the session is over.
     pub fn session_expired(&self) -> impl Future<Output = ()> + Send + 'static {
-        std::future::pending()
+        Arc::clone(&self.inner.status).expired()
     }
 
-    /// Ends the session at the server, its ephemeral nodes with it.
-    pub async fn close(self) {}
+    /// Ends the session at the server, its ephemeral nodes with it. If no server can be told within the
+    /// connect timeout, the session is left to expire.
+    pub async fn close(self) {
+        let told = clock::timeout(self.inner.connect_timeout, self.call(Op::Close)).await;
+        if !matches!(told, Ok(Ok(_))) {
+            tracing::warn!(session = self.session_id(), ?told, "zookeeper_session_left_to_expire");
+        }
+        self.inner.tasks.abort_all();
+    }
 
     /// Makes a node; returns its path, which has ten digits more in a sequential mode.
-    pub async fn create(&self, _path: &str, _data: &[u8], _mode: CreateMode) -> Result<String, ZkError> {
-        Err(ZkError::Closed)
-    }
-
-    pub async fn delete(&self, _path: &str, _version: Option<i32>) -> Result<(), ZkError> {
-        Err(ZkError::Closed)
-    }
-
-    pub async fn exists(&self, _path: &str) -> Result<Option<Stat>, ZkError> {
-        Err(ZkError::Closed)
-    }
-
-    pub async fn exists_watch(&self, _path: &str) -> Result<(Option<Stat>, Watch), ZkError> {
-        Err(ZkError::Closed)
-    }
-
-    pub async fn get_data(&self, _path: &str) -> Result<(Bytes, Stat), ZkError> {
-        Err(ZkError::Closed)
-    }
-
-    pub async fn get_data_watch(&self, _path: &str) -> Result<(Bytes, Stat, Watch), ZkError> {
-        Err(ZkError::Closed)
+    pub async fn create(&self, path: &str, data: &[u8], mode: CreateMode) -> Result<String, ZkError> {
+        let request = create_request(path.to_owned(), Bytes::copy_from_slice(data), mode);
+        match self.call(Op::Create(request)).await? {
+            Reply::Path(path) => Ok(path),
+            other => mismatch(&other),
+        }
     }
 
     /// `version`: only if the node has it.
-    pub async fn set_data(&self, _path: &str, _data: &[u8], _version: Option<i32>) -> Result<Stat, ZkError> {
-        Err(ZkError::Closed)
+    pub async fn delete(&self, path: &str, version: Option<i32>) -> Result<(), ZkError> {
+        self.call(Op::Delete(path_version(path.to_owned(), version))).await.map(drop)
+    }
+
+    pub async fn exists(&self, path: &str) -> Result<Option<Stat>, ZkError> {
+        existing(self.call(Op::Exists(read(path, false))).await)
+    }
+
+    pub async fn exists_watch(&self, path: &str) -> Result<(Option<Stat>, Watch), ZkError> {
+        let (reply, watch) = self.call_watching(Op::Exists(read(path, true)), WatchOn::Existence, path).await;
+        Ok((existing(reply)?, watch))
+    }
+
+    pub async fn get_data(&self, path: &str) -> Result<(Bytes, Stat), ZkError> {
+        content(self.call(Op::GetData(read(path, false))).await?)
+    }
+
+    pub async fn get_data_watch(&self, path: &str) -> Result<(Bytes, Stat, Watch), ZkError> {
+        let (reply, watch) = self.call_watching(Op::GetData(read(path, true)), WatchOn::Data, path).await;
+        let (data, stat) = content(reply?)?;
+        Ok((data, stat, watch))
+    }
+
+    /// `version`: only if the node has it.
+    pub async fn set_data(&self, path: &str, data: &[u8], version: Option<i32>) -> Result<Stat, ZkError> {
+        let request = PathDataVersion {
+            path: path.to_owned(),
+            data: Some(Bytes::copy_from_slice(data)),
+            version: version.unwrap_or(ANY_VERSION),
+        };
+        match self.call(Op::SetData(request)).await? {
+            Reply::Stat(stat) => Ok(stat),
+            other => mismatch(&other),
+        }
     }
 
     /// Names, sorted.
-    pub async fn get_children(&self, _path: &str) -> Result<Vec<String>, ZkError> {
-        Err(ZkError::Closed)
+    pub async fn get_children(&self, path: &str) -> Result<Vec<String>, ZkError> {
+        names(self.call(Op::GetChildren(read(path, false))).await?)
     }
 
-    pub async fn get_children_watch(&self, _path: &str) -> Result<(Vec<String>, Watch), ZkError> {
-        Err(ZkError::Closed)
+    pub async fn get_children_watch(&self, path: &str) -> Result<(Vec<String>, Watch), ZkError> {
+        let op = Op::GetChildren(read(path, true));
+        let (reply, watch) = self.call_watching(op, WatchOn::Children, path).await;
+        Ok((names(reply?)?, watch))
     }
 
     /// Reads that follow see every write that anybody completed before this call.
-    pub async fn sync(&self, _path: &str) -> Result<(), ZkError> {
-        Err(ZkError::Closed)
+    pub async fn sync(&self, path: &str) -> Result<(), ZkError> {
+        self.call(Op::Sync(path.to_owned())).await.map(drop)
     }
 
     /// All or nothing; the error is that of the first operation that failed.
-    pub async fn multi(&self, _operations: Vec<MultiOp>) -> Result<Vec<MultiResult>, ZkError> {
-        Err(ZkError::Closed)
+    pub async fn multi(&self, operations: Vec<MultiOp>) -> Result<Vec<MultiResult>, ZkError> {
+        let operations = operations.into_iter().map(Op::from).collect();
+        match self.call(Op::Multi(operations)).await? {
+            Reply::Multi(results) => results.into_iter().map(multi_result).collect(),
+            other => mismatch(&other),
+        }
     }
+
+    async fn call(&self, op: Op) -> Result<Reply, ZkError> {
+        self.make(op, None).await
+    }
+
+    async fn call_watching(&self, op: Op, on: WatchOn, path: &str) -> (Result<Reply, ZkError>, Watch) {
+        let (fire, event) = oneshot::channel();
+        let request = WatchRequest { on, path: path.to_owned() };
+        (self.make(op, Some((request, fire))).await, Watch { event })
+    }
+
+    async fn make(
+        &self,
+        op: Op,
+        watch: Option<(WatchRequest, oneshot::Sender<WatchEvent>)>,
+    ) -> Result<Reply, ZkError> {
+        let (answer, answered) = oneshot::channel();
+        if self.inner.calls.send(Call { op, watch, answer }).await.is_err() {
+            return Err(self.ended());
+        }
+        answered.await.unwrap_or_else(|_| Err(self.ended()))
+    }
+
+    /// Why the driver takes no calls any more.
+    fn ended(&self) -> ZkError {
+        if self.inner.status.has_expired() { ZkError::SessionExpired } else { ZkError::Closed }
+    }
+}
+
+fn create_request(path: String, data: Bytes, mode: CreateMode) -> CreateRequest {
+    let flags = match mode {
+        CreateMode::Persistent => CreateFlags::PERSISTENT,
+        CreateMode::Ephemeral => CreateFlags::EPHEMERAL,
+        CreateMode::PersistentSequential => CreateFlags::PERSISTENT_SEQUENTIAL,
+        CreateMode::EphemeralSequential => CreateFlags::EPHEMERAL_SEQUENTIAL,
+    };
+    CreateRequest { path, data: Some(data), acl: vec![Acl::open()], flags }
+}
+
+fn path_version(path: String, version: Option<i32>) -> PathVersion {
+    PathVersion { path, version: version.unwrap_or(ANY_VERSION) }
+}
+
+fn read(path: &str, watch: bool) -> PathWatch {
+    PathWatch { path: path.to_owned(), watch }
+}
+
+impl From<MultiOp> for Op {
+    fn from(operation: MultiOp) -> Op {
+        match operation {
+            MultiOp::Create { path, data, mode } => Op::Create(create_request(path, data, mode)),
+            MultiOp::Delete { path, version } => Op::Delete(path_version(path, version)),
+            MultiOp::SetData { path, data, version } => Op::SetData(PathDataVersion {
+                path,
+                data: Some(data),
+                version: version.unwrap_or(ANY_VERSION),
+            }),
+            MultiOp::Check { path, version } => Op::Check(path_version(path, version)),
+        }
+    }
+}
+
+fn existing(reply: Result<Reply, ZkError>) -> Result<Option<Stat>, ZkError> {
+    match reply {
+        Ok(Reply::Stat(stat)) => Ok(Some(stat)),
+        Err(ZkError::NoNode) => Ok(None),
+        Err(error) => Err(error),
+        Ok(other) => mismatch(&other),
+    }
+}
+
+/// A node without data counts as one with none.
+fn content(reply: Reply) -> Result<(Bytes, Stat), ZkError> {
+    match reply {
+        Reply::Data(data, stat) => Ok((data.unwrap_or_default(), stat)),
+        other => mismatch(&other),
+    }
+}
+
+fn names(reply: Reply) -> Result<Vec<String>, ZkError> {
+    match reply {
+        Reply::Children(mut names) => {
+            names.sort_unstable();
+            Ok(names)
+        }
+        other => mismatch(&other),
+    }
+}
+
+/// A failed multi gives 0 to the operations before the one at fault, and that one its own code.
+fn multi_result(reply: MultiReply) -> Result<MultiResult, ZkError> {
+    match reply {
+        MultiReply::Created(path) | MultiReply::Created2(path, _) => Ok(MultiResult::Created(path)),
+        MultiReply::Deleted | MultiReply::Error(ErrorCode::OK) => Ok(MultiResult::Deleted),
+        MultiReply::DataSet(stat) => Ok(MultiResult::DataSet(stat)),
+        MultiReply::Checked => Ok(MultiResult::Checked),
+        MultiReply::Error(code) => Err(ZkError::from(code)),
+    }
+}
+
+/// The operation's code determines what its reply is decoded as.
+fn mismatch<T>(reply: &Reply) -> T {
+    unreachable!("a reply of another operation: {reply:?}")
 }

@@ -5,6 +5,9 @@
 
 pub mod client;
 pub mod codec;
+mod driver;
+mod session;
+mod watches;
 
 use std::time::Duration;
 
@@ -52,12 +55,39 @@ pub enum ZkError {
     /// The request is larger than a server accepts.
     #[error("a request of {bytes} bytes exceeds the limit of {limit}")]
     TooLarge { bytes: usize, limit: usize },
-    #[error("the server broke the protocol: {0}")]
-    Protocol(String),
+    /// `host:port` was expected.
+    #[error("{0:?} is no address of a ZooKeeper server")]
+    BadAddress(String),
     /// A limit of this client, named.
     #[error("too many {0}")]
     TooMany(&'static str),
     /// Any other code of ZooKeeper's.
     #[error("ZooKeeper error {0}")]
     Other(i32),
+}
+
+impl From<codec::ErrorCode> for ZkError {
+    fn from(code: codec::ErrorCode) -> ZkError {
+        use codec::ErrorCode as Code;
+        match code {
+            Code::NO_NODE => ZkError::NoNode,
+            Code::NODE_EXISTS => ZkError::NodeExists,
+            Code::BAD_VERSION => ZkError::BadVersion,
+            Code::NOT_EMPTY => ZkError::NotEmpty,
+            Code::NO_CHILDREN_FOR_EPHEMERALS => ZkError::NoChildrenForEphemerals,
+            Code::BAD_ARGUMENTS => ZkError::BadArguments,
+            Code::NO_AUTH => ZkError::NoAuth,
+            Code::SESSION_EXPIRED => ZkError::SessionExpired,
+            // The connection that said so is about to end; the session lives on elsewhere.
+            Code::SESSION_MOVED => ZkError::ConnectionLost,
+            Code(other) => ZkError::Other(other),
+        }
+    }
+}
+
+/// The host and the port of `host:port`; a host of IPv6 stands in brackets.
+fn split_address(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.is_empty() { None } else { Some((host, port.parse().ok()?)) }
 }

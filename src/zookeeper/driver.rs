@@ -1,0 +1,370 @@
+//! The task that owns the connection: it finds a server, performs what the session decides, and finds the
+//! next server when the connection ends.
+//!
+//! Limit: every decision is `session`'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{mpsc, oneshot};
+
+use super::codec::{EventKind, Op, REPLY_BYTES_MAX, Reply, next_frame};
+use super::session::{Effect, Request, SENT_MAX, Session, Timing, WatchOutcome, WatchRequest};
+use super::watches::Ticket;
+use super::{WatchEvent, ZkError, ZooKeeperConfig};
+use crate::runtime::Segment;
+use crate::runtime::clock::{self, DeadlineTimer};
+use crate::runtime::net::{self, Stream, WriteHalf};
+use crate::runtime::rng::{self, Rng};
+
+/// Frames between the session and the socket: every request in flight, pings, and watches set again.
+const OUTGOING_MAX: usize = SENT_MAX + 1_000;
+/// What one read may bring.
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// The pause after the first failed attempt to attach; it doubles up to the maximum.
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// The watches that nobody waits for any longer are looked for when this many are set, and at each doubling.
+const SWEEP_AT: usize = 64;
+
+/// A caller's request and where its outcome goes.
+pub(super) struct Call {
+    pub op: Op,
+    pub watch: Option<(WatchRequest, oneshot::Sender<WatchEvent>)>,
+    pub answer: oneshot::Sender<Result<Reply, ZkError>>,
+}
+
+/// What all handles of a session may look at.
+#[derive(Default)]
+pub(super) struct Status {
+    inner: Mutex<StatusInner>,
+}
+
+#[derive(Default)]
+struct StatusInner {
+    session_id: i64,
+    timeout: Duration,
+    expired: bool,
+    waiters: Vec<oneshot::Sender<()>>,
+}
+
+impl Status {
+    pub fn session_id(&self) -> i64 {
+        self.lock().session_id
+    }
+
+    pub fn timeout(&self) -> Duration {
+        self.lock().timeout
+    }
+
+    pub fn has_expired(&self) -> bool {
+        self.lock().expired
+    }
+
+    /// Resolves when a server has said that the session is over.
+    pub async fn expired(self: Arc<Status>) {
+        let (waiter, expired) = oneshot::channel();
+        {
+            let mut inner = self.lock();
+            if inner.expired {
+                return;
+            }
+            inner.waiters.retain(|waiter| !waiter.is_closed());
+            inner.waiters.push(waiter);
+        }
+        if expired.await.is_err() {
+            unreachable!("the waiter lives in what this future holds");
+        }
+    }
+
+    fn attached(&self, session_id: i64, timeout: Duration) {
+        let mut inner = self.lock();
+        inner.session_id = session_id;
+        inner.timeout = timeout;
+    }
+
+    fn set_expired(&self) {
+        let mut inner = self.lock();
+        inner.expired = true;
+        for waiter in inner.waiters.drain(..) {
+            tell(waiter, ());
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, StatusInner> {
+        self.inner.lock().expect("the status is never left half changed")
+    }
+}
+
+pub(super) struct Driver {
+    config: ZooKeeperConfig,
+    session: Session,
+    status: Arc<Status>,
+    calls: mpsc::Receiver<Call>,
+    answers: BTreeMap<Ticket, oneshot::Sender<Result<Reply, ZkError>>>,
+    watchers: BTreeMap<Ticket, oneshot::Sender<WatchEvent>>,
+    tickets: u64,
+    sweep_at: usize,
+    first_attached: Option<oneshot::Sender<()>>,
+    timer: DeadlineTimer,
+    draws: Rng,
+    next_server: usize,
+    failures: u32,
+}
+
+/// Why the driver stops.
+struct Over;
+
+impl Driver {
+    /// `first_attached` hears when the session exists.
+    pub fn new(
+        mut config: ZooKeeperConfig,
+        status: Arc<Status>,
+        calls: mpsc::Receiver<Call>,
+        first_attached: oneshot::Sender<()>,
+    ) -> Driver {
+        let mut draws = rng::stream("zookeeper-client");
+        draws.shuffle(&mut config.servers);
+        let timing =
+            Timing { session_timeout: config.session_timeout, connect_timeout: config.connect_timeout };
+        Driver {
+            config,
+            session: Session::new(timing),
+            status,
+            calls,
+            answers: BTreeMap::new(),
+            watchers: BTreeMap::new(),
+            tickets: 0,
+            sweep_at: SWEEP_AT,
+            first_attached: Some(first_attached),
+            timer: DeadlineTimer::new(),
+            draws,
+            next_server: 0,
+            failures: 0,
+        }
+    }
+
+    /// Runs until the session is over or nobody holds a handle.
+    pub async fn run(mut self) {
+        let Over = self.attach_again_and_again().await;
+    }
+
+    async fn attach_again_and_again(&mut self) -> Over {
+        loop {
+            let server = self.config.servers[self.next_server % self.config.servers.len()].clone();
+            self.next_server += 1;
+            let dialled = match self.meanwhile(dial(&server, self.config.connect_timeout)).await {
+                Ok(dialled) => dialled,
+                Err(over) => return over,
+            };
+            let talked = match dialled {
+                Ok(stream) => self.converse(stream).await,
+                Err(error) => Ok(error.to_string()),
+            };
+            match talked {
+                Ok(reason) => tracing::info!(%server, reason, "zookeeper_disconnected"),
+                Err(over) => return over,
+            }
+            self.failures += 1;
+            let pause = self.backoff();
+            if let Err(over) = self.meanwhile(clock::sleep(pause)).await {
+                return over;
+            }
+        }
+    }
+
+    fn backoff(&mut self) -> Duration {
+        let doubled = BACKOFF_MIN.saturating_mul(1 << (self.failures - 1).min(10));
+        let longest = doubled.min(BACKOFF_MAX).min(self.session.timeout() / 4).as_millis() as u64;
+        Duration::from_millis(self.draws.between(longest / 2, longest))
+    }
+
+    /// Waits for `future` while calls are taken in and given up in time.
+    async fn meanwhile<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Over> {
+        let mut future = pin!(future);
+        loop {
+            self.timer.set(self.session.deadline());
+            tokio::select! {
+                biased;
+                output = &mut future => return Ok(output),
+                () = self.timer.expired() => {
+                    let effects = self.session.time_passed(clock::now());
+                    self.perform(effects, None);
+                }
+                call = self.calls.recv() => {
+                    self.take(call.ok_or(Over)?, None);
+                }
+            }
+        }
+    }
+
+    /// Talks to one server until the connection ends, and returns why.
+    async fn converse(&mut self, stream: Stream) -> Result<String, Over> {
+        let (mut reader, writer) = stream.into_split();
+        let (outgoing, queue) = mpsc::channel(OUTGOING_MAX);
+        let mut writing = pin!(write_frames(writer, queue));
+        let mut buffer = BytesMut::new();
+        let opened = self.session.connection_opened(clock::now());
+        self.perform(opened, Some(&outgoing));
+        let reason = loop {
+            self.timer.set(self.session.deadline());
+            let effects = tokio::select! {
+                biased;
+                () = self.timer.expired() => self.session.time_passed(clock::now()),
+                error = &mut writing => break error.to_string(),
+                read = reader.read(&mut buffer, READ_BYTES_MAX) => match read {
+                    Ok(0) => break "the server closed the connection".to_owned(),
+                    Ok(_) => self.arrived(&mut buffer),
+                    Err(error) => break error.to_string(),
+                },
+                call = self.calls.recv() => {
+                    if let Some(reason) = self.take(call.ok_or(Over)?, Some(&outgoing)) {
+                        break reason;
+                    }
+                    continue;
+                }
+            };
+            if let Some(reason) = self.perform(effects, Some(&outgoing)) {
+                break reason;
+            }
+            if self.session.is_over() {
+                return Err(Over);
+            }
+        };
+        let lost = self.session.connection_lost();
+        self.perform(lost, None);
+        Ok(reason)
+    }
+}
+
+impl Driver {
+    fn take(&mut self, call: Call, outgoing: Option<&mpsc::Sender<Bytes>>) -> Option<String> {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.answers.insert(ticket, call.answer);
+        let watch = call.watch.map(|(request, event)| {
+            self.watchers.insert(ticket, event);
+            request
+        });
+        if watch.is_some() {
+            self.sweep_watches();
+        }
+        let effects = self.session.request(Request { ticket, op: call.op, watch }, clock::now());
+        self.perform(effects, outgoing)
+    }
+
+    /// What one read brought. What follows a broken message is not looked at.
+    fn arrived(&mut self, buffer: &mut BytesMut) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        loop {
+            match next_frame(buffer, REPLY_BYTES_MAX) {
+                Ok(Some(message)) => effects.extend(self.session.message(message, clock::now())),
+                Ok(None) => return effects,
+                Err(error) => effects.push(Effect::Disconnect(error.to_string())),
+            }
+            if matches!(effects.last(), Some(Effect::Disconnect(_))) {
+                return effects;
+            }
+        }
+    }
+
+    /// Performs the effects in order; returns why the connection must be dropped, if it must.
+    fn perform(&mut self, effects: Vec<Effect>, outgoing: Option<&mpsc::Sender<Bytes>>) -> Option<String> {
+        let mut disconnect = None;
+        for effect in effects {
+            match effect {
+                Effect::Send(bytes) => {
+                    let outgoing = outgoing.expect("an unconnected session sends nothing");
+                    if outgoing.try_send(bytes).is_err() {
+                        disconnect = Some("the server takes nothing".to_owned());
+                    }
+                }
+                Effect::Answer { ticket, outcome, watching } => self.answer(ticket, outcome, watching),
+                Effect::Fire(ticket, outcome) => self.fire(ticket, outcome),
+                Effect::Attached => self.attached(),
+                Effect::Disconnect(reason) => disconnect = Some(reason),
+                Effect::Expired => {
+                    tracing::warn!(session = self.session.id(), "zookeeper_session_expired");
+                    self.status.set_expired();
+                }
+            }
+        }
+        disconnect
+    }
+
+    fn answer(&mut self, ticket: Ticket, outcome: Result<Reply, ZkError>, watching: bool) {
+        if !watching {
+            self.watchers.remove(&ticket);
+        }
+        if let Some(answer) = self.answers.remove(&ticket) {
+            tell(answer, outcome);
+        }
+    }
+
+    fn fire(&mut self, ticket: Ticket, outcome: WatchOutcome) {
+        let event = match outcome {
+            WatchOutcome::SessionLost => WatchEvent::SessionLost,
+            WatchOutcome::Event(EventKind::Created) => WatchEvent::Created,
+            WatchOutcome::Event(EventKind::Deleted) => WatchEvent::Deleted,
+            WatchOutcome::Event(EventKind::DataChanged) => WatchEvent::DataChanged,
+            WatchOutcome::Event(EventKind::ChildrenChanged) => WatchEvent::ChildrenChanged,
+        };
+        if let Some(watcher) = self.watchers.remove(&ticket) {
+            tell(watcher, event);
+        }
+    }
+
+    fn attached(&mut self) {
+        self.failures = 0;
+        self.status.attached(self.session.id(), self.session.timeout());
+        tracing::info!(session = self.session.id(), "zookeeper_attached");
+        if let Some(first) = self.first_attached.take() {
+            tell(first, ());
+        }
+    }
+
+    fn sweep_watches(&mut self) {
+        if self.session.watches_set() < self.sweep_at {
+            return;
+        }
+        let gone: BTreeSet<Ticket> =
+            self.watchers.iter().filter(|(_, event)| event.is_closed()).map(|(ticket, _)| *ticket).collect();
+        self.session.forget_watches(&gone);
+        self.watchers.retain(|ticket, _| !gone.contains(ticket));
+        self.sweep_at = (self.session.watches_set() * 2).max(SWEEP_AT);
+    }
+}
+
+/// One who gave up waiting needs no word.
+fn tell<T>(waiter: oneshot::Sender<T>, word: T) {
+    if waiter.send(word).is_err() {
+        tracing::trace!("zookeeper_caller_gone");
+    }
+}
+
+async fn dial(server: &str, timeout: Duration) -> io::Result<Stream> {
+    let (host, port) = super::split_address(server).ok_or(io::ErrorKind::InvalidInput)?;
+    let resolved = clock::timeout(timeout, net::resolve(host, port)).await;
+    let address = resolved.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    net::connect(address, timeout).await
+}
+
+/// Sends frames as they come, all that are there at once, until the connection fails.
+async fn write_frames(mut writer: WriteHalf, mut queue: mpsc::Receiver<Bytes>) -> io::Error {
+    let mut segments: Vec<Segment> = Vec::new();
+    while let Some(frame) = queue.recv().await {
+        segments.push(frame.into());
+        while let Ok(frame) = queue.try_recv() {
+            segments.push(frame.into());
+        }
+        if let Err(error) = writer.send(&mut segments).await {
+            return error;
+        }
+    }
+    io::ErrorKind::BrokenPipe.into()
+}

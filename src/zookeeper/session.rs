@@ -1,0 +1,391 @@
+//! One session as its client sees it: what is sent, what waits, what a message means.
+//!
+//! Pure: messages, requests and the time in, effects out, to be performed in order. The session is over when
+//! a server says so or it was closed, never because of a clock here.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::ZkError;
+use super::codec::{
+    ConnectRequest, ConnectResponse, ErrorCode, Op, PASSWORD_BYTES, REQUEST_BYTES_MAX, Reader, Reply,
+    ReplyHeader, WatcherEvent, frame, xid,
+};
+use super::watches::{Ticket, WatchOn, Watches};
+use crate::types::Instant;
+
+/// Requests sent and not yet answered.
+pub(super) const SENT_MAX: usize = 1_000;
+/// Requests that wait to be sent.
+const WAITING_MAX: usize = 1_000;
+/// Watches set.
+const WATCHES_MAX: usize = 100_000;
+
+/// What the session does to the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    Send(Bytes),
+    /// A request's outcome. Unless `watching`, the watch that it asked for was not set.
+    Answer {
+        ticket: Ticket,
+        outcome: Result<Reply, ZkError>,
+        watching: bool,
+    },
+    Fire(Ticket, WatchOutcome),
+    /// The session is attached to a server, for the first time or again.
+    Attached,
+    /// The connection is of no more use: drop it, then say so by [`Session::connection_lost`].
+    Disconnect(String),
+    /// A server said that the session is over.
+    Expired,
+}
+
+/// What a watch saw, or that it sees nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WatchOutcome {
+    Event(super::codec::EventKind),
+    SessionLost,
+}
+
+/// A request to make, and the watch that it is to set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    pub ticket: Ticket,
+    pub op: Op,
+    pub watch: Option<WatchRequest>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WatchRequest {
+    pub on: WatchOn,
+    pub path: String,
+}
+
+/// How long this client waits for what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    /// Asked of the server; replaced by what it grants.
+    pub session_timeout: Duration,
+    /// For the answer to the connect request.
+    pub connect_timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Disconnected,
+    /// Connected; the server has not answered the connect request yet.
+    Handshake,
+    Attached,
+    /// For good, with what every further request is told.
+    Over(ZkError),
+}
+
+struct Waiting {
+    request: Request,
+    /// When it is given up, unless a connection comes up.
+    until: Instant,
+}
+
+struct Sent {
+    xid: i32,
+    code: i32,
+    ticket: Ticket,
+    watch: Option<WatchRequest>,
+}
+
+pub(super) struct Session {
+    id: i64,
+    password: Bytes,
+    timing: Timing,
+    /// No server that knows less than this is ever talked to.
+    last_zxid: i64,
+    phase: Phase,
+    next_xid: i32,
+    sent: VecDeque<Sent>,
+    waiting: VecDeque<Waiting>,
+    watches: Watches,
+    heard_at: Instant,
+    sent_at: Instant,
+}
+
+impl Session {
+    pub fn new(timing: Timing) -> Session {
+        Session {
+            id: 0,
+            password: Bytes::from_static(&[0; PASSWORD_BYTES]),
+            timing,
+            last_zxid: 0,
+            phase: Phase::Disconnected,
+            next_xid: 1,
+            sent: VecDeque::new(),
+            waiting: VecDeque::new(),
+            watches: Watches::default(),
+            heard_at: Instant::START,
+            sent_at: Instant::START,
+        }
+    }
+
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+
+    pub fn timeout(&self) -> Duration {
+        self.timing.session_timeout
+    }
+
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over(_))
+    }
+
+    pub fn watches_set(&self) -> usize {
+        self.watches.count()
+    }
+
+    /// Nobody waits for these watches any longer.
+    pub fn forget_watches(&mut self, gone: &BTreeSet<Ticket>) {
+        self.watches.forget(gone);
+    }
+
+    /// A connection to a server came up.
+    pub fn connection_opened(&mut self, now: Instant) -> Vec<Effect> {
+        assert_eq!(self.phase, Phase::Disconnected, "one connection at a time");
+        self.phase = Phase::Handshake;
+        self.heard_at = now;
+        let request = ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen: self.last_zxid,
+            timeout_ms: i32::try_from(self.timing.session_timeout.as_millis()).unwrap_or(i32::MAX),
+            session_id: self.id,
+            password: Some(self.password.clone()),
+            read_only: Some(false),
+        };
+        vec![Effect::Send(frame(|writer| {
+            writer.write(&request);
+        }))]
+    }
+
+    /// The connection ended. What was sent may or may not have been done.
+    pub fn connection_lost(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.is_over() {
+            return effects;
+        }
+        self.phase = Phase::Disconnected;
+        for sent in std::mem::take(&mut self.sent) {
+            effects.push(refusal(sent.ticket, ZkError::ConnectionLost));
+        }
+        effects
+    }
+
+    /// Makes a request, now or when the session is attached.
+    pub fn request(&mut self, request: Request, now: Instant) -> Vec<Effect> {
+        let ticket = request.ticket;
+        if let Phase::Over(error) = &self.phase {
+            return vec![refusal(ticket, error.clone())];
+        }
+        if self.waiting.len() >= WAITING_MAX {
+            return vec![refusal(ticket, ZkError::TooMany("requests"))];
+        }
+        if request.watch.is_some() && self.watches.count() >= WATCHES_MAX {
+            return vec![refusal(ticket, ZkError::TooMany("watches"))];
+        }
+        self.waiting.push_back(Waiting { request, until: now + self.timing.session_timeout });
+        let mut effects = Vec::new();
+        self.send_waiting(now, &mut effects);
+        effects
+    }
+
+    /// A whole message arrived.
+    pub fn message(&mut self, message: Bytes, now: Instant) -> Vec<Effect> {
+        self.heard_at = now;
+        let mut reader = Reader::new(message);
+        let outcome = match self.phase {
+            Phase::Handshake => self.connect_response(&mut reader, now),
+            Phase::Attached => self.reply(&mut reader, now),
+            Phase::Disconnected | Phase::Over(_) => Ok(Vec::new()),
+        };
+        outcome.unwrap_or_else(|reason| vec![Effect::Disconnect(reason)])
+    }
+
+    /// When [`Session::time_passed`] has something to do, if nothing happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Attached => Some(self.ping_due().min(self.silence_limit())),
+            Phase::Handshake => Some(self.first_give_up().min(self.silence_limit())),
+            Phase::Disconnected => Some(self.first_give_up()).filter(|at| *at < Instant::FAR_FUTURE),
+            Phase::Over(_) => None,
+        }
+    }
+
+    pub fn time_passed(&mut self, now: Instant) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match self.phase {
+            Phase::Attached if now >= self.silence_limit() => {
+                effects.push(Effect::Disconnect("the server is silent".to_owned()));
+            }
+            Phase::Attached if now >= self.ping_due() => {
+                effects.push(Effect::Send(Op::Ping.encode(xid::PING)));
+                self.sent_at = now;
+            }
+            Phase::Handshake if now >= self.silence_limit() => {
+                effects.push(Effect::Disconnect("the server does not answer the connect request".to_owned()));
+            }
+            _ => {}
+        }
+        while self.phase != Phase::Attached && self.first_give_up() <= now {
+            let given_up = self.waiting.pop_front().expect("there is a first one");
+            effects.push(refusal(given_up.request.ticket, ZkError::ConnectionLost));
+        }
+        effects
+    }
+
+    /// A third of the session timeout after the last sign of life that the server got.
+    fn ping_due(&self) -> Instant {
+        self.sent_at + self.timing.session_timeout / 3
+    }
+
+    /// A server that was not heard for two thirds of the session timeout is left while there is time to
+    /// find another.
+    fn silence_limit(&self) -> Instant {
+        match self.phase {
+            Phase::Attached => self.heard_at + self.timing.session_timeout * 2 / 3,
+            _ => self.heard_at + self.timing.connect_timeout,
+        }
+    }
+
+    fn first_give_up(&self) -> Instant {
+        self.waiting.front().map_or(Instant::FAR_FUTURE, |waiting| waiting.until)
+    }
+
+    fn connect_response(&mut self, reader: &mut Reader, now: Instant) -> Result<Vec<Effect>, String> {
+        let response: ConnectResponse = reader.read().map_err(|error| error.to_string())?;
+        if response.session_id == 0 {
+            if self.id == 0 {
+                return Err("the server grants no session".to_owned());
+            }
+            let mut effects = vec![Effect::Expired];
+            effects.extend(self.end(ZkError::SessionExpired));
+            return Ok(effects);
+        }
+        if self.id != 0 && self.id != response.session_id {
+            return Err("the server attached another session".to_owned());
+        }
+        self.id = response.session_id;
+        self.password = response.password.unwrap_or_default();
+        let granted = u64::try_from(response.timeout_ms).ok().filter(|ms| *ms > 0);
+        let granted = granted.ok_or_else(|| "the server grants no time".to_owned())?;
+        self.timing.session_timeout = Duration::from_millis(granted);
+        self.phase = Phase::Attached;
+        self.sent_at = now;
+        let mut effects = vec![Effect::Attached];
+        for request in self.watches.to_set_again(self.last_zxid) {
+            effects.push(Effect::Send(Op::SetWatches(request).encode(xid::SET_WATCHES)));
+        }
+        self.send_waiting(now, &mut effects);
+        Ok(effects)
+    }
+
+    fn reply(&mut self, reader: &mut Reader, now: Instant) -> Result<Vec<Effect>, String> {
+        let header: ReplyHeader = reader.read().map_err(|error| error.to_string())?;
+        match header.xid {
+            xid::EVENT => return self.event(reader),
+            xid::PING | xid::AUTH => return Ok(Vec::new()),
+            xid::SET_WATCHES if header.error == ErrorCode::OK => return Ok(Vec::new()),
+            xid::SET_WATCHES => return Err("the server did not set the watches again".to_owned()),
+            _ => {}
+        }
+        let is_next = self.sent.front().is_some_and(|sent| sent.xid == header.xid);
+        let Some(sent) = self.sent.pop_front_if(|_| is_next) else {
+            return Err(format!("a reply to request {}, which is not the next one", header.xid));
+        };
+        self.last_zxid = self.last_zxid.max(header.zxid);
+        let outcome = match header.error {
+            ErrorCode::OK => match Reply::decode(sent.code, reader) {
+                Ok(reply) => Ok(reply),
+                Err(error) => {
+                    // Whatever it did, it is not known.
+                    let refusal = refusal(sent.ticket, ZkError::ConnectionLost);
+                    return Ok(vec![refusal, Effect::Disconnect(error.to_string())]);
+                }
+            },
+            error => Err(ZkError::from(error)),
+        };
+        let watching = self.set_watch(&sent, &outcome);
+        let is_close = sent.code == Op::Close.code();
+        let mut effects = vec![Effect::Answer { ticket: sent.ticket, outcome, watching }];
+        if is_close {
+            effects.extend(self.end(ZkError::Closed));
+        } else {
+            self.send_waiting(now, &mut effects);
+        }
+        Ok(effects)
+    }
+
+    /// The server has set the watch if it answered the read, or if the node's absence was the answer.
+    fn set_watch(&mut self, sent: &Sent, outcome: &Result<Reply, ZkError>) -> bool {
+        let Some(watch) = &sent.watch else { return false };
+        let on = match (outcome, watch.on) {
+            (Ok(_), WatchOn::Existence) => WatchOn::Data,
+            (Ok(_), on) => on,
+            (Err(ZkError::NoNode), WatchOn::Existence) => WatchOn::Existence,
+            (Err(_), _) => return false,
+        };
+        self.watches.add(on, watch.path.clone(), sent.ticket);
+        true
+    }
+
+    fn event(&mut self, reader: &mut Reader) -> Result<Vec<Effect>, String> {
+        let event: WatcherEvent = reader.read().map_err(|error| error.to_string())?;
+        let tickets = self.watches.fire(event.kind, &event.path);
+        Ok(tickets.into_iter().map(|t| Effect::Fire(t, WatchOutcome::Event(event.kind))).collect())
+    }
+
+    fn send_waiting(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        while self.phase == Phase::Attached && self.sent.len() < SENT_MAX {
+            let Some(Waiting { request, .. }) = self.waiting.pop_front() else { return };
+            let xid = self.take_xid();
+            let bytes = request.op.encode(xid);
+            if bytes.len() - 4 > REQUEST_BYTES_MAX {
+                let error = ZkError::TooLarge { bytes: bytes.len() - 4, limit: REQUEST_BYTES_MAX };
+                effects.push(refusal(request.ticket, error));
+                continue;
+            }
+            self.sent.push_back(Sent {
+                xid,
+                code: request.op.code(),
+                ticket: request.ticket,
+                watch: request.watch,
+            });
+            self.sent_at = now;
+            effects.push(Effect::Send(bytes));
+        }
+    }
+
+    /// Positive for ever: the negative ones mean something else.
+    fn take_xid(&mut self) -> i32 {
+        let xid = self.next_xid;
+        self.next_xid = self.next_xid.checked_add(1).unwrap_or(1);
+        xid
+    }
+
+    /// Ends the session for good: everybody who waits is told.
+    fn end(&mut self, why: ZkError) -> Vec<Effect> {
+        let sent = std::mem::take(&mut self.sent).into_iter().map(|sent| sent.ticket);
+        let waiting = std::mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.request.ticket);
+        let mut effects: Vec<_> = sent.chain(waiting).map(|ticket| refusal(ticket, why.clone())).collect();
+        for ticket in self.watches.take_all() {
+            effects.push(Effect::Fire(ticket, WatchOutcome::SessionLost));
+        }
+        self.phase = Phase::Over(why);
+        effects
+    }
+}
+
+fn refusal(ticket: Ticket, error: ZkError) -> Effect {
+    Effect::Answer { ticket, outcome: Err(error), watching: false }
+}
+
+#[cfg(test)]
+mod tests;

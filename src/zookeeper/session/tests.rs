@@ -1,0 +1,357 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::zookeeper::codec::{
+    Acl, CreateFlags, CreateRequest, EventKind, PathVersion, PathWatch, SetWatchesRequest, Stat, opcode,
+};
+
+const TIMING: Timing =
+    Timing { session_timeout: Duration::from_millis(3_000), connect_timeout: Duration::from_millis(500) };
+
+fn at(ms: u64) -> Instant {
+    Instant::START + Duration::from_millis(ms)
+}
+
+fn granted(id: i64) -> Bytes {
+    let response = ConnectResponse {
+        protocol_version: 0,
+        timeout_ms: if id == 0 { 0 } else { 3_000 },
+        session_id: id,
+        password: Some(Bytes::from_static(&[5; PASSWORD_BYTES])),
+        read_only: Some(false),
+    };
+    frame(|w| {
+        w.write(&response);
+    })
+    .slice(4..)
+}
+
+fn attached() -> Session {
+    let mut session = Session::new(TIMING);
+    session.connection_opened(at(0));
+    assert_eq!(session.message(granted(7), at(0)), [Effect::Attached]);
+    session
+}
+
+fn delete(ticket: u64) -> Request {
+    let op = Op::Delete(PathVersion { path: "/a".into(), version: -1 });
+    Request { ticket: Ticket(ticket), op, watch: None }
+}
+
+fn watching(ticket: u64, on: WatchOn) -> Request {
+    let path = PathWatch { path: "/a".into(), watch: true };
+    let op = match on {
+        WatchOn::Data => Op::GetData(path),
+        WatchOn::Existence => Op::Exists(path),
+        WatchOn::Children => Op::GetChildren(path),
+    };
+    Request { ticket: Ticket(ticket), op, watch: Some(WatchRequest { on, path: "/a".into() }) }
+}
+
+fn answer(ticket: u64, outcome: Result<Reply, ZkError>) -> Effect {
+    Effect::Answer { ticket: Ticket(ticket), outcome, watching: false }
+}
+
+fn empty_reply(xid: i32, zxid: i64) -> Bytes {
+    Reply::Empty.encode(xid, zxid).slice(4..)
+}
+
+fn event(kind: EventKind) -> Bytes {
+    Reply::encode_event(&WatcherEvent::new(kind, "/a".into())).slice(4..)
+}
+
+/// The requests among the effects: their transaction ids and operations.
+fn sent(effects: &[Effect]) -> Vec<(i32, Op)> {
+    let sends = effects.iter().filter_map(|e| if let Effect::Send(bytes) = e { Some(bytes) } else { None });
+    sends
+        .map(|bytes| {
+            let mut reader = Reader::new(bytes.slice(4..));
+            let (xid, code) = (reader.read().expect("an xid"), reader.read().expect("a code"));
+            (xid, Op::decode(code, &mut reader).expect("an operation"))
+        })
+        .collect()
+}
+
+fn connect_request(effects: &[Effect]) -> ConnectRequest {
+    let [Effect::Send(bytes)] = effects else { panic!("{effects:?}") };
+    Reader::new(bytes.slice(4..)).read().expect("a connect request")
+}
+
+#[test]
+fn replies_are_matched_in_order() {
+    let mut session = attached();
+    assert_eq!(sent(&session.request(delete(1), at(1)))[0].0, 1);
+    assert_eq!(sent(&session.request(delete(2), at(1)))[0].0, 2);
+    assert_eq!(session.message(empty_reply(1, 10), at(2)), [answer(1, Ok(Reply::Empty))]);
+    let no_node = Reply::encode_error(2, 11, ErrorCode::NO_NODE).slice(4..);
+    assert_eq!(session.message(no_node, at(2)), [answer(2, Err(ZkError::NoNode))]);
+}
+
+#[test]
+fn a_reply_out_of_turn_ends_the_connection_and_loses_nobodys_answer() {
+    let mut session = attached();
+    session.request(delete(1), at(1));
+    let effects = session.message(empty_reply(5, 10), at(2));
+    assert!(matches!(&effects[..], [Effect::Disconnect(_)]), "{effects:?}");
+    assert_eq!(session.connection_lost(), [answer(1, Err(ZkError::ConnectionLost))]);
+}
+
+#[test]
+fn a_lost_connection_fails_what_was_sent_and_keeps_what_was_not() {
+    let mut session = attached();
+    session.request(delete(1), at(1));
+    assert_eq!(session.connection_lost(), [answer(1, Err(ZkError::ConnectionLost))]);
+    assert!(session.request(delete(2), at(2)).is_empty());
+    let request = connect_request(&session.connection_opened(at(3)));
+    assert_eq!((request.session_id, request.password), (7, Some(Bytes::from_static(&[5; 16]))));
+    let effects = session.message(granted(7), at(3));
+    assert_eq!(sent(&effects).len(), 1);
+    assert_eq!(effects[0], Effect::Attached);
+}
+
+#[test]
+fn a_request_waits_for_a_connection_no_longer_than_the_session_timeout() {
+    let mut session = attached();
+    session.connection_lost();
+    session.request(delete(1), at(100));
+    assert_eq!(session.deadline(), Some(at(3_100)));
+    assert!(session.time_passed(at(3_099)).is_empty());
+    assert_eq!(session.time_passed(at(3_100)), [answer(1, Err(ZkError::ConnectionLost))]);
+    assert_eq!(session.deadline(), None);
+}
+
+#[test]
+fn reconnecting_shows_the_last_zxid_seen() {
+    let mut session = attached();
+    session.request(delete(1), at(1));
+    session.message(empty_reply(1, 42), at(2));
+    session.connection_lost();
+    assert_eq!(connect_request(&session.connection_opened(at(3))).last_zxid_seen, 42);
+}
+
+#[test]
+fn a_ping_is_owed_at_a_third_of_the_timeout_and_silence_is_borne_for_two_thirds() {
+    let mut session = attached();
+    assert_eq!(session.deadline(), Some(at(1_000)));
+    assert!(session.time_passed(at(999)).is_empty());
+    assert_eq!(sent(&session.time_passed(at(1_000))), [(xid::PING, Op::Ping)]);
+    assert_eq!(session.deadline(), Some(at(2_000)));
+    let effects = session.time_passed(at(2_000));
+    assert!(matches!(&effects[..], [Effect::Disconnect(_)]), "{effects:?}");
+}
+
+#[test]
+fn a_session_is_over_only_when_a_server_says_so() {
+    let mut session = attached();
+    session.connection_lost();
+    session.request(delete(1), at(1));
+    session.time_passed(at(1_000_000));
+    assert!(!session.is_over());
+    session.connection_opened(at(1_000_000));
+    session.request(delete(2), at(1_000_000));
+    let effects = session.message(granted(0), at(1_000_001));
+    assert_eq!(effects, [Effect::Expired, answer(2, Err(ZkError::SessionExpired))]);
+    assert!(session.is_over());
+    assert_eq!(session.request(delete(3), at(1_000_002)), [answer(3, Err(ZkError::SessionExpired))]);
+}
+
+#[test]
+fn a_watch_is_set_by_the_reply_and_fires_once() {
+    let mut session = attached();
+    session.request(watching(1, WatchOn::Data), at(1));
+    assert!(session.message(event(EventKind::DataChanged), at(1)).is_empty(), "not set yet");
+    let reply = Reply::Data(None, Stat::default());
+    let effects = session.message(reply.encode(1, 3).slice(4..), at(2));
+    assert_eq!(effects, [Effect::Answer { ticket: Ticket(1), outcome: Ok(reply), watching: true }]);
+    let fired = Effect::Fire(Ticket(1), WatchOutcome::Event(EventKind::DataChanged));
+    assert_eq!(session.message(event(EventKind::DataChanged), at(3)), [fired]);
+    assert!(session.message(event(EventKind::DataChanged), at(4)).is_empty());
+}
+
+#[test]
+fn absence_sets_a_watch_for_exists_alone() {
+    for (on, expected) in [(WatchOn::Existence, 1), (WatchOn::Data, 0), (WatchOn::Children, 0)] {
+        let mut session = attached();
+        session.request(watching(1, on), at(1));
+        session.message(Reply::encode_error(1, 3, ErrorCode::NO_NODE).slice(4..), at(2));
+        assert_eq!(session.watches_set(), expected, "{on:?}");
+    }
+}
+
+#[test]
+fn watches_are_set_again_before_anything_else_is_sent() {
+    let mut session = attached();
+    session.request(watching(1, WatchOn::Existence), at(1));
+    session.message(Reply::encode_error(1, 3, ErrorCode::NO_NODE).slice(4..), at(2));
+    session.connection_lost();
+    session.request(delete(2), at(3));
+    session.connection_opened(at(4));
+    let sent = sent(&session.message(granted(7), at(4)));
+    let again =
+        SetWatchesRequest { relative_zxid: 3, exist: vec!["/a".into()], ..SetWatchesRequest::default() };
+    assert_eq!(sent[0], (xid::SET_WATCHES, Op::SetWatches(again)));
+    assert_eq!(sent[1].1.code(), opcode::DELETE);
+}
+
+#[test]
+fn an_expired_session_tells_its_watches() {
+    let mut session = attached();
+    session.request(watching(1, WatchOn::Existence), at(1));
+    session.message(Reply::encode_error(1, 3, ErrorCode::NO_NODE).slice(4..), at(2));
+    session.connection_lost();
+    session.connection_opened(at(4));
+    let lost = Effect::Fire(Ticket(1), WatchOutcome::SessionLost);
+    assert_eq!(session.message(granted(0), at(5)), [Effect::Expired, lost]);
+}
+
+#[test]
+fn closing_waits_its_turn_and_ends_everything() {
+    let mut session = attached();
+    session.request(delete(1), at(1));
+    session.request(Request { ticket: Ticket(2), op: Op::Close, watch: None }, at(1));
+    session.message(empty_reply(1, 3), at(2));
+    assert!(!session.is_over());
+    assert_eq!(session.message(empty_reply(2, 4), at(2)), [answer(2, Ok(Reply::Empty))]);
+    assert_eq!(session.request(delete(3), at(3)), [answer(3, Err(ZkError::Closed))]);
+}
+
+#[test]
+fn a_request_too_large_for_a_server_is_not_sent() {
+    let mut session = attached();
+    let request = CreateRequest {
+        path: "/a".into(),
+        data: Some(vec![0; REQUEST_BYTES_MAX].into()),
+        acl: vec![Acl::open()],
+        flags: CreateFlags::PERSISTENT,
+    };
+    let effects = session.request(Request { ticket: Ticket(1), op: Op::Create(request), watch: None }, at(1));
+    let [Effect::Answer { outcome: Err(ZkError::TooLarge { .. }), .. }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+}
+
+#[test]
+fn no_more_is_in_flight_or_waiting_than_the_limits_say() {
+    let mut session = attached();
+    let mut sends = 0;
+    let mut refused = 0;
+    for ticket in 0..(SENT_MAX + WAITING_MAX + 3) as u64 {
+        for effect in session.request(delete(ticket), at(1)) {
+            match effect {
+                Effect::Send(_) => sends += 1,
+                Effect::Answer { outcome: Err(ZkError::TooMany("requests")), .. } => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!((sends, refused), (SENT_MAX, 3));
+    assert_eq!(sent(&session.message(empty_reply(1, 1), at(2))).len(), 1, "an answer makes room");
+}
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Request,
+    Open,
+    Lose,
+    Grant,
+    Reply,
+    Garbage(Vec<u8>),
+    Wait(u64),
+}
+
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    let happening = prop_oneof![
+        4 => Just(Happening::Request),
+        2 => Just(Happening::Open),
+        1 => Just(Happening::Lose),
+        2 => Just(Happening::Grant),
+        4 => Just(Happening::Reply),
+        1 => proptest::collection::vec(any::<u8>(), 0..40).prop_map(Happening::Garbage),
+        2 => (0..4_000_u64).prop_map(Happening::Wait),
+    ];
+    proptest::collection::vec(happening, 0..80)
+}
+
+proptest! {
+    #[test]
+    fn every_request_is_answered_once_and_in_order_and_no_clock_ends_a_session(list in happenings()) {
+        let mut session = Session::new(TIMING);
+        let mut now = 0;
+        let mut next_ticket = 0;
+        let mut in_flight: std::collections::VecDeque<i32> = Default::default();
+        let mut answers: BTreeMap<u64, usize> = BTreeMap::new();
+        let mut connected = false;
+        for happening in list {
+            let effects = match happening {
+                Happening::Request => {
+                    next_ticket += 1;
+                    session.request(delete(next_ticket), at(now))
+                }
+                Happening::Open if !connected => {
+                    connected = true;
+                    session.connection_opened(at(now))
+                }
+                Happening::Lose if connected => {
+                    connected = false;
+                    session.connection_lost()
+                }
+                Happening::Grant if session.phase == Phase::Handshake => session.message(granted(7), at(now)),
+                Happening::Reply if session.phase == Phase::Attached => match in_flight.pop_front() {
+                    Some(xid) => session.message(empty_reply(xid, 1), at(now)),
+                    None => Vec::new(),
+                },
+                // Garbage may be read as "this session is over", which ends it rightly.
+                Happening::Garbage(bytes) if session.phase == Phase::Attached => {
+                    session.message(bytes.into(), at(now))
+                }
+                Happening::Wait(ms) => {
+                    now += ms;
+                    session.time_passed(at(now))
+                }
+                _ => Vec::new(),
+            };
+            let mut last_answered = 0;
+            for effect in effects {
+                match effect {
+                    Effect::Answer { ticket, .. } => {
+                        prop_assert!(ticket.0 > last_answered, "answers in order");
+                        last_answered = ticket.0;
+                        *answers.entry(ticket.0).or_default() += 1;
+                    }
+                    Effect::Send(bytes) if session.phase == Phase::Attached => {
+                        let xid = Reader::new(bytes.slice(4..)).read::<i32>().expect("an xid");
+                        if xid > 0 {
+                            in_flight.push_back(xid);
+                        }
+                    }
+                    Effect::Disconnect(_) => {
+                        connected = false;
+                        for effect in session.connection_lost() {
+                            if let Effect::Answer { ticket, .. } = effect {
+                                *answers.entry(ticket.0).or_default() += 1;
+                            }
+                        }
+                    }
+                    Effect::Expired => prop_assert!(false, "nobody said so"),
+                    _ => {}
+                }
+            }
+            if !connected {
+                in_flight.clear();
+            }
+        }
+        session.connection_lost().into_iter().for_each(|effect| {
+            if let Effect::Answer { ticket, .. } = effect {
+                *answers.entry(ticket.0).or_default() += 1;
+            }
+        });
+        for effect in session.time_passed(at(now + 10_000)) {
+            if let Effect::Answer { ticket, .. } = effect {
+                *answers.entry(ticket.0).or_default() += 1;
+            }
+        }
+        prop_assert_eq!(answers, (1..=next_ticket).map(|ticket| (ticket, 1)).collect::<BTreeMap<_, _>>());
+    }
+}
