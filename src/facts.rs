@@ -41,6 +41,11 @@ pub enum Fact {
     BrokerStopped {
         broker: BrokerId,
     },
+    /// The process gave up before it served.
+    BrokerStartFailed {
+        broker: BrokerId,
+        reason: String,
+    },
     /// `clean` = the log was closed by a clean shutdown, so nothing was scanned.
     LogRecovered {
         broker: BrokerId,

@@ -8,6 +8,12 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod checkers;
+pub mod cluster;
+pub mod faults;
 pub mod history;
 pub mod liveness;
+pub mod phases;
+pub mod report;
+pub mod runner;
 pub mod scenario;
+pub mod workload;

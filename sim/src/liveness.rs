@@ -20,6 +20,8 @@ pub struct Progress {
     after_heal: BTreeSet<(String, u64)>,
     log_ends: BTreeMap<TopicPartition, Offset>,
     positions: BTreeMap<(String, TopicPartition), Offset>,
+    leaders: BTreeMap<TopicPartition, BrokerId>,
+    sessions: BTreeMap<BrokerId, i64>,
     unregistered: BTreeSet<BrokerId>,
     sends: u64,
     acked: u64,
@@ -83,6 +85,21 @@ impl Progress {
         self.delivered
     }
 
+    /// The broker that leads `partition`, as far as it was stated.
+    pub fn leader(&self, partition: &TopicPartition) -> Option<BrokerId> {
+        self.leaders.get(partition).copied()
+    }
+
+    /// The session under which a broker registered last.
+    pub fn session(&self, broker: BrokerId) -> Option<i64> {
+        self.sessions.get(&broker).copied()
+    }
+
+    /// Whether every broker that was started is registered.
+    pub fn all_registered(&self) -> bool {
+        self.unregistered.is_empty()
+    }
+
     /// The end of `partition`'s log.
     pub fn log_end(&self, partition: &TopicPartition) -> Offset {
         self.log_ends.get(partition).copied().unwrap_or(Offset::ZERO)
@@ -121,7 +138,7 @@ impl Progress {
         let down = match fault {
             Injected::Kill { target } | Injected::PowerFailure { target } => target,
             // A start is no registration yet.
-            Injected::Restart { target } => target,
+            Injected::Start { target } => target,
             _ => return,
         };
         if let Some(broker) = broker_of_node(down) {
@@ -131,11 +148,15 @@ impl Progress {
 
     fn observe_fact(&mut self, fact: &Fact) {
         match fact {
-            Fact::BrokerRegistered { broker, .. } => {
+            Fact::BrokerRegistered { broker, session } => {
                 self.unregistered.remove(broker);
+                self.sessions.insert(*broker, *session);
             }
             Fact::BrokerStopped { broker } | Fact::LogDirFailed { broker, .. } => {
                 self.unregistered.insert(*broker);
+            }
+            Fact::BecameLeader { broker, partition, .. } => {
+                self.leaders.insert(partition.clone(), *broker);
             }
             Fact::Appended { partition, last, .. } => {
                 self.log_ends.insert(partition.clone(), last.next());

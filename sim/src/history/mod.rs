@@ -84,7 +84,8 @@ pub enum Injected {
     Resume {
         target: Arc<str>,
     },
-    Restart {
+    /// A process begins: the first start, or after a crash.
+    Start {
         target: Arc<str>,
     },
     /// Nothing gets from `from` to `to`.
@@ -136,7 +137,7 @@ impl Injected {
             Injected::DiskSlow { .. } => Some("disk-slow"),
             Injected::ExpireSession { .. } => Some("expire-session"),
             Injected::Resume { .. }
-            | Injected::Restart { .. }
+            | Injected::Start { .. }
             | Injected::Mend { .. }
             | Injected::DiskHealthy { .. } => None,
         }
@@ -149,7 +150,7 @@ impl Injected {
             | Injected::PowerFailure { target }
             | Injected::Pause { target }
             | Injected::Resume { target }
-            | Injected::Restart { target }
+            | Injected::Start { target }
             | Injected::DiskError { target, .. }
             | Injected::DiskFull { target }
             | Injected::DiskSlow { target, .. }

@@ -13,8 +13,9 @@ pub struct Happening {
     subject: Option<String>,
 }
 
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 17] = [
     "broker-registered",
+    "broker-start-failed",
     "broker-stopped",
     "log-recovered",
     "became-leader",
@@ -99,6 +100,7 @@ fn kind_of(fact: &Fact) -> &'static str {
     match fact {
         Fact::BrokerRegistered { .. } => "broker-registered",
         Fact::BrokerStopped { .. } => "broker-stopped",
+        Fact::BrokerStartFailed { .. } => "broker-start-failed",
         Fact::LogRecovered { .. } => "log-recovered",
         Fact::BecameLeader { .. } => "became-leader",
         Fact::Appended { .. } => "appended",

@@ -4,12 +4,12 @@
 //! `phases`.
 
 mod error;
-mod file;
+pub mod file;
 pub mod happening;
-mod library;
+pub mod library;
 pub mod plan;
 mod step;
-mod units;
+pub mod units;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use seedlog::types::{Acks, Durability};
 
 pub use error::ScenarioError;
 pub use happening::Happening;
-pub use library::{Library, SWEEP};
+pub use library::{Library, SWEEP, repository};
 pub use plan::Plan;
 pub use step::{Action, Selector, Step, Trigger};
 

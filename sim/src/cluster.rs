@@ -1,0 +1,133 @@
+//! The simulated cluster: one ZooKeeper server, brokers, and a node for each client.
+//!
+//! Builds and names nodes. Who starts them, and who injures them, is decided elsewhere.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context;
+use seedlog::broker::Broker;
+use seedlog::broker::config::{BrokerConfig, CheckedConfig};
+use seedlog::facts::{self, Fact};
+use seedlog::runtime::sim::identity::NodeId;
+use seedlog::runtime::sim::world;
+use seedlog::types::BrokerId;
+use seedlog::zk_sim;
+
+use crate::history::broker_node;
+use crate::scenario::Plan;
+use crate::workload::{self, Shared};
+
+pub const ZOOKEEPER: &str = "zookeeper";
+const ZOOKEEPER_PORT: u16 = 2181;
+const BROKER_PORT: u16 = 9092;
+/// Sessions expire on multiples of this.
+const ZOOKEEPER_TICK: Duration = Duration::from_millis(500);
+
+/// Makes the topics; there before and after the storm only.
+pub const ADMIN: &str = "admin";
+/// Writes one record to every partition after the heal.
+pub const PROBE: &str = "probe";
+/// Reads everything once more in the drain.
+pub const AUDITOR: &str = "auditor";
+
+/// Every node of a run, by name.
+pub struct Cluster {
+    nodes: BTreeMap<Arc<str>, NodeId>,
+    brokers: BTreeMap<BrokerId, Arc<str>>,
+    zookeeper: Arc<Mutex<Option<zk_sim::Control>>>,
+}
+
+impl Cluster {
+    /// Adds the nodes to the world; none of them runs yet.
+    pub fn build(plan: &Plan, shared: &Arc<Shared>) -> anyhow::Result<Cluster> {
+        let mut cluster = Cluster {
+            nodes: BTreeMap::new(),
+            brokers: BTreeMap::new(),
+            zookeeper: Arc::new(Mutex::new(None)),
+        };
+        cluster.add_zookeeper();
+        for id in 1..=plan.brokers as i32 {
+            cluster.add_broker(BrokerId(id), &plan.broker_config)?;
+        }
+        let bootstrap: Vec<String> =
+            cluster.brokers.values().map(|name| format!("{name}:{BROKER_PORT}")).collect();
+        workload::add_clients(plan, &bootstrap, shared, |name, node| {
+            cluster.nodes.insert(name.into(), node);
+        });
+        Ok(cluster)
+    }
+
+    /// The node of this name. Panics if the plan has none: scenarios are checked before they run.
+    pub fn node(&self, name: &str) -> NodeId {
+        *self.nodes.get(name).unwrap_or_else(|| panic!("the cluster has no node `{name}`"))
+    }
+
+    pub fn brokers(&self) -> impl Iterator<Item = (BrokerId, &Arc<str>)> {
+        self.brokers.iter().map(|(id, name)| (*id, name))
+    }
+
+    pub fn broker(&self, id: BrokerId) -> Option<&Arc<str>> {
+        self.brokers.get(&id)
+    }
+
+    /// What the testbed may do to the ZooKeeper server, while it runs.
+    pub fn zookeeper_control(&self) -> Option<zk_sim::Control> {
+        self.zookeeper.lock().expect("never held over a panic").clone()
+    }
+
+    fn add_zookeeper(&mut self) {
+        let control = Arc::clone(&self.zookeeper);
+        let node = world::add_node(ZOOKEEPER, move || {
+            let control = Arc::clone(&control);
+            async move {
+                let listen = SocketAddr::from(([0, 0, 0, 0], ZOOKEEPER_PORT));
+                let mut config = zk_sim::ServerConfig::new(listen, ZOOKEEPER_TICK);
+                config.snapshot_dir = Some("/data/zookeeper".into());
+                let server =
+                    zk_sim::Server::start(config).await.expect("ZooKeeper starts on a healthy machine");
+                *control.lock().expect("never held over a panic") = Some(server.control());
+                std::future::pending::<()>().await;
+            }
+        });
+        self.nodes.insert(ZOOKEEPER.into(), node);
+    }
+
+    fn add_broker(&mut self, id: BrokerId, config: &toml::Table) -> anyhow::Result<()> {
+        let name = broker_node(id);
+        let config = broker_config(config, id).context("the broker's configuration")?;
+        let node = world::add_node(&name, move || run_broker(id, config.clone()));
+        self.nodes.insert(Arc::clone(&name), node);
+        self.brokers.insert(id, name);
+        Ok(())
+    }
+}
+
+/// A broker's process: serves until its log directory fails.
+async fn run_broker(id: BrokerId, config: CheckedConfig) {
+    match Broker::start(config).await {
+        Ok(broker) => {
+            broker.failed().await;
+        }
+        Err(error) => facts::record(|| Fact::BrokerStartFailed { broker: id, reason: error.to_string() }),
+    }
+}
+
+/// The configuration of one broker: `base`, which the scenario says, and what the cluster decides.
+pub fn broker_config(
+    base: &toml::Table,
+    id: BrokerId,
+) -> Result<CheckedConfig, seedlog::broker::config::ConfigError> {
+    let name = broker_node(id);
+    let mut table = base.clone();
+    let mut set = |key: &str, value: toml::Value| table.insert(key.to_owned(), value);
+    set("broker.id", toml::Value::Integer(id.0.into()));
+    set("listeners", format!("0.0.0.0:{BROKER_PORT}").into());
+    set("advertised.listeners", format!("{name}:{BROKER_PORT}").into());
+    set("log.dirs", "/data".into());
+    set("zookeeper.connect", format!("{ZOOKEEPER}:{ZOOKEEPER_PORT}").into());
+    set("auto.create.topics.enable", false.into());
+    BrokerConfig::from_table(table)?.check()
+}

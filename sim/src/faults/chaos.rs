@@ -1,0 +1,121 @@
+//! Faults that the seed draws: which kind, whom, how long, and when the next one comes.
+//!
+//! Drawn when they strike, from the stream `faults`; whole classes are left out by the plan.
+
+use std::time::Duration;
+
+use seedlog::runtime::sim::disk::Rate;
+
+use super::storm::Due;
+use super::{Injector, Name};
+use crate::cluster::ZOOKEEPER;
+use crate::history::DiskOperation;
+use crate::scenario::{Chaos, Level};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Process,
+    Network,
+    Disk,
+    ZooKeeper,
+}
+
+impl Class {
+    pub(super) const ALL: [Class; 4] = [Class::Process, Class::Network, Class::Disk, Class::ZooKeeper];
+
+    pub(super) fn level(self, chaos: Chaos) -> Level {
+        match self {
+            Class::Process => chaos.process,
+            Class::Network => chaos.network,
+            Class::Disk => chaos.disk,
+            Class::ZooKeeper => chaos.zookeeper,
+        }
+    }
+}
+
+/// The shortest time between two faults of a class.
+const INTERVAL_MIN: Duration = Duration::from_millis(200);
+
+impl Injector {
+    /// When the next fault of a class at this level comes.
+    pub(super) fn draw_interval(&mut self, level: Level) -> Option<Duration> {
+        let mean_ms = match level {
+            Level::None => return None,
+            Level::Light => 6_000,
+            Level::Heavy => 2_500,
+        };
+        Some(INTERVAL_MIN + Duration::from_millis(self.draws.exponential(mean_ms)))
+    }
+
+    /// Strikes once; answers what is due later because of it.
+    pub(super) fn strike(&mut self, class: Class, clients: &[Name]) -> Vec<(Duration, Due)> {
+        match class {
+            Class::Process => self.strike_process(),
+            Class::Network => self.strike_network(clients),
+            Class::Disk => self.strike_disk(),
+            Class::ZooKeeper => self.strike_zookeeper(),
+        }
+    }
+
+    fn strike_process(&mut self) -> Vec<(Duration, Due)> {
+        let kind = self.draws.below(10);
+        // Power may fail on a machine whose process is down already: its page cache goes then.
+        let target = if kind == 0 { Some(self.some_broker()) } else { self.some_running_broker() };
+        let Some(target) = target else { return Vec::new() };
+        match kind {
+            0..=4 => self.fail_power(&target),
+            5..=7 => self.kill(&target),
+            _ => {
+                self.pause(&target);
+                return vec![(self.draw_pause(), Due::Resume(target))];
+            }
+        }
+        vec![(self.draw_downtime(), Due::Start(target))]
+    }
+
+    fn strike_network(&mut self, clients: &[Name]) -> Vec<(Duration, Due)> {
+        if self.draws.chance(1, 3) {
+            let broker = self.some_broker();
+            let peer = self.draws.pick(clients).cloned().unwrap_or_else(|| ZOOKEEPER.into());
+            self.reset(&peer, &broker);
+            return Vec::new();
+        }
+        let directions = self.draw_cut(clients);
+        self.cut(&directions);
+        vec![(self.draw_lasting(), Due::Mend(directions))]
+    }
+
+    fn strike_disk(&mut self) -> Vec<(Duration, Due)> {
+        let target = self.some_broker();
+        match self.draws.below(6) {
+            0..=1 => {
+                let factor = *self.draws.pick(&[10, 100, 1000]).expect("not empty");
+                self.slow_disk(&target, factor);
+            }
+            2 => self.fill_disk(&target),
+            kind => {
+                let operation = match kind {
+                    3 => DiskOperation::Write,
+                    4 => DiskOperation::Fsync,
+                    _ => *self.draws.pick(&[DiskOperation::Read, DiskOperation::Rename]).expect("not empty"),
+                };
+                let rate = if self.draws.chance(1, 2) { Rate::Next(1) } else { Rate::OneIn(4) };
+                self.break_disk(&target, operation, rate);
+            }
+        }
+        vec![(self.draw_lasting(), Due::CureDisk(target))]
+    }
+
+    fn strike_zookeeper(&mut self) -> Vec<(Duration, Due)> {
+        if let Some(target) = self.some_running_broker() {
+            self.expire_session(&target);
+        }
+        Vec::new()
+    }
+
+    /// How long something lasts: from hardly noticed to longer than a session.
+    fn draw_lasting(&mut self) -> Duration {
+        let longest = if self.draws.chance(1, 3) { self.session.as_millis() as u64 * 2 } else { 2_000 };
+        Duration::from_millis(self.draws.between(50, longest))
+    }
+}

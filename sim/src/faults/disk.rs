@@ -1,0 +1,54 @@
+//! Disks: operations that fail, no space left, and limping. What is lost in a power failure is the crash
+//! model's choice, not this file's.
+
+use seedlog::runtime::sim::disk::{self, Operation, Rate, Slow};
+
+use super::{Injector, Name};
+use crate::history::{DiskOperation, Injected};
+
+impl Injector {
+    /// Operations of this kind fail at `rate` until the disk is cured.
+    pub(super) fn break_disk(&mut self, target: &Name, operation: DiskOperation, rate: Rate) {
+        self.ill_disks.insert(target.clone());
+        self.state(Injected::DiskError { target: target.clone(), operation });
+        disk::set_faults(self.cluster.node(target), |faults| match operation_of(operation) {
+            Operation::Read => faults.read_errors = rate,
+            Operation::Write => faults.write_errors = rate,
+            Operation::Sync => faults.sync_errors = rate,
+            Operation::Rename => faults.rename_errors = rate,
+        });
+    }
+
+    /// Nothing that grows fits any more.
+    pub(super) fn fill_disk(&mut self, target: &Name) {
+        self.ill_disks.insert(target.clone());
+        self.state(Injected::DiskFull { target: target.clone() });
+        disk::set_faults(self.cluster.node(target), |faults| faults.capacity_bytes = Some(0));
+    }
+
+    /// Everything takes `factor` times as long.
+    pub(super) fn slow_disk(&mut self, target: &Name, factor: u32) {
+        let stalls_node = self.draws.chance(1, 2);
+        self.ill_disks.insert(target.clone());
+        self.state(Injected::DiskSlow { target: target.clone(), factor });
+        disk::set_faults(self.cluster.node(target), |faults| {
+            faults.slow = Some(Slow { factor, stalls_node })
+        });
+    }
+
+    /// The disk works well again; what it lost stays lost.
+    pub(super) fn cure_disk(&mut self, target: &Name) {
+        self.ill_disks.remove(target);
+        self.state(Injected::DiskHealthy { target: target.clone() });
+        disk::heal(self.cluster.node(target));
+    }
+}
+
+fn operation_of(operation: DiskOperation) -> Operation {
+    match operation {
+        DiskOperation::Read => Operation::Read,
+        DiskOperation::Write => Operation::Write,
+        DiskOperation::Fsync => Operation::Sync,
+        DiskOperation::Rename => Operation::Rename,
+    }
+}

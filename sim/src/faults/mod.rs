@@ -1,0 +1,123 @@
+//! Injures the cluster: what a scenario's steps say, and what the seed draws, each class of faults in a file.
+//!
+//! Every fault is stated in the history before it takes effect, and undone by the heal at the latest.
+
+mod chaos;
+mod disk;
+mod network;
+mod process;
+mod script;
+mod storm;
+mod zookeeper;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use seedlog::runtime::rng::Rng;
+use seedlog::runtime::sim::{rng, world};
+use seedlog::types::BrokerId;
+
+use crate::cluster::Cluster;
+use crate::history::{Injected, Recorder};
+use crate::scenario::Plan;
+pub use storm::Storm;
+
+/// The name of a node.
+type Name = Arc<str>;
+
+/// The hand that injures. Knows what is injured now, so that the heal can undo it.
+pub struct Injector {
+    cluster: Rc<Cluster>,
+    recorder: Rc<Recorder>,
+    draws: Rng,
+    /// How long ZooKeeper waits for a broker: pauses and restarts are drawn around it.
+    session: Duration,
+    paused: BTreeSet<Name>,
+    /// Killed, or without power; a fault's end or a step brings them back.
+    put_down: BTreeSet<Name>,
+    ill_disks: BTreeSet<Name>,
+    /// How many cuts hold each direction.
+    cuts: BTreeMap<(Name, Name), u32>,
+    injured: u64,
+}
+
+impl Injector {
+    pub fn new(cluster: Rc<Cluster>, recorder: Rc<Recorder>, plan: &Plan) -> Injector {
+        let session_ms =
+            plan.broker_config.get("zookeeper.session.timeout.ms").and_then(toml::Value::as_integer);
+        Injector {
+            cluster,
+            recorder,
+            draws: rng::world_stream("faults"),
+            session: Duration::from_millis(session_ms.unwrap_or(6000).unsigned_abs()),
+            paused: BTreeSet::new(),
+            put_down: BTreeSet::new(),
+            ill_disks: BTreeSet::new(),
+            cuts: BTreeMap::new(),
+            injured: 0,
+        }
+    }
+
+    /// How many faults were injected.
+    pub fn injured(&self) -> u64 {
+        self.injured
+    }
+
+    /// Starts every node of `names` that does not run.
+    pub fn start_all<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        for name in names {
+            self.start(&name.into());
+        }
+    }
+
+    /// Undoes everything: links, disks and processes are well from now on.
+    pub fn heal(&mut self) {
+        self.mend_everything();
+        for name in std::mem::take(&mut self.ill_disks) {
+            self.cure_disk(&name);
+        }
+        for name in std::mem::take(&mut self.paused) {
+            self.resume(&name);
+        }
+        for name in self.broker_names() {
+            self.start(&name);
+        }
+    }
+
+    /// States the fault, and counts it if it injures.
+    fn state(&mut self, fault: Injected) {
+        self.injured += u64::from(fault.kind().is_some());
+        self.recorder.fault(fault);
+    }
+
+    fn broker_names(&self) -> Vec<Name> {
+        self.cluster.brokers().map(|(_, name)| Arc::clone(name)).collect()
+    }
+
+    /// Any broker whose process runs.
+    fn some_running_broker(&mut self) -> Option<Name> {
+        let running: Vec<Name> =
+            self.broker_names().into_iter().filter(|name| self.is_running(name)).collect();
+        self.draws.pick(&running).cloned()
+    }
+
+    fn some_broker(&mut self) -> Name {
+        let names = self.broker_names();
+        self.draws.pick(&names).cloned().expect("a cluster has brokers")
+    }
+
+    fn is_running(&self, name: &Name) -> bool {
+        world::is_running(self.cluster.node(name))
+    }
+
+    /// Whether a fault, not its own decision, ended this broker.
+    fn is_put_down(&self, name: &Name) -> bool {
+        self.put_down.contains(name)
+    }
+
+    fn name_of(&self, broker: BrokerId) -> Option<Name> {
+        self.cluster.broker(broker).cloned()
+    }
+}

@@ -1,0 +1,192 @@
+//! The storm: a schedule of what is due, worked off in virtual time.
+//!
+//! Brokers that ended by themselves (their log directory failed) are started again after a drawn time, as an
+//! operator's supervisor would; everything else that is down comes back when its fault says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use seedlog::runtime::{Instant, clock};
+
+use super::chaos::Class;
+use super::network::Directions;
+use super::script::Bound;
+use super::{Injector, Name};
+use crate::scenario::{Plan, Trigger};
+
+/// Something to do at its time.
+pub(super) enum Due {
+    /// The step of this index fires.
+    Step(usize),
+    /// The next fault of a class strikes.
+    Chaos(Class),
+    Start(Name),
+    Resume(Name),
+    Mend(Directions),
+    CureDisk(Name),
+    /// Look for brokers that ended by themselves.
+    Supervise,
+}
+
+/// How often the supervisor looks.
+const SUPERVISE_EVERY: Duration = Duration::from_millis(500);
+
+/// The schedule of one storm.
+pub struct Storm<'a> {
+    plan: &'a Plan,
+    injector: Injector,
+    clients: Vec<Name>,
+    /// By time, then by the order in which they were scheduled.
+    schedule: BTreeMap<(Instant, u64), Due>,
+    scheduled: u64,
+    bound: Bound,
+    fired: BTreeSet<usize>,
+    awaiting_start: BTreeSet<Name>,
+}
+
+impl<'a> Storm<'a> {
+    pub fn new(plan: &'a Plan, injector: Injector) -> Storm<'a> {
+        let clients = plan.producers.keys().chain(plan.consumers.keys());
+        Storm {
+            plan,
+            injector,
+            clients: clients.map(|name| Arc::from(name.as_str())).collect(),
+            schedule: BTreeMap::new(),
+            scheduled: 0,
+            bound: Bound::new(),
+            fired: BTreeSet::new(),
+            awaiting_start: BTreeSet::new(),
+        }
+    }
+
+    /// Rages until the workload's time is over and every written step has fired.
+    pub async fn rage(&mut self) {
+        let begin = clock::now();
+        let end = begin + self.plan.storm;
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            if let Trigger::At(at) = step.trigger {
+                self.schedule(begin + at, Due::Step(index));
+            }
+        }
+        for class in Class::ALL {
+            // The first fault comes early enough to strike a short workload too.
+            let first = self.injector.draw_interval(class.level(self.plan.chaos));
+            if let Some(first) = first.map(|first| first.min(self.plan.storm / 2)) {
+                self.schedule(begin + first, Due::Chaos(class));
+            }
+        }
+        self.schedule(begin + SUPERVISE_EVERY, Due::Supervise);
+        while let Some(((at, _), due)) = self.schedule.pop_first() {
+            if at > end && self.steps_left() == 0 {
+                break;
+            }
+            if at > clock::now() {
+                clock::sleep_until(at).await;
+            }
+            self.perform(due, at < end);
+        }
+        if end > clock::now() {
+            clock::sleep_until(end).await;
+        }
+    }
+
+    /// Ends the storm; what was injured is well again.
+    pub fn heal(&mut self) {
+        self.schedule.clear();
+        self.injector.heal();
+    }
+
+    /// After the heal: starts brokers that ended by themselves again.
+    pub fn tend(&mut self) {
+        for name in self.injector.broker_names() {
+            self.injector.start(&name);
+        }
+    }
+
+    /// The steps, as written, that did not fire, or found nobody to strike.
+    pub fn unfired(&self) -> Vec<String> {
+        let steps = self.plan.steps.iter().enumerate();
+        steps.filter(|(index, _)| !self.fired.contains(index)).map(|(_, step)| step.text.clone()).collect()
+    }
+
+    pub fn injector(&mut self) -> &mut Injector {
+        &mut self.injector
+    }
+
+    fn steps_left(&self) -> usize {
+        self.schedule.values().filter(|due| matches!(due, Due::Step(_))).count()
+    }
+
+    fn schedule(&mut self, at: Instant, due: Due) {
+        self.scheduled += 1;
+        self.schedule.insert((at, self.scheduled), due);
+    }
+
+    fn schedule_all(&mut self, later: Vec<(Duration, Due)>) {
+        let now = clock::now();
+        for (delay, due) in later {
+            if delay.is_zero() {
+                // At the very instant: the new life begins before the old one's tasks were dropped.
+                self.perform(due, true);
+            } else {
+                self.schedule(now + delay, due);
+            }
+        }
+    }
+
+    fn perform(&mut self, due: Due, is_raging: bool) {
+        match due {
+            Due::Step(index) => self.step(index),
+            Due::Chaos(class) if is_raging => {
+                let later = self.injector.strike(class, &self.clients);
+                self.schedule_all(later);
+                if let Some(interval) = self.injector.draw_interval(class.level(self.plan.chaos)) {
+                    self.schedule(clock::now() + interval, Due::Chaos(class));
+                }
+            }
+            Due::Chaos(_) => {}
+            Due::Start(name) => {
+                self.awaiting_start.remove(&name);
+                self.injector.start(&name);
+            }
+            Due::Resume(name) => self.injector.resume(&name),
+            Due::Mend(directions) => self.injector.mend(&directions),
+            Due::CureDisk(name) => self.injector.cure_disk(&name),
+            Due::Supervise => {
+                self.supervise();
+                self.schedule(clock::now() + SUPERVISE_EVERY, Due::Supervise);
+            }
+        }
+    }
+
+    fn step(&mut self, index: usize) {
+        let step = &self.plan.steps[index];
+        let (struck, later) = self.injector.act(&step.action, &self.bound);
+        let Some(struck) = struck else { return };
+        self.fired.insert(index);
+        if let Some(name) = &step.name {
+            self.bound.insert(name.clone(), struck);
+        }
+        self.schedule_all(later);
+        for (next, waiting) in self.plan.steps.iter().enumerate() {
+            if let Trigger::After { step: name, delay } = &waiting.trigger
+                && step.name.as_ref() == Some(name)
+            {
+                self.schedule(clock::now() + *delay, Due::Step(next));
+            }
+        }
+    }
+
+    /// Starts brokers that ended by themselves, after a while; what a written step put down stays down until a
+    /// step, or the heal, brings it back.
+    fn supervise(&mut self) {
+        for name in self.injector.broker_names() {
+            let ended_by_itself = !self.injector.is_running(&name) && !self.injector.is_put_down(&name);
+            if ended_by_itself && self.awaiting_start.insert(name.clone()) {
+                let downtime = self.injector.draw_downtime().max(SUPERVISE_EVERY);
+                self.schedule(clock::now() + downtime, Due::Start(name));
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! One run: start, storm, heal, converge, drain, judge.
+//!
+//! Decides nothing about right and wrong: it brings a history about and hands it to the checks.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use seedlog::facts;
+use seedlog::rules::{self, Rule};
+use seedlog::runtime::sim::buggify;
+use seedlog::runtime::sim::trace::{Event, TOO_MANY_EVENTS};
+use seedlog::runtime::sim::world::{self, Finished, RunConfig};
+use seedlog::runtime::{Instant, clock};
+
+use crate::cluster::{ADMIN, AUDITOR, Cluster, PROBE, ZOOKEEPER};
+use crate::faults::{Injector, Storm};
+use crate::history::{Entry, Phase, Recorder};
+use crate::report::{Breakdown, Verdict};
+use crate::scenario::{Plan, Scenario};
+use crate::workload::{self, Shared};
+
+/// How a run is done, besides what scenario and seed say.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Rules to suspend.
+    pub without: Vec<Rule>,
+    /// Keep every trace event, for comparison with another run.
+    pub keep_trace: bool,
+    pub event_limit: u64,
+}
+
+/// Everything that is left of a run.
+pub struct Run {
+    pub verdict: Verdict,
+    pub history: Vec<Entry>,
+    pub trace: Vec<Event>,
+}
+
+/// Virtual time that a healthy cluster has to come up in.
+const START_MAX: Duration = Duration::from_secs(60);
+/// Virtual time that a healed cluster has to work again in: requests that were under way may have to time
+/// out twice, and sessions to expire.
+const CONVERGE_MAX: Duration = Duration::from_secs(120);
+/// How often a broker that ended by itself after the heal is started again.
+const TEND_EVERY: Duration = Duration::from_secs(2);
+/// Virtual time to read everything in.
+const DRAIN_MAX: Duration = Duration::from_secs(60);
+/// How often a phase looks whether it may end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What the testbed knows at the end of a run that did not break off.
+#[derive(Default)]
+struct Ended {
+    started: bool,
+    unfired: Vec<String>,
+    injured: u64,
+    trouble: Vec<String>,
+}
+
+/// Runs one seed of a scenario, on a thread of its own, and judges it.
+pub fn run_seed(scenario: &Scenario, seed: u64, options: &RunOptions) -> Run {
+    let plan = Plan::new(scenario, seed);
+    let entries = Arc::new(Mutex::new(Vec::new()));
+    let config =
+        RunConfig { seed, keep_trace: options.keep_trace, event_limit: options.event_limit, buggify: false };
+    let (planned, shared_entries, without) = (plan.clone(), Arc::clone(&entries), options.without.clone());
+    let finished = world::run(config, move || {
+        for rule in without {
+            rules::suspend(rule);
+        }
+        let recorder = Rc::new(Recorder::new(shared_entries));
+        facts::install(Some(recorder.clone()));
+        go_through_phases(planned, recorder)
+    });
+    let history = std::mem::take(&mut *entries.lock().expect("the run is over"));
+    let mut verdict = Verdict::empty(&scenario.name, seed);
+    verdict.without = options.without.iter().map(|rule| rule.slug().to_owned()).collect();
+    verdict.trace_hash = format!("{:016x}", finished.trace_hash);
+    verdict.sim_ms = finished.sim_time.as_millis() as u64;
+    verdict.events = finished.events;
+    verdict.judge(&history, &plan.terms(), &scenario.expect.except);
+    add_outcome(&mut verdict, scenario, &plan, &history, &finished);
+    verdict.conclude();
+    Run { verdict, history, trace: finished.kept }
+}
+
+async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>) -> Ended {
+    let shared = Arc::new(Shared::default());
+    let cluster = Rc::new(Cluster::build(&plan, &shared).expect("scenarios are checked when read"));
+    let injector = Injector::new(Rc::clone(&cluster), Rc::clone(&recorder), &plan);
+    let mut storm = Storm::new(&plan, injector);
+
+    recorder.phase(Phase::Start);
+    let brokers: Vec<String> = cluster.brokers().map(|(_, name)| name.to_string()).collect();
+    storm.injector().start_all([ZOOKEEPER].into_iter());
+    storm.injector().start_all(brokers.iter().map(String::as_str));
+    let registered = until(START_MAX, || recorder.progress(|progress| progress.all_registered())).await;
+    storm.injector().start_all([ADMIN].into_iter());
+    let started = registered && until(START_MAX, || shared.topics_made()).await;
+    if !started {
+        return Ended { trouble: shared.trouble(), ..Ended::default() };
+    }
+
+    recorder.phase(Phase::Storm);
+    buggify::enable(true);
+    storm.injector().start_all(plan.consumers.keys().chain(plan.producers.keys()).map(String::as_str));
+    storm.rage().await;
+
+    recorder.phase(Phase::Heal);
+    buggify::enable(false);
+    storm.heal();
+
+    recorder.phase(Phase::Converge);
+    storm.injector().start_all([PROBE].into_iter());
+    let is_healed = || {
+        plan.producers.keys().all(|name| shared.has_finished(name))
+            && shared.has_finished(PROBE)
+            && recorder.progress(|progress| progress.is_settled())
+    };
+    let deadline = clock::now() + CONVERGE_MAX;
+    while !until(TEND_EVERY, &is_healed).await && clock::now() < deadline {
+        storm.tend();
+    }
+
+    recorder.phase(Phase::Drain);
+    storm.injector().start_all([AUDITOR].into_iter());
+    let everything = workload::partitions_of(&plan, plan.topics.keys());
+    let is_drained =
+        || recorder.progress(|p| everything.iter().all(|partition| p.has_read_all(AUDITOR, partition)));
+    until(DRAIN_MAX, is_drained).await;
+    recorder.phase(Phase::Judge);
+    Ended {
+        started,
+        unfired: storm.unfired(),
+        injured: storm.injector().injured(),
+        trouble: shared.trouble(),
+    }
+}
+
+/// Waits until `reached`, at most for `longest`; whether it was reached.
+async fn until(longest: Duration, reached: impl Fn() -> bool) -> bool {
+    let deadline: Instant = clock::now() + longest;
+    while !reached() {
+        if clock::now() >= deadline {
+            return false;
+        }
+        clock::sleep(LOOK_EVERY).await;
+    }
+    true
+}
+
+fn add_outcome(
+    verdict: &mut Verdict,
+    scenario: &Scenario,
+    plan: &Plan,
+    history: &[Entry],
+    finished: &Finished<Ended>,
+) {
+    let ended = match &finished.outcome {
+        Ok(ended) if !ended.started => {
+            let trouble = ended.trouble.join("; ");
+            let message = format!("the cluster did not come up within {} s: {trouble}", START_MAX.as_secs());
+            verdict.violations.insert(0, Breakdown::Setup.violation(message));
+            return;
+        }
+        Ok(ended) => ended,
+        Err(message) => {
+            let how =
+                if message.contains(TOO_MANY_EVENTS) { Breakdown::EventLimit } else { Breakdown::Panic };
+            verdict.violations.insert(0, how.violation(message.clone()));
+            return;
+        }
+    };
+    count_clients_work(verdict, history);
+    let mut vacuous: Vec<String> =
+        ended.unfired.iter().map(|step| format!("step never fired: {step}")).collect();
+    if plan.demands_faults() && ended.injured == 0 {
+        vacuous.push("no fault fired though some were demanded".to_owned());
+    }
+    if verdict.sends == 0 && !plan.producers.is_empty() {
+        vacuous.push(format!("nothing was sent: {}", ended.trouble.join("; ")));
+    }
+    let missing = scenario.expect.happens.iter().filter(|happening| !happening.is_in(history));
+    vacuous.extend(missing.map(|happening| format!("never happened: {happening}")));
+    verdict.vacuous = vacuous;
+}
+
+/// Counts what the plan's own clients did; the probe's and the auditor's work is no load.
+fn count_clients_work(verdict: &mut Verdict, history: &[Entry]) {
+    use seedlog::facts::Fact;
+
+    use crate::history::What;
+    for entry in history.iter().filter(|entry| *entry.node != *PROBE && *entry.node != *AUDITOR) {
+        let What::Fact(fact) = &entry.what else { continue };
+        match fact {
+            Fact::SendInvoked { .. } => verdict.sends += 1,
+            Fact::SendOk { .. } => verdict.acked += 1,
+            Fact::Delivered { .. } => verdict.delivered += 1,
+            _ => {}
+        }
+    }
+}

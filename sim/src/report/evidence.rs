@@ -1,0 +1,149 @@
+//! The few events that prove a violation, as lines for people, with the faults that led there.
+
+use std::collections::BTreeSet;
+
+use seedlog::facts::Fact;
+use seedlog::types::{Acks, TopicPartition};
+
+use super::Violation;
+use crate::checkers::{Check, Finding};
+use crate::history::{Entry, Injected, What, broker_node, broker_of_node};
+
+/// Faults and recoveries shown beside the evidence itself.
+const CONTEXT_LINES_MAX: usize = 6;
+
+/// Tells a finding, with the faults that struck its partition's broker before it was noticed.
+pub fn violation(history: &[Entry], check: &Check, finding: &Finding) -> Violation {
+    let mut shown: BTreeSet<usize> = finding.evidence.iter().copied().collect();
+    let noticed = shown.last().copied().unwrap_or(history.len());
+    shown.extend(context(history, finding.partition.as_ref(), noticed));
+    let faults = shown.iter().filter_map(|&at| match &history[at].what {
+        What::Fault(fault) => fault.kind().map(str::to_owned),
+        _ => None,
+    });
+    Violation {
+        check: check.id.to_owned(),
+        slug: check.slug.to_owned(),
+        message: finding.message.clone(),
+        faults: faults.collect(),
+        evidence: shown.iter().map(|&at| line(&history[at])).collect(),
+    }
+}
+
+/// The latest faults of, and recoveries on, the brokers that held the partition.
+fn context(history: &[Entry], partition: Option<&TopicPartition>, noticed: usize) -> Vec<usize> {
+    let before = &history[..noticed.min(history.len())];
+    let hosts: BTreeSet<String> = before
+        .iter()
+        .filter_map(|entry| match &entry.what {
+            What::Fact(Fact::Appended { broker, partition: p, .. }) if Some(p) == partition => {
+                Some(broker_node(*broker).to_string())
+            }
+            _ => None,
+        })
+        .collect();
+    let concerns = |entry: &Entry| match &entry.what {
+        What::Fault(fault) => {
+            fault.targets().iter().any(|target| partition.is_none() || hosts.contains(&***target))
+        }
+        What::Fact(Fact::LogRecovered { partition: p, .. } | Fact::Truncated { partition: p, .. }) => {
+            Some(p) == partition
+        }
+        What::Fact(Fact::LogDirFailed { broker, .. } | Fact::BrokerStartFailed { broker, .. }) => {
+            partition.is_none() || hosts.contains(&*broker_node(*broker))
+        }
+        _ => false,
+    };
+    let found = before.iter().enumerate().rev().filter(|(_, entry)| concerns(entry));
+    found.take(CONTEXT_LINES_MAX).map(|(at, _)| at).collect()
+}
+
+/// One line: when, who, what.
+pub fn line(entry: &Entry) -> String {
+    let millis = entry.at_ns / 1_000_000;
+    let (who, what) = match &entry.what {
+        What::Fact(fact) => (person(&entry.node), fact_text(fact)),
+        What::Fault(fault) => ("FAULT".to_owned(), fault_text(fault)),
+        What::Phase(entered) => ("PHASE".to_owned(), format!("{:?}", entered.phase).to_lowercase()),
+    };
+    format!("{:>4}.{:03}s  {who:<9} {what}", millis / 1000, millis % 1000)
+}
+
+/// A node's name for people.
+fn person(node: &str) -> String {
+    broker_of_node(node).map_or_else(|| node.to_owned(), |broker| format!("broker {broker}"))
+}
+
+fn fault_text(fault: &Injected) -> String {
+    match fault {
+        Injected::Kill { target } => format!("kill {}", person(target)),
+        Injected::PowerFailure { target } => format!("power failure {}", person(target)),
+        Injected::Pause { target } => format!("pause {}", person(target)),
+        Injected::Resume { target } => format!("resume {}", person(target)),
+        Injected::Start { target } => format!("start {}", person(target)),
+        Injected::Cut { from, to } => format!("cut {} -> {}", person(from), person(to)),
+        Injected::Mend { from, to } => format!("mend {} -> {}", person(from), person(to)),
+        Injected::Reset { a, b } => format!("reset {} | {}", person(a), person(b)),
+        Injected::DiskError { target, operation } => {
+            format!("disk of {} fails {operation:?}", person(target)).to_lowercase()
+        }
+        Injected::DiskFull { target } => format!("disk of {} is full", person(target)),
+        Injected::DiskSlow { target, factor } => format!("disk of {} is x{factor} slower", person(target)),
+        Injected::DiskHealthy { target } => format!("disk of {} is healthy", person(target)),
+        Injected::ExpireSession { target, session } => {
+            format!("expire the session of {} ({session:#x})", person(target))
+        }
+    }
+}
+
+fn acks_text(acks: Acks) -> &'static str {
+    match acks {
+        Acks::None => "0",
+        Acks::Leader => "1",
+        Acks::All => "all",
+    }
+}
+
+fn fact_text(fact: &Fact) -> String {
+    match fact {
+        Fact::BrokerRegistered { session, .. } => format!("registered, session {session:#x}"),
+        Fact::BrokerStopped { .. } => "stopped".to_owned(),
+        Fact::BrokerStartFailed { reason, .. } => format!("did not start: {reason}"),
+        Fact::LogRecovered { partition, clean, log_start, log_end, bytes_cut, .. } => {
+            let how = if *clean { "after a clean stop" } else { "by scanning" };
+            format!("recovered {partition} {how}: {log_start}..{log_end}, {bytes_cut} bytes cut")
+        }
+        Fact::BecameLeader { partition, epoch, .. } => format!("leads {partition} in epoch {epoch}"),
+        Fact::Appended { partition, base, last, epoch, .. } => {
+            format!("appended {partition}@{base}..={last} (epoch {epoch})")
+        }
+        Fact::Flushed { partition, end, .. } => format!("flushed {partition} up to {end}"),
+        Fact::Truncated { partition, end, .. } => format!("truncated {partition} to {end}"),
+        Fact::SegmentRolled { partition, base, .. } => format!("rolled {partition} at {base}"),
+        Fact::LogDirFailed { reason, .. } => format!("log directory failed: {reason}"),
+        Fact::SendInvoked { seq, partition, record, acks, .. } => {
+            format!("sends {partition} number {seq} {:?} (acks {})", record.label, acks_text(*acks))
+        }
+        Fact::SendOk { seq, partition, offset, .. } => match offset {
+            Some(offset) => format!("{partition}@{offset} number {seq} acked"),
+            None => format!("{partition} number {seq} sent, no ack asked for"),
+        },
+        Fact::SendFailed { seq, partition, error, .. } => format!("{partition} number {seq} failed: {error}"),
+        Fact::SendUnknown { seq, partition, error, .. } => {
+            format!("{partition} number {seq} has an unknown fate: {error}")
+        }
+        Fact::SendRetried { first_seq, last_seq, partition, .. } => {
+            format!("sends {partition} numbers {first_seq}..={last_seq} again")
+        }
+        Fact::Assigned { partition, position, .. } => format!("reads {partition} from {position}"),
+        Fact::Seeked { partition, position, reason, .. } => {
+            format!("goes to {partition}@{position}: {reason}")
+        }
+        Fact::Delivered { partition, offset, record, .. } => {
+            format!("read {partition}@{offset} {:?}", record.label)
+        }
+        Fact::CorruptSkipped { partition, offset, .. } => format!("skipped damage at {partition}@{offset}"),
+        Fact::SessionOpened { session } => format!("opened session {session:#x}"),
+        Fact::SessionExpired { session } => format!("session {session:#x} expired"),
+    }
+}

@@ -1,0 +1,257 @@
+//! How a run is told: the verdict as data, as text for people, and as files.
+//!
+//! Says what the checks found; finding is their job.
+
+mod evidence;
+pub use evidence::line as evidence_line;
+mod folder;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seedlog::rules::Rule;
+use seedlog::types::{Acks, Durability};
+use serde::{Deserialize, Serialize};
+
+use crate::checkers::{self, Case, Judged, Terms};
+use crate::history::{Entry, What};
+
+pub use folder::{RunFolder, seed_folder, write_run};
+pub use text::{failure, sum_line};
+
+/// Coverage marks: rare things that a run is glad to have met. Kinds of happenings.
+const MARKS: [&str; 8] = [
+    "tail-cut",
+    "registered-again",
+    "log-dir-failed",
+    "segment-rolled",
+    "send-retried",
+    "send-unknown",
+    "session-expired",
+    "corrupt-skipped",
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Pass,
+    /// Nothing was tried: no fault fired though some were demanded, or nothing was sent.
+    Vacuous,
+    Violation,
+    Nondeterministic,
+}
+
+/// The result of one run; one line of `--json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub scenario: String,
+    pub seed: u64,
+    pub verdict: Outcome,
+    pub violations: Vec<Violation>,
+    pub excused: Vec<Excused>,
+    /// 16 hex digits.
+    pub trace_hash: String,
+    pub sim_ms: u64,
+    pub wall_ms: u64,
+    pub events: u64,
+    pub sends: u64,
+    pub acked: u64,
+    pub delivered: u64,
+    /// Faults injected, by kind.
+    pub faults: BTreeMap<String, u64>,
+    pub marks: Vec<String>,
+    pub budget: BudgetLine,
+    /// Why a vacuous run is vacuous.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub vacuous: Vec<String>,
+    /// Rules that were suspended.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub without: Vec<String>,
+    /// Of a run that did not repeat: the first event in which its traces differ.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub diverged: Option<String>,
+}
+
+/// A demand that was not met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// The check's id, `H3`.
+    pub check: String,
+    pub slug: String,
+    pub message: String,
+    /// The few events that prove it, as lines for people.
+    pub evidence: Vec<String>,
+    /// Kinds of faults among the evidence: runs that agree in them count as one cause.
+    pub faults: BTreeSet<String>,
+}
+
+/// Findings of one check that the run's damage excuses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excused {
+    pub check: String,
+    pub slug: String,
+    pub reason: String,
+    pub findings: u64,
+}
+
+/// What the run promised and how hard it was hit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetLine {
+    pub acks: BTreeMap<String, Acks>,
+    pub durability: BTreeMap<String, Durability>,
+    pub lossy_crashes: u64,
+    /// Partitions whose loss is excused.
+    pub over: Vec<String>,
+}
+
+/// Trouble that no check finds because the run itself broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breakdown {
+    /// A node panicked.
+    Panic,
+    /// The run traced more events than its limit: something spins.
+    EventLimit,
+    /// The worker made no progress in wall time.
+    Hang,
+    /// The worker process died.
+    Abort,
+    /// The workload could not be set up.
+    Setup,
+}
+
+impl Breakdown {
+    pub fn id(self) -> &'static str {
+        match self {
+            Breakdown::Panic => "X1",
+            Breakdown::EventLimit => "X2",
+            Breakdown::Hang => "X3",
+            Breakdown::Abort => "X4",
+            Breakdown::Setup => "X5",
+        }
+    }
+
+    pub fn slug(self) -> &'static str {
+        match self {
+            Breakdown::Panic => "panic",
+            Breakdown::EventLimit => "event-limit",
+            Breakdown::Hang => "hang",
+            Breakdown::Abort => "abort",
+            Breakdown::Setup => "setup",
+        }
+    }
+
+    pub fn violation(self, message: impl Into<String>) -> Violation {
+        Violation {
+            check: self.id().to_owned(),
+            slug: self.slug().to_owned(),
+            message: message.into(),
+            evidence: Vec::new(),
+            faults: BTreeSet::new(),
+        }
+    }
+}
+
+impl Verdict {
+    /// A verdict about nothing yet.
+    pub fn empty(scenario: &str, seed: u64) -> Verdict {
+        Verdict {
+            scenario: scenario.to_owned(),
+            seed,
+            verdict: Outcome::Pass,
+            violations: Vec::new(),
+            excused: Vec::new(),
+            trace_hash: String::new(),
+            sim_ms: 0,
+            wall_ms: 0,
+            events: 0,
+            sends: 0,
+            acked: 0,
+            delivered: 0,
+            faults: BTreeMap::new(),
+            marks: Vec::new(),
+            budget: BudgetLine::default(),
+            vacuous: Vec::new(),
+            without: Vec::new(),
+            diverged: None,
+        }
+    }
+
+    /// The verdict over a seed that took its worker along.
+    pub fn of_breakdown(scenario: &str, seed: u64, without: &[Rule], violation: Violation) -> Verdict {
+        let mut verdict = Verdict::empty(scenario, seed);
+        verdict.without = without.iter().map(|rule| rule.slug().to_owned()).collect();
+        verdict.violations.push(violation);
+        verdict.verdict = Outcome::Violation;
+        verdict
+    }
+
+    /// Adds what the history tells: findings, counts, marks.
+    pub fn judge(&mut self, history: &[Entry], terms: &Terms, except: &[String]) {
+        let case = Case::new(history, terms);
+        for judged in checkers::judge(&case) {
+            self.take(history, judged, except);
+        }
+        for entry in history {
+            if let What::Fault(fault) = &entry.what
+                && let Some(kind) = fault.kind()
+            {
+                *self.faults.entry(kind.to_owned()).or_default() += 1;
+            }
+        }
+        let marks = MARKS.iter().filter(|mark| {
+            crate::scenario::happening::parse(mark).is_ok_and(|happening| happening.is_in(history))
+        });
+        self.marks = marks.map(|mark| (*mark).to_owned()).collect();
+        let budget = case.budget();
+        self.budget = BudgetLine {
+            acks: terms.producers.iter().map(|(name, p)| (name.clone(), p.acks)).collect(),
+            durability: terms.topics.iter().map(|(name, t)| (name.to_string(), t.durability)).collect(),
+            lossy_crashes: budget.lossy_crashes,
+            over: budget.over().map(ToString::to_string).collect(),
+        };
+    }
+
+    /// Decides once everything is known.
+    pub fn conclude(&mut self) {
+        self.verdict = match () {
+            () if self.diverged.is_some() => Outcome::Nondeterministic,
+            () if !self.violations.is_empty() => Outcome::Violation,
+            () if !self.vacuous.is_empty() => Outcome::Vacuous,
+            () => Outcome::Pass,
+        };
+    }
+
+    /// What makes two failures one: the first violation's check and the faults that led to it.
+    pub fn cause(&self) -> String {
+        match self.violations.first() {
+            Some(first) if first.faults.is_empty() => first.slug.clone(),
+            Some(first) => {
+                let faults: Vec<&str> = first.faults.iter().map(String::as_str).collect();
+                format!("{} after {}", first.slug, faults.join(", "))
+            }
+            None => format!("{:?}", self.verdict).to_lowercase(),
+        }
+    }
+
+    fn take(&mut self, history: &[Entry], judged: Judged, except: &[String]) {
+        let check = judged.check;
+        let is_excepted = except.iter().any(|slug| slug == check.slug);
+        let mut excuses: BTreeMap<String, u64> = BTreeMap::new();
+        for finding in judged.findings {
+            let excuse = finding
+                .excuse
+                .clone()
+                .or_else(|| is_excepted.then(|| "the scenario excepts this check".to_owned()));
+            match excuse {
+                Some(reason) => *excuses.entry(reason).or_default() += 1,
+                None => self.violations.push(evidence::violation(history, check, &finding)),
+            }
+        }
+        self.excused.extend(excuses.into_iter().map(|(reason, findings)| Excused {
+            check: check.id.to_owned(),
+            slug: check.slug.to_owned(),
+            reason,
+            findings,
+        }));
+    }
+}

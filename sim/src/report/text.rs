@@ -1,0 +1,72 @@
+//! Verdicts as text for people.
+
+use std::fmt::Write;
+
+use super::Verdict;
+use crate::runner::token::Token;
+
+/// Violations shown of one run; the rest is in the run folder.
+const VIOLATIONS_SHOWN_MAX: usize = 3;
+
+/// A failed run, with what proves it and the line that reproduces it. `group` says how many runs failed alike.
+pub fn failure(verdict: &Verdict, group: &str, token: &Token) -> String {
+    let mut text = String::new();
+    let mut say = |line: std::fmt::Arguments| text.write_fmt(line).expect("a String takes all");
+    for (nth, violation) in verdict.violations.iter().take(VIOLATIONS_SHOWN_MAX).enumerate() {
+        let tail = if nth == 0 { group } else { "" };
+        say(format_args!(
+            "FAIL {}  seed {}  {} ({})   {tail}\n",
+            verdict.scenario, verdict.seed, violation.slug, violation.check
+        ));
+        say(format_args!("  {}\n", violation.message));
+        for line in &violation.evidence {
+            say(format_args!("  {line}\n"));
+        }
+    }
+    let more = verdict.violations.len().saturating_sub(VIOLATIONS_SHOWN_MAX);
+    if more > 0 {
+        say(format_args!("  and {more} violations more\n"));
+    }
+    if let Some(diverged) = &verdict.diverged {
+        say(format_args!("NONDETERMINISTIC {}  seed {}   {group}\n", verdict.scenario, verdict.seed));
+        say(format_args!("  {diverged}\n"));
+    }
+    for reason in &verdict.vacuous {
+        say(format_args!("VACUOUS {}  seed {}   {group}\n  {reason}\n", verdict.scenario, verdict.seed));
+    }
+    say(format_args!("  budget: {}\n", budget(verdict)));
+    say(format_args!("  replay: cargo sim replay {token}{}\n", without(verdict)));
+    text
+}
+
+fn without(verdict: &Verdict) -> String {
+    verdict.without.iter().map(|rule| format!(" --without {rule}")).collect()
+}
+
+fn budget(verdict: &Verdict) -> String {
+    let budget = &verdict.budget;
+    let acks: Vec<String> = budget.acks.iter().map(|(name, acks)| format!("{name} acks {acks:?}")).collect();
+    let durability: Vec<String> =
+        budget.durability.iter().map(|(topic, durability)| format!("{topic} {durability:?}")).collect();
+    let over = match budget.over.len() {
+        0 => "in budget".to_owned(),
+        n => format!("{n} partitions over budget"),
+    };
+    let parts =
+        [acks.join(", "), durability.join(", "), format!("{} lossy crashes", budget.lossy_crashes), over];
+    parts.join("; ").to_lowercase()
+}
+
+/// One line about the runs of one scenario.
+pub fn sum_line(scenario: &str, verdicts: &[&Verdict]) -> String {
+    let sum = |of: fn(&Verdict) -> u64| verdicts.iter().map(|verdict| of(verdict)).sum::<u64>();
+    let faults: u64 = verdicts.iter().flat_map(|verdict| verdict.faults.values()).sum();
+    format!(
+        "{scenario:<40} {:>3} seeds  {:>5} s simulated  {:>6} sent  {:>6} acked  {:>4} faults",
+        verdicts.len(),
+        sum(|v| v.sim_ms) / 1000,
+        sum(|v| v.sends),
+        sum(|v| v.acked),
+        faults
+    )
+}

@@ -1,0 +1,110 @@
+//! The parent's handle of one worker process.
+//!
+//! A worker that hangs or dies costs the run that it was at; the next run gets a new process.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::worker::{Job, Reply};
+use crate::report::Breakdown;
+
+/// A worker process, started when there is something to do.
+#[derive(Default)]
+pub struct Worker {
+    process: Option<Process>,
+}
+
+struct Process {
+    child: Child,
+    stdin: ChildStdin,
+    replies: Receiver<std::io::Result<String>>,
+}
+
+/// What became of a job that brought no verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    pub how: Breakdown,
+    pub message: String,
+}
+
+impl Worker {
+    /// Does one job. `Err` outside is trouble with the machine; inside, with the run.
+    pub fn run(&mut self, job: &Job, wall_limit: Duration) -> anyhow::Result<Result<Reply, Broken>> {
+        if self.process.is_none() {
+            self.process = Some(Process::start()?);
+        }
+        let process = self.process.as_mut().expect("started above");
+        let outcome = process.ask(job, wall_limit);
+        match outcome {
+            Ok(line) => match serde_json::from_str(&line) {
+                Ok(reply) => Ok(Ok(reply)),
+                Err(error) => self.give_up(Breakdown::Abort, &format!("unreadable reply ({error}): {line}")),
+            },
+            Err(RecvTimeoutError::Timeout) => {
+                let message = format!("no verdict after {} s on the wall", wall_limit.as_secs());
+                self.give_up(Breakdown::Hang, &message)
+            }
+            Err(RecvTimeoutError::Disconnected) => self.give_up(Breakdown::Abort, "the worker died"),
+        }
+    }
+
+    fn give_up(&mut self, how: Breakdown, message: &str) -> anyhow::Result<Result<Reply, Broken>> {
+        let mut process = self.process.take().expect("it was asked just now");
+        // Killing fails only where the process is gone, which is what is wanted.
+        let _already_gone = process.child.kill();
+        let status = process.child.wait()?;
+        let message = match how {
+            Breakdown::Abort => format!("{message}: {status}"),
+            _ => message.to_owned(),
+        };
+        Ok(Err(Broken { how, message }))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _already_gone = process.child.kill();
+            let _reaped = process.child.wait();
+        }
+    }
+}
+
+impl Process {
+    fn start() -> anyhow::Result<Process> {
+        let program = std::env::current_exe().context("cannot find this program")?;
+        let mut child = Command::new(program)
+            .arg("worker")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start a worker process")?;
+        let stdin = child.stdin.take().expect("piped above");
+        let stdout = child.stdout.take().expect("piped above");
+        // A reply at a time: the worker never gets ahead of its parent.
+        let (sender, replies) = sync_channel(1);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Process { child, stdin, replies })
+    }
+
+    fn ask(&mut self, job: &Job, wall_limit: Duration) -> Result<String, RecvTimeoutError> {
+        let mut line = serde_json::to_vec(job).expect("a job is plain data");
+        line.push(b'\n');
+        let asked = self.stdin.write_all(&line).and_then(|()| self.stdin.flush());
+        if asked.is_err() {
+            return Err(RecvTimeoutError::Disconnected);
+        }
+        let reply = self.replies.recv_timeout(wall_limit)?;
+        reply.map_err(|_| RecvTimeoutError::Disconnected)
+    }
+}

@@ -1,0 +1,36 @@
+//! `diff A B`: the first event in which two runs differ.
+
+use super::child::Worker;
+use super::compare;
+use super::token::Token;
+use super::worker::{Job, Keep};
+use super::{Exit, Settings};
+use crate::scenario::{Library, SWEEP};
+
+/// Compares two runs, each a token or a seed of `scenario` (of the sweep where none is named). The same run
+/// twice shows whether it repeats.
+pub fn diff(a: &str, b: &str, scenario: Option<&str>, settings: &Settings) -> anyhow::Result<Exit> {
+    let library = Library::load()?;
+    let job = |what: &str| -> anyhow::Result<Job> {
+        let token = if what.contains('@') {
+            what.to_owned()
+        } else {
+            format!("{}@{what}", scenario.unwrap_or(SWEEP))
+        };
+        let token: Token = token.parse().map_err(anyhow::Error::msg)?;
+        if let Some(warning) = token.warning() {
+            eprintln!("warning: {warning}");
+        }
+        Ok(Job::new(&library.named(&token.scenario)?, token.seed, &settings.without, Keep::Never))
+    };
+    let (job_a, job_b) = (job(a)?, job(b)?);
+    let (mut worker_a, mut worker_b) = (Worker::default(), Worker::default());
+    let difference =
+        compare::first_difference((&job_a, &mut worker_a), (&job_b, &mut worker_b), settings.wall_limit)?;
+    match &difference {
+        Some(difference) => println!("{a} and {b}: {difference}"),
+        None => println!("{a} and {b}: every event is equal"),
+    }
+    let is_same_run = job_a.seed == job_b.seed && job_a.scenario == job_b.scenario;
+    Ok(if is_same_run && difference.is_some() { Exit::Nondeterminism } else { Exit::Pass })
+}

@@ -1,0 +1,83 @@
+//! Drives runs: in worker processes, many seeds at once, each repeated where asked, and tells the results.
+//!
+//! What happens inside a run is `phases`' business.
+
+pub mod child;
+pub mod compare;
+pub mod diff;
+pub mod golden;
+pub mod pool;
+mod progress;
+pub mod replay;
+pub mod score;
+pub mod session;
+mod tally;
+pub mod token;
+pub mod worker;
+
+use std::time::Duration;
+
+use seedlog::rules::Rule;
+
+/// How the command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Pass,
+    Violation,
+    Usage,
+    Nondeterminism,
+    Vacuous,
+    TimeBudget,
+}
+
+impl Exit {
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Pass => 0,
+            Exit::Violation => 1,
+            Exit::Usage => 2,
+            Exit::Nondeterminism => 3,
+            Exit::Vacuous => 4,
+            Exit::TimeBudget => 124,
+        }
+    }
+}
+
+/// What every driving command knows.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Worker processes at a time.
+    pub jobs: usize,
+    /// Rules to suspend.
+    pub without: Vec<Rule>,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+    /// Stop after this many failed runs.
+    pub failures_max: u64,
+    /// Repeat this share of the runs, in percent, in another process.
+    pub rerun_percent: u64,
+    /// Give up after this long; runs that did not fit are not run.
+    pub time_budget: Option<Duration>,
+    /// A run that takes longer than this on the wall is a hang.
+    pub wall_limit: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            without: Vec::new(),
+            json: false,
+            failures_max: u64::MAX,
+            rerun_percent: 0,
+            time_budget: None,
+            wall_limit: WALL_LIMIT,
+        }
+    }
+}
+
+/// A simulated minute takes well under a second; a machine under load gets the benefit of the doubt.
+pub const WALL_LIMIT: Duration = Duration::from_secs(120);
+
+/// Events after which a run counts as spinning.
+pub const EVENT_LIMIT: u64 = 20_000_000;

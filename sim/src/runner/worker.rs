@@ -1,0 +1,130 @@
+//! The worker's side: one job a line on stdin, one reply a line on stdout.
+//!
+//! A run gets a fresh thread (`world::run`'s doing); what a run breaks beyond that costs this process, and the
+//! parent starts another.
+
+use std::fs;
+use std::io::{self, BufRead, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use seedlog::rules::Rule;
+use seedlog::runtime::sim::trace::Event;
+use serde::{Deserialize, Serialize};
+
+use super::EVENT_LIMIT;
+use crate::phases::{self, RunOptions};
+use crate::report::{self, Outcome, Verdict};
+use crate::scenario::Scenario;
+
+/// One run to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    pub scenario: String,
+    /// The scenario's text.
+    pub text: String,
+    pub seed: u64,
+    /// Slugs of the rules to suspend.
+    pub without: Vec<String>,
+    pub keep: Keep,
+    /// Where to write the run's trace and history for comparison.
+    pub compare_in: Option<PathBuf>,
+}
+
+/// Whether the run folder is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Keep {
+    Always,
+    Failures,
+    Never,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reply {
+    pub verdict: Verdict,
+    /// CPU time of this process since its last reply.
+    pub cpu_ms: u64,
+    /// The process's largest resident set so far.
+    pub peak_rss_kb: u64,
+}
+
+impl Job {
+    pub fn new(scenario: &Scenario, seed: u64, without: &[Rule], keep: Keep) -> Job {
+        Job {
+            scenario: scenario.name.clone(),
+            text: scenario.text.clone(),
+            seed,
+            without: without.iter().map(|rule| rule.slug().to_owned()).collect(),
+            keep,
+            compare_in: None,
+        }
+    }
+}
+
+/// The files that a run for comparison leaves in its folder.
+pub const TRACE_FILE: &str = "trace.txt";
+pub const HISTORY_FILE: &str = "history.jsonl";
+
+/// Serves jobs until stdin ends.
+pub fn serve(input: impl BufRead, mut output: impl Write) -> anyhow::Result<()> {
+    let mut cpu_before = cpu_ms();
+    for line in input.lines() {
+        let job: Job = serde_json::from_str(&line?)?;
+        let verdict = run(&job)?;
+        let cpu_now = cpu_ms();
+        let reply = Reply { verdict, cpu_ms: cpu_now.saturating_sub(cpu_before), peak_rss_kb: peak_rss_kb() };
+        cpu_before = cpu_now;
+        serde_json::to_writer(&mut output, &reply)?;
+        output.write_all(b"\n")?;
+        output.flush()?;
+    }
+    Ok(())
+}
+
+fn run(job: &Job) -> anyhow::Result<Verdict> {
+    let scenario = Scenario::parse(&job.scenario, &job.scenario, &job.text)?;
+    let without: Vec<Rule> = job.without.iter().filter_map(|slug| Rule::from_slug(slug)).collect();
+    let options = RunOptions { without, keep_trace: job.compare_in.is_some(), event_limit: EVENT_LIMIT };
+    let started = Instant::now();
+    let mut run = phases::run_seed(&scenario, job.seed, &options);
+    run.verdict.wall_ms = started.elapsed().as_millis() as u64;
+    let failed = run.verdict.verdict != Outcome::Pass;
+    if job.keep == Keep::Always || (job.keep == Keep::Failures && failed) {
+        let folder = report::seed_folder(&job.scenario, job.seed);
+        report::write_run(&folder, &scenario, &run.verdict, &run.history)?;
+    }
+    if let Some(folder) = &job.compare_in {
+        fs::create_dir_all(folder)?;
+        write_trace(&folder.join(TRACE_FILE), &run.trace)?;
+        let mut history = BufWriter::new(fs::File::create(folder.join(HISTORY_FILE))?);
+        crate::history::write_json_lines(&run.history, &mut history)?;
+    }
+    Ok(run.verdict)
+}
+
+fn write_trace(path: &Path, trace: &[Event]) -> io::Result<()> {
+    let mut out = BufWriter::new(fs::File::create(path)?);
+    for event in trace {
+        writeln!(out, "{event}")?;
+    }
+    out.flush()
+}
+
+/// User and system time of this process. 0 where the system does not tell.
+fn cpu_ms() -> u64 {
+    /// Clock ticks of /proc are hundredths of a second on every Linux.
+    const MS_PER_TICK: u64 = 10;
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The second field is a name in parentheses that may hold blanks.
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    (ticks(11) + ticks(12)) * MS_PER_TICK
+}
+
+/// 0 where the system does not tell.
+fn peak_rss_kb() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
