@@ -1,32 +1,97 @@
 //! A broker: serves the partitions that ZooKeeper assigns to it over the Kafka protocol.
 //!
 //! [`Broker::start`] returns once the broker is registered and serving; [`Broker::shutdown`] closes everything
-//! cleanly. Dropping a [`Broker`] stops it at once, as a crash would.
+//! cleanly. Dropping a [`Broker`] stops it at once, as a crash would. Replicas, groups, transactions and
+//! quotas are to come, each in a module of its own.
 
+mod assignment;
+mod checked_file;
+mod concurrently;
 pub mod config;
+mod core;
+mod data_dir;
+mod failure;
+mod flusher;
+mod http;
+mod membership;
+mod metadata;
+mod metrics;
+mod partition;
+mod purgatory;
+mod replicas;
+mod server;
+mod start_error;
+mod topics;
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use config::CheckedConfig;
+use self::core::Core;
+use config::{CheckedConfig, Endpoint};
+use data_dir::DataDir;
+use membership::Membership;
 
-/// Why a broker did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("not built yet")]
-    NotBuilt,
-}
+use crate::facts::{self, Fact};
+use crate::runtime::net::{self, Listener};
+use crate::runtime::task::{Lane, TaskGroup};
+use crate::runtime::{Elapsed, clock};
+
+pub use data_dir::DataDirError;
+pub use start_error::StartError;
 
 /// A running broker.
 pub struct Broker {
+    core: Arc<Core>,
     address: SocketAddr,
     http_address: Option<SocketAddr>,
+    /// Accepting; ended first when the broker stops.
+    accepting: TaskGroup,
+    connections: Arc<TaskGroup>,
+    /// The flusher, the cluster's follower, and HTTP: ended last.
+    background: TaskGroup,
+    http_connections: Arc<TaskGroup>,
 }
 
 impl Broker {
     /// Starts a broker and waits until it serves.
-    pub async fn start(_config: CheckedConfig) -> Result<Broker, StartError> {
-        Err(StartError::NotBuilt)
+    pub async fn start(config: CheckedConfig) -> Result<Broker, StartError> {
+        let data_dir = DataDir::open(&config.data_dir, config.broker_id)?;
+        let listener = bind(&config.listen).await?;
+        let http_listener = match &config.http_listen {
+            Some(endpoint) => Some(bind(endpoint).await?),
+            None => None,
+        };
+        let address = listener.local_address();
+        let advertised = advertised(&config, address);
+        let core = Arc::new(Core::new(config, advertised));
+        let broker = Broker {
+            core: Arc::clone(&core),
+            address,
+            http_address: http_listener.as_ref().map(Listener::local_address),
+            accepting: TaskGroup::new(Lane::Data),
+            connections: Arc::new(TaskGroup::new(Lane::Data)),
+            background: TaskGroup::new(Lane::Data),
+            http_connections: Arc::new(TaskGroup::new(Lane::Data)),
+        };
+        broker.start_flusher();
+        if let Some(http_listener) = http_listener {
+            let tasks = Arc::clone(&broker.http_connections);
+            broker.background.spawn("http", http::serve(Arc::clone(&core), http_listener, tasks));
+        }
+        let membership = Membership::join(Arc::clone(&core), data_dir).await?;
+        broker.background.spawn("membership", membership.run());
+        let connections = Arc::clone(&broker.connections);
+        broker.accepting.spawn("accept", server::accept_connections(core, listener, connections));
+        Ok(broker)
+    }
+
+    fn start_flusher(&self) {
+        let core = Arc::clone(&self.core);
+        self.background.spawn("flusher", async move {
+            core.flusher.run(&core.failure, &core.metrics).await;
+        });
     }
 
     /// Where clients connect (the port that was picked, where the config said 0).
@@ -41,9 +106,56 @@ impl Broker {
 
     /// Resolves with the reason when the broker must stop: its log directory failed.
     pub fn failed(&self) -> impl Future<Output = String> + Send + 'static {
-        std::future::pending()
+        let core = Arc::clone(&self.core);
+        async move { core.failure.tripped().await }
     }
 
     /// Stops accepting, answers what is in flight, closes the logs cleanly and leaves the cluster.
-    pub async fn shutdown(self) {}
+    pub async fn shutdown(self) {
+        self.accepting.abort_all();
+        self.core.connections.close_all();
+        let drain_max = self.core.config.shutdown_drain_max;
+        if let Err(Elapsed) = clock::timeout(drain_max, self.core.connections.all_closed()).await {
+            tracing::warn!(connections = self.core.connections.count(), "connections_cut_off");
+        }
+        self.connections.abort_all();
+        let registry = self.core.registry();
+        self.core.set_registry(None);
+        self.close_logs().await;
+        self.background.abort_all();
+        self.http_connections.abort_all();
+        if let Some(registry) = registry {
+            registry.zookeeper().clone().close().await;
+        }
+        facts::record(|| Fact::BrokerStopped { broker: self.core.id });
+        tracing::info!(broker = %self.core.id, "broker_stopped");
+    }
+
+    /// A log that cannot be closed cleanly is recovered at the next start.
+    async fn close_logs(&self) {
+        for partition in self.core.replicas.open() {
+            let closed = match partition.begin_close() {
+                Ok(ticket) => ticket.run().await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = closed {
+                tracing::error!(partition = %partition.name(), %error, "log_not_closed_cleanly");
+            }
+        }
+    }
+}
+
+async fn bind(endpoint: &Endpoint) -> Result<Listener, StartError> {
+    let failed = |source: io::Error| StartError::Listen { address: endpoint.to_string(), source };
+    let address = net::resolve(&endpoint.host, endpoint.port).await.map_err(failed)?;
+    Listener::bind(address).await.map_err(failed)
+}
+
+/// Port 0 in the configuration stands for the port that was picked.
+fn advertised(config: &CheckedConfig, bound: SocketAddr) -> Endpoint {
+    let mut told = config.advertised.clone().unwrap_or_else(|| config.listen.clone());
+    if told.port == 0 {
+        told.port = bound.port();
+    }
+    told
 }

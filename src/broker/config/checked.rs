@@ -1,12 +1,13 @@
 //! Judges a broker's configuration, once, and keeps the values in the types the broker works with.
 //!
-//! Pure: nothing is looked up (names are resolved, ports and directories tried when the broker starts).
+//! Nothing is looked up: names are resolved, ports and directories tried when the broker starts.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{BrokerConfig, ConfigError, Problem};
+use crate::log::LogConfig;
 use crate::types::{BrokerId, Durability, Expose};
 
 /// A configuration whose values were found usable.
@@ -27,7 +28,7 @@ pub struct CheckedConfig {
     pub limits: Limits,
     pub shutdown_drain_max: Duration,
     /// What topics have unless they say otherwise.
-    pub log: LogDefaults,
+    pub log: LogConfig,
 }
 
 /// A host (name or address) and a port.
@@ -56,20 +57,7 @@ pub struct Limits {
     pub fetch_bytes_max: usize,
 }
 
-/// The log settings of a topic that sets none.
-#[derive(Clone, Copy, Debug)]
-pub struct LogDefaults {
-    pub segment_bytes: u64,
-    pub segment_ms: Option<Duration>,
-    pub index_interval_bytes: u64,
-    pub flush_messages: u64,
-    pub flush_interval: Option<Duration>,
-    pub batch_bytes_max: usize,
-    pub durability: Durability,
-    pub expose: Expose,
-}
-
-/// A directory name of Kafka's; more than one comes with a later version.
+/// More directories than one come with a later version.
 const DATA_DIRS_MAX: usize = 1;
 
 pub(super) fn check(config: &BrokerConfig) -> Result<CheckedConfig, ConfigError> {
@@ -134,8 +122,6 @@ impl Judge {
     }
 
     fn millis(&mut self, key: &str, value: u64, low: u64) -> Duration {
-        /// A day: longer than any of these makes sense, and far from overflow.
-        const MILLIS_MAX: u64 = 86_400_000;
         Duration::from_millis(self.between(key, value, low, MILLIS_MAX))
     }
 
@@ -239,18 +225,16 @@ impl Judge {
         }
     }
 
-    fn log(&mut self, config: &BrokerConfig) -> LogDefaults {
-        const SEGMENT_BYTES_MIN: u64 = 256;
-        const BATCH_BYTES_MIN: u64 = 128;
+    fn log(&mut self, config: &BrokerConfig) -> LogConfig {
         let expose = config.expose.unwrap_or(expose_default(config.durability));
-        let defaults = LogDefaults {
+        let defaults = LogConfig {
             segment_bytes: self.between(
                 "segment_bytes",
                 config.segment_bytes,
                 SEGMENT_BYTES_MIN,
                 i32::MAX as u64,
             ),
-            segment_ms: config.segment_ms.map(|ms| self.millis("segment_ms", ms, 1)),
+            segment_ms: Some(self.millis("segment_ms", config.segment_ms, 1)),
             index_interval_bytes: self.between(
                 "index_interval_bytes",
                 config.index_interval_bytes,
@@ -280,6 +264,12 @@ impl Judge {
     }
 }
 
+/// Small enough for tests, large enough for a batch.
+pub(super) const SEGMENT_BYTES_MIN: u64 = 256;
+pub(super) const BATCH_BYTES_MIN: u64 = 128;
+/// A year: longer than any of these makes sense, and far from overflow.
+pub(super) const MILLIS_MAX: u64 = 365 * 86_400_000;
+
 /// What is exposed is never more than what durability promises; with the page cache that is the append.
 pub(in crate::broker) fn expose_default(durability: Durability) -> Expose {
     match durability {
@@ -289,7 +279,7 @@ pub(in crate::broker) fn expose_default(durability: Durability) -> Expose {
 }
 
 /// Settings under which a record might never become readable, and what would be right.
-pub(in crate::broker) fn never_readable(log: &LogDefaults) -> Option<&'static str> {
+pub(in crate::broker) fn never_readable(log: &LogConfig) -> Option<&'static str> {
     let flushes_in_time = log.durability == Durability::Fsync || log.flush_interval.is_some();
     (log.expose == Expose::Flushed && !flushes_in_time).then_some(
         "with durability = \"page-cache\" nothing flushes in time: set a flush interval too, or expose = \"replicated\"",

@@ -7,6 +7,7 @@ mod checked;
 mod keys;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::{Durability, Expose};
 
 pub use checked::{CheckedConfig, Endpoint, Limits};
+pub(super) use topic::topic_log_config;
 
 /// A broker's configuration, unchecked. The Kafka property that each field goes by as well is named beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +49,7 @@ pub struct BrokerConfig {
     /// A segment file's size at which the next is begun. `log.segment.bytes`.
     pub segment_bytes: u64,
     /// A segment's age at which the next is begun. `log.roll.ms`.
-    pub segment_ms: Option<u64>,
+    pub segment_ms: u64,
     /// Bytes of log per entry of the sparse index. `log.index.interval.bytes`.
     pub index_interval_bytes: u64,
     /// Flush after this many records. `log.flush.interval.messages`.
@@ -96,7 +98,7 @@ impl Default for BrokerConfig {
             partitions_default: 1,
             replication_factor_default: 1,
             segment_bytes: 1 << 30,
-            segment_ms: None,
+            segment_ms: 7 * 86_400_000,
             index_interval_bytes: 4096,
             flush_messages: None,
             flush_interval_ms: None,

@@ -16,7 +16,6 @@ fn every_field_has_its_name_in_the_table_of_names() {
         advertised: Some(String::new()),
         http_listen: Some(String::new()),
         data_dir: Some(String::new()),
-        segment_ms: Some(1),
         flush_messages: Some(1),
         flush_interval_ms: Some(1),
         expose: Some(Expose::Flushed),

@@ -1,0 +1,109 @@
+//! What all parts of one broker share.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tokio::sync::Semaphore;
+
+use super::config::{CheckedConfig, Endpoint};
+use super::failure::Failure;
+use super::flusher::Flusher;
+use super::metadata::Metadata;
+use super::metrics::{Gauges, Metrics};
+use super::replicas::{Local, Replicas};
+use super::server::Connections;
+use crate::registry::Registry;
+use crate::types::BrokerId;
+
+/// The memory budget is counted in units of this many bytes.
+pub(super) const MEMORY_UNIT_BYTES: usize = 1024;
+
+pub(super) struct Core {
+    pub id: BrokerId,
+    pub config: CheckedConfig,
+    /// What clients are told.
+    pub advertised: Endpoint,
+    pub replicas: Replicas,
+    pub metadata: Metadata,
+    pub flusher: Flusher,
+    pub failure: Failure,
+    pub metrics: Metrics,
+    pub connections: Connections,
+    /// Memory that requests may hold, in units.
+    pub memory: Arc<Semaphore>,
+    memory_units: usize,
+    registry: Mutex<Option<Registry>>,
+    cluster_id: OnceLock<String>,
+}
+
+impl Core {
+    pub fn new(config: CheckedConfig, advertised: Endpoint) -> Core {
+        let memory_units = config.limits.request_bytes_in_flight_max.div_ceil(MEMORY_UNIT_BYTES);
+        Core {
+            id: config.broker_id,
+            advertised,
+            replicas: Replicas::default(),
+            metadata: Metadata::default(),
+            flusher: Flusher::default(),
+            failure: Failure::new(config.broker_id),
+            metrics: Metrics::default(),
+            connections: Connections::new(&config.limits),
+            memory: Arc::new(Semaphore::new(memory_units)),
+            memory_units,
+            registry: Mutex::new(None),
+            cluster_id: OnceLock::new(),
+            config,
+        }
+    }
+
+    /// The cluster's registry, while this broker is registered.
+    pub fn registry(&self) -> Option<Registry> {
+        self.registry.lock().expect("registry").clone()
+    }
+
+    /// Known from the first session on.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.cluster_id.get().cloned()
+    }
+
+    pub fn set_cluster_id(&self, cluster_id: String) {
+        self.cluster_id.get_or_init(|| cluster_id);
+    }
+
+    /// Registered (or no longer).
+    pub fn set_registry(&self, registry: Option<Registry>) {
+        *self.registry.lock().expect("registry") = registry;
+    }
+
+    /// Why the broker is not as it should be, for whoever watches over it.
+    pub fn ill_health(&self) -> Option<String> {
+        let failed = self.failure.reason().map(|reason| format!("log directory failed: {reason}"));
+        let unregistered = || self.registry().is_none().then(|| "not registered in ZooKeeper".to_owned());
+        let offline = || {
+            let all = self.replicas.all();
+            all.iter().find_map(|(name, local)| match local {
+                Local::Offline { reason, .. } => Some(format!("partition {name} is offline: {reason}")),
+                Local::Open(_) => None,
+            })
+        };
+        failed.or_else(unregistered).or_else(offline)
+    }
+
+    pub fn gauges(&self) -> Gauges {
+        let all = self.replicas.all();
+        let leads = |local: &Local| matches!(local, Local::Open(partition) if partition.epoch().is_some());
+        let in_flight = self.memory_units.saturating_sub(self.memory.available_permits());
+        Gauges {
+            connections: self.connections.count() as u64,
+            partitions: all.len() as u64,
+            partitions_led: all.iter().filter(|(_, local)| leads(local)).count() as u64,
+            request_bytes_in_flight: (in_flight * MEMORY_UNIT_BYTES) as u64,
+            is_registered: self.registry().is_some(),
+        }
+    }
+}
+
+impl AsRef<Connections> for Core {
+    fn as_ref(&self) -> &Connections {
+        &self.connections
+    }
+}

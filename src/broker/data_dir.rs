@@ -1,0 +1,211 @@
+//! A broker's data directory: whose it is, that nobody else uses it, and the partition directories in it.
+//!
+//! What is inside a partition's directory is `log`'s, except for the file that says which topic it is of.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::checked_file::{self, ReadError};
+use crate::log::{directory_name, partition_of_directory};
+use crate::runtime::disk::{self, Lock};
+use crate::types::{BrokerId, TopicPartition};
+
+const LOCK_FILE: &str = ".lock";
+const META_FILE: &str = "meta.properties";
+const META_VERSION: &str = "1";
+const PARTITION_FILE: &str = "partition.metadata";
+const PARTITION_VERSION: &str = "1";
+/// Ends the name of a directory that was set aside.
+const STRAY_SUFFIX: &str = ".stray";
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    #[error("data directory {}: another process uses it", path.display())]
+    InUse { path: PathBuf },
+    #[error("data directory {} belongs to broker {found}, this is broker {expected}", path.display())]
+    OtherBroker { path: PathBuf, found: String, expected: BrokerId },
+    #[error("data directory {} belongs to cluster {found}, ZooKeeper says {expected}", path.display())]
+    OtherCluster { path: PathBuf, found: String, expected: String },
+    /// A file of ours is damaged; nothing is overwritten.
+    #[error("{}: {reason}", path.display())]
+    Corrupt { path: PathBuf, reason: String },
+    /// Logs without the file that says whose they are.
+    #[error("data directory {} holds logs ({example}) but no {META_FILE}", path.display())]
+    Unowned { path: PathBuf, example: String },
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+/// A locked data directory of this broker.
+pub(super) struct DataDir {
+    path: PathBuf,
+    broker: BrokerId,
+    /// The cluster in `meta.properties`, if the file was there.
+    cluster_id: Option<String>,
+    /// Directories that got a new name on the way to this one.
+    unsynced: Vec<PathBuf>,
+    _lock: Lock,
+}
+
+/// A partition's directory, ready for its log.
+pub(super) struct PartitionDir {
+    pub path: PathBuf,
+    /// It was there before: an earlier life may have led the partition.
+    pub existed: bool,
+}
+
+impl DataDir {
+    /// Makes the directory if need be, locks it and checks that it is this broker's.
+    pub fn open(path: &Path, broker: BrokerId) -> Result<DataDir, DataDirError> {
+        let at = io_error(path);
+        let unsynced = parents_of_new(path).map_err(&at)?;
+        disk::create_dir_all(path).map_err(&at)?;
+        let lock = disk::lock(&path.join(LOCK_FILE)).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => DataDirError::InUse { path: path.to_owned() },
+            _ => at(error),
+        })?;
+        let cluster_id = read_meta(path, broker)?;
+        let directory = DataDir { path: path.to_owned(), broker, cluster_id, unsynced, _lock: lock };
+        if directory.cluster_id.is_none()
+            && let Some(partition) = directory.partitions()?.first()
+        {
+            return Err(DataDirError::Unowned { path: path.to_owned(), example: partition.to_string() });
+        }
+        Ok(directory)
+    }
+
+    /// Checks that the directory is this cluster's, or makes it so; notes the machine's boot.
+    pub async fn adopt(&self, cluster_id: &str) -> Result<(), DataDirError> {
+        if let Some(found) = &self.cluster_id
+            && found != cluster_id
+        {
+            return Err(DataDirError::OtherCluster {
+                path: self.path.clone(),
+                found: found.clone(),
+                expected: cluster_id.to_owned(),
+            });
+        }
+        for parent in &self.unsynced {
+            checked_file::sync_names(parent).await.map_err(io_error(parent))?;
+        }
+        let broker = self.broker.to_string();
+        let boot_id = disk::boot_id();
+        let pairs = [
+            ("version", META_VERSION),
+            ("broker.id", &broker),
+            ("cluster.id", cluster_id),
+            ("boot.id", &boot_id),
+        ];
+        checked_file::write(&self.path, META_FILE, &pairs).await.map_err(io_error(&self.path))
+    }
+
+    /// The partitions that have a directory here, sorted.
+    pub fn partitions(&self) -> Result<Vec<TopicPartition>, DataDirError> {
+        let entries = disk::read_dir(&self.path).map_err(io_error(&self.path))?;
+        let directories = entries.iter().filter(|entry| entry.is_dir);
+        let mut partitions: Vec<_> =
+            directories.filter_map(|entry| partition_of_directory(&entry.name)).collect();
+        partitions.sort();
+        Ok(partitions)
+    }
+
+    /// The directory of a partition, made if need be. One of another topic of the same name is set aside.
+    pub async fn partition(
+        &self,
+        partition: &TopicPartition,
+        topic_id: [u8; 16],
+    ) -> Result<PartitionDir, DataDirError> {
+        let path = self.path.join(directory_name(partition));
+        let topic_id = uuid_text(topic_id);
+        let at = io_error(&path);
+        if disk::exists(&path).map_err(&at)? {
+            match read_topic_id(&path)? {
+                Some(found) if found == topic_id => return Ok(PartitionDir { path, existed: true }),
+                // Without the file nothing in the directory was ever relied upon: it is written first.
+                found => self.set_aside(&path, found.as_deref().unwrap_or("unknown")).await?,
+            }
+        }
+        disk::create_dir_all(&path).map_err(&at)?;
+        let pairs = [("version", PARTITION_VERSION), ("topic_id", &topic_id)];
+        checked_file::write(&path, PARTITION_FILE, &pairs).await.map_err(&at)?;
+        checked_file::sync_names(&self.path).await.map_err(&at)?;
+        Ok(PartitionDir { path, existed: false })
+    }
+
+    async fn set_aside(&self, path: &Path, topic_id: &str) -> Result<(), DataDirError> {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let stray = self.free_name(&format!("{name}.{topic_id}"))?;
+        tracing::warn!(directory = %path.display(), stray = %stray.display(), "directory_of_other_topic_set_aside");
+        disk::rename(path, &stray).map_err(io_error(path))?;
+        checked_file::sync_names(&self.path).await.map_err(io_error(path))
+    }
+
+    fn free_name(&self, stem: &str) -> Result<PathBuf, DataDirError> {
+        const TRIES_MAX: u32 = 1000;
+        for number in 0..TRIES_MAX {
+            let suffix = if number == 0 { String::new() } else { format!(".{number}") };
+            let path = self.path.join(format!("{stem}{suffix}{STRAY_SUFFIX}"));
+            if !disk::exists(&path).map_err(io_error(&path))? {
+                return Ok(path);
+            }
+        }
+        let source = io::Error::new(io::ErrorKind::AlreadyExists, "too many directories were set aside");
+        Err(DataDirError::Io { path: self.path.join(stem), source })
+    }
+}
+
+/// The directories that creating `path` will put a name into.
+fn parents_of_new(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut parents = Vec::new();
+    for ancestor in path.ancestors() {
+        if ancestor.as_os_str().is_empty() || disk::exists(ancestor)? {
+            break;
+        }
+        let parent = ancestor.parent().filter(|parent| !parent.as_os_str().is_empty());
+        parents.push(parent.unwrap_or(Path::new(".")).to_owned());
+    }
+    Ok(parents)
+}
+
+fn read_meta(directory: &Path, broker: BrokerId) -> Result<Option<String>, DataDirError> {
+    let path = directory.join(META_FILE);
+    let Some(pairs) = checked_file::read(&path).map_err(read_error(&path))? else { return Ok(None) };
+    let get = |key: &str| {
+        let missing = || DataDirError::Corrupt { path: path.clone(), reason: format!("no {key}") };
+        pairs.get(key).cloned().ok_or_else(missing)
+    };
+    let version = get("version")?;
+    if version != META_VERSION {
+        let reason = format!("version {version} is not known, only {META_VERSION}");
+        return Err(DataDirError::Corrupt { path: path.clone(), reason });
+    }
+    let found = get("broker.id")?;
+    if found != broker.to_string() {
+        return Err(DataDirError::OtherBroker { path: directory.to_owned(), found, expected: broker });
+    }
+    get("cluster.id").map(Some)
+}
+
+fn read_topic_id(directory: &Path) -> Result<Option<String>, DataDirError> {
+    let path = directory.join(PARTITION_FILE);
+    let pairs = checked_file::read(&path).map_err(read_error(&path))?;
+    Ok(pairs.map(|pairs| pairs.get("topic_id").cloned().unwrap_or_default()))
+}
+
+fn io_error(path: &Path) -> impl Fn(io::Error) -> DataDirError + use<> {
+    let path = path.to_owned();
+    move |source| DataDirError::Io { path: path.clone(), source }
+}
+
+fn read_error(path: &Path) -> impl Fn(ReadError) -> DataDirError + use<> {
+    let path = path.to_owned();
+    move |error| match error {
+        ReadError::Corrupt(reason) => DataDirError::Corrupt { path: path.clone(), reason },
+        ReadError::Io(source) => DataDirError::Io { path: path.clone(), source },
+    }
+}
+
+fn uuid_text(id: [u8; 16]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,94 @@
+//! `/metrics` and `/health` over a small HTTP/1.1: one request a connection, few connections at a time.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Semaphore;
+
+use super::core::Core;
+use crate::runtime::net::{Listener, Stream};
+use crate::runtime::task::TaskGroup;
+use crate::runtime::{Segment, clock};
+
+/// Connections at a time; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 16;
+/// A request's head, the only part of it that is read.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+/// From accepting to closing.
+const TIME_MAX: Duration = Duration::from_secs(5);
+/// Pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+struct Answer {
+    status: &'static str,
+    content_type: &'static str,
+    body: String,
+}
+
+/// Serves for as long as it is polled; connections live in `tasks`.
+pub(super) async fn serve(core: Arc<Core>, listener: Listener, tasks: Arc<TaskGroup>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
+        match listener.accept().await {
+            Ok((stream, _peer)) => {
+                let core = Arc::clone(&core);
+                tasks.spawn("http", async move {
+                    let served = clock::timeout(TIME_MAX, serve_one(&core, stream)).await;
+                    tracing::debug!(?served, "http_request_served");
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept_failed");
+                clock::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve_one(core: &Core, stream: Stream) -> io::Result<()> {
+    let (mut read, mut write) = stream.into_split();
+    let mut head = BytesMut::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        let room = HEAD_BYTES_MAX - head.len();
+        if room == 0 || read.read(&mut head, room).await? == 0 {
+            return Ok(());
+        }
+    }
+    let answer = answer(core, &head);
+    let head = format!(
+        "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        answer.status,
+        answer.content_type,
+        answer.body.len()
+    );
+    let mut segments = vec![Segment::Bytes(Bytes::from(head)), Segment::Bytes(Bytes::from(answer.body))];
+    write.send(&mut segments).await?;
+    write.shutdown().await?;
+    // The client closes first, so that nothing of the answer is lost to a reset.
+    let mut rest = BytesMut::new();
+    while rest.len() < HEAD_BYTES_MAX && read.read(&mut rest, HEAD_BYTES_MAX).await? > 0 {}
+    Ok(())
+}
+
+fn answer(core: &Core, head: &[u8]) -> Answer {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ');
+    let plain = |status, body: String| Answer { status, content_type: "text/plain; charset=utf-8", body };
+    match (words.next(), words.next()) {
+        (Some(b"GET"), Some(b"/metrics")) => Answer {
+            status: "200 OK",
+            content_type: "text/plain; version=0.0.4; charset=utf-8",
+            body: core.metrics.render(&core.gauges()),
+        },
+        (Some(b"GET"), Some(b"/health")) => match core.ill_health() {
+            None => plain("200 OK", "ok\n".to_owned()),
+            Some(reason) => plain("503 Service Unavailable", format!("{reason}\n")),
+        },
+        (Some(b"GET"), _) => plain("404 Not Found", "there is /metrics and /health\n".to_owned()),
+        _ => plain("405 Method Not Allowed", "only GET\n".to_owned()),
+    }
+}

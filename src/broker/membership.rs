@@ -1,0 +1,336 @@
+//! A broker's life in its cluster: session after session with ZooKeeper, registered in each, following what
+//! changes.
+//!
+//! A session that expired ends nothing here but the registration: what is led goes on being served (at
+//! replication factor 1 nobody else can lead it) until a new session raises the epochs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::assignment::{Held, Session, Step, decide};
+use super::config::topic_log_config;
+use super::core::Core;
+use super::data_dir::{DataDir, DataDirError};
+use super::metadata::{Image, Refresh};
+use super::partition::Partition;
+use super::replicas::Local;
+use super::start_error::StartError;
+use crate::facts::{self, Fact};
+use crate::log::LogError;
+use crate::registry::{BrokerRegistration, PartitionState, Registry, RegistryError};
+use crate::rules::{Rule, holds};
+use crate::runtime::{Elapsed, clock};
+use crate::types::{LeaderEpoch, TopicPartition};
+use crate::zookeeper::{ZkError, ZooKeeper, ZooKeeperConfig};
+
+/// Between attempts at what failed for want of ZooKeeper.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// A registration of an earlier life is waited for this many session time-outs.
+const STALE_SESSIONS_MAX: u32 = 2;
+
+pub(super) struct Membership {
+    core: Arc<Core>,
+    data_dir: DataDir,
+    registry: Registry,
+    refresh: Refresh,
+}
+
+/// Why a session, or what is done in it, cannot go on.
+enum Interrupted {
+    /// ZooKeeper cannot be reached just now.
+    Again(RegistryError),
+    /// The session is over.
+    Expired,
+    /// Not to be mended by waiting.
+    Fatal(StartError),
+}
+
+impl From<RegistryError> for Interrupted {
+    fn from(error: RegistryError) -> Interrupted {
+        match error {
+            RegistryError::ZooKeeper(ZkError::SessionExpired | ZkError::Closed) => Interrupted::Expired,
+            other => Interrupted::Again(other),
+        }
+    }
+}
+
+impl Membership {
+    /// The first session: takes the partitions this broker leads, then registers.
+    pub async fn join(core: Arc<Core>, data_dir: DataDir) -> Result<Membership, StartError> {
+        let registry = connect(&core).await?;
+        registry.ensure_paths().await?;
+        let cluster_id = registry.cluster_id().await?;
+        data_dir.adopt(&cluster_id).await?;
+        core.set_cluster_id(cluster_id);
+        let refresh = Refresh::new(registry.clone());
+        let mut membership = Membership { core, data_dir, registry, refresh };
+        membership.begin_session().await.map_err(|interrupted| match interrupted {
+            Interrupted::Again(error) => StartError::Registry(error),
+            Interrupted::Expired => StartError::Registry(ZkError::SessionExpired.into()),
+            Interrupted::Fatal(error) => error,
+        })?;
+        Ok(membership)
+    }
+
+    /// Follows the cluster for as long as the broker runs; ends only with its failure.
+    pub async fn run(mut self) {
+        loop {
+            let interrupted = self.follow().await;
+            match interrupted {
+                Interrupted::Again(error) => {
+                    tracing::warn!(%error, "zookeeper_read_failed");
+                    clock::sleep(RETRY_PAUSE).await;
+                }
+                Interrupted::Expired => self.new_session().await,
+                Interrupted::Fatal(error) => return self.core.failure.trip(error.to_string()),
+            }
+        }
+    }
+
+    /// Takes over what changes, until something is in the way.
+    async fn follow(&mut self) -> Interrupted {
+        let expired = self.registry.zookeeper().session_expired();
+        tokio::pin!(expired);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut expired => return Interrupted::Expired,
+                () = self.refresh.changed() => {}
+            }
+            if let Err(interrupted) = self.reconcile(Session::Same).await {
+                return interrupted;
+            }
+        }
+    }
+
+    async fn new_session(&mut self) {
+        self.core.set_registry(None);
+        tracing::warn!(broker = %self.core.id, "zookeeper_session_expired");
+        loop {
+            match self.try_new_session().await {
+                Ok(()) => return,
+                Err(Interrupted::Fatal(error)) => {
+                    self.core.failure.trip(error.to_string());
+                    return std::future::pending().await;
+                }
+                Err(Interrupted::Again(error)) => tracing::warn!(%error, "zookeeper_session_not_opened"),
+                Err(Interrupted::Expired) => {}
+            }
+            clock::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn try_new_session(&mut self) -> Result<(), Interrupted> {
+        let registry = match connect(&self.core).await {
+            Ok(registry) => registry,
+            Err(error) => {
+                tracing::warn!(%error, "zookeeper_not_reached");
+                return Err(Interrupted::Expired);
+            }
+        };
+        self.refresh = Refresh::new(registry.clone());
+        self.registry = registry;
+        self.begin_session().await
+    }
+
+    /// Raises the epochs of what this broker leads, and registers after that: whoever sees the registration
+    /// then reads the raised epochs.
+    async fn begin_session(&mut self) -> Result<(), Interrupted> {
+        self.core.metrics.zookeeper_sessions.add(1);
+        self.reconcile(Session::New).await?;
+        self.register().await?;
+        let session = self.registry.zookeeper().session_id();
+        facts::record(|| Fact::BrokerRegistered { broker: self.core.id, session });
+        tracing::info!(broker = %self.core.id, address = %self.core.advertised, session, "broker_registered");
+        self.core.set_registry(Some(self.registry.clone()));
+        self.reconcile(Session::Same).await
+    }
+
+    async fn register(&self) -> Result<(), Interrupted> {
+        let registration = BrokerRegistration {
+            broker: self.core.id,
+            host: self.core.advertised.host.clone(),
+            port: self.core.advertised.port,
+            rack: None,
+        };
+        let patience = self.registry.zookeeper().session_timeout() * STALE_SESSIONS_MAX;
+        let registering = async {
+            loop {
+                match self.registry.register_broker(&registration).await {
+                    Ok(_epoch) => return Ok(()),
+                    Err(RegistryError::RegisteredElsewhere { broker, session }) => {
+                        tracing::info!(%broker, session, "earlier_registration_awaited");
+                        self.registry.wait_unregistered(broker).await?;
+                    }
+                    Err(error) => return Err(Interrupted::from(error)),
+                }
+            }
+        };
+        match clock::timeout(patience, registering).await {
+            Ok(outcome) => outcome,
+            Err(Elapsed) => {
+                let broker = self.core.id;
+                Err(Interrupted::Fatal(StartError::RegisteredElsewhere { broker, waited: patience }))
+            }
+        }
+    }
+
+    /// Reads what changed, does what follows from it for the partitions here, and only then publishes it: a
+    /// client that is told of a partition finds it served.
+    async fn reconcile(&mut self, session: Session) -> Result<(), Interrupted> {
+        if session == Session::New {
+            self.registry.zookeeper().sync("/brokers").await.map_err(RegistryError::from)?;
+        }
+        let mut image = self.refresh.read().await?;
+        for step in decide(&image, self.core.id, &self.held(), session) {
+            self.perform(step, &mut image, session).await?;
+        }
+        self.core.metadata.publish(image);
+        Ok(())
+    }
+
+    fn held(&self) -> BTreeMap<TopicPartition, Held> {
+        let held = |local: &Local| match local {
+            Local::Open(partition) => {
+                Held { topic_id: partition.topic_id(), epoch: partition.epoch(), is_offline: false }
+            }
+            Local::Offline { topic_id, .. } => Held { topic_id: *topic_id, epoch: None, is_offline: true },
+        };
+        self.core.replicas.all().iter().map(|(name, local)| (name.clone(), held(local))).collect()
+    }
+
+    async fn perform(&mut self, step: Step, image: &mut Image, session: Session) -> Result<(), Interrupted> {
+        match step {
+            Step::Close(name) => self.close(&name).await,
+            Step::Resign(name) => {
+                if let Some(partition) = self.open_partition(&name) {
+                    partition.resign();
+                }
+                Ok(())
+            }
+            Step::Open { partition, topic_id, epoch } => {
+                let Some((partition, existed)) = self.open(partition, topic_id, image).await? else {
+                    return Ok(());
+                };
+                let may_have_led = existed || session == Session::New;
+                self.lead(&partition, epoch, may_have_led, image).await
+            }
+            Step::Raise { partition, epoch } => match self.open_partition(&partition) {
+                Some(partition) => self.lead(&partition, epoch, true, image).await,
+                None => Ok(()),
+            },
+            Step::Lead { partition, epoch } => match self.open_partition(&partition) {
+                Some(partition) => self.lead(&partition, epoch, false, image).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn open_partition(&self, name: &TopicPartition) -> Option<Arc<Partition>> {
+        match self.core.replicas.get(&name.topic, name.partition) {
+            Some(Local::Open(partition)) => Some(partition),
+            _ => None,
+        }
+    }
+
+    async fn close(&self, name: &TopicPartition) -> Result<(), Interrupted> {
+        tracing::info!(partition = %name, "partition_closed");
+        let open = self.open_partition(name);
+        self.core.replicas.remove(name);
+        let Some(partition) = open else { return Ok(()) };
+        let closed = match partition.begin_close() {
+            Ok(ticket) => ticket.run().await,
+            Err(error) => Err(error),
+        };
+        closed.map_err(|error| Interrupted::Fatal(StartError::Log { partition: name.clone(), error }))
+    }
+
+    /// Opens a partition's log; `None` if that needs an operator (the partition is then offline). Says
+    /// whether the directory was there before.
+    async fn open(
+        &self,
+        name: TopicPartition,
+        topic_id: [u8; 16],
+        image: &Image,
+    ) -> Result<Option<(Arc<Partition>, bool)>, Interrupted> {
+        let own = image.topics.get(&name.topic).map(|topic| topic.config.clone()).unwrap_or_default();
+        let config = topic_log_config(&self.core.config, &own).unwrap_or_else(|problem| {
+            tracing::error!(topic = %name.topic, %problem, "topic_config_not_usable_defaults_apply");
+            self.core.config.log.clone()
+        });
+        let directory = match self.data_dir.partition(&name, topic_id).await {
+            Ok(directory) => directory,
+            Err(error @ DataDirError::Corrupt { .. }) => {
+                self.take_offline(&name, topic_id, &error.to_string());
+                return Ok(None);
+            }
+            Err(error) => return Err(Interrupted::Fatal(error.into())),
+        };
+        let opening = Partition::open(&directory.path, self.core.id, name.clone(), topic_id, config);
+        match opening.await {
+            Ok(partition) => {
+                let partition = Arc::new(partition);
+                self.core.replicas.insert(&name, Local::Open(Arc::clone(&partition)));
+                Ok(Some((partition, directory.existed)))
+            }
+            Err(error @ (LogError::CorruptBelowFlushed { .. } | LogError::Corrupt { .. })) => {
+                self.take_offline(&name, topic_id, &error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(Interrupted::Fatal(StartError::Log { partition: name, error })),
+        }
+    }
+
+    fn take_offline(&self, name: &TopicPartition, topic_id: [u8; 16], reason: &str) {
+        tracing::error!(partition = %name, reason, "partition_offline");
+        self.core.replicas.insert(name, Local::Offline { topic_id, reason: Arc::from(reason) });
+    }
+
+    async fn lead(
+        &mut self,
+        partition: &Partition,
+        stored: LeaderEpoch,
+        raise: bool,
+        image: &mut Image,
+    ) -> Result<(), Interrupted> {
+        let name = partition.name();
+        let epoch = if raise && holds(Rule::RaiseLeaderEpochOnStart) {
+            match self.registry.raise_leader_epoch(name, self.core.id).await {
+                Ok(epoch) => epoch,
+                // Deleted or given away meanwhile: the next look at the cluster says so.
+                Err(
+                    RegistryError::NotLeader { .. }
+                    | RegistryError::NoSuchPartition(_)
+                    | RegistryError::NoSuchTopic(_),
+                ) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            stored
+        };
+        partition.lead(epoch);
+        self.note_epoch(name, epoch, image);
+        Ok(())
+    }
+
+    fn note_epoch(&mut self, name: &TopicPartition, epoch: LeaderEpoch, image: &mut Image) {
+        let known = image.partition(&name.topic, name.partition).and_then(|p| p.state.clone());
+        if let Some(state) = known {
+            let state = PartitionState { leader_epoch: epoch, ..state };
+            self.refresh.note_state(name, state.clone());
+            image.set_state(name, state);
+        }
+    }
+}
+
+async fn connect(core: &Core) -> Result<Registry, StartError> {
+    let config = ZooKeeperConfig {
+        servers: core.config.zookeeper_servers.clone(),
+        session_timeout: core.config.zookeeper_session_timeout,
+        connect_timeout: core.config.zookeeper_connect_timeout,
+    };
+    let connected = ZooKeeper::connect(config).await;
+    let servers = || core.config.zookeeper_servers.join(",");
+    connected.map(Registry::new).map_err(|error| StartError::ZooKeeper { servers: servers(), error })
+}

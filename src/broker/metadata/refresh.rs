@@ -1,0 +1,149 @@
+//! Reads the cluster from ZooKeeper, and again what may have changed since.
+//!
+//! The brokers' and the topics' registries are watched. Partition states are not, one by one: a leader raises
+//! its epochs *before* it registers, so that whoever sees the registration then reads the new states.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::image::{Image, PartitionImage, TopicImage};
+use crate::broker::concurrently::concurrently;
+use crate::registry::{BrokerRegistration, PartitionState, Registry, RegistryError};
+use crate::runtime::clock;
+use crate::types::{BrokerId, TopicPartition};
+use crate::zookeeper::Watch;
+
+/// Reads sent to ZooKeeper side by side.
+const READS_AT_A_TIME_MAX: usize = 32;
+/// What was found half-written is looked at again after this time.
+const INCOMPLETE_RETRY: Duration = Duration::from_millis(500);
+
+/// One session's reader.
+pub(in crate::broker) struct Refresh {
+    registry: Registry,
+    brokers: Option<(BTreeMap<BrokerId, BrokerRegistration>, Watch)>,
+    topics: Option<(Vec<String>, Watch)>,
+    /// As last read; partition states of a topic are kept until something says that they may be old.
+    known: BTreeMap<Arc<str>, Arc<TopicImage>>,
+    /// Something was there that could not be read whole.
+    is_incomplete: bool,
+}
+
+impl Refresh {
+    /// A reader that has read nothing yet.
+    pub fn new(registry: Registry) -> Refresh {
+        Refresh { registry, brokers: None, topics: None, known: BTreeMap::new(), is_incomplete: false }
+    }
+
+    /// The cluster as it is now: reads what has not been read or may have changed.
+    pub async fn read(&mut self) -> Result<Image, RegistryError> {
+        let mut states_may_be_old = false;
+        if self.brokers.is_none() {
+            self.brokers = Some(self.registry.brokers_watch().await?);
+            states_may_be_old = true;
+        }
+        let mut topics_may_be_old = self.is_incomplete;
+        if self.topics.is_none() {
+            self.topics = Some(self.registry.topics_watch().await?);
+            topics_may_be_old = true;
+        }
+        if topics_may_be_old || states_may_be_old {
+            self.read_topics(topics_may_be_old, states_may_be_old).await?;
+        }
+        let brokers = self.brokers.as_ref().map(|(brokers, _)| brokers.clone()).unwrap_or_default();
+        Ok(Image { brokers, topics: self.known.clone() })
+    }
+
+    async fn read_topics(&mut self, specs_too: bool, states_too: bool) -> Result<(), RegistryError> {
+        let names = self.topics.as_ref().map(|(names, _)| names.clone()).unwrap_or_default();
+        let mut found = BTreeMap::new();
+        self.is_incomplete = false;
+        for names in names.chunks(READS_AT_A_TIME_MAX) {
+            let reads = names.iter().map(|name| self.read_topic(name, specs_too, states_too));
+            for topic in concurrently(reads.collect()).await {
+                if let Some((name, topic)) = topic? {
+                    let is_whole = topic.partitions.values().all(|partition| partition.state.is_some());
+                    self.is_incomplete |= !is_whole;
+                    found.insert(name, topic);
+                }
+            }
+        }
+        self.known = found;
+        Ok(())
+    }
+
+    async fn read_topic(
+        &self,
+        name: &str,
+        spec_too: bool,
+        states_too: bool,
+    ) -> Result<Option<(Arc<str>, Arc<TopicImage>)>, RegistryError> {
+        let known = self.known.get_key_value(name);
+        if let Some((name, topic)) = known
+            && !spec_too
+            && !states_too
+        {
+            return Ok(Some((Arc::clone(name), Arc::clone(topic))));
+        }
+        let spec = match self.registry.topic(name).await {
+            Err(RegistryError::Corrupt { path, reason }) => {
+                tracing::error!(path, reason, "topic_not_understood");
+                return Ok(None);
+            }
+            spec => spec?,
+        };
+        // A topic deleted meanwhile: the watch will say so too.
+        let Some(spec) = spec else { return Ok(None) };
+        let name: Arc<str> = known.map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name));
+        let same =
+            known.map(|(_, topic)| topic).filter(|topic| topic.topic_id == spec.topic_id && !states_too);
+        let mut partitions = BTreeMap::new();
+        for (number, replicas) in spec.partitions {
+            let known = same.and_then(|topic| topic.partitions.get(&number)?.state.clone());
+            let state = match known {
+                Some(state) => Some(state),
+                None => self.read_state(&TopicPartition::new(Arc::clone(&name), number)).await?,
+            };
+            partitions.insert(number, PartitionImage { replicas, state });
+        }
+        let topic = TopicImage { topic_id: spec.topic_id, config: spec.config, partitions };
+        Ok(Some((name, Arc::new(topic))))
+    }
+
+    async fn read_state(&self, partition: &TopicPartition) -> Result<Option<PartitionState>, RegistryError> {
+        match self.registry.partition_state(partition).await {
+            Err(RegistryError::Corrupt { path, reason }) => {
+                tracing::error!(path, reason, "partition_state_not_understood");
+                Ok(None)
+            }
+            state => Ok(state?.map(|(state, _version)| state)),
+        }
+    }
+
+    /// Waits until a watch has fired (or a second look is due); [`Refresh::read`] then reads again.
+    pub async fn changed(&mut self) {
+        let (Some((_, brokers)), Some((_, topics))) = (&mut self.brokers, &mut self.topics) else { return };
+        let again = async {
+            match self.is_incomplete {
+                true => clock::sleep(INCOMPLETE_RETRY).await,
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _event = brokers => self.brokers = None,
+            _event = topics => self.topics = None,
+            () = again => {}
+        }
+    }
+
+    /// States a leader epoch that this broker has raised itself.
+    pub fn note_state(&mut self, partition: &TopicPartition, state: PartitionState) {
+        let Some(topic) = self.known.get_mut(&partition.topic) else { return };
+        let topic = Arc::make_mut(topic);
+        if let Some(known) = topic.partitions.get_mut(&partition.partition) {
+            known.state = Some(state);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! One partition: its state and its log behind one short lock, the only door to both.
+//!
+//! Every method is synchronous and takes the lock once. What waits for the disk leaves as a ticket for the
+//! flusher; who waits for the partition leaves a bell. Who leads is decided elsewhere ([`Partition::lead`]).
+
+mod leader;
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::purgatory::{Bell, WaitFor, Waiting};
+use crate::facts::{self, Fact};
+use crate::log::{AppendBatch, CloseTicket, FlushTicket, Log, LogConfig, LogError};
+use crate::runtime::{FileRange, Instant, clock};
+use crate::types::{BrokerId, Durability, LeaderEpoch, Offset, Timestamp, TopicPartition};
+
+pub(super) use leader::EpochFence;
+
+/// A partition that this broker stores.
+pub(super) struct Partition {
+    name: TopicPartition,
+    broker: BrokerId,
+    topic_id: [u8; 16],
+    durability: Durability,
+    batch_bytes_max: usize,
+    flush_interval: Option<std::time::Duration>,
+    state: Mutex<State>,
+}
+
+struct State {
+    log: Log,
+    /// The epoch in which this broker leads; `None` before it was raised.
+    epoch: Option<LeaderEpoch>,
+    waiting: Waiting,
+    /// The flusher has this partition on its list.
+    flush_queued: bool,
+    /// A flush by time is arranged.
+    flush_timed: bool,
+}
+
+/// Why a partition does not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PartitionError {
+    #[error("this broker does not lead {0} (yet)")]
+    NotLeader(TopicPartition),
+    /// The caller's idea of the leadership is older than ours.
+    #[error("the leader epoch is {ours}, not {theirs}")]
+    FencedEpoch { ours: LeaderEpoch, theirs: LeaderEpoch },
+    /// The caller's idea of the leadership is newer than ours.
+    #[error("leader epoch {theirs} is not known, ours is {ours}")]
+    UnknownEpoch { ours: LeaderEpoch, theirs: LeaderEpoch },
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Where batches came to lie.
+#[derive(Debug)]
+pub(super) struct Appended {
+    /// The offset of each batch's first record.
+    pub bases: Vec<Offset>,
+    pub log_start: Offset,
+    /// Acknowledge when the log is flushed up to here; `None`: at once.
+    pub flush_to: Option<Offset>,
+    /// What the flusher has to be told.
+    pub flush: FlushNeed,
+}
+
+/// What an append asks of the flusher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FlushNeed {
+    /// Nothing new.
+    None,
+    Now,
+    At(Instant),
+}
+
+/// Where a partition begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub epoch: LeaderEpoch,
+    pub log_start: Offset,
+    pub log_end: Offset,
+    pub readable_end: Offset,
+}
+
+/// One partition of a fetch request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadRequest {
+    pub from: Offset,
+    pub bytes_max: u64,
+    /// Return one batch even if it is larger than `bytes_max`.
+    pub at_least_one: bool,
+    pub fence: EpochFence,
+}
+
+impl Partition {
+    /// Opens (recovers) the log. Nobody may append before [`Partition::lead`].
+    pub async fn open(
+        directory: &Path,
+        broker: BrokerId,
+        name: TopicPartition,
+        topic_id: [u8; 16],
+        config: LogConfig,
+    ) -> Result<Partition, LogError> {
+        let (durability, batch_bytes_max) = (config.durability, config.batch_bytes_max);
+        let flush_interval = config.flush_interval;
+        let log = Log::open(directory.to_owned(), broker, name.clone(), config).await?;
+        let state =
+            State { log, epoch: None, waiting: Waiting::default(), flush_queued: false, flush_timed: false };
+        let state = Mutex::new(state);
+        Ok(Partition { name, broker, topic_id, durability, batch_bytes_max, flush_interval, state })
+    }
+
+    pub fn name(&self) -> &TopicPartition {
+        &self.name
+    }
+
+    pub fn topic_id(&self) -> [u8; 16] {
+        self.topic_id
+    }
+
+    /// The largest batch accepted, in bytes.
+    pub fn batch_bytes_max(&self) -> usize {
+        self.batch_bytes_max
+    }
+
+    /// The epoch in which this broker leads, if it does.
+    pub fn epoch(&self) -> Option<LeaderEpoch> {
+        self.state().epoch
+    }
+
+    /// This broker leads the partition in `epoch`, which nobody else was given. Nothing happens if it does so
+    /// already, or in a later one.
+    pub fn lead(&self, epoch: LeaderEpoch) {
+        let mut state = self.state();
+        if state.epoch.is_some_and(|current| current >= epoch) {
+            return;
+        }
+        facts::record(|| Fact::BecameLeader { broker: self.broker, partition: self.name.clone(), epoch });
+        tracing::info!(partition = %self.name, %epoch, "leadership_taken");
+        state.epoch = Some(epoch);
+        state.waiting.wake_all();
+    }
+
+    /// This broker leads no longer.
+    pub fn resign(&self) {
+        let mut state = self.state();
+        state.epoch = None;
+        state.waiting.wake_all();
+    }
+
+    /// Appends validated batches, in order, in one write.
+    pub fn append(&self, batches: &[AppendBatch]) -> Result<Appended, PartitionError> {
+        let mut state = self.state();
+        let epoch = state.epoch.ok_or_else(|| PartitionError::NotLeader(self.name.clone()))?;
+        let bases = state.log.append(batches, epoch)?;
+        let flush_to = (self.durability == Durability::Fsync).then(|| state.log.log_end());
+        let flush = self.flush_need(&mut state);
+        state.wake();
+        Ok(Appended { bases, log_start: state.log.log_start(), flush_to, flush })
+    }
+
+    fn flush_need(&self, state: &mut State) -> FlushNeed {
+        if state.flush_queued {
+            return FlushNeed::None;
+        }
+        let now = clock::now();
+        if state.log.needs_flush(now) {
+            state.flush_queued = true;
+            return FlushNeed::Now;
+        }
+        match self.flush_interval {
+            Some(interval) if !state.flush_timed => {
+                state.flush_timed = true;
+                FlushNeed::At(now + interval)
+            }
+            _ => FlushNeed::None,
+        }
+    }
+
+    /// Whole batches from the one that holds `request.from`, below the readable end. With `None` there is
+    /// nothing to read yet; the bounds say where "yet" is.
+    pub fn read(&self, request: ReadRequest) -> Result<(Bounds, Option<FileRange>), PartitionError> {
+        let state = self.state();
+        let bounds = self.bounds_of(&state)?;
+        request.fence.check(bounds.epoch)?;
+        let bound = bounds.readable_end;
+        if request.from > bounds.log_end || request.from < bounds.log_start {
+            let (log_start, log_end) = (bounds.log_start, bounds.log_end);
+            return Err(LogError::OutOfRange { from: request.from, log_start, log_end }.into());
+        }
+        if request.from >= bound {
+            return Ok((bounds, None));
+        }
+        let range = state.log.read(request.from, request.bytes_max, bound, request.at_least_one)?;
+        Ok((bounds, range))
+    }
+
+    /// Where the partition begins and ends, for the leader's clients.
+    pub fn bounds(&self, fence: EpochFence) -> Result<Bounds, PartitionError> {
+        let bounds = self.bounds_of(&self.state())?;
+        fence.check(bounds.epoch)?;
+        Ok(bounds)
+    }
+
+    /// The first readable record whose timestamp is `at` or later.
+    pub fn lookup_timestamp(&self, at: Timestamp) -> Result<Option<(Offset, Timestamp)>, PartitionError> {
+        let state = self.state();
+        let bound = state.log.readable_end();
+        Ok(state.log.lookup_timestamp(at, bound)?)
+    }
+
+    fn bounds_of(&self, state: &State) -> Result<Bounds, PartitionError> {
+        if let Some(reason) = state.log.failure() {
+            return Err(LogError::Failed { reason: reason.to_owned() }.into());
+        }
+        let epoch = state.epoch.ok_or_else(|| PartitionError::NotLeader(self.name.clone()))?;
+        Ok(Bounds {
+            epoch,
+            log_start: state.log.log_start(),
+            log_end: state.log.log_end(),
+            readable_end: state.log.readable_end(),
+        })
+    }
+
+    /// Leaves `bell` until `wait` is met; false if it is met already (and nothing was left). After an error
+    /// there is nothing to wait for.
+    pub fn wait(&self, wait: WaitFor, bell: &Arc<Bell>) -> Result<bool, PartitionError> {
+        let mut state = self.state();
+        let must_wait = !state.is_met(wait)?;
+        if must_wait {
+            state.waiting.add(wait, bell);
+        }
+        Ok(must_wait)
+    }
+
+    /// Whether `wait` has come true. After an error there is nothing to wait for.
+    pub fn is_met(&self, wait: WaitFor) -> Result<bool, PartitionError> {
+        self.state().is_met(wait)
+    }
+
+    /// Takes the bell away again.
+    pub fn wait_no_longer(&self, bell: &Arc<Bell>) {
+        self.state().waiting.remove(bell);
+    }
+
+    /// Queues a flush by time that has come due; whether there is anything to flush.
+    pub fn flush_is_due(&self) -> bool {
+        let mut state = self.state();
+        state.flush_timed = false;
+        let is_dirty = state.log.flushed_end() < state.log.log_end();
+        is_dirty && !std::mem::replace(&mut state.flush_queued, true)
+    }
+
+    /// What the flusher has to sync now.
+    pub fn begin_flush(&self) -> Option<FlushTicket> {
+        let mut state = self.state();
+        state.flush_queued = false;
+        state.log.begin_flush()
+    }
+
+    pub fn finish_flush(&self, ticket: FlushTicket) {
+        let mut state = self.state();
+        state.log.finish_flush(ticket);
+        state.wake();
+    }
+
+    /// The sync failed: nobody knows what is on disk, so the partition fails for good.
+    pub fn flush_failed(&self, ticket: FlushTicket, error: io::Error) -> LogError {
+        let mut state = self.state();
+        let error = state.log.flush_failed(ticket, error);
+        state.waiting.wake_all();
+        error
+    }
+
+    /// Ends appends; the ticket, run, leaves the log clean.
+    pub fn begin_close(&self) -> Result<CloseTicket, LogError> {
+        let mut state = self.state();
+        state.epoch = None;
+        state.waiting.wake_all();
+        state.log.begin_close()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("a panic under the partition's lock ends the process")
+    }
+}
+
+impl State {
+    fn is_met(&self, wait: WaitFor) -> Result<bool, PartitionError> {
+        if let Some(reason) = self.log.failure() {
+            return Err(LogError::Failed { reason: reason.to_owned() }.into());
+        }
+        Ok(match wait {
+            WaitFor::Flushed(end) => self.log.flushed_end() >= end,
+            WaitFor::ReadableBeyond(end) => self.log.readable_end() > end,
+        })
+    }
+
+    fn wake(&mut self) {
+        let (flushed_end, readable_end) = (self.log.flushed_end(), self.log.readable_end());
+        self.waiting.wake(flushed_end, readable_end);
+    }
+}

@@ -1,0 +1,65 @@
+//! The partitions that this broker stores, by name.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use super::partition::Partition;
+use crate::types::TopicPartition;
+
+/// Looked up once per partition of a request; changed only when topics come and go.
+#[derive(Default)]
+pub(super) struct Replicas {
+    by_topic: RwLock<BTreeMap<Arc<str>, BTreeMap<i32, Local>>>,
+}
+
+/// What is here of a partition.
+#[derive(Clone)]
+pub(super) enum Local {
+    Open(Arc<Partition>),
+    /// Its log cannot be used until an operator has decided; says why.
+    Offline {
+        topic_id: [u8; 16],
+        reason: Arc<str>,
+    },
+}
+
+impl Replicas {
+    pub fn get(&self, topic: &str, partition: i32) -> Option<Local> {
+        self.by_topic.read().expect("replicas").get(topic)?.get(&partition).cloned()
+    }
+
+    pub fn insert(&self, name: &TopicPartition, local: Local) {
+        let mut by_topic = self.by_topic.write().expect("replicas");
+        by_topic.entry(Arc::clone(&name.topic)).or_default().insert(name.partition, local);
+    }
+
+    pub fn remove(&self, name: &TopicPartition) {
+        let mut by_topic = self.by_topic.write().expect("replicas");
+        if let Some(partitions) = by_topic.get_mut(&name.topic) {
+            partitions.remove(&name.partition);
+            if partitions.is_empty() {
+                by_topic.remove(&name.topic);
+            }
+        }
+    }
+
+    /// All of them, sorted.
+    pub fn all(&self) -> Vec<(TopicPartition, Local)> {
+        let by_topic = self.by_topic.read().expect("replicas");
+        let named = by_topic.iter().flat_map(|(topic, partitions)| {
+            partitions
+                .iter()
+                .map(|(number, local)| (TopicPartition::new(Arc::clone(topic), *number), local.clone()))
+        });
+        named.collect()
+    }
+
+    /// Those whose log is open, sorted.
+    pub fn open(&self) -> Vec<Arc<Partition>> {
+        let open = |(_, local)| match local {
+            Local::Open(partition) => Some(partition),
+            Local::Offline { .. } => None,
+        };
+        self.all().into_iter().filter_map(open).collect()
+    }
+}

@@ -1,0 +1,38 @@
+//! Which of Kafka's error codes says what went wrong: chosen here, once.
+
+use crate::broker::partition::PartitionError;
+use crate::log::LogError;
+use crate::protocol::ErrorCode;
+use crate::record::BatchError;
+
+pub(super) fn partition_error_code(error: &PartitionError) -> ErrorCode {
+    match error {
+        PartitionError::NotLeader(_) => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        PartitionError::FencedEpoch { .. } => ErrorCode::FENCED_LEADER_EPOCH,
+        PartitionError::UnknownEpoch { .. } => ErrorCode::UNKNOWN_LEADER_EPOCH,
+        PartitionError::Log(error) => log_error_code(error),
+    }
+}
+
+fn log_error_code(error: &LogError) -> ErrorCode {
+    match error {
+        LogError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
+        LogError::Io(_) | LogError::Failed { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
+        LogError::CorruptBelowFlushed { .. } | LogError::Corrupt { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
+        // Closed: the broker stops, or the topic goes. Clients look for the leader anew.
+        LogError::Closed | LogError::StaleEpoch { .. } => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+    }
+}
+
+pub(super) fn batch_error_code(error: &BatchError) -> ErrorCode {
+    match error {
+        BatchError::Truncated { .. } | BatchError::CorruptCrc { .. } => ErrorCode::CORRUPT_MESSAGE,
+        BatchError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+        BatchError::UnknownCompression(_) => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
+        BatchError::TrailingBytes { .. }
+        | BatchError::UnsupportedMagic(_)
+        | BatchError::Invalid(_)
+        | BatchError::Unpack(_)
+        | BatchError::UnpackLimit { .. } => ErrorCode::INVALID_RECORD,
+    }
+}

@@ -1,0 +1,308 @@
+//! Produce: the requests that stand next to each other on a connection are one run, appended once per
+//! partition and acknowledged together.
+//!
+//! Batches are checked (`record::validate`) and never unpacked. Order is kept: within a partition batches are
+//! appended as their requests came.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::super::connection::Close;
+use super::super::errors::{batch_error_code, partition_error_code};
+use super::super::outgoing::Outgoing;
+use super::local_partition;
+use crate::broker::core::Core;
+use crate::broker::partition::{EpochFence, Partition, PartitionError};
+use crate::broker::purgatory::{Bell, WaitFor};
+use crate::log::{AppendBatch, LogError};
+use crate::protocol::messages::{
+    PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
+};
+use crate::protocol::{ErrorCode, RequestHeader};
+use crate::record::{self, BatchHeader};
+use crate::runtime::clock::{self, DeadlineTimer};
+use crate::types::{Acks, Offset, ProducerId};
+
+/// Whatever a client asks for, it is answered after this time.
+const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// Consecutive produce requests of one connection.
+#[derive(Default)]
+pub(in crate::broker::server) struct ProduceRun {
+    requests: Vec<Received>,
+    groups: Vec<Group>,
+    /// Index in `groups` by the partition's address; never iterated.
+    group_of: BTreeMap<usize, usize>,
+    wait: Duration,
+}
+
+struct Received {
+    header: RequestHeader,
+    wants_reply: bool,
+    response: ProduceResponse,
+}
+
+/// What a run brings for one partition.
+struct Group {
+    partition: Arc<Partition>,
+    batches: Vec<AppendBatch>,
+    /// Where the answer for each batch goes.
+    slots: Vec<Slot>,
+    wants_reply: bool,
+    flush_to: Option<Offset>,
+}
+
+/// A partition's place in the responses.
+#[derive(Clone, Copy)]
+struct Slot {
+    request: usize,
+    topic: usize,
+    partition: usize,
+}
+
+/// An answer that is an error.
+struct Refused {
+    code: ErrorCode,
+    message: Option<String>,
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Refused {
+        Refused { code, message: None }
+    }
+}
+
+impl ProduceRun {
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    /// Takes one more request: checks its batches and puts them in their partitions' groups.
+    pub fn add(&mut self, core: &Core, header: RequestHeader, request: ProduceRequest) {
+        let acks = Acks::from_wire(request.acks);
+        let wants_reply = acks != Some(Acks::None);
+        let is_transactional = request.transactional_id.is_some();
+        self.wait = self.wait.max(Duration::from_millis(request.timeout_ms.max(0) as u64)).min(WAIT_MAX);
+        let mut responses = Vec::with_capacity(request.topic_data.len());
+        for (topic_at, topic) in request.topic_data.into_iter().enumerate() {
+            let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
+            for (partition_at, data) in topic.partition_data.into_iter().enumerate() {
+                let slot = Slot { request: self.requests.len(), topic: topic_at, partition: partition_at };
+                let checked = match acks {
+                    None => Err(ErrorCode::INVALID_REQUIRED_ACKS.into()),
+                    Some(_) if is_transactional => Err(not_idempotent_yet()),
+                    Some(_) => check(core, &topic.name, data.index, data.records),
+                };
+                let mut response = PartitionProduceResponse { index: data.index, ..unanswered() };
+                match checked {
+                    Ok((partition, batch)) => self.group(partition, batch, slot, wants_reply),
+                    Err(refused) => refuse(core, &mut response, refused),
+                }
+                partition_responses.push(response);
+            }
+            responses.push(TopicProduceResponse { name: topic.name, partition_responses });
+        }
+        let response = ProduceResponse { responses, ..Default::default() };
+        self.requests.push(Received { header, wants_reply, response });
+    }
+
+    fn group(&mut self, partition: Arc<Partition>, batch: AppendBatch, slot: Slot, wants_reply: bool) {
+        let address = Arc::as_ptr(&partition) as usize;
+        let at = *self.group_of.entry(address).or_insert_with(|| {
+            self.groups.push(Group {
+                partition,
+                batches: Vec::new(),
+                slots: Vec::new(),
+                wants_reply: false,
+                flush_to: None,
+            });
+            self.groups.len() - 1
+        });
+        let group = &mut self.groups[at];
+        group.batches.push(batch);
+        group.slots.push(slot);
+        group.wants_reply |= wants_reply;
+    }
+
+    /// Enters each partition once.
+    pub fn append(&mut self, core: &Core) {
+        for group in &mut self.groups {
+            let bytes: usize = group.batches.iter().map(|batch| batch.bytes.len()).sum();
+            match group.partition.append(&group.batches) {
+                Ok(appended) => {
+                    core.flusher.note(&group.partition, appended.flush);
+                    core.metrics.batches_appended.add(group.batches.len() as u64);
+                    core.metrics.batch_bytes_appended.add(bytes as u64);
+                    group.flush_to = appended.flush_to;
+                    for (slot, base) in group.slots.iter().zip(&appended.bases) {
+                        slot.answer_in(&mut self.requests, *base, appended.log_start);
+                    }
+                }
+                Err(error) => {
+                    report(core, &group.partition, &error);
+                    let code = partition_error_code(&error);
+                    group.refuse_all(core, &mut self.requests, code, &error.to_string());
+                }
+            }
+        }
+    }
+
+    /// What an append would answer, were it made before the reply: for runs without that rule.
+    pub fn foretell(&mut self) {
+        for group in &self.groups {
+            let Ok(bounds) = group.partition.bounds(EpochFence::NONE) else { continue };
+            let mut base = bounds.log_end;
+            for (slot, batch) in group.slots.iter().zip(&group.batches) {
+                slot.answer_in(&mut self.requests, base, bounds.log_start);
+                base = base.plus(i64::from(batch.header.last_offset_delta) + 1);
+            }
+        }
+    }
+
+    /// Waits until everything that is to be acknowledged is flushed, where its topic asks for that.
+    pub async fn wait_flushed(&mut self, core: &Core, bell: &Arc<Bell>, timer: &mut DeadlineTimer) {
+        let mut waiting = Vec::new();
+        for (at, group) in self.groups.iter().enumerate() {
+            let Some(end) = group.flush_to.filter(|_| group.wants_reply) else { continue };
+            match group.partition.wait(WaitFor::Flushed(end), bell) {
+                Ok(false) => {}
+                Ok(true) => waiting.push((at, end)),
+                Err(error) => group.fail_flush(core, &mut self.requests, &error),
+            }
+        }
+        timer.set(Some(clock::now() + self.wait));
+        while !waiting.is_empty() {
+            let is_late = tokio::select! {
+                biased;
+                () = bell.heard() => false,
+                () = timer.expired() => true,
+            };
+            waiting.retain(|(at, end)| {
+                let group = &self.groups[*at];
+                match group.partition.is_met(WaitFor::Flushed(*end)) {
+                    Ok(true) => return false,
+                    Ok(false) if !is_late => return true,
+                    Ok(false) => {
+                        group.partition.wait_no_longer(bell);
+                        let message = "the flush takes too long";
+                        group.refuse_all(core, &mut self.requests, ErrorCode::REQUEST_TIMED_OUT, message);
+                    }
+                    Err(error) => group.fail_flush(core, &mut self.requests, &error),
+                }
+                false
+            });
+        }
+    }
+
+    /// Adds the replies, in request order; none where none was asked for.
+    pub fn reply(&self, out: &mut Outgoing) {
+        for received in self.requests.iter().filter(|received| received.wants_reply) {
+            out.reply(&received.header, &received.response);
+        }
+    }
+
+    /// Ends the run. Where no reply was asked for and something failed, only closing says so.
+    pub fn finish(&mut self) -> Result<(), Close> {
+        let unacknowledged = self.requests.iter().filter(|received| !received.wants_reply);
+        let failed = unacknowledged.flat_map(|received| &received.response.responses).find_map(|topic| {
+            topic.partition_responses.iter().map(|p| p.error_code).find(|code| *code != ErrorCode::NONE.0)
+        });
+        self.requests.clear();
+        self.groups.clear();
+        self.group_of.clear();
+        self.wait = Duration::ZERO;
+        match failed {
+            None => Ok(()),
+            Some(code) => Err(Close::UnacknowledgedFailed(ErrorCode(code))),
+        }
+    }
+}
+
+impl Group {
+    fn refuse_all(&self, core: &Core, requests: &mut [Received], code: ErrorCode, message: &str) {
+        for slot in &self.slots {
+            refuse(core, slot.of(requests), Refused { code, message: Some(message.to_owned()) });
+        }
+    }
+
+    fn fail_flush(&self, core: &Core, requests: &mut [Received], error: &PartitionError) {
+        self.refuse_all(core, requests, partition_error_code(error), &error.to_string());
+    }
+}
+
+impl Slot {
+    fn of(self, requests: &mut [Received]) -> &mut PartitionProduceResponse {
+        let topic = &mut requests[self.request].response.responses[self.topic];
+        &mut topic.partition_responses[self.partition]
+    }
+
+    fn answer_in(self, requests: &mut [Received], base: Offset, log_start: Offset) {
+        let response = self.of(requests);
+        response.base_offset = base.0;
+        response.log_start_offset = log_start.0;
+    }
+}
+
+fn unanswered() -> PartitionProduceResponse {
+    PartitionProduceResponse { base_offset: -1, ..Default::default() }
+}
+
+fn refuse(core: &Core, response: &mut PartitionProduceResponse, refused: Refused) {
+    core.metrics.batches_refused.add(1);
+    response.error_code = refused.code.0;
+    response.base_offset = -1;
+    response.log_start_offset = -1;
+    response.error_message = refused.message;
+}
+
+/// Finds the partition and checks the batch for it.
+fn check(
+    core: &Core,
+    topic: &str,
+    index: i32,
+    records: Option<Bytes>,
+) -> Result<(Arc<Partition>, AppendBatch), Refused> {
+    let partition = local_partition(core, topic, index)?;
+    let Some(bytes) = records.filter(|records| !records.is_empty()) else {
+        let message = Some("there must be one record batch for each partition".to_owned());
+        return Err(Refused { code: ErrorCode::INVALID_RECORD, message });
+    };
+    let header = record::validate(&bytes, partition.batch_bytes_max())
+        .map_err(|error| Refused { code: batch_error_code(&error), message: Some(error.to_string()) })?;
+    check_kind(&header)?;
+    Ok((partition, AppendBatch { header, bytes }))
+}
+
+fn check_kind(header: &BatchHeader) -> Result<(), Refused> {
+    if header.is_control() {
+        let message = Some("control batches are the broker's to write".to_owned());
+        return Err(Refused { code: ErrorCode::INVALID_RECORD, message });
+    }
+    if header.is_transactional() || header.producer_id != ProducerId::NONE {
+        return Err(not_idempotent_yet());
+    }
+    Ok(())
+}
+
+fn not_idempotent_yet() -> Refused {
+    let message = Some("idempotent and transactional producers are not supported yet".to_owned());
+    Refused { code: ErrorCode::INVALID_RECORD, message }
+}
+
+/// A disk that fails an append is worth an operator's attention; a log that has failed ends the broker.
+fn report(core: &Core, partition: &Partition, error: &PartitionError) {
+    match error {
+        PartitionError::Log(LogError::Io(source)) => {
+            core.metrics.storage_errors.add(1);
+            tracing::error!(partition = %partition.name(), error = %source, "append_failed");
+        }
+        PartitionError::Log(LogError::Failed { reason }) => {
+            core.metrics.storage_errors.add(1);
+            core.failure.trip(format!("{}: {reason}", partition.name()));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,17 @@
+//! Serves clients: connections in, requests to their handlers, replies out in request order.
+//!
+//! A connection is one task. It takes every complete request that one read brought, appends what they produce
+//! once per partition, and sends their replies with one write; no request is handed to another task.
+
+mod connection;
+mod context;
+mod errors;
+mod handlers;
+mod limits;
+mod listener;
+mod long_poll;
+mod outgoing;
+mod transport;
+
+pub(super) use limits::Connections;
+pub(super) use listener::accept_connections;

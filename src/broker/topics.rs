@@ -1,0 +1,250 @@
+//! Makes topics: checks what is asked for and places the partitions.
+//!
+//! Placing is round robin over the registered brokers, one replica each. More replicas come with replication.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::config::topic_log_config;
+use super::core::Core;
+use crate::protocol::ErrorCode;
+use crate::registry::{RegistryError, TopicSpec};
+use crate::runtime::{Instant, rng};
+use crate::types::BrokerId;
+use crate::zookeeper::ZkError;
+
+/// Kafka's limit.
+const NAME_BYTES_MAX: usize = 249;
+/// More would not fit in one write to ZooKeeper.
+const PARTITIONS_MAX: i32 = 10_000;
+/// Replication factors for now.
+const REPLICATION_FACTOR: i16 = 1;
+/// Said by requests for "the default".
+const DEFAULT: i32 = -1;
+/// A topic made on the way of another request is waited for this long.
+pub(super) const AUTO_CREATE_WAIT: Duration = Duration::from_secs(5);
+
+/// A topic as a client asks for it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NewTopic {
+    pub name: String,
+    /// -1: the default, or as many as `assignment` has.
+    pub partitions: i32,
+    /// -1: the default, or as many as `assignment` has.
+    pub replication_factor: i16,
+    /// By hand; empty: the cluster places them.
+    pub assignment: BTreeMap<i32, Vec<BrokerId>>,
+    pub config: BTreeMap<String, String>,
+}
+
+impl NewTopic {
+    /// With the broker's defaults.
+    pub fn by_default(name: &str) -> NewTopic {
+        NewTopic {
+            name: name.to_owned(),
+            partitions: DEFAULT,
+            replication_factor: DEFAULT as i16,
+            ..Default::default()
+        }
+    }
+}
+
+/// Why a topic is not made, as clients are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub code: ErrorCode,
+    pub message: String,
+}
+
+fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { code, message: message.into() })
+}
+
+/// What would be made, if nothing is wrong with it.
+pub(super) fn plan(core: &Core, topic: &NewTopic) -> Result<TopicSpec, Refusal> {
+    check_name(&topic.name)?;
+    let image = core.metadata.image();
+    if image.topics.contains_key(topic.name.as_str()) {
+        return refuse(ErrorCode::TOPIC_ALREADY_EXISTS, format!("topic {} exists already", topic.name));
+    }
+    if let Err(problem) = topic_log_config(&core.config, &topic.config) {
+        return refuse(ErrorCode::INVALID_CONFIG, problem.to_string());
+    }
+    let brokers: Vec<BrokerId> = image.brokers.keys().copied().collect();
+    let partitions = if topic.assignment.is_empty() {
+        let count = partition_count(topic.partitions, core.config.partitions_default)?;
+        check_replication_factor(topic.replication_factor)?;
+        let mut draws = rng::stream("topic-placement");
+        let first = draws.below(brokers.len().max(1) as u64) as usize;
+        place(count, &brokers, first)?
+    } else {
+        check_assignment(topic, &brokers)?
+    };
+    let mut topic_id = [0; 16];
+    rng::stream("topic-id").fill(&mut topic_id);
+    Ok(TopicSpec { name: topic.name.clone(), topic_id, partitions, config: topic.config.clone() })
+}
+
+/// Makes the topic in ZooKeeper, and waits until `deadline` for this broker to see it.
+pub(super) async fn create(core: &Core, spec: &TopicSpec, deadline: Instant) -> Result<(), Refusal> {
+    let Some(registry) = core.registry() else {
+        return refuse(
+            ErrorCode::BROKER_NOT_AVAILABLE,
+            "this broker is not registered in ZooKeeper just now",
+        );
+    };
+    match registry.create_topic(spec).await {
+        Ok(()) => {}
+        Err(RegistryError::TopicExists(name)) => {
+            return refuse(ErrorCode::TOPIC_ALREADY_EXISTS, format!("topic {name} exists already"));
+        }
+        Err(RegistryError::ZooKeeper(ZkError::TooLarge { .. })) => {
+            return refuse(ErrorCode::INVALID_PARTITIONS, "too many partitions for one write to ZooKeeper");
+        }
+        Err(error) => return refuse(ErrorCode::UNKNOWN_SERVER_ERROR, error.to_string()),
+    }
+    tracing::info!(topic = spec.name, partitions = spec.partitions.len(), "topic_created");
+    let seen = core.metadata.wait_for(deadline, |image| image.topics.contains_key(spec.name.as_str()));
+    match seen.await {
+        Ok(_image) => Ok(()),
+        Err(_elapsed) => refuse(ErrorCode::REQUEST_TIMED_OUT, "the topic is made but not yet served"),
+    }
+}
+
+/// Kafka's rules for names.
+pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let problem = if name.is_empty() || name == "." || name == ".." {
+        "is no name for a topic"
+    } else if name.len() > NAME_BYTES_MAX {
+        "is too long a name for a topic: at most 249 characters"
+    } else if !name.chars().all(legal) {
+        "is no name for a topic: only letters, digits, '.', '_' and '-' are allowed"
+    } else {
+        return Ok(());
+    };
+    let shown: String = name.chars().take(NAME_BYTES_MAX).collect();
+    refuse(ErrorCode::INVALID_TOPIC_EXCEPTION, format!("{shown:?} {problem}"))
+}
+
+fn partition_count(asked: i32, default: i32) -> Result<i32, Refusal> {
+    let count = if asked == DEFAULT { default } else { asked };
+    if (1..=PARTITIONS_MAX).contains(&count) {
+        return Ok(count);
+    }
+    refuse(ErrorCode::INVALID_PARTITIONS, format!("{count} partitions: there must be 1 to {PARTITIONS_MAX}"))
+}
+
+fn check_replication_factor(asked: i16) -> Result<(), Refusal> {
+    if asked == DEFAULT as i16 || asked == REPLICATION_FACTOR {
+        return Ok(());
+    }
+    refuse(
+        ErrorCode::INVALID_REPLICATION_FACTOR,
+        format!("replication factor {asked}: must be {REPLICATION_FACTOR} until replication is built"),
+    )
+}
+
+fn check_assignment(topic: &NewTopic, brokers: &[BrokerId]) -> Result<BTreeMap<i32, Vec<BrokerId>>, Refusal> {
+    if topic.partitions != DEFAULT || topic.replication_factor != DEFAULT as i16 {
+        let message = "with partitions assigned by hand, their number and the replication factor must be -1";
+        return refuse(ErrorCode::INVALID_REQUEST, message);
+    }
+    partition_count(i32::try_from(topic.assignment.len()).unwrap_or(i32::MAX), DEFAULT)?;
+    if !topic.assignment.keys().copied().eq(0..topic.assignment.len() as i32) {
+        return refuse(
+            ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+            "partitions must be numbered from 0 without a gap",
+        );
+    }
+    for (partition, replicas) in &topic.assignment {
+        let [broker] = replicas.as_slice() else {
+            let message = format!("partition {partition}: must have one replica until replication is built");
+            return refuse(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message);
+        };
+        if !brokers.contains(broker) {
+            let message = format!("partition {partition}: broker {broker} is not registered");
+            return refuse(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message);
+        }
+    }
+    Ok(topic.assignment.clone())
+}
+
+/// Round robin from the broker at index `first`.
+fn place(
+    partitions: i32,
+    brokers: &[BrokerId],
+    first: usize,
+) -> Result<BTreeMap<i32, Vec<BrokerId>>, Refusal> {
+    if brokers.is_empty() {
+        return refuse(ErrorCode::INVALID_REPLICATION_FACTOR, "no broker is registered");
+    }
+    let broker = |partition: i32| brokers[(first + partition as usize) % brokers.len()];
+    Ok((0..partitions).map(|partition| (partition, vec![broker(partition)])).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_spread_evenly_from_where_the_draw_fell() {
+        let brokers = [BrokerId(1), BrokerId(4), BrokerId(9)];
+
+        let placed = place(4, &brokers, 2).expect("brokers there are");
+
+        let leaders: Vec<i32> = placed.values().map(|replicas| replicas[0].0).collect();
+        assert_eq!(leaders, [9, 1, 4, 9]);
+        assert!(place(1, &[], 0).is_err());
+    }
+
+    #[test]
+    fn names_follow_kafkas_rules() {
+        for name in ["orders", "a.b_c-D9", &"x".repeat(249)] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        for name in ["", ".", "..", "a b", "a/b", "ä", &"x".repeat(250)] {
+            let refusal = check_name(name).expect_err("not a name");
+            assert_eq!(refusal.code, ErrorCode::INVALID_TOPIC_EXCEPTION, "{name}");
+        }
+    }
+
+    #[test]
+    fn more_replicas_than_can_be_kept_are_refused_in_words() {
+        let refusal = check_replication_factor(3).expect_err("no replication yet");
+
+        assert_eq!(refusal.code, ErrorCode::INVALID_REPLICATION_FACTOR);
+        assert!(refusal.message.contains("until replication is built"), "{}", refusal.message);
+        assert_eq!(check_replication_factor(-1), Ok(()));
+    }
+
+    #[test]
+    fn a_count_of_partitions_is_bounded() {
+        assert_eq!(partition_count(-1, 3), Ok(3));
+        assert_eq!(partition_count(8, 3), Ok(8));
+        for asked in [0, -2, 10_001, i32::MAX] {
+            let refusal = partition_count(asked, 3).expect_err("out of bounds");
+            assert_eq!(refusal.code, ErrorCode::INVALID_PARTITIONS);
+        }
+    }
+
+    #[test]
+    fn an_assignment_by_hand_names_registered_brokers_once_a_partition() {
+        let brokers = [BrokerId(1), BrokerId(2)];
+        let by_hand = |assignment: &[(i32, &[i32])]| NewTopic {
+            partitions: -1,
+            replication_factor: -1,
+            assignment: assignment
+                .iter()
+                .map(|(partition, ids)| (*partition, ids.iter().map(|id| BrokerId(*id)).collect()))
+                .collect(),
+            ..NewTopic::default()
+        };
+
+        assert!(check_assignment(&by_hand(&[(0, &[2]), (1, &[1])]), &brokers).is_ok());
+        for wrong in [&[(1, &[1][..])][..], &[(0, &[1, 2][..])], &[(0, &[7][..])], &[(0, &[][..])]] {
+            let refusal = check_assignment(&by_hand(wrong), &brokers).expect_err("refused");
+            assert_eq!(refusal.code, ErrorCode::INVALID_REPLICA_ASSIGNMENT, "{wrong:?}");
+        }
+    }
+}
