@@ -18,7 +18,9 @@ fn log_error_code(error: &LogError) -> ErrorCode {
     match error {
         LogError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
         LogError::Io(_) | LogError::Failed { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
-        LogError::CorruptBelowFlushed { .. } | LogError::Corrupt { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
+        LogError::CorruptBelowFlushed { .. }
+        | LogError::Corrupt { .. }
+        | LogError::BelowCheckpoint { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
         // Closed: the broker stops, or the topic goes. Clients look for the leader anew.
         LogError::Closed | LogError::StaleEpoch { .. } => ErrorCode::NOT_LEADER_OR_FOLLOWER,
     }
