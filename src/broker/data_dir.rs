@@ -21,7 +21,7 @@ const STRAY_SUFFIX: &str = ".stray";
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    #[error("data directory {}: another process uses it", path.display())]
+    #[error("data directory {} is in use by another process", path.display())]
     InUse { path: PathBuf },
     #[error("data directory {} belongs to broker {found}, this is broker {expected}", path.display())]
     OtherBroker { path: PathBuf, found: String, expected: BrokerId },
