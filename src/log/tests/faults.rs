@@ -1,0 +1,200 @@
+//! A disk that fails, and what the log makes of it.
+
+use super::*;
+use crate::log::LogError;
+use crate::log::names::{index_path, log_path};
+use crate::rules::{self, Rule};
+use crate::runtime::disk;
+use crate::runtime::sim::disk::{Rate, current_image, flip_bit, set_faults};
+use crate::runtime::sim::identity;
+
+/// Changes what is wrong with this process's disk.
+fn break_disk(change: impl FnOnce(&mut crate::runtime::sim::disk::Faults)) {
+    set_faults(identity::current().node, change);
+}
+
+fn heal() {
+    break_disk(|faults| *faults = Default::default());
+}
+
+async fn log_of_two_batches(data: &std::path::Path) -> Log {
+    let mut log = open(data, LogConfig::default()).await;
+    log.append(&[batch(2, 50)], EPOCH).unwrap();
+    log.append(&[batch(2, 50)], EPOCH).unwrap();
+    log
+}
+
+fn stored_bytes(log: &Log) -> u64 {
+    log.segments.iter().map(|segment| segment.file.len().unwrap()).sum()
+}
+
+#[test]
+fn a_failed_append_leaves_the_log_as_it_was() {
+    on_disk(|data| async move {
+        let mut log = log_of_two_batches(&data).await;
+        let size = log.size();
+        for round in 0..20 {
+            match round % 3 {
+                0 => break_disk(|faults| faults.write_errors = Rate::Next(1)),
+                1 => break_disk(|faults| faults.short_writes = Rate::Next(1)),
+                _ => break_disk(|faults| faults.capacity_bytes = Some(0)),
+            }
+            let refused = log.append(&[batch(2, 50), batch(2, 100)], EPOCH);
+            heal();
+            assert!(matches!(refused, Err(LogError::Io(_))), "{refused:?}");
+            assert_eq!((log.log_end(), log.size(), stored_bytes(&log)), (Offset(4), size, size));
+        }
+
+        assert_eq!(log.append(&[batch(2, 50)], EPOCH).unwrap(), [Offset(4)]);
+        assert_eq!(flush(&mut log).await, Offset(6));
+        assert_eq!(read_all(&log, Offset(6)).len(), 3);
+    });
+}
+
+#[test]
+fn a_failed_append_that_cannot_be_cut_off_fails_the_log() {
+    on_disk(|data| async move {
+        let mut log = log_of_two_batches(&data).await;
+        break_disk(|faults| faults.write_errors = Rate::Next(2));
+        let failed = log.append(&[batch(2, 50)], EPOCH);
+        assert!(matches!(failed, Err(LogError::Failed { .. })), "{failed:?}");
+        heal();
+        let refused = log.append(&[batch(2, 50)], EPOCH);
+        assert!(matches!(refused, Err(LogError::Failed { .. })), "{refused:?}");
+        assert!(log.begin_flush().is_none());
+        assert!(matches!(log.begin_close(), Err(LogError::Failed { .. })));
+        assert_eq!(log.log_end(), Offset(4));
+    });
+}
+
+#[test]
+fn a_failed_roll_leaves_the_log_usable() {
+    on_disk(|data| async move {
+        let mut log = open(&data, small()).await;
+        log.append(&[batch(1, 1500)], EPOCH).unwrap();
+        break_disk(|faults| faults.write_errors = Rate::Next(1));
+        let refused = log.append(&[batch(1, 1500)], EPOCH);
+        assert!(matches!(refused, Err(LogError::Io(_))), "{refused:?}");
+        // The roll left an empty file; a smaller batch still fits the old segment, past that file's name.
+        log.append(&[batch(1, 100)], EPOCH).unwrap();
+        log.append(&[batch(1, 1500)], EPOCH).unwrap();
+        assert_eq!(log.segment_count(), 2);
+        let before = read_all(&log, Offset(3));
+        drop(log);
+        let log = open(&data, small()).await;
+        assert_eq!(read_all(&log, Offset(3)), before);
+    });
+}
+
+#[test]
+fn an_index_that_cannot_be_written_is_only_missed() {
+    on_disk(|data| async move {
+        let mut log = open(&data, small()).await;
+        let obstacle = index_path(&log.directory, Offset(0));
+        disk::create_dir_all(&obstacle).unwrap();
+        for n in 0..40 {
+            log.append(&[batch_at(n, 2, 50)], EPOCH).unwrap();
+        }
+        assert!(log.segment_count() > 2);
+        assert_eq!(read_all(&log, Offset(80)).len(), 40);
+        flush(&mut log).await;
+        disk::remove_dir_all(&obstacle).unwrap();
+        log.close_clean().await.unwrap();
+        let log = open(&data, small()).await;
+        assert_eq!(read_all(&log, Offset(80)).len(), 40);
+        assert!(disk::exists(&obstacle).unwrap(), "made anew");
+    });
+}
+
+#[test]
+fn a_failed_sync_fails_the_log_for_good() {
+    on_disk(|data| async move {
+        let mut log = log_of_two_batches(&data).await;
+        break_disk(|faults| faults.sync_errors = Rate::Next(1));
+        let ticket = log.begin_flush().unwrap();
+        let error = ticket.run().await.unwrap_err();
+        assert!(matches!(log.flush_failed(ticket, error), LogError::Failed { .. }));
+
+        assert!(log.begin_flush().is_none(), "a second sync would prove nothing");
+        assert!(!log.needs_flush(crate::types::Instant::FAR_FUTURE));
+        let refused = log.append(&[batch(1, 1)], EPOCH);
+        assert!(matches!(refused, Err(LogError::Failed { .. })), "{refused:?}");
+        assert_eq!((log.flushed_end(), log.readable_end()), (Offset(0), Offset(0)));
+        assert!(log.failure().unwrap().contains("flush failed"));
+    });
+}
+
+#[test]
+fn with_its_rule_suspended_a_failed_sync_is_tried_again() {
+    on_disk(|data| async move {
+        rules::suspend(Rule::FailLogDirOnFailedFsync);
+        let mut log = log_of_two_batches(&data).await;
+        break_disk(|faults| faults.sync_errors = Rate::Next(1));
+        let ticket = log.begin_flush().unwrap();
+        let error = ticket.run().await.unwrap_err();
+        assert!(matches!(log.flush_failed(ticket, error), LogError::Io(_)));
+        assert_eq!(flush(&mut log).await, Offset(4), "as though nothing had happened");
+    });
+}
+
+#[test]
+fn a_ticket_of_an_earlier_flush_cannot_revive_a_failed_log() {
+    on_disk(|data| async move {
+        let mut log = log_of_two_batches(&data).await;
+        let good = log.begin_flush().unwrap();
+        let bad = log.begin_flush().unwrap();
+        good.run().await.unwrap();
+        log.flush_failed(bad, std::io::Error::other("lost"));
+        assert_eq!(log.finish_flush(good), Offset(0));
+    });
+}
+
+#[test]
+fn damage_in_the_unflushed_tail_is_cut_with_all_that_follows() {
+    on_disk(|data| async move {
+        let log = log_of_two_batches(&data).await;
+        let node = identity::current().node;
+        let path = log_path(&log.directory, Offset(0));
+        drop(log);
+        assert!(flip_bit(node, &path, 100));
+        let log = open(&data, LogConfig::default()).await;
+        assert_eq!((log.log_end(), stored_bytes(&log)), (Offset(0), 0));
+    });
+}
+
+#[test]
+fn with_its_rule_suspended_damage_stays_in_the_log() {
+    on_disk(|data| async move {
+        rules::suspend(Rule::CutTornTail);
+        let log = log_of_two_batches(&data).await;
+        let node = identity::current().node;
+        let path = log_path(&log.directory, Offset(0));
+        let size = log.size();
+        drop(log);
+        assert!(flip_bit(node, &path, 100));
+        let log = open(&data, LogConfig::default()).await;
+        assert_eq!((log.log_end(), log.size()), (Offset(4), size));
+        let image = current_image(node, &path).unwrap();
+        assert!(validate(&image[..size as usize / 2], usize::MAX).is_err(), "the damage is there to be seen");
+    });
+}
+
+#[test]
+fn a_disk_error_while_opening_is_told() {
+    on_disk(|data| async move {
+        drop(log_of_two_batches(&data).await);
+        for change in [
+            (|faults| faults.read_errors = Rate::Next(1)) as fn(&mut crate::runtime::sim::disk::Faults),
+            |faults| faults.write_errors = Rate::Next(1),
+            |faults| faults.sync_errors = Rate::Next(1),
+            |faults| faults.rename_errors = Rate::Next(1),
+        ] {
+            break_disk(change);
+            let refused = try_open(&data, LogConfig::default()).await.err().expect("refused");
+            assert!(matches!(refused, LogError::Io(_)), "{refused}");
+            heal();
+        }
+        let log = open(&data, LogConfig::default()).await;
+        assert_eq!(log.log_end(), Offset(4));
+    });
+}
