@@ -89,7 +89,7 @@ fn check_reads(log: &Log, model: &Model, queries: &[Query]) {
         };
         let stored: Vec<Bytes> = batches_exact(bytes_of(&range)).map(Result::unwrap).collect();
         assert!(!stored.is_empty());
-        let is_prefix = stored.iter().zip(&expected).all(|(stored, expected)| &stored == expected);
+        let is_prefix = stored.iter().zip(&expected).all(|(stored, expected)| stored == *expected);
         assert!(is_prefix && stored.len() <= expected.len());
         // Shorter than what the model would give only where a segment ends.
         let last = BatchHeader::parse(stored.last().unwrap()).unwrap();
