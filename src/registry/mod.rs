@@ -3,11 +3,19 @@
 //! A write whose outcome a lost connection left open is settled here by reading again; callers see definite
 //! answers, or that ZooKeeper cannot be reached.
 
+mod base64;
+mod brokers;
+mod ids;
+mod topics;
+mod znodes;
+
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::future::Future;
 
 use crate::types::{BrokerId, LeaderEpoch, TopicPartition};
-use crate::zookeeper::{Watch, ZkError, ZooKeeper};
+use crate::zookeeper::{CreateMode, ZkError, ZooKeeper};
+
+use znodes::Unreadable;
 
 /// What a broker tells about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,14 +73,15 @@ pub enum RegistryError {
     ZooKeeper(#[from] ZkError),
 }
 
+/// How often an operation is tried whose outcome is open or whose ground was moved by others.
+const ATTEMPTS_MAX: usize = 16;
+/// How often a read is tried; each attempt waits up to the session timeout for a connection.
+const READ_ATTEMPTS_MAX: usize = 3;
+
 /// Typed access to the cluster's znodes.
 #[derive(Clone)]
 pub struct Registry {
     zookeeper: ZooKeeper,
-}
-
-fn stub<T>() -> Result<T, RegistryError> {
-    Err(RegistryError::ZooKeeper(ZkError::Closed))
 }
 
 impl Registry {
@@ -86,83 +95,48 @@ impl Registry {
 
     /// Makes the paths that everything else is put under.
     pub async fn ensure_paths(&self) -> Result<(), RegistryError> {
-        stub()
+        for path in znodes::PERSISTENT_PATHS {
+            let mut attempts = 0;
+            loop {
+                attempts += 1;
+                match self.zookeeper.create(path, b"", CreateMode::Persistent).await {
+                    Ok(_) | Err(ZkError::NodeExists) => break,
+                    Err(ZkError::ConnectionLost) if attempts < ATTEMPTS_MAX => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// The cluster's id (22 characters); drawn now if there is none yet.
-    pub async fn cluster_id(&self) -> Result<String, RegistryError> {
-        stub()
+    /// Reads what a write whose reply was lost may have left: after a `sync`, so that no server answers from
+    /// before it.
+    async fn read_back<T, F>(&self, read: impl Fn() -> F) -> Result<T, ZkError>
+    where
+        F: Future<Output = Result<T, ZkError>>,
+    {
+        patiently(|| async {
+            self.zookeeper.sync("/").await?;
+            read().await
+        })
+        .await
     }
+}
 
-    /// Registers a broker for as long as the session lives.
-    pub async fn register_broker(
-        &self,
-        _registration: &BrokerRegistration,
-    ) -> Result<RegistrationEpoch, RegistryError> {
-        stub()
+/// A read that a lost connection cut short does no harm when it is made again.
+async fn patiently<T, F>(read: impl Fn() -> F) -> Result<T, ZkError>
+where
+    F: Future<Output = Result<T, ZkError>>,
+{
+    for _ in 1..READ_ATTEMPTS_MAX {
+        match read().await {
+            Err(ZkError::ConnectionLost) => {}
+            outcome => return outcome,
+        }
     }
+    read().await
+}
 
-    /// Waits until nobody is registered as `broker`.
-    pub async fn wait_unregistered(&self, _broker: BrokerId) -> Result<(), RegistryError> {
-        stub()
-    }
-
-    /// The brokers alive.
-    pub async fn brokers(&self) -> Result<BTreeMap<BrokerId, BrokerRegistration>, RegistryError> {
-        stub()
-    }
-
-    /// The brokers alive; the watch fires when one comes or goes.
-    pub async fn brokers_watch(
-        &self,
-    ) -> Result<(BTreeMap<BrokerId, BrokerRegistration>, Watch), RegistryError> {
-        stub()
-    }
-
-    /// Makes a topic and the states of its partitions (the first replica leads, epoch 0) in one step.
-    pub async fn create_topic(&self, _topic: &TopicSpec) -> Result<(), RegistryError> {
-        stub()
-    }
-
-    /// Removes a topic with all that belongs to it. `NoSuchTopic` if there is none.
-    pub async fn delete_topic(&self, _name: &str) -> Result<(), RegistryError> {
-        stub()
-    }
-
-    /// The names of all topics, sorted.
-    pub async fn topics(&self) -> Result<Vec<String>, RegistryError> {
-        stub()
-    }
-
-    /// The names of all topics, sorted; the watch fires when one comes or goes.
-    pub async fn topics_watch(&self) -> Result<(Vec<String>, Watch), RegistryError> {
-        stub()
-    }
-
-    pub async fn topic(&self, _name: &str) -> Result<Option<TopicSpec>, RegistryError> {
-        stub()
-    }
-
-    /// The state of a partition and the version to compare with when changing it.
-    pub async fn partition_state(
-        &self,
-        _partition: &TopicPartition,
-    ) -> Result<Option<(PartitionState, i32)>, RegistryError> {
-        stub()
-    }
-
-    /// Raises the leader epoch of a partition that `me` leads, and returns the new one, which nobody else was
-    /// given.
-    pub async fn raise_leader_epoch(
-        &self,
-        _partition: &TopicPartition,
-        _me: BrokerId,
-    ) -> Result<LeaderEpoch, RegistryError> {
-        stub()
-    }
-
-    /// A block of producer ids that nobody else was given.
-    pub async fn next_producer_ids(&self, _me: BrokerId) -> Result<Range<i64>, RegistryError> {
-        stub()
-    }
+fn corrupt(path: &str, Unreadable(reason): Unreadable) -> RegistryError {
+    RegistryError::Corrupt { path: path.to_owned(), reason }
 }
