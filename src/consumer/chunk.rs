@@ -102,3 +102,6 @@ fn resume_behind(damaged: &Bytes, mut rest: Bytes, offset: Offset, high_watermar
         _ => offset.next(),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

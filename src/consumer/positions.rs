@@ -254,3 +254,6 @@ impl Positions {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

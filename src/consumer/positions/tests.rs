@@ -1,0 +1,282 @@
+use proptest::prelude::*;
+
+use super::super::ConsumedRecord;
+use super::super::chunk::tests::{batch, damaged};
+use super::*;
+use crate::record;
+
+const LIMITS: Limits = Limits {
+    unpacked_bytes_max: 1 << 20,
+    on_corruption: OnCorruption::Fail,
+    auto_reset: AutoReset::Earliest,
+};
+const BUFFER: usize = 1 << 20;
+const NOW: Instant = Instant::START;
+const END: Offset = Offset(1_000);
+
+fn name(partition: i32) -> TopicPartition {
+    TopicPartition::new("orders", partition)
+}
+
+fn assigned(limits: Limits, starts: &[StartPosition]) -> Positions {
+    let mut positions = Positions::new(limits);
+    positions.assign((0..).map(name).zip(starts.iter().copied()).collect());
+    positions
+}
+
+fn at_zero(limits: Limits) -> Positions {
+    assigned(limits, &[StartPosition::At(Offset(0))])
+}
+
+fn fetches(positions: &mut Positions) -> Vec<Question<Offset>> {
+    positions.take_fetches(|_| true, NOW, BUFFER).questions
+}
+
+/// Fetches the only partition, which answers `parts`.
+fn fetch(positions: &mut Positions, parts: &[Vec<u8>]) -> Offset {
+    let question = fetches(positions).pop().expect("the partition wants data");
+    positions.fetched(&question, parts.concat().into(), END);
+    question.of
+}
+
+fn records(events: &[Event]) -> Vec<ConsumedRecord> {
+    let delivered = events.iter().filter_map(|event| match event {
+        Event::Delivered(record) => Some(record.clone()),
+        _ => None,
+    });
+    delivered.collect()
+}
+
+fn offsets(taken: Result<Vec<Event>, ConsumeError>) -> Vec<i64> {
+    records(&taken.expect("nothing is stuck")).iter().map(|record| record.offset.0).collect()
+}
+
+fn failed(positions: &mut Positions, question: &Question<Offset>, failure: Failure) {
+    positions.failed(question, failure, NOW, |_| Duration::from_secs(1));
+}
+
+#[test]
+fn records_before_the_position_are_not_handed_out() {
+    let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(2))]);
+    fetch(&mut positions, &[batch(0, 5)]);
+    assert_eq!(offsets(positions.take(10)), [2, 3, 4]);
+    assert_eq!(positions.position(&name(0)), Some(Offset(5)));
+}
+
+#[test]
+fn the_position_moves_with_delivery_and_not_with_prefetching() {
+    let mut positions = at_zero(LIMITS);
+    fetch(&mut positions, &[batch(0, 3)]);
+    assert_eq!(positions.position(&name(0)), Some(Offset(0)));
+    assert_eq!(offsets(positions.take(2)), [0, 1]);
+    assert_eq!(positions.position(&name(0)), Some(Offset(2)));
+    assert_eq!(fetches(&mut positions)[0].of, Offset(3), "fetching is ahead of delivery");
+}
+
+#[test]
+fn a_partition_is_asked_one_thing_at_a_time_and_not_beyond_its_share_of_the_buffer() {
+    let mut positions = at_zero(LIMITS);
+    let question = fetches(&mut positions).pop().expect("the partition wants data");
+    assert!(fetches(&mut positions).is_empty());
+    positions.fetched(&question, batch(0, 3).into(), END);
+    let plan = positions.take_fetches(|_| true, NOW, 10);
+    assert_eq!(plan, FetchPlan { questions: vec![], some_are_full: true });
+    positions.take(10).expect("nothing is stuck");
+    assert_eq!(positions.take_fetches(|_| true, NOW, 10).questions.len(), 1);
+}
+
+#[test]
+fn a_seek_drops_what_was_prefetched_and_what_is_on_its_way() {
+    let mut positions = at_zero(LIMITS);
+    fetch(&mut positions, &[batch(0, 3)]);
+    let stale = fetches(&mut positions).pop().expect("the partition wants data");
+    let events = positions.seek(&name(0), StartPosition::At(Offset(1))).expect("assigned");
+    assert!(matches!(events[..], [Event::Seeked { position: Offset(1), .. }]));
+    positions.fetched(&stale, batch(3, 3).into(), END);
+    assert!(offsets(positions.take(10)).is_empty());
+    assert_eq!(fetch(&mut positions, &[batch(0, 3)]), Offset(1));
+    assert_eq!(offsets(positions.take(10)), [1, 2]);
+}
+
+#[test]
+fn a_seek_of_what_is_not_assigned_is_refused() {
+    assert_eq!(at_zero(LIMITS).seek(&name(9), StartPosition::Earliest), None);
+}
+
+#[test]
+fn corruption_is_reported_by_every_poll_once_all_before_it_was_delivered() {
+    let mut positions = at_zero(LIMITS);
+    fetch(&mut positions, &[batch(0, 3), damaged(batch(3, 2)), batch(5, 1)]);
+    assert_eq!(offsets(positions.take(10)), [0, 1, 2]);
+    for _ in 0..2 {
+        let error = positions.take(10).expect_err("the partition is stuck");
+        assert!(matches!(error, ConsumeError::Corrupt { offset: Offset(3), .. }), "{error}");
+    }
+    assert_eq!(positions.position(&name(0)), Some(Offset(3)));
+    assert!(fetches(&mut positions).is_empty());
+    positions.seek(&name(0), StartPosition::At(Offset(5)));
+    fetch(&mut positions, &[batch(5, 1)]);
+    assert_eq!(offsets(positions.take(10)), [5]);
+}
+
+#[test]
+fn corruption_is_skipped_and_stated_where_the_policy_says_so() {
+    let mut positions = at_zero(Limits { on_corruption: OnCorruption::Skip, ..LIMITS });
+    fetch(&mut positions, &[batch(0, 3), damaged(batch(3, 2)), batch(5, 1)]);
+    assert_eq!(fetch(&mut positions, &[batch(5, 1)]), Offset(5));
+    let events = positions.take(10).expect("nothing is stuck");
+    assert_eq!(events[3], Event::CorruptSkipped(name(0), Offset(3)));
+    assert_eq!(records(&events).iter().map(|r| r.offset.0).collect::<Vec<_>>(), [0, 1, 2, 5]);
+}
+
+#[test]
+fn damage_that_shows_only_while_unpacking_keeps_the_whole_batch_back() {
+    let mut positions = at_zero(Limits { unpacked_bytes_max: 0, ..LIMITS });
+    let mut builder = record::BatchBuilder::new(record::Compression::Zstd);
+    builder.push(crate::types::Timestamp(0), None, Some(&[0; 100]), &[]);
+    fetch(&mut positions, &[builder.build().to_vec()]);
+    let error = positions.take(10).expect_err("the batch unpacks to too much");
+    assert!(matches!(error, ConsumeError::Corrupt { offset: Offset(0), .. }), "{error}");
+}
+
+#[test]
+fn an_offset_out_of_range_is_reset_with_its_reason() {
+    let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(50))]);
+    let question = fetches(&mut positions).pop().expect("the partition wants data");
+    failed(&mut positions, &question, Failure::OutOfRange);
+    assert_eq!(positions.position(&name(0)), None);
+    let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the end is looked up");
+    assert_eq!(lookup.of, LogEnd::Earliest);
+    let event = positions.found(&lookup, Offset(7)).expect("stated");
+    let Event::Seeked { position: Offset(7), reason, .. } = event else { panic!("{event:?}") };
+    assert!(reason.contains("50"), "{reason}");
+    assert_eq!(fetches(&mut positions)[0].of, Offset(7));
+}
+
+#[test]
+fn without_a_reset_policy_an_offset_out_of_range_is_an_error_until_a_seek() {
+    let limits = Limits { auto_reset: AutoReset::None, ..LIMITS };
+    let mut positions = assigned(limits, &[StartPosition::At(Offset(50))]);
+    let question = fetches(&mut positions).pop().expect("the partition wants data");
+    failed(&mut positions, &question, Failure::OutOfRange);
+    let expected = ConsumeError::OutOfRange { partition: name(0), offset: Offset(50) };
+    assert_eq!(positions.take(1), Err(expected));
+    positions.seek(&name(0), StartPosition::Earliest);
+    assert_eq!(positions.take(1), Ok(vec![]));
+}
+
+#[test]
+fn what_was_fetched_before_the_log_lost_its_end_is_delivered_before_the_reset() {
+    let mut positions = at_zero(LIMITS);
+    fetch(&mut positions, &[batch(0, 3)]);
+    let question = fetches(&mut positions).pop().expect("the partition wants more");
+    failed(&mut positions, &question, Failure::OutOfRange);
+    assert_eq!(offsets(positions.take(10)), [0, 1, 2]);
+}
+
+#[test]
+fn a_failure_waits_before_the_next_question() {
+    let mut positions = at_zero(LIMITS);
+    let question = fetches(&mut positions).pop().expect("the partition wants data");
+    failed(&mut positions, &question, Failure::Transient);
+    assert!(fetches(&mut positions).is_empty());
+    let due = positions.next_due(|_| true, NOW).expect("it will ask again");
+    assert_eq!(positions.take_fetches(|_| true, due, BUFFER).questions.len(), 1);
+}
+
+#[test]
+fn an_assignment_to_an_end_is_stated_when_the_end_is_known() {
+    let mut positions = Positions::new(LIMITS);
+    assert!(positions.assign(vec![(name(0), StartPosition::Latest)]).is_empty());
+    let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the end is looked up");
+    assert_eq!(positions.found(&lookup, Offset(9)), Some(Event::Assigned(name(0), Offset(9))));
+    assert_eq!(positions.found(&lookup, Offset(9)), None, "an answer counts once");
+}
+
+#[test]
+fn partitions_take_turns() {
+    let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(0)); 3]);
+    for question in fetches(&mut positions) {
+        positions.fetched(&question, batch(0, 4).into(), END);
+    }
+    let turns: Vec<i32> = (0..4)
+        .map(|_| records(&positions.take(2).expect("nothing is stuck"))[0].partition.partition)
+        .collect();
+    assert_eq!(turns, [0, 1, 2, 0]);
+}
+
+/// One thing that happens to a consumer of a log.
+#[derive(Clone, Debug)]
+enum Step {
+    Ask,
+    /// Answers the oldest question with so many bytes of the log.
+    Answer(usize),
+    Fail,
+    Take(usize),
+    Seek(i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Ask),
+        4 => (0_usize..2_000).prop_map(Step::Answer),
+        1 => Just(Step::Fail),
+        4 => (1_usize..20).prop_map(Step::Take),
+        1 => (0_i64..60).prop_map(Step::Seek),
+    ]
+}
+
+const LOG_END: i64 = 60;
+
+/// What a broker sends from its log of batches of five: whole batches around and behind `from`.
+fn log_from(from: Offset, bytes_max: usize) -> Vec<u8> {
+    let batches = (0..LOG_END / 5).map(|n| batch(n * 5, 5)).skip((from.0 / 5) as usize);
+    let mut bytes = Vec::new();
+    for batch in batches {
+        bytes.extend(batch);
+        if bytes.len() >= bytes_max {
+            bytes.truncate(bytes_max.max(batch_bytes()));
+            break;
+        }
+    }
+    bytes
+}
+
+fn batch_bytes() -> usize {
+    batch(0, 5).len()
+}
+
+proptest! {
+    /// P18, and nothing missed: every record handed out is the next one, unless the application sought.
+    #[test]
+    fn delivery_is_gapless_between_seeks(steps in prop::collection::vec(step(), 1..150)) {
+        let mut positions = at_zero(LIMITS);
+        let mut asked: Vec<Question<Offset>> = Vec::new();
+        let mut expected = 0;
+        for step in steps {
+            match step {
+                Step::Ask => asked.extend(positions.take_fetches(|_| true, NOW, 1_000).questions),
+                Step::Answer(bytes_max) if !asked.is_empty() => {
+                    let question = asked.remove(0);
+                    positions.fetched(&question, log_from(question.of, bytes_max).into(), Offset(LOG_END));
+                }
+                Step::Fail if !asked.is_empty() => {
+                    let question = asked.remove(0);
+                    positions.failed(&question, Failure::Transient, NOW, |_| Duration::ZERO);
+                }
+                Step::Answer(_) | Step::Fail => {}
+                Step::Take(records_max) => {
+                    for record in records(&positions.take(records_max).expect("nothing is stuck")) {
+                        prop_assert_eq!(record.offset.0, expected);
+                        expected += 1;
+                    }
+                    prop_assert_eq!(positions.position(&name(0)), Some(Offset(expected)));
+                }
+                Step::Seek(to) => {
+                    positions.seek(&name(0), StartPosition::At(Offset(to)));
+                    expected = to;
+                }
+            }
+        }
+    }
+}
