@@ -75,7 +75,7 @@ pub struct BrokerConfig {
     pub request_bytes_in_flight_max: u64,
     /// A request whose first byte arrived must be complete within this time.
     pub request_arrival_ms_max: u64,
-    /// A response must be taken within this time, plus a second per 64 KiB.
+    /// A client that takes nothing of a response for this long is disconnected.
     pub response_send_ms_max: u64,
     /// The most bytes one fetch response carries. `fetch.max.bytes`.
     pub fetch_bytes_max: u64,

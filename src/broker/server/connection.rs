@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::context::{ConnectionContext, RequestContext};
 use super::handlers::{self, ProduceRun};
 use super::limits::{Admission, Attention};
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, SendError};
 use super::transport::{Incoming, Transport};
 use crate::broker::core::{Core, MEMORY_UNIT_BYTES};
 use crate::protocol::frame::{self, FrameError};
@@ -22,15 +22,13 @@ use crate::protocol::{
 };
 use crate::rules::{Rule, holds};
 use crate::runtime::clock::DeadlineTimer;
-use crate::runtime::{Elapsed, Instant, clock, disk};
+use crate::runtime::{Instant, clock, disk};
 
 /// Requests up to this size need no share of the memory budget: every connection has as much for itself.
 const FREE_BYTES: usize = 64 * 1024;
 /// One read takes at least, and at most, this much.
 const READ_BYTES_MIN: usize = 4 * 1024;
 const READ_BYTES_MAX: usize = 256 * 1024;
-/// Beside the time that every reply has, one of many bytes has a second for each of these.
-const SEND_BYTES_PER_SECOND: u64 = 64 * 1024;
 /// How late an append may be where the rule that it precedes its reply is suspended.
 const LATE_APPEND: Duration = Duration::from_millis(20);
 
@@ -348,11 +346,10 @@ impl Connection {
             return Ok(());
         }
         let bytes = self.out.len();
-        let extra = Duration::from_secs(bytes / SEND_BYTES_PER_SECOND);
-        match clock::timeout(self.core.config.limits.response_send_max + extra, self.out.send()).await {
-            Ok(sent) => sent?,
-            Err(Elapsed) => return Err(Close::NotReading),
-        }
+        self.out.send(self.core.config.limits.response_send_max).await.map_err(|error| match error {
+            SendError::NotReading => Close::NotReading,
+            SendError::Io(error) => Close::Io(error),
+        })?;
         self.core.metrics.bytes_sent.add(bytes);
         Ok(())
     }

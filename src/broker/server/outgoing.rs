@@ -1,22 +1,44 @@
 //! A connection's replies, gathered in request order until they are sent with one write.
 
+use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use super::transport::OutgoingHalf;
 use crate::protocol::{Message, Piece, RequestHeader, Writer, encode_response_into};
-use crate::runtime::{FileRange, Segment};
+use crate::runtime::{Elapsed, FileRange, Segment, clock};
+
+/// As much must be taken by the client within the time limit for sending. A reply larger than this is sent in
+/// several steps, so that the limit is on standing still and not on being slow.
+const STEP_BYTES_MAX: u64 = 256 * 1024;
 
 pub(super) struct Outgoing {
     half: OutgoingHalf,
     writer: Writer,
     /// What fills the writer's holes, in their order.
     ranges: Vec<FileRange>,
-    segments: Vec<Segment>,
+    segments: VecDeque<Segment>,
+    step: Vec<Segment>,
+}
+
+/// Why replies were not sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    #[error("the client does not read")]
+    NotReading,
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 impl Outgoing {
     pub fn new(half: OutgoingHalf) -> Outgoing {
-        Outgoing { half, writer: Writer::new(), ranges: Vec::new(), segments: Vec::new() }
+        Outgoing {
+            half,
+            writer: Writer::new(),
+            ranges: Vec::new(),
+            segments: VecDeque::new(),
+            step: Vec::new(),
+        }
     }
 
     /// Adds a reply.
@@ -50,10 +72,22 @@ impl Outgoing {
     }
 
     /// Sends what was gathered. After an error, or if dropped, the connection must be closed.
-    pub async fn send(&mut self) -> io::Result<()> {
+    pub async fn send(&mut self, step_time_max: Duration) -> Result<(), SendError> {
+        self.gather();
+        while !self.segments.is_empty() {
+            self.fill_step();
+            match clock::timeout(step_time_max, self.half.send(&mut self.step)).await {
+                Ok(sent) => sent?,
+                Err(Elapsed) => return Err(SendError::NotReading),
+            }
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self) {
         let mut ranges = self.ranges.drain(..);
         for piece in self.writer.take_pieces() {
-            self.segments.push(match piece {
+            self.segments.push_back(match piece {
                 Piece::Bytes(bytes) => Segment::Bytes(bytes),
                 Piece::Hole { len } => {
                     let range = ranges.next().expect("every hole has its range");
@@ -62,7 +96,38 @@ impl Outgoing {
                 }
             });
         }
-        drop(ranges);
-        self.half.send(&mut self.segments).await
+    }
+
+    /// Moves the next bytes to send into `step`; at least one segment or a part of it.
+    fn fill_step(&mut self) {
+        let mut room = STEP_BYTES_MAX;
+        while room > 0
+            && let Some(segment) = self.segments.pop_front()
+        {
+            if segment.len() <= room {
+                room -= segment.len();
+                self.step.push(segment);
+            } else {
+                let (now, later) = split(segment, room);
+                self.step.push(now);
+                self.segments.push_front(later);
+                room = 0;
+            }
+        }
+    }
+}
+
+/// The first `at` bytes of a segment, and the rest.
+fn split(segment: Segment, at: u64) -> (Segment, Segment) {
+    match segment {
+        Segment::Bytes(mut bytes) => {
+            let now = bytes.split_to(at as usize);
+            (Segment::Bytes(now), Segment::Bytes(bytes))
+        }
+        Segment::File(range) => {
+            let now = FileRange { len: at, ..range.clone() };
+            let later = FileRange { offset: range.offset + at, len: range.len - at, ..range };
+            (Segment::File(now), Segment::File(later))
+        }
     }
 }
