@@ -40,9 +40,17 @@ pub fn run(args: Args) -> Result<(), CommandError> {
         };
         let mut config = ServerConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), TICK);
         config.snapshot_dir = Some(args.data.join("zookeeper"));
-        let zookeeper = Server::start(config)
-            .await
-            .map_err(|e| CommandError::Failed(format!("the embedded ZooKeeper cannot start: {e}")))?;
+        let zookeeper = Server::start(config).await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => {
+                CommandError::Failed(format!("the data directory {} is in use: {error}", args.data.display()))
+            }
+            _ => CommandError::Failed(format!("the embedded ZooKeeper cannot start: {error}")),
+        })?;
+        // Every session of the snapshot was the last process's: nobody will come back for it.
+        let control = zookeeper.control();
+        for session in control.sessions() {
+            control.expire_session(session);
+        }
         let broker = BrokerConfig {
             broker_id: Some(0),
             listen: args.listen.to_string(),
@@ -58,7 +66,12 @@ pub fn run(args: Args) -> Result<(), CommandError> {
         if let Some(address) = broker.http_address() {
             println!("metrics and health on http://{address}");
         }
-        let outcome = super::broker::serve(broker).await;
+        let failed = zookeeper.failed();
+        let outcome = tokio::select! {
+            biased;
+            reason = failed => Err(CommandError::Failed(reason)),
+            outcome = super::broker::serve(broker) => outcome,
+        };
         zookeeper.shutdown().await;
         outcome
     })
