@@ -229,10 +229,13 @@ async fn agree_on_versions(
 ) -> Result<BTreeMap<ApiKey, VersionRange>, String> {
     let ours = ApiKey::ApiVersions.decodable();
     // Version 4 differs by nothing that we use, and fewer brokers know it.
-    let mut response = ask_versions(handle, ours.max.min(3), deadline).await?;
+    let first_try = ours.max.min(3);
+    let mut response = ask_versions(handle, first_try, deadline).await?;
     if ErrorCode(response.error_code) == ErrorCode::UNSUPPORTED_VERSION {
         let theirs = ranges(&response).get(&ApiKey::ApiVersions).copied();
-        let common = theirs.and_then(|theirs| ours.newest_common(theirs)).unwrap_or(0);
+        let common = theirs.and_then(|theirs| ours.newest_common(theirs));
+        // A broker that lists what it has just refused speaks version 0 at least.
+        let common = common.filter(|version| *version < first_try).unwrap_or(0);
         response = ask_versions(handle, common, deadline).await?;
     }
     match ErrorCode(response.error_code) {

@@ -1,0 +1,266 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use seedlog::producer::{Delivery, Partitioner, Producer, ProducerConfig, ProducerRecord, SendError};
+use seedlog::protocol::ErrorCode;
+use seedlog::record::Compression;
+use seedlog::runtime::clock;
+use seedlog::types::{Acks, Offset};
+
+use super::fake_broker::{FakeBroker, Mood, TOPIC};
+use super::harness::with_broker;
+
+fn config(broker: &FakeBroker) -> ProducerConfig {
+    ProducerConfig {
+        bootstrap: broker.bootstrap(),
+        client_id: "shop".to_owned(),
+        linger: Duration::from_millis(2),
+        request_timeout: Duration::from_secs(2),
+        delivery_timeout: Duration::from_secs(8),
+        retry_backoff: Duration::from_millis(20),
+        ..ProducerConfig::default()
+    }
+}
+
+fn start(broker: &FakeBroker) -> Producer {
+    Producer::start(config(broker))
+}
+
+fn record(value: &str) -> ProducerRecord {
+    ProducerRecord {
+        topic: TOPIC.to_owned(),
+        partition: Some(0),
+        value: Some(Bytes::copy_from_slice(value.as_bytes())),
+        ..ProducerRecord::default()
+    }
+}
+
+async fn send(producer: &Producer, value: &str) -> Delivery {
+    producer.send(record(value)).await.expect("accepted")
+}
+
+async fn send_numbers(producer: &Producer, numbers: std::ops::Range<usize>) -> Vec<Delivery> {
+    let mut deliveries = Vec::new();
+    for number in numbers {
+        deliveries.push(send(producer, &number.to_string()).await);
+    }
+    deliveries
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+#[test]
+fn records_are_confirmed_with_their_offsets_in_batches() {
+    with_broker(|broker| async move {
+        let producer = start(&broker);
+        let deliveries = send_numbers(&producer, 0..100).await;
+        for (index, delivery) in deliveries.into_iter().enumerate() {
+            assert_eq!(delivery.await.expect("stored").offset, Some(Offset(index as i64)));
+        }
+        assert_eq!(broker.values(0), numbers(0..100));
+        assert!(broker.state().produced < 100, "records travel in batches");
+        producer.close().await;
+        assert_eq!(producer.send(record("late")).await.err(), Some(SendError::Closed));
+    });
+}
+
+#[test]
+fn every_codec_arrives() {
+    with_broker(|broker| async move {
+        let codecs =
+            [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd, Compression::None];
+        for (index, compression) in codecs.into_iter().enumerate() {
+            let producer = Producer::start(ProducerConfig { compression, ..config(&broker) });
+            send_numbers(&producer, index * 10..(index + 1) * 10).await;
+            producer.close().await;
+        }
+        assert_eq!(broker.values(0), numbers(0..50));
+    });
+}
+
+#[test]
+fn refused_and_lost_batches_go_again_and_nothing_overtakes_them() {
+    with_broker(|broker| async move {
+        let moods = [
+            Mood::Error(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+            Mood::CloseBefore,
+            Mood::CloseAfter,
+            Mood::Error(ErrorCode::NOT_ENOUGH_REPLICAS),
+            Mood::Silence,
+        ];
+        broker.state().moods.extend(moods);
+        let producer = Producer::start(ProducerConfig { batch_records_max: 3, ..config(&broker) });
+        let deliveries = send_numbers(&producer, 0..30).await;
+        for delivery in deliveries {
+            delivery.await.expect("stored in the end");
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        let firsts: Vec<String> =
+            broker.values(0).into_iter().filter(|value| seen.insert(value.clone())).collect();
+        assert_eq!(firsts, numbers(0..30));
+        assert!(broker.values(0).len() > 30, "the batch that was stored and lost is there twice");
+    });
+}
+
+#[test]
+fn a_definite_refusal_is_a_failure_and_later_records_go_on() {
+    with_broker(|broker| async move {
+        broker.state().moods.push_back(Mood::Error(ErrorCode::INVALID_RECORD));
+        let producer = start(&broker);
+        let refused = send(&producer, "refused").await.await;
+        assert!(matches!(refused, Err(SendError::Failed(_))), "{refused:?}");
+        let stored = send(&producer, "stored").await.await.expect("stored");
+        assert_eq!(stored.offset, Some(Offset(0)));
+    });
+}
+
+#[test]
+fn a_connection_lost_after_the_last_attempt_leaves_the_outcome_unknown() {
+    with_broker(|broker| async move {
+        broker.state().moods.push_back(Mood::CloseAfter);
+        let producer = Producer::start(ProducerConfig { retries: 0, ..config(&broker) });
+        let outcome = send(&producer, "who knows").await.await;
+        assert!(matches!(outcome, Err(SendError::Unknown(_))), "{outcome:?}");
+        assert_eq!(broker.values(0), ["who knows"]);
+    });
+}
+
+#[test]
+fn a_broker_that_never_answers_ends_in_an_unknown_outcome_by_the_delivery_timeout() {
+    with_broker(|broker| async move {
+        broker.state().moods.extend([Mood::Silence; 20]);
+        let producer = start(&broker);
+        let began = clock::now();
+        let outcome = send(&producer, "lost").await.await;
+        assert!(matches!(outcome, Err(SendError::Unknown(_))), "{outcome:?}");
+        let took = clock::now() - began;
+        assert!(took >= Duration::from_secs(6) && took <= Duration::from_secs(9), "{took:?}");
+    });
+}
+
+#[test]
+fn nobody_listening_is_a_definite_failure_in_time() {
+    with_broker(|broker| async move {
+        let mut nowhere = broker.address;
+        nowhere.set_port(1);
+        let producer = Producer::start(ProducerConfig {
+            bootstrap: vec![nowhere.to_string()],
+            metadata_timeout: Duration::from_secs(1),
+            ..config(&broker)
+        });
+        let outcome = producer.send(record("nowhere")).await;
+        assert!(matches!(outcome, Err(SendError::Failed(_))));
+    });
+}
+
+#[test]
+fn a_leader_that_is_not_known_yet_is_waited_for() {
+    with_broker(|broker| async move {
+        broker.state().leaderless = 5;
+        let producer = start(&broker);
+        send(&producer, "patient").await.await.expect("stored");
+        assert_eq!(broker.values(0), ["patient"]);
+    });
+}
+
+#[test]
+fn acks_zero_is_confirmed_when_written_without_an_offset() {
+    with_broker(|broker| async move {
+        let producer = Producer::start(ProducerConfig { acks: Acks::None, ..config(&broker) });
+        for delivery in send_numbers(&producer, 0..10).await {
+            assert_eq!(delivery.await.expect("written").offset, None);
+        }
+        while broker.values(0).len() < 10 {
+            clock::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(broker.values(0), numbers(0..10));
+    });
+}
+
+#[test]
+fn equal_keys_meet_and_round_robin_spreads() {
+    with_broker(|broker| async move {
+        let keyed = |key: &str| ProducerRecord {
+            partition: None,
+            key: Some(Bytes::copy_from_slice(key.as_bytes())),
+            ..record(key)
+        };
+        let producer = start(&broker);
+        for _ in 0..5 {
+            producer.send(keyed("customer")).await.expect("accepted");
+        }
+        producer.close().await;
+        let counts = [broker.values(0).len(), broker.values(1).len()];
+        assert!(counts == [5, 0] || counts == [0, 5], "{counts:?}");
+
+        let partitioner = Partitioner::RoundRobin;
+        let producer = Producer::start(ProducerConfig { partitioner, ..config(&broker) });
+        for _ in 0..10 {
+            producer.send(keyed("customer")).await.expect("accepted");
+        }
+        producer.close().await;
+        let spread = [broker.values(0).len() - counts[0], broker.values(1).len() - counts[1]];
+        assert_eq!(spread, [5, 5]);
+    });
+}
+
+#[test]
+fn a_full_buffer_holds_senders_back_until_there_is_room() {
+    with_broker(|broker| async move {
+        broker.state().moods.push_back(Mood::Late(Duration::from_millis(300)));
+        let producer = Producer::start(ProducerConfig {
+            buffer_bytes_max: 1_000,
+            linger: Duration::ZERO,
+            ..config(&broker)
+        });
+        let value = "x".repeat(600);
+        let began = clock::now();
+        send(&producer, &value).await;
+        send(&producer, &value).await.await.expect("stored");
+        assert!(clock::now() - began >= Duration::from_millis(300));
+        let limit = 1_000;
+        let too_large = producer.send(record(&"x".repeat(2_000))).await;
+        assert!(matches!(too_large, Err(SendError::TooLarge { limit: l, .. }) if l == limit));
+    });
+}
+
+#[test]
+fn a_partition_that_does_not_exist_is_a_failure_and_not_a_wait() {
+    with_broker(|broker| async move {
+        let producer = start(&broker);
+        let outcome = producer.send(ProducerRecord { partition: Some(7), ..record("where") }).await;
+        assert!(matches!(outcome, Err(SendError::Failed(_))));
+    });
+}
+
+#[test]
+fn a_flush_does_not_linger_and_waits_for_all() {
+    with_broker(|broker| async move {
+        let linger = Duration::from_secs(5);
+        let producer = Arc::new(Producer::start(ProducerConfig { linger, ..config(&broker) }));
+        send_numbers(&producer, 0..5).await;
+        let began = clock::now();
+        producer.flush().await;
+        assert!(clock::now() - began < linger);
+        assert_eq!(broker.values(0), numbers(0..5));
+    });
+}
+
+#[test]
+fn a_dropped_producer_tells_the_fate_of_what_it_had() {
+    with_broker(|broker| async move {
+        broker.state().moods.push_back(Mood::Silence);
+        let producer = start(&broker);
+        let in_flight = send(&producer, "in flight").await;
+        while broker.state().produced == 0 {
+            clock::sleep(Duration::from_millis(10)).await;
+        }
+        let queued = send(&producer, "queued").await;
+        drop(producer);
+        assert!(matches!(in_flight.await, Err(SendError::Unknown(_))));
+        assert!(matches!(queued.await, Err(SendError::Failed(_))));
+    });
+}
