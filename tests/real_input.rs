@@ -32,8 +32,8 @@ fn write_file(path: &Path, text: &[Line]) {
 fn produce(bootstrap: &str, topic: &str, codec: &str, keyed: bool, file: &Path) -> Command {
     let mut command = kcat(bootstrap);
     command.args(["-P", "-t", topic, "-z", codec, "-X", "acks=all", "-X", "batch.num.messages=500"]);
-    // A broker that is killed and comes back is met again by retries.
-    command.args(["-X", "message.timeout.ms=60000", "-X", "topic.metadata.refresh.interval.ms=500"]);
+    // A broker that is killed and comes back is met again by retries; without -E kcat would give up at once.
+    command.args(["-E", "-X", "message.timeout.ms=60000", "-X", "topic.metadata.refresh.interval.ms=500"]);
     if keyed {
         command.args(["-K", "\t"]);
     }
@@ -216,7 +216,9 @@ fn two_brokers_on_a_real_zookeeper_keep_every_line_when_one_is_killed() {
     let bootstrap = format!("{},{}", one.address, two.address);
     run(seedlog().args(["topic", "create", "shared", "--partitions", "4", "--bootstrap", &bootstrap]));
     wait_until("both brokers know the topic", || {
-        let described = run(seedlog().args(["topic", "describe", "shared", "--bootstrap", &bootstrap]));
+        let mut describe = seedlog();
+        describe.args(["topic", "describe", "shared", "--bootstrap", &bootstrap]);
+        let described = describe.output().expect("the seedlog command");
         let described = String::from_utf8_lossy(&described.stdout).into_owned();
         described.contains("leader 1") && described.contains("leader 2")
     });
