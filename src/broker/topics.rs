@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::config::topic_log_config;
 use super::core::Core;
 use crate::protocol::ErrorCode;
-use crate::registry::{RegistryError, TopicSpec};
+use crate::registry::{Registry, RegistryError, TopicSpec};
 use crate::runtime::{Instant, rng};
 use crate::types::BrokerId;
 use crate::zookeeper::ZkError;
@@ -60,8 +60,9 @@ fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Result<T, Refusal> 
     Err(Refusal { code, message: message.into() })
 }
 
-/// What would be made, if nothing is wrong with it.
-pub(super) fn plan(core: &Core, topic: &NewTopic) -> Result<TopicSpec, Refusal> {
+/// What would be made, if nothing is wrong with it. The brokers are asked of ZooKeeper, not of this broker's
+/// image: one that registered a moment ago gets its share.
+pub(super) async fn plan(core: &Core, topic: &NewTopic) -> Result<TopicSpec, Refusal> {
     check_name(&topic.name)?;
     let image = core.metadata.image();
     if image.topics.contains_key(topic.name.as_str()) {
@@ -70,7 +71,7 @@ pub(super) fn plan(core: &Core, topic: &NewTopic) -> Result<TopicSpec, Refusal> 
     if let Err(problem) = topic_log_config(&core.config, &topic.config) {
         return refuse(ErrorCode::INVALID_CONFIG, problem.to_string());
     }
-    let brokers: Vec<BrokerId> = image.brokers.keys().copied().collect();
+    let brokers = registered(core).await?;
     let partitions = if topic.assignment.is_empty() {
         let count = partition_count(topic.partitions, core.config.partitions_default)?;
         check_replication_factor(topic.replication_factor)?;
@@ -85,15 +86,23 @@ pub(super) fn plan(core: &Core, topic: &NewTopic) -> Result<TopicSpec, Refusal> 
     Ok(TopicSpec { name: topic.name.clone(), topic_id, partitions, config: topic.config.clone() })
 }
 
+async fn registered(core: &Core) -> Result<Vec<BrokerId>, Refusal> {
+    match registry(core)?.live_broker_ids().await {
+        Ok(brokers) => Ok(brokers),
+        Err(error) => refuse(ErrorCode::BROKER_NOT_AVAILABLE, error.to_string()),
+    }
+}
+
+fn registry(core: &Core) -> Result<Registry, Refusal> {
+    core.registry().ok_or_else(|| Refusal {
+        code: ErrorCode::BROKER_NOT_AVAILABLE,
+        message: "this broker is not registered in ZooKeeper just now".to_owned(),
+    })
+}
+
 /// Makes the topic in ZooKeeper, and waits until `deadline` for this broker to see it.
 pub(super) async fn create(core: &Core, spec: &TopicSpec, deadline: Instant) -> Result<(), Refusal> {
-    let Some(registry) = core.registry() else {
-        return refuse(
-            ErrorCode::BROKER_NOT_AVAILABLE,
-            "this broker is not registered in ZooKeeper just now",
-        );
-    };
-    match registry.create_topic(spec).await {
+    match registry(core)?.create_topic(spec).await {
         Ok(()) => {}
         Err(RegistryError::TopicExists(name)) => {
             return refuse(ErrorCode::TOPIC_ALREADY_EXISTS, format!("topic {name} exists already"));

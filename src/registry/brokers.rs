@@ -56,6 +56,15 @@ impl Registry {
         }
     }
 
+    /// The ids of the brokers alive, in order, as of now: not as of what this client last heard.
+    pub async fn live_broker_ids(&self) -> Result<Vec<BrokerId>, RegistryError> {
+        patiently(|| self.zookeeper.sync(znodes::BROKER_IDS)).await?;
+        let names = patiently(|| self.zookeeper.get_children(znodes::BROKER_IDS)).await?;
+        let mut ids = names.iter().map(|name| broker_id(name)).collect::<Result<Vec<_>, _>>()?;
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
     /// The brokers alive.
     pub async fn brokers(&self) -> Result<BTreeMap<BrokerId, BrokerRegistration>, RegistryError> {
         let names = patiently(|| self.zookeeper.get_children(znodes::BROKER_IDS)).await?;
@@ -76,14 +85,12 @@ impl Registry {
     ) -> Result<BTreeMap<BrokerId, BrokerRegistration>, RegistryError> {
         let mut registrations = BTreeMap::new();
         for name in names {
-            let path = format!("{}/{name}", znodes::BROKER_IDS);
-            let Ok(id) = name.parse::<i32>() else {
-                return Err(RegistryError::Corrupt { path, reason: "the name is no broker id".to_owned() });
-            };
+            let id = broker_id(&name)?;
+            let path = znodes::broker(id);
             match patiently(|| self.zookeeper.get_data(&path)).await {
                 Ok((data, _)) => {
-                    let read = znodes::read_broker(BrokerId(id), &data).map_err(|e| corrupt(&path, e))?;
-                    registrations.insert(BrokerId(id), read);
+                    let read = znodes::read_broker(id, &data).map_err(|e| corrupt(&path, e))?;
+                    registrations.insert(id, read);
                 }
                 // It went after the names were read; the watch on them tells.
                 Err(ZkError::NoNode) => {}
@@ -92,4 +99,11 @@ impl Registry {
         }
         Ok(registrations)
     }
+}
+
+fn broker_id(name: &str) -> Result<BrokerId, RegistryError> {
+    name.parse().map(BrokerId).map_err(|_| RegistryError::Corrupt {
+        path: format!("{}/{name}", znodes::BROKER_IDS),
+        reason: "the name is no broker id".to_owned(),
+    })
 }

@@ -54,7 +54,7 @@ async fn create(
     validate_only: bool,
     deadline: Instant,
 ) -> Result<TopicSpec, Refusal> {
-    let spec = topics::plan(core, &new_topic(asked)?)?;
+    let spec = topics::plan(core, &new_topic(asked)?).await?;
     if !validate_only {
         topics::create(core, &spec, deadline).await?;
     }

@@ -41,7 +41,7 @@ async fn create_missing(core: &Core, asked: &[String]) {
     let image = core.metadata.image();
     let missing = asked.iter().filter(|name| !image.topics.contains_key(name.as_str()));
     for name in missing.take(AUTO_CREATE_MAX) {
-        let outcome = match topics::plan(core, &NewTopic::by_default(name)) {
+        let outcome = match topics::plan(core, &NewTopic::by_default(name)).await {
             Ok(spec) => topics::create(core, &spec, clock::now() + topics::AUTO_CREATE_WAIT).await,
             Err(refusal) => Err(refusal),
         };
