@@ -2,6 +2,7 @@
 //!
 //! A worker that hangs or dies costs the run that it was at; the next run gets a new process.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -13,8 +14,9 @@ use super::worker::{Job, Reply};
 use crate::report::Breakdown;
 
 /// A worker process, started when there is something to do.
-#[derive(Default)]
 pub struct Worker {
+    /// Program and arguments.
+    command: Vec<OsString>,
     process: Option<Process>,
 }
 
@@ -32,10 +34,20 @@ pub struct Broken {
 }
 
 impl Worker {
+    /// A worker of this very program.
+    pub fn new() -> anyhow::Result<Worker> {
+        let program = std::env::current_exe().context("cannot find this program")?;
+        Ok(Worker::of_command(vec![program.into(), "worker".into()]))
+    }
+
+    fn of_command(command: Vec<OsString>) -> Worker {
+        Worker { command, process: None }
+    }
+
     /// Does one job. `Err` outside is trouble with the machine; inside, with the run.
     pub fn run(&mut self, job: &Job, wall_limit: Duration) -> anyhow::Result<Result<Reply, Broken>> {
         if self.process.is_none() {
-            self.process = Some(Process::start()?);
+            self.process = Some(Process::start(&self.command)?);
         }
         let process = self.process.as_mut().expect("started above");
         let outcome = process.ask(job, wall_limit);
@@ -75,10 +87,9 @@ impl Drop for Worker {
 }
 
 impl Process {
-    fn start() -> anyhow::Result<Process> {
-        let program = std::env::current_exe().context("cannot find this program")?;
-        let mut child = Command::new(program)
-            .arg("worker")
+    fn start(command: &[OsString]) -> anyhow::Result<Process> {
+        let mut child = Command::new(&command[0])
+            .args(&command[1..])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -106,5 +117,39 @@ impl Process {
         }
         let reply = self.replies.recv_timeout(wall_limit)?;
         reply.map_err(|_| RecvTimeoutError::Disconnected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::worker::Keep;
+    use crate::scenario::library::built_in_sweep;
+
+    fn worker(script: &str) -> Worker {
+        Worker::of_command(vec!["sh".into(), "-c".into(), script.into()])
+    }
+
+    fn broken(worker: &mut Worker, wall_limit: Duration) -> Broken {
+        let job = Job::new(&built_in_sweep(), 7, &[], Keep::Never);
+        worker.run(&job, wall_limit).unwrap().unwrap_err()
+    }
+
+    #[test]
+    fn a_worker_that_hangs_costs_its_run_and_is_replaced() {
+        let mut worker = worker("read job; exec sleep 600");
+        for _ in 0..2 {
+            assert_eq!(broken(&mut worker, Duration::from_millis(50)).how, Breakdown::Hang);
+        }
+    }
+
+    #[test]
+    fn a_worker_that_dies_costs_its_run_and_says_how() {
+        let mut worker = worker("read job; kill -ABRT $$");
+        for _ in 0..2 {
+            let broken = broken(&mut worker, Duration::from_secs(60));
+            assert_eq!(broken.how, Breakdown::Abort);
+            assert!(broken.message.contains("signal: 6"), "{}", broken.message);
+        }
     }
 }

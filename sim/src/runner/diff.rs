@@ -24,7 +24,7 @@ pub fn diff(a: &str, b: &str, scenario: Option<&str>, settings: &Settings) -> an
         Ok(Job::new(&library.named(&token.scenario)?, token.seed, &settings.without, Keep::Never))
     };
     let (job_a, job_b) = (job(a)?, job(b)?);
-    let (mut worker_a, mut worker_b) = (Worker::default(), Worker::default());
+    let (mut worker_a, mut worker_b) = (Worker::new()?, Worker::new()?);
     let difference =
         compare::first_difference((&job_a, &mut worker_a), (&job_b, &mut worker_b), settings.wall_limit)?;
     match &difference {

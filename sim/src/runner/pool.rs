@@ -78,7 +78,14 @@ fn slot<T: Iterator<Item = Task>>(
     wall_limit: Duration,
     results: SyncSender<anyhow::Result<Done>>,
 ) {
-    let (mut first, mut second) = (Worker::default(), Worker::default());
+    let (mut first, mut second) = match (Worker::new(), Worker::new()) {
+        (Ok(first), Ok(second)) => (first, second),
+        (Err(error), _) | (_, Err(error)) => {
+            // Nobody listens any more only where the session is over.
+            let _unheard = results.send(Err(error));
+            return;
+        }
+    };
     while !stop.load(Ordering::Relaxed) {
         let Some(task) = tasks.lock().expect("no slot panics with it").next() else { return };
         let done = run_task(&task, &mut first, &mut second, wall_limit);
