@@ -140,13 +140,16 @@ impl Core {
         if request.session_id == 0 {
             return self.open_session(connection, &request, password, at);
         }
+        // The old connection goes before the password is looked at, as ZooKeeper does it (observed).
+        let previous =
+            self.sessions.get_mut(request.session_id).and_then(|session| session.connection.take());
+        if let Some(previous) = previous {
+            self.close_now(previous);
+        }
         let given = request.password.clone().unwrap_or_default();
         match self.sessions.reattach(request.session_id, &given, request.timeout_ms, at.now) {
             Some(session) => {
-                let previous = session.connection.replace(connection);
-                if let Some(previous) = previous {
-                    self.close_now(previous);
-                }
+                session.connection = Some(connection);
                 self.attach(connection, request.session_id, &request);
             }
             None => {

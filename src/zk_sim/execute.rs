@@ -174,6 +174,8 @@ fn multi(mut change: Transaction<'_>, operations: &[Op], session: i64) -> (Reply
     let mut results = Vec::with_capacity(operations.len());
     for (at_fault, operation) in operations.iter().enumerate() {
         match apply(&mut change, operation, session) {
+            // Inside a multi ZooKeeper 3.8 answers a create2 as a create (observed).
+            Ok(MultiReply::Created2(path, _)) => results.push(MultiReply::Created(path)),
             Ok(result) => results.push(result),
             Err(error) => {
                 change.undo();

@@ -222,7 +222,10 @@ fn a_wrong_password_or_an_unknown_session_is_told_that_it_is_over() {
         core.connection_opened(B);
         core.message(B, connect_request(session + session_offset, &password, 0), [9; 16], at(0));
         let effects = std::mem::take(&mut core.effects);
-        let [Effect::Send(B, response), Effect::CloseAfterSend(B)] = &effects[..] else {
+        // As with ZooKeeper, a mere attempt costs an existing session its connection.
+        let attempt = if session_offset == 0 { &[Effect::CloseNow(A)][..] } else { &[] };
+        let Some([Effect::Send(B, response), Effect::CloseAfterSend(B)]) = effects.strip_prefix(attempt)
+        else {
             panic!("{effects:?}")
         };
         let response: ConnectResponse = Reader::new(response.slice(4..)).read().expect("a response");

@@ -1,0 +1,116 @@
+//! Our client and our one-server ZooKeeper, told as stories, on the simulated and on the real machine. The
+//! same stories are told to a real ZooKeeper by `zookeeper_real`.
+
+mod harness;
+mod proxy;
+mod raw;
+mod stories;
+mod wire;
+
+use harness::tell;
+
+#[test]
+fn nodes_are_made_read_changed_and_deleted() {
+    let seen = tell(stories::nodes);
+    let refused = seen.iter().filter(|line| line.starts_with("Err(")).count();
+    assert_eq!(refused, 10, "{seen:#?}");
+}
+
+#[test]
+fn a_sequence_number_counts_what_was_ever_made() {
+    let seen = tell(stories::sequences);
+    let first = [
+        "/queue/n-0000000000",
+        "/queue/e-0000000001",
+        "/queue/plain",
+        "/queue/0000000003",
+        "/queue/n-0000000004",
+    ];
+    assert_eq!(seen[..5], first);
+}
+
+#[test]
+fn a_multi_happens_whole_or_not_at_all() {
+    let seen = tell(stories::multis);
+    assert_eq!(seen[1..5], ["Err(BadVersion)", "Err(NodeExists)", "Err(NotEmpty)", r#"Ok(["a", "b"])"#]);
+}
+
+#[test]
+fn a_watch_tells_of_the_next_change() {
+    let seen = tell(stories::watches);
+    let expected = [
+        "DataChanged",
+        "Created ChildrenChanged",
+        "Deleted Deleted",
+        "Deleted ChildrenChanged",
+        "Err(NoNode)",
+        "DataChanged DataChanged",
+        "SessionLost",
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_cut_connection_costs_nothing_but_time() {
+    let seen = tell(stories::reattachment);
+    let expected =
+        ["DataChanged Created ChildrenChanged", r#"Ok(["mine", "new"])"#, "DataChanged", "Ok(None)"];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_session_unheard_for_its_timeout_is_over_and_its_client_is_told() {
+    let seen = tell(stories::expiry);
+    assert_eq!(seen, ["Ok([])", "2 more changes of children", "SessionLost", "Err(SessionExpired)"]);
+}
+
+#[test]
+fn closing_ends_a_session_and_dropping_leaves_it_to_expire() {
+    let seen = tell(stories::endings);
+    assert_eq!(seen, ["Ok(None)", "Err(Closed)", "Ok(true)"]);
+}
+
+#[test]
+fn data_passes_up_to_the_limit() {
+    let seen = tell(stories::sizes);
+    assert!(seen[3].starts_with("Err(TooLarge"), "{seen:?}");
+}
+
+#[test]
+fn an_event_comes_before_the_reply_of_the_write_that_caused_it() {
+    let seen = tell(wire::events_and_replies);
+    let position = |start: &str| seen.iter().position(|line| line.starts_with(start)).expect(start);
+    assert!(position("event DataChanged /wire") < position("@2 c1 m2"), "{seen:#?}");
+    assert_eq!(seen.iter().filter(|line| line.contains("Deleted /wire/a")).count(), 1);
+}
+
+#[test]
+fn a_failed_multi_tells_each_operations_code() {
+    let seen = tell(wire::multi_codes);
+    assert!(
+        seen.iter().any(|line| line.ends_with(
+            "[Error(ErrorCode(0)); Error(ErrorCode(-103)); \
+             Error(ErrorCode(-2)); Error(ErrorCode(-2))]"
+        )),
+        "{seen:#?}"
+    );
+}
+
+#[test]
+fn a_session_can_move_and_only_with_its_password() {
+    let seen = tell(wire::attaching);
+    assert!(seen.contains(&"the old connection: None".to_owned()), "{seen:#?}");
+    assert_eq!(seen.iter().filter(|line| *line == "Some(0)").count(), 3);
+}
+
+#[test]
+fn hostile_frames_end_their_connection_and_nothing_else() {
+    let seen = tell(wire::hostile_frames);
+    assert_eq!(seen[..2], ["None", "None"]);
+}
+
+#[test]
+fn random_operations_do_something() {
+    let seen = tell(|at| wire::random_operations(at, 1));
+    assert!(seen.iter().any(|line| line.contains("event")), "{seen:#?}");
+}
