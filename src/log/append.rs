@@ -10,7 +10,7 @@ use crate::facts::{self, Fact};
 use crate::record::{BatchHeader, PREFIX_BYTES, patch, patched_prefix};
 use crate::runtime::disk::File;
 use crate::runtime::{buggify, clock};
-use crate::types::{LeaderEpoch, Offset};
+use crate::types::{Instant, LeaderEpoch, Offset};
 
 /// Up to here, batches are copied together and written in one piece: cheaper than a vector of small ones.
 const COPY_BYTES_MAX: usize = 64 << 10;
@@ -48,9 +48,9 @@ impl Log {
         }
         let bytes: u64 = batches.iter().map(|batch| batch.bytes.len() as u64).sum();
         let (bases, end) = self.bases_of(batches);
-        self.roll_if_due(bytes, end)?;
-        self.write(batches, &bases, epoch)?;
         let now = clock::now();
+        self.roll_if_due(bytes, end, now)?;
+        self.write(batches, &bases, epoch)?;
         self.flush.dirty_since.get_or_insert(now);
         self.segment_since.get_or_insert(now);
         self.flush.bytes_since_checkpoint += bytes;
@@ -70,7 +70,7 @@ impl Log {
         (bases.collect(), next)
     }
 
-    fn roll_if_due(&mut self, bytes: u64, end: Offset) -> Result<(), LogError> {
+    fn roll_if_due(&mut self, bytes: u64, end: Offset, now: Instant) -> Result<(), LogError> {
         let active = self.active();
         if active.is_empty() {
             return Ok(());
@@ -78,7 +78,7 @@ impl Log {
         let is_full = active.size + bytes > self.config.segment_bytes.min(SEGMENT_BYTES_MAX)
             || end.since(active.base) > SEGMENT_OFFSETS_MAX;
         let is_old = match (self.config.segment_ms, self.segment_since) {
-            (Some(age_max), Some(since)) => clock::now().saturating_since(since) >= age_max,
+            (Some(age_max), Some(since)) => now.saturating_since(since) >= age_max,
             _ => false,
         };
         if is_full || is_old || buggify::fires("log.tiny-segment") { self.roll() } else { Ok(()) }

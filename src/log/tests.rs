@@ -3,6 +3,7 @@
 mod basics;
 #[cfg(not(feature = "real-runtime"))]
 mod crash;
+mod damage;
 #[cfg(not(feature = "real-runtime"))]
 mod faults;
 mod model;
