@@ -21,6 +21,8 @@ use crate::types::{BrokerId, LeaderEpoch, Offset, Timestamp, TopicPartition};
 
 const EPOCH: LeaderEpoch = LeaderEpoch(1);
 const ALL: u64 = u64::MAX / 2;
+/// Cases of a property; each costs a real disk dozens of syncs.
+const CASES: u32 = if cfg!(feature = "real-runtime") { 16 } else { 256 };
 
 /// Runs `body` as a process on a simulated node, with an empty directory.
 #[cfg(not(feature = "real-runtime"))]

@@ -92,7 +92,7 @@ async fn play(data: PathBuf, clean: bool, damages: Vec<Damage>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
 
     #[test]
     fn damaged_files_never_panic(clean: bool, damages in damages()) {

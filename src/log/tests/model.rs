@@ -137,7 +137,7 @@ async fn play(data: PathBuf, steps: Vec<Step>, queries: Vec<Query>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
 
     #[test]
     fn a_log_is_a_vector_of_batches(steps in steps(), queries in queries()) {
