@@ -140,14 +140,17 @@ impl Net {
         let Some(listening) = self.listeners.get(key) else {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::NotConnected, "the listener is closed")));
         };
-        let Some(conn) = listening.ready.pop_front() else {
-            if !listening.acceptors.iter().any(|waker| waker.will_wake(cx.waker())) {
-                listening.acceptors.push(cx.waker().clone());
+        // A connection that was reset before it was accepted may be gone without a trace.
+        while let Some(key) = listening.ready.pop_front() {
+            if let Some(conn) = self.conns.get(key) {
+                conn.ends[1].held_halves = BOTH_HALVES;
+                return Poll::Ready(Ok(key));
             }
-            return Poll::Pending;
-        };
-        self.conns.of(conn).ends[1].held_halves = BOTH_HALVES;
-        Poll::Ready(Ok(conn))
+        }
+        if !listening.acceptors.iter().any(|waker| waker.will_wake(cx.waker())) {
+            listening.acceptors.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Connections nobody accepted are reset.
@@ -157,7 +160,9 @@ impl Net {
         }
         let listening = self.listeners.places.remove(&key.place).expect("found just above");
         for conn in listening.handshaking.into_iter().chain(listening.ready) {
-            self.abort(conn, 1);
+            if self.conns.get(conn).is_some() {
+                self.abort(conn, 1);
+            }
         }
         for waker in listening.acceptors {
             waker.wake();
