@@ -78,7 +78,7 @@ impl<'a> Storm<'a> {
         }
         self.schedule(begin + SUPERVISE_EVERY, Due::Supervise);
         while let Some(((at, _), due)) = self.schedule.pop_first() {
-            if at > end && self.steps_left() == 0 {
+            if at > end && !matches!(due, Due::Step(_)) && self.steps_left() == 0 {
                 break;
             }
             if at > clock::now() {
