@@ -13,6 +13,7 @@ use crate::types::{BrokerId, TopicPartition};
 const LOCK_FILE: &str = ".lock";
 const META_FILE: &str = "meta.properties";
 const META_VERSION: &str = "1";
+const SESSION_FILE: &str = "zookeeper.session";
 const PARTITION_FILE: &str = "partition.metadata";
 const PARTITION_VERSION: &str = "1";
 /// Ends the name of a directory that was set aside.
@@ -98,6 +99,24 @@ impl DataDir {
             ("boot.id", &boot_id),
         ];
         checked_file::write(&self.path, META_FILE, &pairs).await.map_err(io_error(&self.path))
+    }
+
+    /// The last ZooKeeper session in which this directory's broker registered. Its process is dead: this one
+    /// holds the lock. A damaged file is as good as none.
+    pub fn last_session(&self) -> Option<i64> {
+        let pairs = checked_file::read(&self.path.join(SESSION_FILE));
+        let pairs = pairs.unwrap_or_else(|error| {
+            tracing::warn!(%error, file = SESSION_FILE, "file_not_readable");
+            None
+        });
+        i64::from_str_radix(pairs?.get("session")?, 16).ok()
+    }
+
+    /// Notes the session in which the broker is about to register.
+    pub async fn note_session(&self, session: i64) -> Result<(), DataDirError> {
+        let text = format!("{session:x}");
+        let written = checked_file::write(&self.path, SESSION_FILE, &[("session", &text)]).await;
+        written.map_err(io_error(&self.path))
     }
 
     /// The partitions that have a directory here, sorted.

@@ -131,13 +131,19 @@ impl Membership {
         };
         self.refresh = Refresh::new(registry.clone());
         self.registry = registry;
-        self.begin_session().await
+        let begun = self.begin_session().await;
+        if begun.is_err() {
+            // Else the next attempt would wait for this one's registration to expire.
+            self.registry.zookeeper().clone().close().await;
+        }
+        begun
     }
 
-    /// Raises the epochs of what this broker leads, and registers after that: whoever sees the registration
-    /// then reads the raised epochs.
+    /// Once nobody else is registered as this broker: raises the epochs of what it leads, and registers after
+    /// that. Whoever sees the registration then reads the raised epochs.
     async fn begin_session(&mut self) -> Result<(), Interrupted> {
         self.core.metrics.zookeeper_sessions.add(1);
+        self.await_predecessor().await?;
         self.reconcile(Session::New).await?;
         self.register().await?;
         let session = self.registry.zookeeper().session_id();
@@ -147,32 +153,39 @@ impl Membership {
         self.reconcile(Session::Same).await
     }
 
+    /// An earlier life of this broker may still be registered. If it is known to have been of this very data
+    /// directory its process is dead, and its registration is removed; otherwise it is waited for, because it
+    /// may as well be another process that was given the same number.
+    async fn await_predecessor(&self) -> Result<(), Interrupted> {
+        let broker = self.core.id;
+        let Some(session) = self.registry.registration_session(broker).await? else { return Ok(()) };
+        if self.data_dir.last_session() == Some(session) {
+            self.registry.remove_registration(broker, session).await?;
+        }
+        tracing::info!(%broker, session, "earlier_registration_awaited");
+        let waited = self.registry.zookeeper().session_timeout() * STALE_SESSIONS_MAX;
+        match clock::timeout(waited, self.registry.wait_unregistered(broker)).await {
+            Ok(gone) => Ok(gone?),
+            Err(Elapsed) => Err(Interrupted::Fatal(StartError::RegisteredElsewhere { broker, waited })),
+        }
+    }
+
     async fn register(&self) -> Result<(), Interrupted> {
+        let session = self.registry.zookeeper().session_id();
+        self.data_dir.note_session(session).await.map_err(|error| Interrupted::Fatal(error.into()))?;
         let registration = BrokerRegistration {
             broker: self.core.id,
             host: self.core.advertised.host.clone(),
             port: self.core.advertised.port,
             rack: None,
         };
-        let patience = self.registry.zookeeper().session_timeout() * STALE_SESSIONS_MAX;
-        let registering = async {
-            loop {
-                match self.registry.register_broker(&registration).await {
-                    Ok(_epoch) => return Ok(()),
-                    Err(RegistryError::RegisteredElsewhere { broker, session }) => {
-                        tracing::info!(%broker, session, "earlier_registration_awaited");
-                        self.registry.wait_unregistered(broker).await?;
-                    }
-                    Err(error) => return Err(Interrupted::from(error)),
-                }
+        match self.registry.register_broker(&registration).await {
+            Ok(_epoch) => Ok(()),
+            Err(RegistryError::RegisteredElsewhere { broker, .. }) => {
+                let waited = Duration::ZERO;
+                Err(Interrupted::Fatal(StartError::RegisteredElsewhere { broker, waited }))
             }
-        };
-        match clock::timeout(patience, registering).await {
-            Ok(outcome) => outcome,
-            Err(Elapsed) => {
-                let broker = self.core.id;
-                Err(Interrupted::Fatal(StartError::RegisteredElsewhere { broker, waited: patience }))
-            }
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -39,6 +39,26 @@ impl Registry {
         Err(ZkError::ConnectionLost.into())
     }
 
+    /// The session that holds a broker's registration, if there is one.
+    pub async fn registration_session(&self, broker: BrokerId) -> Result<Option<i64>, RegistryError> {
+        let path = znodes::broker(broker);
+        let stat = self.read_back(|| self.zookeeper.exists(&path)).await?;
+        Ok(stat.map(|stat| stat.ephemeral_owner))
+    }
+
+    /// Removes the registration that `session` holds. For a caller who knows that the session's process is
+    /// dead; otherwise wait for the session to expire.
+    pub async fn remove_registration(&self, broker: BrokerId, session: i64) -> Result<(), RegistryError> {
+        if self.registration_session(broker).await? != Some(session) {
+            return Ok(());
+        }
+        match self.zookeeper.delete(&znodes::broker(broker), None).await {
+            // A lost reply may hide a success; the caller waits until the node is gone in any case.
+            Ok(()) | Err(ZkError::NoNode | ZkError::ConnectionLost) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Waits until nobody is registered as `broker`.
     pub async fn wait_unregistered(&self, broker: BrokerId) -> Result<(), RegistryError> {
         let path = znodes::broker(broker);

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use seedlog::broker::{Broker, StartError};
 use seedlog::facts::Fact;
 use seedlog::protocol::ErrorCode;
 use seedlog::protocol::messages::*;
 use seedlog::runtime::clock;
+use seedlog::runtime::sim::disk as sim_disk;
 use seedlog::runtime::sim::world::Death;
 
 use crate::harness::{epochs_led, facts_where, wait_until, with_brokers, with_config};
@@ -172,6 +174,50 @@ fn a_partition_whose_leader_is_gone_has_no_leader_until_it_is_back() {
             told.topics[0].partitions.iter().all(|p| p.error_code == 0)
         })
         .await;
+    });
+}
+
+#[test]
+fn a_topic_made_anew_under_its_old_name_begins_empty_and_the_old_one_is_set_aside() {
+    with_brokers(1, |cluster| async move {
+        let mut client = cluster.client(1).await;
+        assert_eq!(client.create_topic(TOPIC, 1, &[]).await, ErrorCode::NONE);
+        assert_eq!(client.produce(TOPIC, 0, "old").await, (ErrorCode::NONE, 0));
+        let registry = cluster.registry().await;
+
+        registry.delete_topic(TOPIC).await.expect("it is there");
+        wait_until("the topic is gone", || async {
+            cluster.client(1).await.metadata().await.topics.is_empty()
+        })
+        .await;
+        let (code, _) = client.produce(TOPIC, 0, "nowhere").await;
+        assert_eq!(code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        assert_eq!(client.create_topic(TOPIC, 1, &[]).await, ErrorCode::NONE);
+
+        assert_eq!(client.produce(TOPIC, 0, "new").await, (ErrorCode::NONE, 0));
+        assert_eq!(client.values(TOPIC, 0).await, ["new"]);
+        let strays = sim_disk::list_files(cluster.node(1))
+            .into_iter()
+            .filter(|path| path.to_string_lossy().contains(".stray/"));
+        assert!(strays.count() > 0, "nothing is deleted");
+    });
+}
+
+#[test]
+fn two_processes_of_one_broker_number_do_not_serve_at_once() {
+    with_brokers(2, |cluster| async move {
+        let mut client = cluster.client(1).await;
+        assert_eq!(client.create_topic(TOPIC, 2, &[]).await, ErrorCode::NONE);
+        let led = || async { cluster.client(2).await.metadata().await.topics };
+        wait_until("the other broker has seen the topic", || async { !led().await.is_empty() }).await;
+        let before = led().await;
+
+        // This machine's process is given broker 1's number, with a data directory of its own.
+        let refused = Broker::start(cluster.config_of_impostor(1)).await.err();
+
+        assert!(matches!(refused, Some(StartError::RegisteredElsewhere { .. })));
+        assert_eq!(led().await, before, "nobody's leadership was touched");
+        assert_eq!(cluster.client(1).await.metadata().await.brokers.len(), 2);
     });
 }
 

@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use seedlog::broker::Broker;
-use seedlog::broker::config::{BrokerConfig, TextList};
+use seedlog::broker::config::{BrokerConfig, CheckedConfig, TextList};
 use seedlog::facts::{self, Fact};
+use seedlog::registry::Registry;
 use seedlog::runtime::clock;
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::runtime::sim::world::{self, Death, RunConfig};
 use seedlog::types::BrokerId;
 use seedlog::zk_sim::{Control, Server, ServerConfig};
+use seedlog::zookeeper::{ZooKeeper, ZooKeeperConfig};
 use tokio::sync::mpsc;
 
 use crate::raw::Raw;
@@ -131,16 +133,26 @@ async fn serve_zookeeper(control: Arc<Mutex<Option<Control>>>) {
     std::future::pending::<()>().await;
 }
 
-async fn serve_broker(index: usize, change: Change, zookeeper: SocketAddr, stop: Stop) {
+/// For a broker on the node that asks.
+fn config_of(broker: i32, zookeeper: SocketAddr) -> BrokerConfig {
     let me = seedlog::runtime::sim::identity::current().node;
-    let mut config = BrokerConfig {
-        broker_id: Some(index as i32 + 1),
+    BrokerConfig {
+        broker_id: Some(broker),
         listen: format!("{}:{BROKER_PORT}", world::ip_of(me)),
         data_dir: Some("/data/log".to_owned()),
         zookeeper_servers: TextList(vec![zookeeper.to_string()]),
         zookeeper_session_timeout_ms: SESSION_TIMEOUT_MS,
         ..BrokerConfig::default()
-    };
+    }
+}
+
+fn zookeeper_address() -> SocketAddr {
+    let zookeeper = world::node_named("zookeeper").expect("there is one");
+    SocketAddr::new(world::ip_of(zookeeper), ZOOKEEPER_PORT)
+}
+
+async fn serve_broker(index: usize, change: Change, zookeeper: SocketAddr, stop: Stop) {
+    let mut config = config_of(index as i32 + 1, zookeeper);
     change(&mut config);
     let config = config.check().expect("a usable configuration");
     let broker = loop {
@@ -175,6 +187,16 @@ impl Cluster {
         Raw::connect(self.address(broker)).await
     }
 
+    /// A client's own view of the registry.
+    pub async fn registry(&self) -> Registry {
+        let config = ZooKeeperConfig {
+            servers: vec![zookeeper_address().to_string()],
+            session_timeout: Duration::from_millis(SESSION_TIMEOUT_MS),
+            connect_timeout: Duration::from_secs(2),
+        };
+        Registry::new(ZooKeeper::connect(config).await.expect("ZooKeeper runs"))
+    }
+
     pub fn zookeeper(&self) -> Control {
         self.zookeeper.lock().expect("control").clone().expect("ZooKeeper runs")
     }
@@ -196,6 +218,11 @@ impl Cluster {
 
     pub fn end(&self, broker: i32, death: Death) {
         world::end(self.node(broker), death);
+    }
+
+    /// What a process on the client's own machine would start as, given another broker's number.
+    pub fn config_of_impostor(&self, broker: i32) -> CheckedConfig {
+        config_of(broker, zookeeper_address()).check().expect("a usable configuration")
     }
 
     pub async fn restart(&self, broker: i32) {

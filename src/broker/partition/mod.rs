@@ -116,6 +116,10 @@ impl Partition {
         &self.name
     }
 
+    pub fn is_named(&self, topic: &str, partition: i32) -> bool {
+        self.name.partition == partition && *self.name.topic == *topic
+    }
+
     pub fn topic_id(&self) -> [u8; 16] {
         self.topic_id
     }

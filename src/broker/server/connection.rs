@@ -29,6 +29,8 @@ const FREE_BYTES: usize = 64 * 1024;
 /// One read takes at least, and at most, this much.
 const READ_BYTES_MIN: usize = 4 * 1024;
 const READ_BYTES_MAX: usize = 256 * 1024;
+/// One read for a large request takes at most this much.
+const READ_BYTES_LARGE: usize = 1024 * 1024;
 /// How late an append may be where the rule that it precedes its reply is suspended.
 const LATE_APPEND: Duration = Duration::from_millis(20);
 
@@ -149,7 +151,7 @@ impl Connection {
     async fn read_some(&mut self, wanted: Option<usize>) -> Result<(), Close> {
         self.watch_the_time();
         let missing = wanted.map_or(0, |wanted| wanted - self.buffer.len());
-        let limit = self.read_bytes.max(missing).min(READ_BYTES_MAX);
+        let limit = self.read_bytes.max(missing).min(READ_BYTES_LARGE);
         tokio::select! {
             biased;
             read = self.incoming.read(&mut self.buffer, limit) => {
@@ -227,11 +229,11 @@ impl Connection {
         }
     }
 
-    /// The buffer grows with what has arrived, not with what was announced.
+    /// Room for the whole request at once: what is larger than a connection's own share is paid for.
     fn make_room(&mut self, wanted: usize) {
-        let have = self.buffer.len();
-        let room = (wanted - have).min(have.max(FREE_BYTES));
-        self.buffer.reserve(room);
+        if self.charge.is_some() {
+            self.buffer.reserve(wanted - self.buffer.len());
+        }
     }
 
     /// Handles every whole request that has arrived, and sends the replies.

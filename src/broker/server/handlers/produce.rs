@@ -36,6 +36,8 @@ pub(in crate::broker::server) struct ProduceRun {
     groups: Vec<Group>,
     /// Index in `groups` by the partition's address; never iterated.
     group_of: BTreeMap<usize, usize>,
+    /// Where the last batch went.
+    last_group: usize,
     wait: Duration,
 }
 
@@ -94,11 +96,11 @@ impl ProduceRun {
                 let checked = match acks {
                     None => Err(ErrorCode::INVALID_REQUIRED_ACKS.into()),
                     Some(_) if is_transactional => Err(not_idempotent_yet()),
-                    Some(_) => check(core, &topic.name, data.index, data.records),
+                    Some(_) => self.check(core, &topic.name, data.index, data.records),
                 };
                 let mut response = PartitionProduceResponse { index: data.index, ..unanswered() };
                 match checked {
-                    Ok((partition, batch)) => self.group(partition, batch, slot, wants_reply),
+                    Ok((group, batch)) => self.put(group, batch, slot, wants_reply),
                     Err(refused) => refuse(core, &mut response, refused),
                 }
                 partition_responses.push(response);
@@ -109,19 +111,39 @@ impl ProduceRun {
         self.requests.push(Received { header, wants_reply, response });
     }
 
-    fn group(&mut self, partition: Arc<Partition>, batch: AppendBatch, slot: Slot, wants_reply: bool) {
+    /// Finds the partition and checks the batch for it.
+    fn check(
+        &mut self,
+        core: &Core,
+        topic: &str,
+        index: i32,
+        records: Option<Bytes>,
+    ) -> Result<(usize, AppendBatch), Refused> {
+        let group = self.group(core, topic, index)?;
+        let batch = check(&self.groups[group].partition, records)?;
+        Ok((group, batch))
+    }
+
+    /// The group of a partition. Looked for where the last batch went first: a producer stays with a
+    /// partition for a while.
+    fn group(&mut self, core: &Core, topic: &str, index: i32) -> Result<usize, ErrorCode> {
+        if let Some(last) = self.groups.get(self.last_group)
+            && last.partition.is_named(topic, index)
+        {
+            return Ok(self.last_group);
+        }
+        let partition = local_partition(core, topic, index)?;
         let address = Arc::as_ptr(&partition) as usize;
-        let at = *self.group_of.entry(address).or_insert_with(|| {
-            self.groups.push(Group {
-                partition,
-                batches: Vec::new(),
-                slots: Vec::new(),
-                wants_reply: false,
-                flush_to: None,
-            });
-            self.groups.len() - 1
+        let groups = &mut self.groups;
+        self.last_group = *self.group_of.entry(address).or_insert_with(|| {
+            groups.push(Group::new(partition));
+            groups.len() - 1
         });
-        let group = &mut self.groups[at];
+        Ok(self.last_group)
+    }
+
+    fn put(&mut self, group: usize, batch: AppendBatch, slot: Slot, wants_reply: bool) {
+        let group = &mut self.groups[group];
         group.batches.push(batch);
         group.slots.push(slot);
         group.wants_reply |= wants_reply;
@@ -129,7 +151,7 @@ impl ProduceRun {
 
     /// Enters each partition once.
     pub fn append(&mut self, core: &Core) {
-        for group in &mut self.groups {
+        for group in self.groups.iter_mut().filter(|group| !group.batches.is_empty()) {
             let bytes: usize = group.batches.iter().map(|batch| batch.bytes.len()).sum();
             match group.partition.append(&group.batches) {
                 Ok(appended) => {
@@ -213,6 +235,7 @@ impl ProduceRun {
         self.requests.clear();
         self.groups.clear();
         self.group_of.clear();
+        self.last_group = 0;
         self.wait = Duration::ZERO;
         match failed {
             None => Ok(()),
@@ -222,6 +245,10 @@ impl ProduceRun {
 }
 
 impl Group {
+    fn new(partition: Arc<Partition>) -> Group {
+        Group { partition, batches: Vec::new(), slots: Vec::new(), wants_reply: false, flush_to: None }
+    }
+
     fn refuse_all(&self, core: &Core, requests: &mut [Received], code: ErrorCode, message: &str) {
         for slot in &self.slots {
             refuse(core, slot.of(requests), Refused { code, message: Some(message.to_owned()) });
@@ -258,14 +285,8 @@ fn refuse(core: &Core, response: &mut PartitionProduceResponse, refused: Refused
     response.error_message = refused.message;
 }
 
-/// Finds the partition and checks the batch for it.
-fn check(
-    core: &Core,
-    topic: &str,
-    index: i32,
-    records: Option<Bytes>,
-) -> Result<(Arc<Partition>, AppendBatch), Refused> {
-    let partition = local_partition(core, topic, index)?;
+/// Checks a batch for a partition.
+fn check(partition: &Partition, records: Option<Bytes>) -> Result<AppendBatch, Refused> {
     let Some(bytes) = records.filter(|records| !records.is_empty()) else {
         let message = Some("there must be one record batch for each partition".to_owned());
         return Err(Refused { code: ErrorCode::INVALID_RECORD, message });
@@ -273,14 +294,10 @@ fn check(
     let header = record::validate(&bytes, partition.batch_bytes_max())
         .map_err(|error| Refused { code: batch_error_code(&error), message: Some(error.to_string()) })?;
     check_kind(&header)?;
-    Ok((partition, AppendBatch { header, bytes }))
+    Ok(AppendBatch { header, bytes })
 }
 
 fn check_kind(header: &BatchHeader) -> Result<(), Refused> {
-    if header.is_control() {
-        let message = Some("control batches are the broker's to write".to_owned());
-        return Err(Refused { code: ErrorCode::INVALID_RECORD, message });
-    }
     if header.is_transactional() || header.producer_id != ProducerId::NONE {
         return Err(not_idempotent_yet());
     }
