@@ -309,17 +309,11 @@ fn not_idempotent_yet() -> Refused {
     Refused { code: ErrorCode::INVALID_RECORD, message }
 }
 
-/// A disk that fails an append is worth an operator's attention; a log that has failed ends the broker.
+/// A disk that takes no more (full, or failing) ends the broker, as one does that loses what it took: half a
+/// broker helps nobody, and a new start finds out what can be used.
 fn report(core: &Core, partition: &Partition, error: &PartitionError) {
-    match error {
-        PartitionError::Log(LogError::Io(source)) => {
-            core.metrics.storage_errors.add(1);
-            tracing::error!(partition = %partition.name(), error = %source, "append_failed");
-        }
-        PartitionError::Log(LogError::Failed { reason }) => {
-            core.metrics.storage_errors.add(1);
-            core.failure.trip(format!("{}: {reason}", partition.name()));
-        }
-        _ => {}
+    if let PartitionError::Log(LogError::Io(_) | LogError::Failed { .. }) = error {
+        core.metrics.storage_errors.add(1);
+        core.failure.trip(format!("{}: {error}", partition.name()));
     }
 }
