@@ -3,6 +3,8 @@
 #![cfg(feature = "real-runtime")]
 #![allow(clippy::disallowed_methods)] // Outside of any simulation.
 
+#[path = "zookeeper/cluster_metadata.rs"]
+mod cluster_metadata;
 #[path = "zookeeper/harness.rs"]
 #[allow(dead_code)]
 mod harness;
@@ -40,6 +42,16 @@ where
     assert!(!by_ours.is_empty(), "{name} observed nothing");
 }
 
+/// Tells a story that insists on what it expects by itself.
+fn tell_the_real_one<S, F>(real: &support::ZooKeeper, story: S)
+where
+    S: Fn(Setting) -> F,
+    F: Future<Output = Vec<String>>,
+{
+    let own_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    task::block_on(story(Setting { server: SocketAddr::new(own_ip, real.port), own_ip }));
+}
+
 #[test]
 fn a_real_zookeeper_and_ours_are_observed_to_do_the_same() {
     assert!(
@@ -60,6 +72,11 @@ fn a_real_zookeeper_and_ours_are_observed_to_do_the_same() {
     compare(&real, "codes of a multi", wire::multi_codes);
     compare(&real, "attaching", wire::attaching);
     compare(&real, "hostile frames", wire::hostile_frames);
+    tell_the_real_one(&real, cluster_metadata::brokers);
+    tell_the_real_one(&real, cluster_metadata::topics);
+    tell_the_real_one(&real, cluster_metadata::leader_epochs);
+    tell_the_real_one(&real, cluster_metadata::lost_replies);
+    compare(&real, "ids", cluster_metadata::ids);
     for seed in 1..=5 {
         compare(&real, &format!("random operations {seed}"), move |at| wire::random_operations(at, seed));
     }

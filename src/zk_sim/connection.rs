@@ -24,7 +24,7 @@ pub(super) async fn serve(shared: &Shared, stream: Stream, handshake_timeout: Du
         biased;
         () = wakers.killer.notified() => Ok(()),
         ended = send_replies(shared, id, &wakers, writer) => ended,
-        ended = reading.to_the_end(handshake_timeout) => ended,
+        ended = reading.read_to_the_end(handshake_timeout) => ended,
     };
     if let Err(error) = ended {
         tracing::debug!(connection = id.0, %error, "zookeeper_connection_lost");
@@ -71,7 +71,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    async fn to_the_end(mut self, handshake_timeout: Duration) -> io::Result<()> {
+    async fn read_to_the_end(mut self, handshake_timeout: Duration) -> io::Result<()> {
         let first = clock::timeout(handshake_timeout, self.handshake()).await;
         first.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         loop {

@@ -296,10 +296,10 @@ impl Session {
             xid::SET_WATCHES => return Err("the server did not set the watches again".to_owned()),
             _ => {}
         }
-        let is_next = self.sent.front().is_some_and(|sent| sent.xid == header.xid);
-        let Some(sent) = self.sent.pop_front_if(|_| is_next) else {
+        if self.sent.front().is_none_or(|sent| sent.xid != header.xid) {
             return Err(format!("a reply to request {}, which is not the next one", header.xid));
-        };
+        }
+        let sent = self.sent.pop_front().expect("looked at just now");
         self.last_zxid = self.last_zxid.max(header.zxid);
         let outcome = match header.error {
             ErrorCode::OK => match Reply::decode(sent.code, reader) {

@@ -82,6 +82,19 @@ mod half {
     }
 }
 
+/// A directory that does not exist yet, on the story's machine.
+#[cfg(not(feature = "real-runtime"))]
+pub fn with_directory<T>(story: impl FnOnce(std::path::PathBuf) -> T) -> T {
+    story("/data/zookeeper".into())
+}
+
+/// A directory that does not exist yet, on the story's machine.
+#[cfg(feature = "real-runtime")]
+pub fn with_directory<T>(story: impl FnOnce(std::path::PathBuf) -> T) -> T {
+    let folder = tempfile::tempdir().expect("a folder");
+    story(folder.path().join("zookeeper"))
+}
+
 #[cfg(feature = "real-runtime")]
 mod half {
     use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -1,13 +1,17 @@
 //! Our client and our one-server ZooKeeper, told as stories, on the simulated and on the real machine. The
 //! same stories are told to a real ZooKeeper by `zookeeper_real`.
 
+mod cluster_metadata;
+#[cfg(not(feature = "real-runtime"))]
+mod crashes;
 mod harness;
+mod persistence;
 mod proxy;
 mod raw;
 mod stories;
 mod wire;
 
-use harness::tell;
+use harness::{tell, with_directory};
 
 #[test]
 fn nodes_are_made_read_changed_and_deleted() {
@@ -113,4 +117,51 @@ fn hostile_frames_end_their_connection_and_nothing_else() {
 fn random_operations_do_something() {
     let seen = tell(|at| wire::random_operations(at, 1));
     assert!(seen.iter().any(|line| line.contains("event")), "{seen:#?}");
+}
+
+#[test]
+fn a_cluster_has_one_id_and_nobody_gets_anothers_producer_ids() {
+    let blocks = tell(cluster_metadata::ids);
+    let expected: Vec<_> = (0..10).map(|n| format!("{}..{}", n * 1_000, (n + 1) * 1_000)).collect();
+    assert_eq!(blocks, expected);
+}
+
+#[test]
+fn a_brokers_id_is_its_own_while_its_session_lives() {
+    tell(cluster_metadata::brokers);
+}
+
+#[test]
+fn a_topic_is_made_and_deleted_in_one_step() {
+    tell(cluster_metadata::topics);
+}
+
+#[test]
+fn however_many_ask_for_a_leader_epoch_each_gets_one_of_its_own() {
+    tell(cluster_metadata::leader_epochs);
+}
+
+#[test]
+fn cut_connections_lose_replies_but_never_the_truth() {
+    tell(cluster_metadata::lost_replies);
+}
+
+#[test]
+fn a_server_that_saves_comes_back_as_it_was() {
+    with_directory(|directory| tell(move |at| persistence::restarts(at, directory.clone())));
+}
+
+#[test]
+fn a_corrupt_snapshot_stops_the_start() {
+    with_directory(|directory| tell(move |at| persistence::corruption(at, directory.clone())));
+}
+
+#[test]
+fn many_writes_at_once_are_all_saved() {
+    with_directory(|directory| tell(move |at| persistence::group_commit(at, directory.clone())));
+}
+
+#[test]
+fn a_saved_session_expires_a_timeout_after_the_restart() {
+    with_directory(|directory| tell(move |at| persistence::orphans(at, directory.clone())));
 }
