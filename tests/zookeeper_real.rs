@@ -72,11 +72,11 @@ fn a_real_zookeeper_and_ours_are_observed_to_do_the_same() {
     compare(&real, "codes of a multi", wire::multi_codes);
     compare(&real, "attaching", wire::attaching);
     compare(&real, "hostile frames", wire::hostile_frames);
+    compare(&real, "ids", cluster_metadata::ids);
     tell_the_real_one(&real, cluster_metadata::brokers);
     tell_the_real_one(&real, cluster_metadata::topics);
     tell_the_real_one(&real, cluster_metadata::leader_epochs);
     tell_the_real_one(&real, cluster_metadata::lost_replies);
-    compare(&real, "ids", cluster_metadata::ids);
     for seed in 1..=5 {
         compare(&real, &format!("random operations {seed}"), move |at| wire::random_operations(at, seed));
     }
