@@ -6,6 +6,7 @@
 //! before it counts as flushed: after a kill it may be in the page cache only. Interrupted anywhere, recovery
 //! does the same again.
 
+use std::io::{self, IoSlice};
 use std::path::Path;
 
 use super::LogError;
@@ -28,13 +29,17 @@ pub(super) struct Recovered {
     pub bytes_cut: u64,
     /// The segments from here on were scanned, and may be in the page cache only.
     first_scanned: usize,
+    /// In the first of them, only what lies behind this.
+    flushed_bytes: u64,
 }
 
 impl Recovered {
     /// Makes all of it durable, and says so in the checkpoint; only then may anything be appended.
     pub async fn make_durable(mut self, directory: &Path) -> Result<Recovered, LogError> {
         if !self.clean {
+            let mut flushed_bytes = self.flushed_bytes;
             for segment in &self.segments[self.first_scanned..] {
+                write_again(&segment.file, std::mem::take(&mut flushed_bytes), segment.size)?;
                 segment.file.sync_data().await?;
             }
             sync_names(directory).await?;
@@ -57,6 +62,23 @@ impl Recovered {
         }
         Ok(self)
     }
+}
+
+/// Writes bytes that are in the file already. Where an fsync failed, the page cache may hold bytes that storage
+/// never got as clean, and a sync of clean pages does nothing (fsyncgate).
+fn write_again(file: &File, from: u64, end: u64) -> io::Result<()> {
+    let mut window = vec![0; RECOVERY_WINDOW_BYTES.min(end.saturating_sub(from) as usize)];
+    let mut position = from;
+    while position < end {
+        let room = window.len().min((end - position) as usize);
+        let count = file.read_at(&mut window[..room], position)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_at(&[IoSlice::new(&window[..count])], position)?;
+        position += count as u64;
+    }
+    Ok(())
 }
 
 /// Reads the partition's directory, made if absent, and cuts off what is not the log.
@@ -290,6 +312,17 @@ impl Recovery<'_> {
         let known = checkpoint.map_or(LeaderEpoch::UNKNOWN, |checkpoint| checkpoint.last_epoch);
         let last_epoch = self.segments.iter().map(|segment| segment.last_epoch).fold(known, LeaderEpoch::max);
         let first_scanned = self.first_scanned.unwrap_or(self.segments.len());
-        Ok(Recovered { segments: self.segments, last_epoch, clean, bytes_cut: self.bytes_cut, first_scanned })
+        let checkpointed = self.segments.get(first_scanned).zip(checkpoint);
+        let flushed_bytes = checkpointed
+            .filter(|(segment, checkpoint)| segment.base == checkpoint.segment)
+            .map_or(0, |(_, checkpoint)| checkpoint.position);
+        Ok(Recovered {
+            segments: self.segments,
+            last_epoch,
+            clean,
+            bytes_cut: self.bytes_cut,
+            first_scanned,
+            flushed_bytes,
+        })
     }
 }
