@@ -2,6 +2,7 @@
 
 use super::child::Worker;
 use super::compare;
+use super::console::tell;
 use super::token::Token;
 use super::worker::{Job, Keep};
 use super::{Exit, Settings};
@@ -28,8 +29,8 @@ pub fn diff(a: &str, b: &str, scenario: Option<&str>, settings: &Settings) -> an
     let difference =
         compare::first_difference((&job_a, &mut worker_a), (&job_b, &mut worker_b), settings.wall_limit)?;
     match &difference {
-        Some(difference) => println!("{a} and {b}: {difference}"),
-        None => println!("{a} and {b}: every event is equal"),
+        Some(difference) => tell(&format!("{a} and {b}: {difference}")),
+        None => tell(&format!("{a} and {b}: every event is equal")),
     }
     let is_same_run = job_a.seed == job_b.seed && job_a.scenario == job_b.scenario;
     Ok(if is_same_run && difference.is_some() { Exit::Nondeterminism } else { Exit::Pass })

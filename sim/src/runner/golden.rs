@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use super::console::tell;
 use super::pool::{self, Task};
 use super::worker::{Job, Keep};
 use super::{Exit, Settings};
@@ -64,19 +65,19 @@ pub fn golden(write: bool, settings: &Settings) -> anyhow::Result<Exit> {
     if write {
         let text = format!("# Written by `cargo sim golden --write`.\n\n{}", toml::to_string(&now)?);
         std::fs::write(Golden::path(), text).context("cannot write sim/golden.toml")?;
-        println!("wrote {}", Golden::path().display());
+        tell(&format!("wrote {}", Golden::path().display()));
         return Ok(Exit::Pass);
     }
     let committed = Golden::load()?;
     if committed == now {
-        println!("every golden hash agrees");
+        tell("every golden hash agrees");
         return Ok(Exit::Pass);
     }
     for (scenario, seeds) in &now.hashes {
         for (seed, hash) in seeds {
             let golden = committed.hashes.get(scenario).and_then(|seeds| seeds.get(seed));
             if golden != Some(hash) {
-                println!("{scenario}@{seed}: {hash}, golden {}", golden.map_or("none", String::as_str));
+                tell(&format!("{scenario}@{seed}: {hash}, golden {}", golden.map_or("none", String::as_str)));
             }
         }
     }

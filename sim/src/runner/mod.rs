@@ -4,6 +4,7 @@
 
 pub mod child;
 pub mod compare;
+mod console;
 pub mod diff;
 pub mod golden;
 pub mod pool;

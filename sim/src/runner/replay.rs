@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::console::tell;
 use super::session::{self, Portion, Telling};
 use super::token::Token;
 use super::worker::Keep;
@@ -28,7 +29,7 @@ pub fn replay(what: &str, settings: &Settings) -> anyhow::Result<Exit> {
     let settings = Settings { rerun_percent: 100, ..settings.clone() };
     let exit = session::run(&[Portion { scenario, seeds }], &settings, Keep::Always, Telling::Stories)?;
     if !settings.json {
-        println!("kept in {}", folder.0.display());
+        tell(&format!("kept in {}", folder.0.display()));
     }
     Ok(exit)
 }

@@ -8,6 +8,7 @@ use std::ops::{ControlFlow, Range};
 use seedlog::rules::Rule;
 use serde::Serialize;
 
+use super::console::tell;
 use super::pool::{self, Done, Task};
 use super::token::Token;
 use super::worker::{Job, Keep};
@@ -48,16 +49,16 @@ pub fn score(
         let score = score_rule(scenario, rule, seeds.clone(), settings)?;
         missed += u64::from(!(score.found && score.reproduced));
         if settings.json {
-            println!("{}", serde_json::to_string(&score)?);
+            tell(&serde_json::to_string(&score)?);
         } else {
-            println!("{}", text(&score));
+            tell(&text(&score));
         }
     }
     let found = rules.len() as u64 - missed;
     if settings.json {
-        println!(r#"{{"summary":true,"found":{found},"rules":{}}}"#, rules.len());
+        tell(&format!(r#"{{"summary":true,"found":{found},"rules":{}}}"#, rules.len()));
     } else {
-        println!("{found} of {} rules found", rules.len());
+        tell(&format!("{found} of {} rules found", rules.len()));
     }
     Ok(if missed == 0 { Exit::Pass } else { Exit::Violation })
 }

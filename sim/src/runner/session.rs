@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::time::Instant;
 
+use super::console::tell;
 use super::pool::{self, Done, Task};
 use super::progress::Progress;
 use super::tally::Tally;
@@ -87,11 +88,11 @@ impl Session<'_> {
         let verdict = done.verdict;
         if self.settings.json {
             self.progress.clear();
-            println!("{}", serde_json::to_string(&verdict).expect("a verdict is plain data"));
+            tell(&serde_json::to_string(&verdict).expect("a verdict is plain data"));
         } else if is_new_cause {
             self.progress.clear();
             let token = Token::here(&verdict.scenario, verdict.seed);
-            print!("{}", report::failure(&verdict, "", &token));
+            tell(&report::failure(&verdict, "", &token));
         }
         let told = self.told.entry(verdict.scenario.clone()).or_default();
         if told.len() < VERDICTS_KEPT_MAX {
@@ -108,7 +109,7 @@ impl Session<'_> {
     fn finish(&self, portions: &[Portion], telling: Telling) {
         self.progress.clear();
         if self.settings.json {
-            println!("{}", self.tally.json());
+            tell(&self.tally.json());
             return;
         }
         if telling == Telling::Stories {
@@ -118,9 +119,9 @@ impl Session<'_> {
         }
         for (verdict, count) in self.tally.causes() {
             let token = Token::here(&verdict.scenario, verdict.seed);
-            println!("{count} runs: {} ({}); first: {token}", verdict.cause(), verdict.scenario);
+            tell(&format!("{count} runs: {} ({}); first: {token}", verdict.cause(), verdict.scenario));
         }
-        println!("{}", self.tally.text());
+        tell(&self.tally.text());
     }
 
     fn tell_story(&self, name: &str) {
@@ -133,7 +134,7 @@ impl Session<'_> {
             Outcome::Violation => "FAIL",
             Outcome::Nondeterministic => "NONDETERMINISTIC",
         };
-        println!("{word:<7} {}", report::sum_line(name, &verdicts));
+        tell(&format!("{word:<7} {}", report::sum_line(name, &verdicts)));
     }
 }
 
