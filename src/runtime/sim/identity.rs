@@ -5,9 +5,13 @@
 //! while it is dropped. A life ("incarnation") that has ended stays ended: what it still tries has no effect.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
+use super::clock;
 use crate::rules::{Rule, holds};
+use crate::runtime::Instant;
 
 /// A simulated machine; 0 is the testbed itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +48,16 @@ impl Identity {
     pub fn may_act(self) -> bool {
         self.is_alive() || !holds(Rule::DeadIncarnationWritesNothing)
     }
+
+    /// Whether a task of this life runs on. Where the rule is suspended a dead life's tasks do, for a moment:
+    /// long enough to finish what they were at while the next life begins.
+    pub(super) fn may_run(self) -> bool {
+        self.is_alive()
+            || !holds(Rule::DeadIncarnationWritesNothing)
+                && ENDS.with_borrow(|ends| {
+                    ends.get(&self).is_some_and(|end| clock::now().saturating_since(*end) < LINGER)
+                })
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -58,7 +72,12 @@ impl Life {
     }
 }
 
+/// How long a dead life's tasks run on where the rule is suspended.
+const LINGER: Duration = Duration::from_millis(300);
+
 thread_local! {
+    /// When lives ended, where the rule is suspended.
+    static ENDS: RefCell<BTreeMap<Identity, Instant>> = const { RefCell::new(BTreeMap::new()) };
     static CURRENT: Cell<Identity> = const { Cell::new(Identity::TESTBED) };
     static LIVES: RefCell<Vec<Life>> = const { RefCell::new(Vec::new()) };
 }
@@ -96,10 +115,14 @@ pub(super) fn begin_life(node: NodeId) -> Identity {
 
 /// Ends the present life of `node`, if it has one, and returns it.
 pub(super) fn end_life(node: NodeId) -> Option<Identity> {
-    LIVES.with_borrow_mut(|lives| {
+    let ended = LIVES.with_borrow_mut(|lives| {
         let life = lives.get_mut(node.0 as usize)?;
         std::mem::replace(&mut life.live, false).then_some(Identity { node, incarnation: life.incarnation })
-    })
+    })?;
+    if !holds(Rule::DeadIncarnationWritesNothing) {
+        ENDS.with_borrow_mut(|ends| ends.insert(ended, clock::now()));
+    }
+    Some(ended)
 }
 
 /// The present life of `node`.
@@ -112,5 +135,6 @@ pub fn life_of(node: NodeId) -> Option<Identity> {
 
 pub(super) fn reset() {
     LIVES.with_borrow_mut(Vec::clear);
+    ENDS.with_borrow_mut(BTreeMap::clear);
     CURRENT.set(Identity::TESTBED);
 }

@@ -115,7 +115,7 @@ impl<F: Future> Future for Identified<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         // SAFETY: `future` is structurally pinned: it is never moved out, and is dropped in place below.
         let this = unsafe { self.get_unchecked_mut() };
-        if !this.identity.is_alive() {
+        if !this.identity.may_run() {
             // The life ended inside an operation of this very node; the task waits to be dropped.
             return Poll::Pending;
         }

@@ -17,6 +17,7 @@ use super::identity::{self, Identity, NodeId};
 use super::task::Identified;
 use super::trace::{self, Event, Kind};
 use super::{buggify, clock, disk, net, rng};
+use crate::rules::{Rule, holds};
 
 /// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +121,7 @@ async fn end_all_nodes() {
     let nodes = NODES.with_borrow(|nodes| nodes.len() as u32);
     for node in (1..=nodes).map(NodeId) {
         end(node, Death::Kill);
+        Handle::current().kill(madsim_id(node));
     }
     net::end_run();
     madsim::time::sleep(Duration::from_millis(5)).await;
@@ -155,7 +157,11 @@ pub fn start(node: NodeId) {
     net::on_birth(life);
     disk::on_birth(life);
     let handle = Handle::current();
-    handle.restart(madsim_id);
+    if holds(Rule::DeadIncarnationWritesNothing) {
+        handle.restart(madsim_id);
+    } else {
+        handle.resume(madsim_id);
+    }
     let process = Identified::new(life, async move {
         main().await;
         end(node, Death::Exit);
@@ -180,7 +186,10 @@ pub fn end(node: NodeId, death: Death) {
     });
     disk::on_death(life, death);
     net::on_death(life, death);
-    Handle::current().kill(madsim_id);
+    // Where the rule is suspended its tasks run on for a moment (`Identity::may_run`).
+    if holds(Rule::DeadIncarnationWritesNothing) {
+        Handle::current().kill(madsim_id);
+    }
 }
 
 /// The machine of a dead process loses its power too: its page cache goes.
