@@ -42,7 +42,7 @@ pub(super) enum Event {
     Delivered(ConsumedRecord),
     Assigned(TopicPartition, Offset),
     Seeked { partition: TopicPartition, position: Offset, reason: String },
-    CorruptSkipped(TopicPartition, Offset),
+    CorruptSkipped { partition: TopicPartition, damage: Damage },
 }
 
 #[derive(Debug)]
@@ -206,8 +206,8 @@ impl Partition {
                 None => break,
                 Some(Entry::Batch(batch)) => self.open_batch(batch, unpacked_bytes_max, on_corruption),
                 Some(Entry::Damage(damage)) if on_corruption == OnCorruption::Skip => {
-                    events.push(Event::CorruptSkipped(self.name.clone(), damage.offset));
                     self.position = damage.resume;
+                    events.push(Event::CorruptSkipped { partition: self.name.clone(), damage });
                 }
                 Some(Entry::Damage(damage)) => {
                     self.entries.push_front(Entry::Damage(damage));

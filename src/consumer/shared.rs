@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::chunk::Damage;
 use super::config::ConsumerConfig;
 use super::fetcher::Fetcher;
 use super::partition::Event;
@@ -143,6 +144,10 @@ impl Shared {
 
     fn state_facts(&self, events: &[Event]) {
         for event in events {
+            if let Event::CorruptSkipped { partition, damage } = event {
+                let Damage { offset, reason, .. } = damage;
+                tracing::warn!(%partition, %offset, reason, "corrupt_batch_skipped");
+            }
             facts::record(|| self.fact(event));
         }
     }
@@ -160,7 +165,9 @@ impl Shared {
             Event::Seeked { partition, position, reason } => {
                 Fact::Seeked { consumer, partition, position, reason }
             }
-            Event::CorruptSkipped(partition, offset) => Fact::CorruptSkipped { consumer, partition, offset },
+            Event::CorruptSkipped { partition, damage } => {
+                Fact::CorruptSkipped { consumer, partition, offset: damage.offset }
+            }
         }
     }
 
