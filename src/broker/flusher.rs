@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::metrics::Metrics;
 use super::partition::{FlushNeed, Partition};
 use super::purgatory::Bell;
-use crate::rules::{Rule, holds};
+use crate::log::LogError;
 use crate::runtime::{Instant, clock};
 
 /// Partitions synced side by side.
@@ -95,16 +95,16 @@ impl Flusher {
                 metrics.flushes.add(1);
                 partition.finish_flush(ticket);
             }
-            Err(error) if holds(Rule::FailLogDirOnFailedFsync) => {
-                let error = partition.flush_failed(ticket, error);
-                failure.trip(format!("{}: {error}", partition.name()));
-            }
-            Err(_) => {
-                clock::sleep(FORGETFUL_RETRY).await;
-                if partition.flush_is_due() {
-                    self.note(partition, FlushNeed::Now);
+            Err(error) => match partition.flush_failed(ticket, error) {
+                // The log goes on as though nothing had happened: its rule is suspended.
+                LogError::Io(_) => {
+                    clock::sleep(FORGETFUL_RETRY).await;
+                    if partition.flush_is_due() {
+                        self.note(partition, FlushNeed::Now);
+                    }
                 }
-            }
+                error => failure.trip(format!("{}: {error}", partition.name())),
+            },
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::log::LogError;
 use crate::log::names::{index_path, log_path};
 use crate::rules::{self, Rule};
 use crate::runtime::disk;
-use crate::runtime::sim::disk::{Rate, current_image, flip_bit, set_faults};
+use crate::runtime::sim::disk::{Rate, current_image, durable_image, flip_bit, set_faults};
 use crate::runtime::sim::identity;
 
 /// Changes what is wrong with this process's disk.
@@ -146,6 +146,25 @@ fn a_ticket_of_an_earlier_flush_cannot_revive_a_failed_log() {
         good.run().await.unwrap();
         log.flush_failed(bad, std::io::Error::other("lost"));
         assert_eq!(log.finish_flush(good), Offset(0));
+    });
+}
+
+#[test]
+fn what_a_failed_sync_left_in_the_page_cache_alone_is_durable_after_the_next_open() {
+    on_disk(|data| async move {
+        let mut log = log_of_two_batches(&data).await;
+        break_disk(|faults| faults.sync_errors = Rate::Next(1));
+        let ticket = log.begin_flush().unwrap();
+        let error = ticket.run().await.unwrap_err();
+        log.flush_failed(ticket, error);
+        let path = log_path(&log.directory, Offset(0));
+        drop(log);
+
+        let log = open(&data, LogConfig::default()).await;
+
+        let node = identity::current().node;
+        assert_eq!(log.flushed_end(), Offset(4));
+        assert_eq!(durable_image(node, &path), current_image(node, &path));
     });
 }
 
