@@ -72,6 +72,7 @@ fn a_real_zookeeper_and_ours_are_observed_to_do_the_same() {
     compare(&real, "codes of a multi", wire::multi_codes);
     compare(&real, "attaching", wire::attaching);
     compare(&real, "hostile frames", wire::hostile_frames);
+    compare(&real, "four-letter words", wire::four_letter_words);
     compare(&real, "ids", cluster_metadata::ids);
     tell_the_real_one(&real, cluster_metadata::brokers);
     tell_the_real_one(&real, cluster_metadata::topics);

@@ -28,7 +28,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Sessions expire on multiples of this.
     pub tick: Duration,
-    /// Where changes are saved before they are answered; `None` keeps everything in memory.
+    /// Where changes are saved before they are answered. `None` keeps everything in memory: clients of such a
+    /// server have seen a future that its next life does not know, and are sent away by it for good.
     pub snapshot_dir: Option<PathBuf>,
     pub min_session_timeout: Duration,
     pub max_session_timeout: Duration,

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::codec::{
     Acl, CreateFlags, CreateRequest, ErrorCode, MultiReply, Op, PathDataVersion, PathVersion, PathWatch,
-    Reply, Stat,
+    REQUEST_BYTES_MAX, Reply, Stat,
 };
 use super::driver::{Call, Driver, Status};
 use super::session::WatchRequest;
@@ -155,6 +155,7 @@ impl ZooKeeper {
 
     /// Makes a node; returns its path, which has ten digits more in a sequential mode.
     pub async fn create(&self, path: &str, data: &[u8], mode: CreateMode) -> Result<String, ZkError> {
+        check_size(data)?;
         let request = create_request(path.to_owned(), Bytes::copy_from_slice(data), mode);
         match self.call(Op::Create(request)).await? {
             Reply::Path(path) => Ok(path),
@@ -188,6 +189,7 @@ impl ZooKeeper {
 
     /// `version`: only if the node has it.
     pub async fn set_data(&self, path: &str, data: &[u8], version: Option<i32>) -> Result<Stat, ZkError> {
+        check_size(data)?;
         let request = PathDataVersion {
             path: path.to_owned(),
             data: Some(Bytes::copy_from_slice(data)),
@@ -250,6 +252,14 @@ impl ZooKeeper {
     fn ended(&self) -> ZkError {
         if self.inner.status.has_expired() { ZkError::SessionExpired } else { ZkError::Closed }
     }
+}
+
+/// Before a copy is made; whole requests are checked when they are encoded.
+fn check_size(data: &[u8]) -> Result<(), ZkError> {
+    if data.len() <= REQUEST_BYTES_MAX {
+        return Ok(());
+    }
+    Err(ZkError::TooLarge { bytes: data.len(), limit: REQUEST_BYTES_MAX })
 }
 
 fn create_request(path: String, data: Bytes, mode: CreateMode) -> CreateRequest {

@@ -17,10 +17,10 @@ use super::codec::{EventKind, Op, REPLY_BYTES_MAX, Reply, next_frame};
 use super::session::{Effect, Request, SENT_MAX, Session, Timing, WatchOutcome, WatchRequest};
 use super::watches::Ticket;
 use super::{WatchEvent, ZkError, ZooKeeperConfig};
-use crate::runtime::Segment;
 use crate::runtime::clock::{self, DeadlineTimer};
 use crate::runtime::net::{self, Stream, WriteHalf};
 use crate::runtime::rng::{self, Rng};
+use crate::runtime::{Segment, buggify};
 
 /// Frames between the session and the socket: every request in flight, pings, and watches set again.
 const OUTGOING_MAX: usize = SENT_MAX + 1_000;
@@ -219,6 +219,7 @@ impl Driver {
                 error = &mut writing => break error.to_string(),
                 read = reader.read(&mut buffer, READ_BYTES_MAX) => match read {
                     Ok(0) => break "the server closed the connection".to_owned(),
+                    Ok(_) if self.loses_replies() => break "the replies were lost on purpose".to_owned(),
                     Ok(_) => self.arrived(&mut buffer),
                     Err(error) => break error.to_string(),
                 },
@@ -256,6 +257,12 @@ impl Driver {
         }
         let effects = self.session.request(Request { ticket, op: call.op, watch }, clock::now());
         self.perform(effects, outgoing)
+    }
+
+    /// Now and then, in simulation, what the server has done is not learned: rarely enough for three attempts
+    /// in a row to be lost hardly ever.
+    fn loses_replies(&mut self) -> bool {
+        buggify::fires("zookeeper-reply-lost") && self.draws.chance(1, 8)
     }
 
     /// What one read brought. What follows a broken message is not looked at.

@@ -114,6 +114,11 @@ fn hostile_frames_end_their_connection_and_nothing_else() {
 }
 
 #[test]
+fn four_letter_words_are_answered() {
+    assert_eq!(tell(wire::four_letter_words), ["imok", "Mode: standalone"]);
+}
+
+#[test]
 fn random_operations_do_something() {
     let seen = tell(|at| wire::random_operations(at, 1));
     assert!(seen.iter().any(|line| line.contains("event")), "{seen:#?}");

@@ -82,6 +82,13 @@ impl Raw {
         }
     }
 
+    /// Everything up to the end of the connection.
+    pub async fn rest(&mut self) -> String {
+        let all = async { while self.reader.read(&mut self.buffer, 64 * 1024).await.is_ok_and(|n| n > 0) {} };
+        clock::timeout(PATIENCE, all).await.expect("the connection ends in time");
+        String::from_utf8(self.buffer.to_vec()).expect("text")
+    }
+
     /// Makes a request; what arrives up to its reply, in words.
     pub async fn ask(&mut self, op: &Op) -> Vec<String> {
         self.xid += 1;

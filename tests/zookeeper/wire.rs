@@ -158,6 +158,19 @@ pub async fn hostile_frames(at: Setting) -> Vec<String> {
     seen
 }
 
+/// Words for people are answered, and end the connection.
+pub async fn four_letter_words(at: Setting) -> Vec<String> {
+    let mut seen = Vec::new();
+    for word in ["ruok", "srvr"] {
+        let mut raw = Raw::connect(at.server).await;
+        raw.send(Bytes::from_static(word.as_bytes())).await;
+        let answer = raw.rest().await;
+        let lines = answer.lines().filter(|line| *line == "imok" || line.starts_with("Mode:"));
+        seen.extend(lines.map(str::to_owned));
+    }
+    seen
+}
+
 /// Two sessions do the same random things to any server and see the same.
 pub async fn random_operations(at: Setting, seed: u64) -> Vec<String> {
     let mut draws = Rng::from_seed_u64(seed);
