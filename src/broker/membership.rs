@@ -31,7 +31,7 @@ const STALE_SESSIONS_MAX: u32 = 2;
 
 pub(super) struct Membership {
     core: Arc<Core>,
-    data_dir: DataDir,
+    data_dir: Arc<DataDir>,
     registry: Registry,
     refresh: Refresh,
 }
@@ -57,7 +57,7 @@ impl From<RegistryError> for Interrupted {
 
 impl Membership {
     /// The first session: takes the partitions this broker leads, then registers.
-    pub async fn join(core: Arc<Core>, data_dir: DataDir) -> Result<Membership, StartError> {
+    pub async fn join(core: Arc<Core>, data_dir: Arc<DataDir>) -> Result<Membership, StartError> {
         let registry = connect(&core).await?;
         registry.ensure_paths().await?;
         let cluster_id = registry.cluster_id().await?;
@@ -93,13 +93,14 @@ impl Membership {
         let expired = self.registry.zookeeper().session_expired();
         tokio::pin!(expired);
         loop {
+            // Before the wait: the look before may have been interrupted half-way.
+            if let Err(interrupted) = self.reconcile(Session::Same).await {
+                return interrupted;
+            }
             tokio::select! {
                 biased;
                 () = &mut expired => return Interrupted::Expired,
                 () = self.refresh.changed() => {}
-            }
-            if let Err(interrupted) = self.reconcile(Session::Same).await {
-                return interrupted;
             }
         }
     }
@@ -150,6 +151,7 @@ impl Membership {
         facts::record(|| Fact::BrokerRegistered { broker: self.core.id, session });
         tracing::info!(broker = %self.core.id, address = %self.core.advertised, session, "broker_registered");
         self.core.set_registry(Some(self.registry.clone()));
+        // The brokers were read before this one was among them.
         self.reconcile(Session::Same).await
     }
 

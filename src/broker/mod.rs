@@ -49,15 +49,19 @@ pub struct Broker {
     /// Accepting; ended first when the broker stops.
     accepting: TaskGroup,
     connections: Arc<TaskGroup>,
-    /// The flusher, the cluster's follower, and HTTP: ended last.
+    /// Follows the cluster; ended before the logs are closed, so that nothing is opened or led again.
+    following: TaskGroup,
+    /// The flusher and HTTP: ended last.
     background: TaskGroup,
     http_connections: Arc<TaskGroup>,
+    /// Locked until everything else is over.
+    _data_dir: Arc<DataDir>,
 }
 
 impl Broker {
     /// Starts a broker and waits until it serves.
     pub async fn start(config: CheckedConfig) -> Result<Broker, StartError> {
-        let data_dir = DataDir::open(&config.data_dir, config.broker_id)?;
+        let data_dir = Arc::new(DataDir::open(&config.data_dir, config.broker_id)?);
         let listener = bind(&config.listen).await?;
         let http_listener = match &config.http_listen {
             Some(endpoint) => Some(bind(endpoint).await?),
@@ -72,8 +76,10 @@ impl Broker {
             http_address: http_listener.as_ref().map(Listener::local_address),
             accepting: TaskGroup::new(Lane::Data),
             connections: Arc::new(TaskGroup::new(Lane::Data)),
+            following: TaskGroup::new(Lane::Data),
             background: TaskGroup::new(Lane::Data),
             http_connections: Arc::new(TaskGroup::new(Lane::Data)),
+            _data_dir: Arc::clone(&data_dir),
         };
         broker.start_flusher();
         if let Some(http_listener) = http_listener {
@@ -81,7 +87,7 @@ impl Broker {
             broker.background.spawn("http", http::serve(Arc::clone(&core), http_listener, tasks));
         }
         let membership = Membership::join(Arc::clone(&core), data_dir).await?;
-        broker.background.spawn("membership", membership.run());
+        broker.following.spawn("membership", membership.run());
         let connections = Arc::clone(&broker.connections);
         broker.accepting.spawn("accept", server::accept_connections(core, listener, connections));
         Ok(broker)
@@ -119,6 +125,7 @@ impl Broker {
             tracing::warn!(connections = self.core.connections.count(), "connections_cut_off");
         }
         self.connections.abort_all();
+        self.following.abort_all();
         let registry = self.core.registry();
         self.core.set_registry(None);
         self.close_logs().await;

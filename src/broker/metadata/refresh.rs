@@ -26,63 +26,77 @@ pub(in crate::broker) struct Refresh {
     topics: Option<(Vec<String>, Watch)>,
     /// As last read; partition states of a topic are kept until something says that they may be old.
     known: BTreeMap<Arc<str>, Arc<TopicImage>>,
+    /// What has to be read again; cleared only when that has succeeded.
+    stale: Stale,
     /// Something was there that could not be read whole.
     is_incomplete: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Stale {
+    specs: bool,
+    states: bool,
 }
 
 impl Refresh {
     /// A reader that has read nothing yet.
     pub fn new(registry: Registry) -> Refresh {
-        Refresh { registry, brokers: None, topics: None, known: BTreeMap::new(), is_incomplete: false }
+        Refresh {
+            registry,
+            brokers: None,
+            topics: None,
+            known: BTreeMap::new(),
+            stale: Stale::default(),
+            is_incomplete: false,
+        }
     }
 
     /// The cluster as it is now: reads what has not been read or may have changed.
     pub async fn read(&mut self) -> Result<Image, RegistryError> {
-        let mut states_may_be_old = false;
+        self.stale.specs |= self.is_incomplete || self.topics.is_none();
+        self.stale.states |= self.brokers.is_none();
         if self.brokers.is_none() {
             self.brokers = Some(self.registry.brokers_watch().await?);
-            states_may_be_old = true;
         }
-        let mut topics_may_be_old = self.is_incomplete;
         if self.topics.is_none() {
             self.topics = Some(self.registry.topics_watch().await?);
-            topics_may_be_old = true;
         }
-        if topics_may_be_old || states_may_be_old {
-            self.read_topics(topics_may_be_old, states_may_be_old).await?;
+        if self.stale.specs || self.stale.states {
+            self.read_topics(self.stale).await?;
+            self.stale = Stale::default();
         }
         let brokers = self.brokers.as_ref().map(|(brokers, _)| brokers.clone()).unwrap_or_default();
         Ok(Image { brokers, topics: self.known.clone() })
     }
 
-    async fn read_topics(&mut self, specs_too: bool, states_too: bool) -> Result<(), RegistryError> {
+    async fn read_topics(&mut self, stale: Stale) -> Result<(), RegistryError> {
         let names = self.topics.as_ref().map(|(names, _)| names.clone()).unwrap_or_default();
         let mut found = BTreeMap::new();
-        self.is_incomplete = false;
+        let mut is_incomplete = false;
         for names in names.chunks(READS_AT_A_TIME_MAX) {
-            let reads = names.iter().map(|name| self.read_topic(name, specs_too, states_too));
+            let reads = names.iter().map(|name| self.read_topic(name, stale));
             for topic in concurrently(reads.collect()).await {
                 if let Some((name, topic)) = topic? {
                     let is_whole = topic.partitions.values().all(|partition| partition.state.is_some());
-                    self.is_incomplete |= !is_whole;
+                    is_incomplete |= !is_whole;
                     found.insert(name, topic);
                 }
             }
         }
         self.known = found;
+        self.is_incomplete = is_incomplete;
         Ok(())
     }
 
     async fn read_topic(
         &self,
         name: &str,
-        spec_too: bool,
-        states_too: bool,
+        stale: Stale,
     ) -> Result<Option<(Arc<str>, Arc<TopicImage>)>, RegistryError> {
         let known = self.known.get_key_value(name);
         if let Some((name, topic)) = known
-            && !spec_too
-            && !states_too
+            && !stale.specs
+            && !stale.states
         {
             return Ok(Some((Arc::clone(name), Arc::clone(topic))));
         }
@@ -97,7 +111,7 @@ impl Refresh {
         let Some(spec) = spec else { return Ok(None) };
         let name: Arc<str> = known.map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name));
         let same =
-            known.map(|(_, topic)| topic).filter(|topic| topic.topic_id == spec.topic_id && !states_too);
+            known.map(|(_, topic)| topic).filter(|topic| topic.topic_id == spec.topic_id && !stale.states);
         let mut partitions = BTreeMap::new();
         for (number, replicas) in spec.partitions {
             let known = same.and_then(|topic| topic.partitions.get(&number)?.state.clone());

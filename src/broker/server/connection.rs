@@ -252,6 +252,9 @@ impl Connection {
 
     async fn handle_frames(&mut self) -> Result<(), Close> {
         loop {
+            if self.out.is_full() {
+                self.send().await?;
+            }
             let frame = match frame::next_frame(&mut self.buffer, self.core.config.limits.request_bytes_max) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return self.finish_run().await,

@@ -12,6 +12,10 @@ use crate::runtime::{Elapsed, FileRange, Segment, clock};
 /// several steps, so that the limit is on standing still and not on being slow.
 const STEP_BYTES_MAX: u64 = 256 * 1024;
 
+/// Replies are sent when they take this much memory, even if more requests have arrived.
+const GATHERED_BYTES_MAX: usize = 1024 * 1024;
+const GATHERED_RANGES_MAX: usize = 1024;
+
 pub(super) struct Outgoing {
     half: OutgoingHalf,
     writer: Writer,
@@ -60,6 +64,11 @@ impl Outgoing {
     ) {
         self.reply(to, response);
         self.ranges.extend(ranges);
+    }
+
+    /// Whether it is time to send: replies take memory, and a client can ask for many of them at once.
+    pub fn is_full(&self) -> bool {
+        self.writer.len() >= GATHERED_BYTES_MAX || self.ranges.len() >= GATHERED_RANGES_MAX
     }
 
     pub fn is_empty(&self) -> bool {
