@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use seedlog::facts;
+use seedlog::facts::{self, Fact};
 use seedlog::rules::{self, Rule};
 use seedlog::runtime::sim::buggify;
 use seedlog::runtime::sim::trace::{Event, TOO_MANY_EVENTS};
@@ -15,8 +15,8 @@ use seedlog::runtime::{Instant, clock};
 
 use crate::cluster::{ADMIN, AUDITOR, Cluster, PROBE, ZOOKEEPER};
 use crate::faults::{Injector, Storm};
-use crate::history::{Entry, Phase, Recorder};
-use crate::report::{Breakdown, Verdict};
+use crate::history::{Entry, Phase, Recorder, What};
+use crate::report::{Breakdown, Verdict, evidence_line};
 use crate::scenario::{Plan, Scenario};
 use crate::workload::{self, Shared};
 
@@ -161,7 +161,12 @@ fn add_outcome(
         Ok(ended) if !ended.started => {
             let trouble = ended.trouble.join("; ");
             let message = format!("the cluster did not come up within {} s: {trouble}", START_MAX.as_secs());
-            verdict.violations.insert(0, Breakdown::Setup.violation(message));
+            let mut violation = Breakdown::Setup.violation(message);
+            let is_telling = |entry: &&Entry| {
+                matches!(entry.what, What::Fact(Fact::BrokerStartFailed { .. } | Fact::LogDirFailed { .. }))
+            };
+            violation.evidence = history.iter().filter(is_telling).take(5).map(evidence_line).collect();
+            verdict.violations.insert(0, violation);
             return;
         }
         Ok(ended) => ended,
@@ -188,9 +193,6 @@ fn add_outcome(
 
 /// Counts what the plan's own clients did; the probe's and the auditor's work is no load.
 fn count_clients_work(verdict: &mut Verdict, history: &[Entry]) {
-    use seedlog::facts::Fact;
-
-    use crate::history::What;
     for entry in history.iter().filter(|entry| *entry.node != *PROBE && *entry.node != *AUDITOR) {
         let What::Fact(fact) = &entry.what else { continue };
         match fact {

@@ -62,6 +62,11 @@ impl<'a> Judge<'a> {
                 self.step(at, *broker, partition, |replica| replica.recover(at, *log_end, *clean));
             }
             Fact::Delivered { partition, offset, record, .. } => self.deliver(at, partition, *offset, record),
+            Fact::CorruptSkipped { consumer, partition, offset } => {
+                // No fault damages what is stored (yet): the log itself held these bytes.
+                let message = format!("{consumer} met a corrupt batch at {partition}@{offset}");
+                self.findings.push(Finding::new(Some(partition), message, vec![at]));
+            }
             _ => {}
         }
     }
@@ -105,8 +110,11 @@ impl<'a> Judge<'a> {
 
 #[cfg(test)]
 mod tests {
+    use seedlog::facts::Fact;
+    use seedlog::types::Offset;
+
     use super::CHECK;
-    use crate::checkers::story::Story;
+    use crate::checkers::story::{Story, orders};
 
     #[test]
     fn a_log_that_keeps_what_was_flushed_passes() {
@@ -204,6 +212,13 @@ mod tests {
             .appended(0, 0, 2)
             .read("a", 0, "r-1");
         assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_corrupt_batch_that_a_consumer_met_is_found() {
+        let (consumer, partition, offset) = ("a".to_owned(), orders(), Offset(3));
+        let story = Story::new().fact("a", Fact::CorruptSkipped { consumer, partition, offset });
+        assert_eq!(story.violations(&CHECK), ["a met a corrupt batch at orders-0@3"]);
     }
 
     #[test]

@@ -36,6 +36,10 @@ impl Class {
 /// The shortest time between two faults of a class.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
 
+/// How often, and how many times, the testbed looks whether an armed power failure has come.
+pub(super) const NOTICE_EVERY: Duration = Duration::from_millis(20);
+const NOTICE_LOOKS_MAX: u32 = 50;
+
 impl Injector {
     /// When the next fault of a class at this level comes.
     pub(super) fn draw_interval(&mut self, level: Level) -> Option<Duration> {
@@ -63,7 +67,11 @@ impl Injector {
         let target = if kind == 0 { Some(self.some_broker()) } else { self.some_running_broker() };
         let Some(target) = target else { return Vec::new() };
         match kind {
-            0..=4 => self.fail_power(&target),
+            0..=2 => self.fail_power(&target),
+            3..=4 => {
+                self.arm_power_failure(&target);
+                return vec![(NOTICE_EVERY, Due::PowerFailure { target, looks_left: NOTICE_LOOKS_MAX })];
+            }
             5..=7 => self.kill(&target),
             _ => {
                 self.pause(&target);

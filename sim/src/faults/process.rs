@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use seedlog::runtime::sim::disk::{self, CrashInside, Operation};
 use seedlog::runtime::sim::world::{self, Death};
 
 use super::{Injector, Name};
@@ -27,6 +28,27 @@ impl Injector {
             self.state(Injected::PowerFailure { target: target.clone() });
             world::end(node, Death::PowerFailure);
         }
+    }
+
+    /// The machine's power will fail inside of one of its next fsyncs, when what it writes is on its way.
+    pub(super) fn arm_power_failure(&mut self, target: &Name) {
+        let after = self.draws.below(3) as u32;
+        let crash = CrashInside { operation: Operation::Sync, after, death: Death::PowerFailure };
+        disk::set_faults(self.cluster.node(target), |faults| faults.crash_inside = Some(crash));
+    }
+
+    /// Whether an armed power failure has come; states it, or lets it come now if `impatient`.
+    pub(super) fn notice_power_failure(&mut self, target: &Name, impatient: bool) -> bool {
+        let node = self.cluster.node(target);
+        let came = disk::faults(node).crash_inside.is_none() && !world::is_powered(node);
+        if came && self.put_down.insert(target.clone()) {
+            self.paused.remove(target);
+            self.state(Injected::PowerFailure { target: target.clone() });
+        } else if impatient {
+            disk::set_faults(node, |faults| faults.crash_inside = None);
+            self.fail_power(target);
+        }
+        came || impatient
     }
 
     /// The process stands still; its kernel goes on.

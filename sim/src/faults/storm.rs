@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use seedlog::runtime::{Instant, clock};
 
-use super::chaos::Class;
+use super::chaos::{Class, NOTICE_EVERY};
 use super::network::Directions;
 use super::script::Bound;
 use super::{Injector, Name};
@@ -22,6 +22,11 @@ pub(super) enum Due {
     /// The next fault of a class strikes.
     Chaos(Class),
     Start(Name),
+    /// A power failure was armed: has it come?
+    PowerFailure {
+        target: Name,
+        looks_left: u32,
+    },
     Resume(Name),
     Mend(Directions),
     CureDisk(Name),
@@ -93,7 +98,11 @@ impl<'a> Storm<'a> {
 
     /// Ends the storm; what was injured is well again.
     pub fn heal(&mut self) {
-        self.schedule.clear();
+        for due in std::mem::take(&mut self.schedule).into_values() {
+            if let Due::PowerFailure { target, .. } = due {
+                self.injector.notice_power_failure(&target, true);
+            }
+        }
         self.injector.heal();
     }
 
@@ -150,6 +159,7 @@ impl<'a> Storm<'a> {
                 self.awaiting_start.remove(&name);
                 self.injector.start(&name);
             }
+            Due::PowerFailure { target, looks_left } => self.notice_power_failure(target, looks_left),
             Due::Resume(name) => self.injector.resume(&name),
             Due::Mend(directions) => self.injector.mend(&directions),
             Due::CureDisk(name) => self.injector.cure_disk(&name),
@@ -157,6 +167,16 @@ impl<'a> Storm<'a> {
                 self.supervise();
                 self.schedule(clock::now() + SUPERVISE_EVERY, Due::Supervise);
             }
+        }
+    }
+
+    fn notice_power_failure(&mut self, target: Name, looks_left: u32) {
+        if self.injector.notice_power_failure(&target, looks_left == 0) {
+            let downtime = self.injector.draw_downtime();
+            self.schedule(clock::now() + downtime, Due::Start(target));
+        } else {
+            let next = Due::PowerFailure { target, looks_left: looks_left - 1 };
+            self.schedule(clock::now() + NOTICE_EVERY, next);
         }
     }
 

@@ -90,9 +90,10 @@ impl Session<'_> {
             self.progress.clear();
             tell(&serde_json::to_string(&verdict).expect("a verdict is plain data"));
         } else if is_new_cause {
+            // The full story comes in the end, with how many runs failed alike.
             self.progress.clear();
             let token = Token::here(&verdict.scenario, verdict.seed);
-            tell(&report::failure(&verdict, "", &token));
+            eprintln!("{}: {}; cargo sim replay {token}", verdict.scenario, verdict.cause());
         }
         let told = self.told.entry(verdict.scenario.clone()).or_default();
         if told.len() < VERDICTS_KEPT_MAX {
@@ -117,9 +118,12 @@ impl Session<'_> {
                 self.tell_story(&portion.scenario.name);
             }
         }
+        let causes = self.tally.causes().count();
         for (verdict, count) in self.tally.causes() {
             let token = Token::here(&verdict.scenario, verdict.seed);
-            tell(&format!("{count} runs: {} ({}); first: {token}", verdict.cause(), verdict.scenario));
+            let plural = if causes == 1 { "cause" } else { "causes" };
+            let group = format!("[{count} of {} seeds, {causes} {plural}]", self.tally.runs);
+            tell(&report::failure(verdict, &group, &token));
         }
         tell(&self.tally.text());
     }

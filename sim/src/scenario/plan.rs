@@ -102,7 +102,7 @@ fn draw_topics(scenario: &Scenario, seed: u64) -> BTreeMap<String, TopicPlan> {
         let mut rng = derive(seed, &format!("topic {name}"));
         let partitions = rng.between(1, 4) as u32;
         // Most seeds promise what power failures are survived with; the rest must still not invent records.
-        let durability = if rng.chance(3, 4) { Durability::Fsync } else { Durability::PageCache };
+        let durability = if rng.chance(2, 3) { Durability::Fsync } else { Durability::PageCache };
         let durability = topic.durability.unwrap_or(durability);
         let mut config = topic.config.clone();
         let durability_text = match durability {
