@@ -331,7 +331,7 @@ fn a_data_directory_in_use_by_another_process_is_refused() {
     let subject = Subject::start();
     let text =
         refusal(seedlog().arg("dev").arg("--data").arg(&subject.dev.data).args(["--listen", "127.0.0.1:0"]));
-    assert!(text.contains("in use") || text.contains("lock"), "{text}");
+    assert!(text.contains("in use") || text.contains("another process"), "{text}");
     subject.goes_on();
 }
 
