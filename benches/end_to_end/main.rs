@@ -98,7 +98,15 @@ fn measure(options: &Options, load: &Load, folder: &Path) -> Result<Round> {
         client.produce(&frame, load.requests / 10 + 1, load.window)?;
         let bytes = ((frame.len() - 4 - batch_at) * load.requests) as u64;
         let produce = timed(|| server.usage(), || Ok(client.produce(&frame, load.requests, load.window)?))?;
-        let fetch = timed(|| server.usage(), || Ok(client.fetch_range(0, bytes)?))?;
+        let fetch = timed(
+            || server.usage(),
+            || {
+                for _ in 0..report::FETCH_PASSES {
+                    client.fetch_range(0, bytes)?;
+                }
+                Ok(())
+            },
+        )?;
         (produce, fetch)
     };
     let (broker_produce, broker_fetch) = match &options.bootstrap {
@@ -137,7 +145,12 @@ fn broker_round(
     warm_up(&mut client, frame, load)?;
     let produce = timed(&usage, || Ok(client.produce(frame, load.requests, load.window)?))?;
     let messages = (load.requests * load.batch) as u64;
-    let fetch = timed(&usage, || Ok(client.fetch(0, messages).map(|_| ())?))?;
+    let fetch = timed(&usage, || {
+        for _ in 0..report::FETCH_PASSES {
+            client.fetch(0, messages)?;
+        }
+        Ok(())
+    })?;
     Ok((produce, fetch))
 }
 

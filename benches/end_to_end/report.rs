@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::process::Usage;
 
 pub const VALUE_BYTES: usize = 200;
+/// A fetch of the round's messages costs a few ticks of the kernel's CPU clock: it is repeated this often.
+pub const FETCH_PASSES: usize = 10;
 /// A round writes at most this much, so that the page cache stays warm.
 const ROUND_BYTES_MAX: usize = 300_000_000;
 
@@ -51,8 +53,8 @@ pub fn print(rounds: &[Round]) {
     batches.dedup();
     for batch in batches {
         let of_batch: Vec<&Round> = rounds.iter().filter(|r| r.load.batch == batch).collect();
-        print_kind(&of_batch, "produce", |r| r.prototype_produce, |r| r.broker_produce);
-        print_kind(&of_batch, "fetch", |r| r.prototype_fetch, |r| r.broker_fetch);
+        print_kind(&of_batch, "produce", 1, |r| r.prototype_produce, |r| r.broker_produce);
+        print_kind(&of_batch, "fetch", FETCH_PASSES, |r| r.prototype_fetch, |r| r.broker_fetch);
     }
     let rss = rounds.iter().map(|r| r.broker_fetch.0.rss_kib).max().unwrap_or_default();
     println!("broker RSS at the end of a round: {:.1} MiB at most", rss as f64 / 1024.0);
@@ -60,23 +62,24 @@ pub fn print(rounds: &[Round]) {
 
 type Pick = fn(&Round) -> (Usage, Duration);
 
-fn print_kind(rounds: &[&Round], kind: &str, prototype: Pick, broker: Pick) {
+fn print_kind(rounds: &[&Round], kind: &str, passes: usize, prototype: Pick, broker: Pick) {
     let load = &rounds[0].load;
     println!(
         "{kind}, batch {}, window {}, {} messages a round, {} rounds",
         load.batch,
         load.window,
-        load.requests * load.batch,
+        load.requests * load.batch * passes,
         rounds.len()
     );
     for (name, pick) in [("prototype", prototype), ("broker", broker)] {
         let per_million = |f: fn(Usage) -> f64| -> Vec<f64> {
-            rounds.iter().map(|r| f(pick(r).0) / r.load.millions()).collect()
+            rounds.iter().map(|r| f(pick(r).0) / (r.load.millions() * passes as f64)).collect()
         };
-        let rate: Vec<f64> = rounds.iter().map(|r| r.load.millions() / pick(r).1.as_secs_f64()).collect();
+        let rate: Vec<f64> =
+            rounds.iter().map(|r| r.load.millions() * passes as f64 / pick(r).1.as_secs_f64()).collect();
         let calls: Vec<f64> = rounds
             .iter()
-            .map(|r| (pick(r).0.reads + pick(r).0.writes) as f64 / r.load.requests as f64)
+            .map(|r| (pick(r).0.reads + pick(r).0.writes) as f64 / (r.load.requests * passes) as f64)
             .collect();
         println!(
             "  {name:<10} user {}  system {}  total {}  {:.2} M msg/s  {:.3} read+write calls a request",
