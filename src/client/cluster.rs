@@ -369,14 +369,14 @@ fn answer_of(response: MetadataResponse) -> Answer {
     let brokers = brokers.map(|b| (BrokerId(b.node_id), address::join(&b.host, b.port))).collect();
     let controller = (response.controller_id >= 0).then_some(BrokerId(response.controller_id));
     let topics = response.topics.into_iter().filter_map(|mut topic| {
-        let name = topic.name.take()?;
-        Some((name.into(), topic_of(topic)))
+        let name: Arc<str> = topic.name.take()?.into();
+        Some((Arc::clone(&name), topic_of(name, topic)))
     });
     Answer { brokers, controller, topics: topics.collect() }
 }
 
 /// A topic whose partitions are not 0 to n - 1 is no topic.
-fn topic_of(mut topic: MetadataResponseTopic) -> TopicAnswer {
+fn topic_of(name: Arc<str>, mut topic: MetadataResponseTopic) -> TopicAnswer {
     match ErrorCode(topic.error_code) {
         ErrorCode::NONE => {}
         error => return Err(error.name()),
@@ -393,5 +393,5 @@ fn topic_of(mut topic: MetadataResponseTopic) -> TopicAnswer {
         replicas: ids(partition.replica_nodes),
         in_sync: ids(partition.isr_nodes),
     });
-    Ok(TopicView { partitions: partitions.collect() })
+    Ok(TopicView::new(name, partitions.collect()))
 }

@@ -18,16 +18,19 @@ pub struct PartitionView {
 }
 
 /// One topic, as some broker described it; partitions are numbered from 0 without a gap.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicView {
+    pub name: Arc<str>,
     pub partitions: Vec<PartitionView>,
+    /// The partitions that have a leader, in order.
+    pub led: Vec<i32>,
 }
 
 impl TopicView {
-    /// The partitions that have a leader, in order.
-    pub fn led(&self) -> impl Iterator<Item = i32> {
-        let led = self.partitions.iter().enumerate().filter(|(_, partition)| partition.leader.is_some());
-        led.map(|(number, _)| number as i32)
+    pub(super) fn new(name: Arc<str>, partitions: Vec<PartitionView>) -> TopicView {
+        let led = partitions.iter().zip(0..).filter(|(partition, _)| partition.leader.is_some());
+        let led = led.map(|(_, number)| number).collect();
+        TopicView { name, partitions, led }
     }
 }
 
@@ -127,7 +130,7 @@ impl Metadata {
     pub(super) fn needs_refresh(&self, now: Instant) -> bool {
         let unknown = |topic: &Arc<str>| match self.topics.get(topic) {
             None => true,
-            Some(view) => view.led().count() < view.partitions.len(),
+            Some(view) => view.led.len() < view.partitions.len(),
         };
         self.broker_doubted
             || !self.doubted.is_empty()
@@ -177,7 +180,7 @@ mod tests {
             replicas: vec![],
             in_sync: vec![],
         };
-        TopicView { partitions: leaders.iter().map(partition).collect() }
+        TopicView::new("orders".into(), leaders.iter().map(partition).collect())
     }
 
     fn answer(told: TopicAnswer) -> Answer {

@@ -99,11 +99,10 @@ impl Producer {
         if bytes > limit {
             return Err(SendError::TooLarge { bytes, limit });
         }
-        let topic: Arc<str> = record.topic.into();
-        let shape = self.shared.shape_of(&topic).await?;
-        let room = self.shared.room.acquire_many(bytes as u32).await.map_err(|_| SendError::Closed)?;
+        let topic = self.shared.topic(&record.topic).await?;
+        let room = self.shared.reserve(bytes as u32).await?;
         let (reply, outcome) = oneshot::channel();
-        self.shared.accept(&topic, record.partition, &shape, data, reply)?;
+        self.shared.accept(&topic, record.partition, data, reply)?;
         // The room is free again when the record's batch has met its fate.
         room.forget();
         Ok(Delivery { outcome })

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use super::config::Partitioner;
 
 /// What a choice needs to know about a topic.
-#[derive(Clone, Debug)]
-pub(super) struct TopicShape {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TopicShape<'a> {
     pub(super) partitions: i32,
     /// Those with a known leader, in order; records without a key prefer them.
-    pub(super) available: Vec<i32>,
+    pub(super) available: &'a [i32],
 }
 
 /// The memory of a partitioner: one entry per topic that was sent to.
@@ -31,7 +31,7 @@ impl Choices {
         &mut self,
         partitioner: Partitioner,
         topic: &Arc<str>,
-        shape: &TopicShape,
+        shape: TopicShape,
         key: Option<&[u8]>,
         joins_open_batch: impl FnOnce(i32) -> bool,
         draw: impl FnOnce() -> u64,
@@ -49,7 +49,7 @@ impl Choices {
     fn sticky_choice(
         &mut self,
         topic: &Arc<str>,
-        shape: &TopicShape,
+        shape: TopicShape,
         joins_open_batch: impl FnOnce(i32) -> bool,
         draw: impl FnOnce() -> u64,
     ) -> i32 {
@@ -68,7 +68,7 @@ impl Choices {
         choice
     }
 
-    fn next_in_turn(&mut self, topic: &Arc<str>, shape: &TopicShape) -> i32 {
+    fn next_in_turn(&mut self, topic: &Arc<str>, shape: TopicShape) -> i32 {
         let turn = self.turns.entry(Arc::clone(topic)).or_default();
         let nth = *turn as usize;
         *turn = turn.wrapping_add(1);
@@ -113,14 +113,14 @@ fn murmur2(data: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    fn shape(partitions: i32) -> TopicShape {
-        TopicShape { partitions, available: (0..partitions).collect() }
+    fn shape(partitions: i32) -> TopicShape<'static> {
+        TopicShape { partitions, available: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11][..partitions as usize] }
     }
 
     fn choose(
         choices: &mut Choices,
         partitioner: Partitioner,
-        shape: &TopicShape,
+        shape: TopicShape,
         open: bool,
         drawn: u64,
     ) -> i32 {
@@ -154,7 +154,7 @@ mod tests {
         let topic: Arc<str> = "orders".into();
         let mut of = |drawn| {
             let key = Some(b"customer-7".as_slice());
-            choices.choose(Partitioner::Key, &topic, &shape(12), key, |_| false, || drawn)
+            choices.choose(Partitioner::Key, &topic, shape(12), key, |_| false, || drawn)
         };
         assert_eq!(of(1), of(2));
     }
@@ -163,16 +163,16 @@ mod tests {
     fn sticky_stays_while_its_batch_is_open_and_draws_anew_after() {
         let mut choices = Choices::default();
         let topic = shape(4);
-        assert_eq!(choose(&mut choices, Partitioner::Sticky, &topic, false, 2), 2);
-        assert_eq!(choose(&mut choices, Partitioner::Sticky, &topic, true, 3), 2);
-        assert_eq!(choose(&mut choices, Partitioner::Sticky, &topic, false, 3), 3);
+        assert_eq!(choose(&mut choices, Partitioner::Sticky, topic, false, 2), 2);
+        assert_eq!(choose(&mut choices, Partitioner::Sticky, topic, true, 3), 2);
+        assert_eq!(choose(&mut choices, Partitioner::Sticky, topic, false, 3), 3);
     }
 
     #[test]
     fn sticky_leaves_a_partition_that_is_gone() {
         let mut choices = Choices::default();
-        assert_eq!(choose(&mut choices, Partitioner::Sticky, &shape(4), false, 3), 3);
-        assert_eq!(choose(&mut choices, Partitioner::Sticky, &shape(2), true, 1), 1);
+        assert_eq!(choose(&mut choices, Partitioner::Sticky, shape(4), false, 3), 3);
+        assert_eq!(choose(&mut choices, Partitioner::Sticky, shape(2), true, 1), 1);
     }
 
     #[test]
@@ -180,16 +180,16 @@ mod tests {
         let mut choices = Choices::default();
         let topic = shape(3);
         let taken: Vec<i32> =
-            (0..6).map(|_| choose(&mut choices, Partitioner::RoundRobin, &topic, false, 0)).collect();
+            (0..6).map(|_| choose(&mut choices, Partitioner::RoundRobin, topic, false, 0)).collect();
         assert_eq!(taken, [0, 1, 2, 0, 1, 2]);
     }
 
     #[test]
     fn partitions_without_a_leader_are_passed_over_unless_all_are() {
         let mut choices = Choices::default();
-        let one_left = TopicShape { partitions: 3, available: vec![1] };
-        let none_left = TopicShape { partitions: 3, available: vec![] };
-        assert_eq!(choose(&mut choices, Partitioner::Sticky, &one_left, false, 99), 1);
-        assert_eq!(choose(&mut choices, Partitioner::Sticky, &none_left, false, 5), 2);
+        let one_left = TopicShape { partitions: 3, available: &[1] };
+        let none_left = TopicShape { partitions: 3, available: &[] };
+        assert_eq!(choose(&mut choices, Partitioner::Sticky, one_left, false, 99), 1);
+        assert_eq!(choose(&mut choices, Partitioner::Sticky, none_left, false, 5), 2);
     }
 }

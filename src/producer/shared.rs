@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, TryAcquireError};
 
 use super::accumulator::{Accumulator, Appetite, Limits};
 use super::batch::{AttemptEnd, Fate, Persistence, RecordData, Reply, Resolution};
@@ -14,7 +14,7 @@ use super::config::{ProducerConfig, RETRY_BACKOFF_MAX};
 use super::partitioner::{Choices, TopicShape};
 use super::sender::Sender;
 use super::{RecordMetadata, SendError};
-use crate::client::{Backoff, Cluster, ClusterConfig, Unavailable};
+use crate::client::{Backoff, Cluster, ClusterConfig, TopicView, Unavailable};
 use crate::facts::{self, Fact, RecordTag};
 use crate::protocol::ErrorCode;
 use crate::rules::{self, Rule};
@@ -26,7 +26,7 @@ use crate::types::{Acks, BrokerId, Instant, TopicPartition};
 pub(super) struct Shared {
     pub(super) config: ProducerConfig,
     pub(super) cluster: Cluster,
-    pub(super) room: Semaphore,
+    room: Semaphore,
     state: Mutex<State>,
     choices: Mutex<(Choices, Rng)>,
     senders: Mutex<BTreeMap<BrokerId, Arc<Notify>>>,
@@ -81,17 +81,20 @@ impl Shared {
     }
 
     /// The partitions of a topic; waits until some broker told.
-    pub(super) async fn shape_of(&self, topic: &Arc<str>) -> Result<TopicShape, SendError> {
+    pub(super) async fn topic(&self, topic: &str) -> Result<Arc<TopicView>, SendError> {
+        if let Some(view) = self.cluster.topic(topic) {
+            return Ok(view);
+        }
         let deadline = clock::now() + self.config.metadata_timeout;
+        let name: Arc<str> = topic.into();
         loop {
             if let Some(view) = self.cluster.topic(topic) {
-                let partitions = view.partitions.len() as i32;
-                return Ok(TopicShape { partitions, available: view.led().collect() });
+                return Ok(view);
             }
             if self.room.is_closed() {
                 return Err(SendError::Closed);
             }
-            self.cluster.track(topic);
+            self.cluster.track(&name);
             let left = deadline.saturating_since(clock::now());
             let refreshed = clock::timeout(left, self.refresh()).await;
             let reason = match (self.cluster.topic_error(topic), &refreshed) {
@@ -103,6 +106,18 @@ impl Shared {
                 return Err(SendError::Failed(reason.into()));
             }
         }
+    }
+
+    /// Waits for room in the buffer. Batches do not linger while somebody waits.
+    pub(super) async fn reserve(&self, bytes: u32) -> Result<SemaphorePermit<'_>, SendError> {
+        match self.room.try_acquire_many(bytes) {
+            Ok(room) => return Ok(room),
+            Err(TryAcquireError::Closed) => return Err(SendError::Closed),
+            Err(TryAcquireError::NoPermits) => {}
+        }
+        self.state().accumulator.begin_flush();
+        self.dispatch();
+        self.room.acquire_many(bytes).await.map_err(|_| SendError::Closed)
     }
 
     /// Refreshes what is known of the cluster, and tells the senders.
@@ -118,16 +133,15 @@ impl Shared {
     /// Decides the partition and takes the record: one step, so that facts, order and batches agree.
     pub(super) fn accept(
         &self,
-        topic: &Arc<str>,
+        topic: &TopicView,
         explicit: Option<i32>,
-        shape: &TopicShape,
         record: RecordData,
         reply: Reply,
     ) -> Result<(), SendError> {
         if let Some(number) = explicit
-            && !(0..shape.partitions).contains(&number)
+            && !(0..topic.partitions.len() as i32).contains(&number)
         {
-            return Err(SendError::Failed(format!("topic {topic} has no partition {number}").into()));
+            return Err(SendError::Failed(format!("topic {} has no partition {number}", topic.name).into()));
         }
         let now = clock::now();
         let close_after = buggify::fires("producer.tiny-batch");
@@ -135,8 +149,8 @@ impl Shared {
         if state.closed {
             return Err(SendError::Closed);
         }
-        let number = explicit.unwrap_or_else(|| self.choose(&state.accumulator, topic, shape, &record));
-        let partition = TopicPartition::new(Arc::clone(topic), number);
+        let number = explicit.unwrap_or_else(|| self.choose(&state.accumulator, topic, &record));
+        let partition = TopicPartition::new(Arc::clone(&topic.name), number);
         let (key, value) = (record.key.clone(), record.value.clone());
         let accepted = state.accumulator.accept(&partition, record, reply, now, close_after);
         facts::record(|| Fact::SendInvoked {
@@ -158,22 +172,18 @@ impl Shared {
         Ok(())
     }
 
-    fn choose(
-        &self,
-        accumulator: &Accumulator,
-        topic: &Arc<str>,
-        shape: &TopicShape,
-        record: &RecordData,
-    ) -> i32 {
+    fn choose(&self, accumulator: &Accumulator, topic: &TopicView, record: &RecordData) -> i32 {
         let mut choices = self.choices.lock().expect("no holder of the choices panics");
         let (choices, draws) = &mut *choices;
         let bytes = record.size_bound();
+        let name = &topic.name;
+        let shape = TopicShape { partitions: topic.partitions.len() as i32, available: &topic.led };
         choices.choose(
             self.config.partitioner,
-            topic,
+            name,
             shape,
             record.key.as_deref(),
-            |number| accumulator.joins_open_batch(&TopicPartition::new(Arc::clone(topic), number), bytes),
+            |number| accumulator.joins_open_batch(&TopicPartition::new(Arc::clone(name), number), bytes),
             || draws.next_u64(),
         )
     }

@@ -228,6 +228,19 @@ fn a_full_buffer_holds_senders_back_until_there_is_room() {
 }
 
 #[test]
+fn nothing_lingers_while_the_buffer_is_full() {
+    with_broker(|broker| async move {
+        let linger = Duration::from_secs(5);
+        let producer = Producer::start(ProducerConfig { buffer_bytes_max: 1_000, linger, ..config(&broker) });
+        let value = "x".repeat(600);
+        let began = clock::now();
+        send(&producer, &value).await;
+        send(&producer, &value).await;
+        assert!(clock::now() - began < linger);
+    });
+}
+
+#[test]
 fn a_partition_that_does_not_exist_is_a_failure_and_not_a_wait() {
     with_broker(|broker| async move {
         let producer = start(&broker);
