@@ -82,7 +82,10 @@ where
 
         let (header, request) = decode_request(frame.slice(4..)).expect("what we encode we decode");
         prop_assert_eq!((header.api_key, header.api_version), (Ours::KEY, version));
-        prop_assert_eq!((header.correlation_id, &header.client_id), (correlation_id, &client_id));
+        prop_assert_eq!(
+            (header.correlation_id, header.client_id.as_deref()),
+            (correlation_id, client_id.as_deref())
+        );
         prop_assert_eq!(encode_again(&request, version), our_bytes(&ours, version));
     }
     Ok(())

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::ErrorCode;
 use super::api::{Api, ApiKey, Message, Request};
 use super::reader::{DecodeError, Reader};
-use super::wire::{Dialect, Wire};
+use super::text::Text;
 use super::writer::{Piece, Writer};
 
 /// What precedes every request.
@@ -18,7 +18,7 @@ pub struct RequestHeader {
     pub api_key: ApiKey,
     pub api_version: i16,
     pub correlation_id: i32,
-    pub client_id: Option<String>,
+    pub client_id: Option<Text>,
 }
 
 /// Why a frame is not a request that can be answered as asked.
@@ -65,7 +65,8 @@ fn decode_known(
     input: &mut Reader,
     mut header: RequestHeader,
 ) -> Result<(RequestHeader, Request), DecodeError> {
-    header.client_id = Option::<String>::decode(input, CLIENT_ID)?;
+    // Of classic form even in the flexible header, so that it can always be read.
+    header.client_id = input.short_length()?.map(|length| input.text(length)).transpose()?;
     if header.api_version >= header.api_key.flexible_since() {
         input.tagged_fields(|_, _| Ok(false))?;
     }
@@ -73,9 +74,6 @@ fn decode_known(
     input.finish()?;
     Ok((header, request))
 }
-
-/// The client id has the classic form even in the flexible header, so that it can always be read.
-const CLIENT_ID: Dialect = Dialect { version: 1, flexible: false };
 
 /// A response as it is sent, with its length in front; the records that are holes come back as such.
 pub fn encode_response<M: Message>(

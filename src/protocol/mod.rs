@@ -14,6 +14,7 @@ mod error_code;
 pub mod frame;
 pub mod messages;
 mod reader;
+mod text;
 mod wire;
 mod writer;
 
@@ -24,5 +25,6 @@ pub use codec::{
 };
 pub use error_code::ErrorCode;
 pub use reader::{ARRAY_BYTES_MAX, DecodeError, Reader};
+pub use text::Text;
 pub use wire::Records;
 pub use writer::{OpenFrame, Piece, Writer};

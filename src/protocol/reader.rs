@@ -5,6 +5,8 @@
 
 use bytes::Bytes;
 
+use super::text::Text;
+
 /// How much memory the arrays of one message may take. An element of an array can be some twenty times as
 /// large in memory as on the wire (an empty string is one byte there), so a frame of the largest size
 /// allowed could otherwise take gigabytes. Metadata of some 400,000 partitions fits.
@@ -139,6 +141,11 @@ impl Reader {
         let bytes = self.take(length)?;
         let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)?;
         Ok(text.to_owned())
+    }
+
+    /// Text as a slice of the frame: it keeps the whole frame alive.
+    pub fn text(&mut self, length: usize) -> Result<Text, DecodeError> {
+        Text::new(self.bytes(length)?).ok_or(DecodeError::NotUtf8)
     }
 
     /// A slice of the frame: it keeps the whole frame alive.

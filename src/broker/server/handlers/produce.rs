@@ -19,7 +19,8 @@ use crate::broker::partition::{EpochFence, Partition, PartitionError};
 use crate::broker::purgatory::{Bell, WaitFor};
 use crate::log::{AppendBatch, LogError};
 use crate::protocol::messages::{
-    PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
+    PartitionProduceResponse as Answer, ProduceRequest, ProduceResponse, TopicProduceData,
+    TopicProduceResponse,
 };
 use crate::protocol::{ErrorCode, RequestHeader};
 use crate::record::{self, BatchHeader};
@@ -33,36 +34,35 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 #[derive(Default)]
 pub(in crate::broker::server) struct ProduceRun {
     requests: Vec<Received>,
+    /// One for each partition of each request, in order.
+    answers: Vec<Answer>,
     groups: Vec<Group>,
     /// Index in `groups` by the partition's address; never iterated.
     group_of: BTreeMap<usize, usize>,
     /// Where the last batch went.
     last_group: usize,
     wait: Duration,
+    /// Filled anew for each reply: nothing is allocated for the usual one.
+    response: ProduceResponse,
 }
 
 struct Received {
     header: RequestHeader,
     wants_reply: bool,
-    response: ProduceResponse,
+    /// What was asked for; the records are gone to their groups.
+    topics: Vec<TopicProduceData>,
+    /// Where its answers begin.
+    first_answer: usize,
 }
 
 /// What a run brings for one partition.
 struct Group {
     partition: Arc<Partition>,
     batches: Vec<AppendBatch>,
-    /// Where the answer for each batch goes.
-    slots: Vec<Slot>,
+    /// Where the answer for each batch goes, as an index of the run's answers.
+    slots: Vec<usize>,
     wants_reply: bool,
     flush_to: Option<Offset>,
-}
-
-/// A partition's place in the responses.
-#[derive(Clone, Copy)]
-struct Slot {
-    request: usize,
-    topic: usize,
-    partition: usize,
 }
 
 /// An answer that is an error.
@@ -83,32 +83,28 @@ impl ProduceRun {
     }
 
     /// Takes one more request: checks its batches and puts them in their partitions' groups.
-    pub fn add(&mut self, core: &Core, header: RequestHeader, request: ProduceRequest) {
+    pub fn add(&mut self, core: &Core, header: RequestHeader, mut request: ProduceRequest) {
         let acks = Acks::from_wire(request.acks);
         let wants_reply = acks != Some(Acks::None);
         let is_transactional = request.transactional_id.is_some();
         self.wait = self.wait.max(Duration::from_millis(request.timeout_ms.max(0) as u64)).min(WAIT_MAX);
-        let mut responses = Vec::with_capacity(request.topic_data.len());
-        for (topic_at, topic) in request.topic_data.into_iter().enumerate() {
-            let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
-            for (partition_at, data) in topic.partition_data.into_iter().enumerate() {
-                let slot = Slot { request: self.requests.len(), topic: topic_at, partition: partition_at };
+        let first_answer = self.answers.len();
+        for topic in &mut request.topic_data {
+            for data in &mut topic.partition_data {
                 let checked = match acks {
                     None => Err(ErrorCode::INVALID_REQUIRED_ACKS.into()),
                     Some(_) if is_transactional => Err(not_idempotent_yet()),
-                    Some(_) => self.check(core, &topic.name, data.index, data.records),
+                    Some(_) => self.check(core, &topic.name, data.index, data.records.take()),
                 };
-                let mut response = PartitionProduceResponse { index: data.index, ..unanswered() };
+                let mut answer = Answer { index: data.index, base_offset: -1, ..Default::default() };
                 match checked {
-                    Ok((group, batch)) => self.put(group, batch, slot, wants_reply),
-                    Err(refused) => refuse(core, &mut response, refused),
+                    Ok((group, batch)) => self.put(group, batch, wants_reply),
+                    Err(refused) => refuse(core, &mut answer, refused),
                 }
-                partition_responses.push(response);
+                self.answers.push(answer);
             }
-            responses.push(TopicProduceResponse { name: topic.name, partition_responses });
         }
-        let response = ProduceResponse { responses, ..Default::default() };
-        self.requests.push(Received { header, wants_reply, response });
+        self.requests.push(Received { header, wants_reply, topics: request.topic_data, first_answer });
     }
 
     /// Finds the partition and checks the batch for it.
@@ -142,10 +138,11 @@ impl ProduceRun {
         Ok(self.last_group)
     }
 
-    fn put(&mut self, group: usize, batch: AppendBatch, slot: Slot, wants_reply: bool) {
+    /// The batch's answer is the next to be pushed.
+    fn put(&mut self, group: usize, batch: AppendBatch, wants_reply: bool) {
         let group = &mut self.groups[group];
         group.batches.push(batch);
-        group.slots.push(slot);
+        group.slots.push(self.answers.len());
         group.wants_reply |= wants_reply;
     }
 
@@ -160,13 +157,13 @@ impl ProduceRun {
                     core.metrics.batch_bytes_appended.add(bytes as u64);
                     group.flush_to = appended.flush_to;
                     for (slot, base) in group.slots.iter().zip(&appended.bases) {
-                        slot.answer_in(&mut self.requests, *base, appended.log_start);
+                        answer(&mut self.answers[*slot], *base, appended.log_start);
                     }
                 }
                 Err(error) => {
                     report(core, &group.partition, &error);
                     let code = partition_error_code(&error);
-                    group.refuse_all(core, &mut self.requests, code, &error.to_string());
+                    group.refuse_all(core, &mut self.answers, code, &error.to_string());
                 }
             }
         }
@@ -178,7 +175,7 @@ impl ProduceRun {
             let Ok(bounds) = group.partition.bounds(EpochFence::NONE) else { continue };
             let mut base = bounds.log_end;
             for (slot, batch) in group.slots.iter().zip(&group.batches) {
-                slot.answer_in(&mut self.requests, base, bounds.log_start);
+                answer(&mut self.answers[*slot], base, bounds.log_start);
                 base = base.plus(i64::from(batch.header.last_offset_delta) + 1);
             }
         }
@@ -192,10 +189,12 @@ impl ProduceRun {
             match group.partition.wait(WaitFor::Flushed(end), bell) {
                 Ok(false) => {}
                 Ok(true) => waiting.push((at, end)),
-                Err(error) => group.fail_flush(core, &mut self.requests, &error),
+                Err(error) => group.fail_flush(core, &mut self.answers, &error),
             }
         }
-        timer.set(Some(clock::now() + self.wait));
+        if !waiting.is_empty() {
+            timer.set(Some(clock::now() + self.wait));
+        }
         while !waiting.is_empty() {
             let is_late = tokio::select! {
                 biased;
@@ -210,9 +209,9 @@ impl ProduceRun {
                     Ok(false) => {
                         group.partition.wait_no_longer(bell);
                         let message = "the flush takes too long";
-                        group.refuse_all(core, &mut self.requests, ErrorCode::REQUEST_TIMED_OUT, message);
+                        group.refuse_all(core, &mut self.answers, ErrorCode::REQUEST_TIMED_OUT, message);
                     }
-                    Err(error) => group.fail_flush(core, &mut self.requests, &error),
+                    Err(error) => group.fail_flush(core, &mut self.answers, &error),
                 }
                 false
             });
@@ -220,27 +219,44 @@ impl ProduceRun {
     }
 
     /// Adds the replies, in request order; none where none was asked for.
-    pub fn reply(&self, out: &mut Outgoing) {
-        for received in self.requests.iter().filter(|received| received.wants_reply) {
-            out.reply(&received.header, &received.response);
+    pub fn reply(&mut self, out: &mut Outgoing) {
+        for received in self.requests.iter_mut().filter(|received| received.wants_reply) {
+            let mut answers = self.answers[received.first_answer..].iter_mut().map(std::mem::take);
+            let responses = &mut self.response.responses;
+            responses.resize_with(received.topics.len(), TopicProduceResponse::default);
+            for (response, topic) in responses.iter_mut().zip(&mut received.topics) {
+                response.name = std::mem::take(&mut topic.name);
+                response.partition_responses.clear();
+                response.partition_responses.extend(answers.by_ref().take(topic.partition_data.len()));
+            }
+            out.reply(&received.header, &self.response);
         }
     }
 
     /// Ends the run. Where no reply was asked for and something failed, only closing says so.
     pub fn finish(&mut self) -> Result<(), Close> {
         let unacknowledged = self.requests.iter().filter(|received| !received.wants_reply);
-        let failed = unacknowledged.flat_map(|received| &received.response.responses).find_map(|topic| {
-            topic.partition_responses.iter().map(|p| p.error_code).find(|code| *code != ErrorCode::NONE.0)
+        let failed = unacknowledged.flat_map(|received| received.answers(&self.answers)).find_map(|answer| {
+            let code = ErrorCode(answer.error_code);
+            (!code.is_none()).then_some(code)
         });
         self.requests.clear();
+        self.answers.clear();
         self.groups.clear();
         self.group_of.clear();
         self.last_group = 0;
         self.wait = Duration::ZERO;
         match failed {
             None => Ok(()),
-            Some(code) => Err(Close::UnacknowledgedFailed(ErrorCode(code))),
+            Some(code) => Err(Close::UnacknowledgedFailed(code)),
         }
+    }
+}
+
+impl Received {
+    fn answers<'a>(&self, of_run: &'a [Answer]) -> &'a [Answer] {
+        let count: usize = self.topics.iter().map(|topic| topic.partition_data.len()).sum();
+        &of_run[self.first_answer..self.first_answer + count]
     }
 }
 
@@ -249,35 +265,23 @@ impl Group {
         Group { partition, batches: Vec::new(), slots: Vec::new(), wants_reply: false, flush_to: None }
     }
 
-    fn refuse_all(&self, core: &Core, requests: &mut [Received], code: ErrorCode, message: &str) {
+    fn refuse_all(&self, core: &Core, answers: &mut [Answer], code: ErrorCode, message: &str) {
         for slot in &self.slots {
-            refuse(core, slot.of(requests), Refused { code, message: Some(message.to_owned()) });
+            refuse(core, &mut answers[*slot], Refused { code, message: Some(message.to_owned()) });
         }
     }
 
-    fn fail_flush(&self, core: &Core, requests: &mut [Received], error: &PartitionError) {
-        self.refuse_all(core, requests, partition_error_code(error), &error.to_string());
+    fn fail_flush(&self, core: &Core, answers: &mut [Answer], error: &PartitionError) {
+        self.refuse_all(core, answers, partition_error_code(error), &error.to_string());
     }
 }
 
-impl Slot {
-    fn of(self, requests: &mut [Received]) -> &mut PartitionProduceResponse {
-        let topic = &mut requests[self.request].response.responses[self.topic];
-        &mut topic.partition_responses[self.partition]
-    }
-
-    fn answer_in(self, requests: &mut [Received], base: Offset, log_start: Offset) {
-        let response = self.of(requests);
-        response.base_offset = base.0;
-        response.log_start_offset = log_start.0;
-    }
+fn answer(answer: &mut Answer, base: Offset, log_start: Offset) {
+    answer.base_offset = base.0;
+    answer.log_start_offset = log_start.0;
 }
 
-fn unanswered() -> PartitionProduceResponse {
-    PartitionProduceResponse { base_offset: -1, ..Default::default() }
-}
-
-fn refuse(core: &Core, response: &mut PartitionProduceResponse, refused: Refused) {
+fn refuse(core: &Core, response: &mut Answer, refused: Refused) {
     core.metrics.batches_refused.add(1);
     response.error_code = refused.code.0;
     response.base_offset = -1;
