@@ -73,6 +73,11 @@ impl Story {
         self.fact("shop", Fact::SendOk { producer: "shop".into(), seq, partition: orders(), offset })
     }
 
+    pub fn acked_without_offset(self, seq: u64) -> Story {
+        let partition = orders();
+        self.fact("shop", Fact::SendOk { producer: "shop".into(), seq, partition, offset: None })
+    }
+
     pub fn failed(self, seq: u64) -> Story {
         let error = "MESSAGE_TOO_LARGE".into();
         self.fact("shop", Fact::SendFailed { producer: "shop".into(), seq, partition: orders(), error })

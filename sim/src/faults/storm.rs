@@ -82,14 +82,17 @@ impl<'a> Storm<'a> {
             }
         }
         self.schedule(begin + SUPERVISE_EVERY, Due::Supervise);
-        while let Some(((at, _), due)) = self.schedule.pop_first() {
-            if at > end && !matches!(due, Due::Step(_)) && self.steps_left() == 0 {
+        while let Some(next) = self.schedule.first_entry() {
+            let (at, _) = *next.key();
+            if at > end && self.steps_left() == 0 {
                 break;
             }
             if at > clock::now() {
                 clock::sleep_until(at).await;
             }
-            self.perform(due, at < end);
+            if let Some((_, due)) = self.schedule.pop_first() {
+                self.perform(due, at < end);
+            }
         }
         if end > clock::now() {
             clock::sleep_until(end).await;

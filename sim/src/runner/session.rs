@@ -113,17 +113,17 @@ impl Session<'_> {
             tell(&self.tally.json());
             return;
         }
-        if telling == Telling::Stories {
-            for portion in portions {
-                self.tell_story(&portion.scenario.name);
-            }
-        }
         let causes = self.tally.causes().count();
         for (verdict, count) in self.tally.causes() {
             let token = Token::here(&verdict.scenario, verdict.seed);
             let plural = if causes == 1 { "cause" } else { "causes" };
             let group = format!("[{count} of {} seeds, {causes} {plural}]", self.tally.runs);
             tell(&report::failure(verdict, &group, &token));
+        }
+        if telling == Telling::Stories {
+            for portion in portions {
+                self.tell_story(&portion.scenario.name);
+            }
         }
         tell(&self.tally.text());
     }

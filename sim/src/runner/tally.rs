@@ -55,6 +55,9 @@ struct Summary<'a> {
     sim_ms: u64,
     events_per_second_and_core: u64,
     sim_seconds_per_second_and_core: u64,
+    /// Of the workers' CPU time: what the machine's other work does not disturb.
+    sim_seconds_per_cpu_second: u64,
+    events_per_cpu_second: u64,
     seeds_per_hour: u64,
     peak_rss_kb: u64,
 }
@@ -156,6 +159,8 @@ impl Tally {
             sim_ms: self.sim_ms,
             events_per_second_and_core: self.events * 1000 / core_ms,
             sim_seconds_per_second_and_core: self.sim_ms / core_ms,
+            sim_seconds_per_cpu_second: self.sim_ms / self.cpu_ms.max(1),
+            events_per_cpu_second: self.events * 1000 / self.cpu_ms.max(1),
             seeds_per_hour: self.runs * 3_600_000 / (wall.as_millis() as u64).max(1),
             peak_rss_kb: self.peak_rss_kb,
         }
@@ -189,10 +194,13 @@ impl Tally {
                 if excused.is_empty() { "none".into() } else { excused.join(", ") }
             ),
             format!(
-                "{} events/s and core, {} simulated s per wall s and core, {} seeds/h, {} s CPU, peak RSS of a worker {} MB",
-                s.events_per_second_and_core,
-                s.sim_seconds_per_second_and_core,
-                s.seeds_per_hour,
+                "{} events/s and core, {} simulated s per wall s and core, {} seeds/h",
+                s.events_per_second_and_core, s.sim_seconds_per_second_and_core, s.seeds_per_hour,
+            ),
+            format!(
+                "{} events and {} simulated s per CPU second, {} s CPU, peak RSS of a worker {} MB",
+                s.events_per_cpu_second,
+                s.sim_seconds_per_cpu_second,
                 s.cpu_ms / 1000,
                 s.peak_rss_kb / 1024
             ),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use seedlog::record::Compression;
 use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::rng::derive;
 use seedlog::types::{Acks, Durability};
@@ -46,6 +47,7 @@ pub struct ProducerPlan {
     /// Bytes of a value, at most; each is at least its unique name.
     pub value_bytes: u64,
     pub keyed: bool,
+    pub compression: Compression,
 }
 
 impl Plan {
@@ -120,7 +122,8 @@ fn draw_producer(name: &str, producer: &super::Producer, seed: u64) -> ProducerP
     let mut rng = derive(seed, &format!("producer {name}"));
     let records = rng.between(200, 600);
     let per_second = rng.between(10, 50);
-    let acks = *rng.pick(&[Acks::All, Acks::All, Acks::Leader]).expect("not empty");
+    let acks = [Acks::All, Acks::All, Acks::All, Acks::Leader, Acks::Leader, Acks::None];
+    let acks = *rng.pick(&acks).expect("not empty");
     ProducerPlan {
         topic: producer.topic.clone(),
         records: producer.records.unwrap_or(records),
@@ -129,7 +132,14 @@ fn draw_producer(name: &str, producer: &super::Producer, seed: u64) -> ProducerP
         linger: Duration::from_millis(*rng.pick(&[0, 5, 100]).expect("not empty")),
         value_bytes: *rng.pick(&[32, 200, 2000]).expect("not empty"),
         keyed: rng.chance(1, 2),
+        compression: draw_compression(&mut rng),
     }
+}
+
+/// Mostly none: a codec is the same bytes to a broker, but every one should be met.
+fn draw_compression(rng: &mut Rng) -> Compression {
+    let codecs = [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+    if rng.chance(3, 4) { Compression::None } else { *rng.pick(&codecs).expect("not empty") }
 }
 
 /// Settings that move the edges closer: small segments roll often, a short session expires soon.

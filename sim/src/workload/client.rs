@@ -54,7 +54,10 @@ pub(super) async fn make_topics(context: Context, topics: Arc<BTreeMap<String, T
 /// Sends the plan's records at its rate. A record that was not accepted is not tried again: its number is
 /// its own.
 pub(super) async fn produce(context: Context, plan: ProducerPlan) {
-    let producer = Producer::start(producer_config(&context, plan.acks, plan.linger));
+    let producer = Producer::start(ProducerConfig {
+        compression: plan.compression,
+        ..producer_config(&context, plan.acks, plan.linger)
+    });
     let mut draws = rng::stream("workload");
     let mut due = clock::now();
     for number in 0..plan.records {
