@@ -173,6 +173,21 @@ fn a_taken_port_cannot_be_bound_until_it_is_free() {
 }
 
 #[test]
+fn closing_a_listener_resets_what_nobody_accepted() {
+    between(
+        |listener| async move {
+            until_arrived().await;
+            drop(listener);
+            until_arrived().await;
+        },
+        |address| async move {
+            let (mut read, _write) = connect(address).await;
+            assert_eq!(kind(read.read(&mut BytesMut::new(), 10).await), ErrorKind::ConnectionReset);
+        },
+    );
+}
+
+#[test]
 fn port_zero_picks_a_free_port() {
     between(
         |listener| async move {

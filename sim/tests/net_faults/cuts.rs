@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::runtime::sim::net::control;
 use seedlog::runtime::{Segment, clock, net};
@@ -106,18 +106,15 @@ fn flapping_links_do_not_start_the_timeout_anew() {
         let diary = Diary::default();
         let reader = start_reader("reader", &diary);
         let writer = start_writer(reader, &diary, &[(1_000, "x")]);
-        let flaps = async {
-            for start in (500..20_000).step_by(1_000) {
-                until_ms(start).await;
-                control().cut_both(writer, reader);
-                // Healed for a moment in which TCP sends nothing again: 4.0 s and 7.2 s are its next.
-                until_ms(start + 950).await;
-                if (2_000..9_000).contains(&start) {
-                    control().heal_all();
-                }
-            }
-        };
-        flaps.await;
+        until_ms(500).await;
+        control().cut_both(writer, reader);
+        // Healed for a moment: TCP sends again at 4.0 s, and the next cut swallows that too.
+        until_ms(3_950).await;
+        control().heal_all();
+        until_ms(4_000 + LATENCY_MS / 2).await;
+        control().cut_both(writer, reader);
+        until_ms(20_000).await;
+        diary.assert_never("reader: x");
         diary.assert_at("writer: timed out", 1_000 + TCP_TIMEOUT_MS);
     });
 }
@@ -185,39 +182,72 @@ fn one_direction_may_heal_before_the_other() {
     });
 }
 
+const WINDOW_BYTES: usize = 64 * 1024;
+
+/// A machine whose process accepts one connection and begins to read at 1.0 s; it notes when `bytes` are read.
+fn start_late_reader(bytes: usize, diary: &Diary) -> NodeId {
+    let diary = diary.clone();
+    start("late reader", move || {
+        let diary = diary.clone();
+        async move {
+            let listener = listen().await;
+            let (mut read, _write) = listener.accept().await.unwrap().0.into_split();
+            until_ms(1_000).await;
+            let mut got = BytesMut::new();
+            while got.len() < bytes {
+                read.read(&mut got, 100_000).await.unwrap();
+            }
+            diary.note("all read");
+            for_ever().await;
+        }
+    })
+}
+
+/// A machine whose process connects to `peer` and sends so many bytes at each of the given milliseconds.
+fn start_bulk_writer(peer: NodeId, diary: &Diary, sends: &'static [(u64, usize)]) -> NodeId {
+    let diary = diary.clone();
+    start("bulk writer", move || {
+        let diary = diary.clone();
+        async move {
+            let (_read, mut write) = connect_to(peer).await;
+            for (at, bytes) in sends {
+                until_ms(*at).await;
+                let mut bulk = vec![Segment::from(Bytes::from(vec![1; *bytes]))];
+                if let Err(error) = write.send(&mut bulk).await {
+                    diary.note(format!("writer: {}", error.kind()));
+                }
+            }
+            for_ever().await;
+        }
+    })
+}
+
 #[test]
-fn a_writer_without_room_goes_on_after_a_cut_of_the_way_back() {
-    const BYTES: usize = 1_000_000;
+fn a_writer_without_room_hears_of_none_while_the_way_back_is_cut() {
     tell(|| async {
         let diary = Diary::default();
-        let of_reader = diary.clone();
-        let reader = start("reader", move || {
-            let diary = of_reader.clone();
-            async move {
-                let listener = listen().await;
-                let (mut read, _write) = listener.accept().await.unwrap().0.into_split();
-                let mut got = bytes::BytesMut::new();
-                while got.len() < BYTES {
-                    read.read(&mut got, 10_000).await.unwrap();
-                }
-                diary.note("all read");
-                for_ever().await;
-            }
-        });
-        let writer = start("writer", move || async move {
-            let (_read, mut write) = connect_to(reader).await;
-            write.send(&mut vec![Segment::from(Bytes::from(vec![1; BYTES]))]).await.unwrap();
-            for_ever().await;
-        });
-        until_ms(100).await;
-        let before = control().stats().bytes_delivered;
-        assert!(before > 0 && before < BYTES as u64, "the cut comes in the middle");
+        let reader = start_late_reader(1_000_000, &diary);
+        let writer = start_bulk_writer(reader, &diary, &[(100, 1_000_000)]);
+        until_ms(500).await;
         control().cut(reader, writer);
         until_ms(2_000).await;
-        assert!(control().stats().bytes_delivered <= before + 64 * 1024, "the window bounds what is sent");
+        assert_eq!(control().stats().bytes_delivered, WINDOW_BYTES as u64);
         control().heal_all();
         until_ms(10_000).await;
         assert!(diary.when("all read").is_some());
+    });
+}
+
+#[test]
+fn a_closed_window_is_probed_in_vain_until_the_timeout() {
+    tell(|| async {
+        let diary = Diary::default();
+        let reader = start_late_reader(1_000_000, &diary);
+        let writer = start_bulk_writer(reader, &diary, &[(100, WINDOW_BYTES), (800, 1)]);
+        until_ms(500).await;
+        control().cut(reader, writer);
+        until_ms(20_000).await;
+        diary.assert_at("writer: timed out", 800 + TCP_TIMEOUT_MS);
     });
 }
 
@@ -227,28 +257,8 @@ fn room_that_was_given_back_during_a_cut_is_known_after_it() {
     const BYTES: usize = 60_000;
     tell(|| async {
         let diary = Diary::default();
-        let of_reader = diary.clone();
-        let reader = start("reader", move || {
-            let diary = of_reader.clone();
-            async move {
-                let listener = listen().await;
-                let (mut read, _write) = listener.accept().await.unwrap().0.into_split();
-                let mut got = bytes::BytesMut::new();
-                until_ms(1_000).await;
-                while got.len() < 2 * BYTES {
-                    read.read(&mut got, 100_000).await.unwrap();
-                }
-                diary.note("all read");
-                for_ever().await;
-            }
-        });
-        let writer = start("writer", move || async move {
-            let (_read, mut write) = connect_to(reader).await;
-            write.send(&mut vec![Segment::from(Bytes::from(vec![1; BYTES]))]).await.unwrap();
-            until_ms(5_000).await;
-            write.send(&mut vec![Segment::from(Bytes::from(vec![2; BYTES]))]).await.unwrap();
-            for_ever().await;
-        });
+        let reader = start_late_reader(2 * BYTES, &diary);
+        let writer = start_bulk_writer(reader, &diary, &[(100, BYTES), (5_000, BYTES)]);
         // All was acknowledged; now the reader reads, and the writer does not hear of it.
         until_ms(500).await;
         control().cut(reader, writer);
@@ -257,6 +267,28 @@ fn room_that_was_given_back_during_a_cut_is_known_after_it() {
         control().heal_all();
         until_ms(6_000).await;
         diary.assert_at("all read", 5_000 + LATENCY_MS);
+    });
+}
+
+#[test]
+fn nothing_is_connected_or_refused_while_the_way_back_is_cut() {
+    tell(|| async {
+        control().set_accept_backlog(1);
+        let diary = Diary::default();
+        let reader = start_reader("reader", &diary);
+        until_ms(500).await;
+        control().cut(reader, NodeId::TESTBED);
+        let mut nobody_listens = address(reader);
+        nobody_listens.set_port(PORT + 1);
+        for address in [address(reader), nobody_listens] {
+            let error = net::connect(address, Duration::from_millis(2_500)).await.err().expect("no answer");
+            assert_eq!(error.kind(), ErrorKind::TimedOut);
+        }
+        diary.assert_never("reader: accepted");
+        control().heal_all();
+        let _stream = connect_to(reader).await;
+        until_ms(10_000).await;
+        assert!(diary.when("reader: accepted").is_some(), "vain attempts take no room in the backlog");
     });
 }
 

@@ -146,6 +146,62 @@ fn the_first_segment_after_a_quick_reboot_is_answered_by_a_reset() {
 }
 
 #[test]
+fn what_a_machine_received_but_could_not_acknowledge_is_reset_after_its_reboot() {
+    tell(|| async {
+        let diary = Diary::default();
+        let reader = start_reader("reader", &diary);
+        let pinger = start_pinger(reader, &diary, Duration::from_millis(1_000));
+        until_ms(500).await;
+        control().cut(reader, pinger);
+        until_ms(1_100).await;
+        diary.assert_at("reader: ping", 1_000 + 3 * LATENCY_MS);
+        world::end(reader, Death::PowerFailure);
+        world::start(reader);
+        until_ms(1_500).await;
+        control().heal_all();
+        until_ms(10_000).await;
+        // Sent at 1.02 s, and again after 0.2, 0.6 s.
+        diary.assert_at("pinger: connection reset", 1_020 + 600 + 2 * LATENCY_MS);
+    });
+}
+
+#[test]
+fn a_reset_lost_in_a_cut_comes_only_with_the_next_segment() {
+    tell(|| async {
+        let diary = Diary::default();
+        let deaf = start("deaf", || async {
+            let listener = listen().await;
+            let _kept = listener.accept().await.unwrap();
+            for_ever().await;
+        });
+        let pinger = start_pinger(deaf, &diary, Duration::from_millis(3_000));
+        until_ms(4_000).await;
+        control().cut(deaf, pinger);
+        world::end(deaf, Death::Kill);
+        until_ms(4_500).await;
+        control().heal_all();
+        until_ms(10_000).await;
+        diary.assert_at("pinger: connection reset", 6_000 + 4 * LATENCY_MS);
+    });
+}
+
+#[test]
+fn a_kernel_repeats_a_dead_process_s_farewell_no_longer_than_the_timeout() {
+    tell(|| async {
+        let diary = Diary::default();
+        let reader = start_reader("reader", &diary);
+        let pinger = start_pinger(reader, &diary, NEVER);
+        until_ms(1_000).await;
+        control().cut_both(reader, pinger);
+        world::end(reader, Death::Kill);
+        until_ms(1_000 + TCP_TIMEOUT_MS + 100).await;
+        control().heal_all();
+        until_ms(100_000).await;
+        diary.assert_never("pinger: end");
+    });
+}
+
+#[test]
 fn power_lost_after_a_kill_takes_the_kernels_farewell_along() {
     tell(|| async {
         let diary = Diary::default();
@@ -244,15 +300,19 @@ fn a_paused_process_is_stood_in_for_by_its_kernel_up_to_its_bounds() {
     });
 }
 
-/// Sends a last word when it is dropped, as a destructor that flushes would.
-struct LastWord(WriteHalf);
+/// Sends a last word when it is dropped, as a destructor that flushes would, and opens a listener.
+struct LastWord(WriteHalf, Diary);
 
 impl Drop for LastWord {
     fn drop(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
         let mut last = vec![Segment::from(Bytes::from_static(b"last word"))];
-        let mut sending = pin!(self.0.send(&mut last));
-        let polled = sending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        assert!(matches!(polled, Poll::Ready(_)), "there is room for a word");
+        let sent = pin!(self.0.send(&mut last)).poll(&mut cx);
+        assert!(sent.is_ready(), "there is room for a word");
+        let Poll::Ready(bound) = pin!(listen_on(PORT + 1)).poll(&mut cx) else {
+            panic!("nothing to wait for")
+        };
+        self.1.note(if bound.is_ok() { "listens after death" } else { "may not listen" });
     }
 }
 
@@ -260,10 +320,14 @@ async fn a_process_dies_with_a_word_on_its_lips(death: Death) -> Diary {
     fix_latencies();
     let diary = Diary::default();
     let reader = start_reader("reader", &diary);
-    let speaker = start("speaker", move || async move {
-        let (_read, write) = connect_to(reader).await;
-        let _word = LastWord(write);
-        for_ever().await;
+    let of_speaker = diary.clone();
+    let speaker = start("speaker", move || {
+        let diary = of_speaker.clone();
+        async move {
+            let (_read, write) = connect_to(reader).await;
+            let _word = LastWord(write, diary);
+            for_ever().await;
+        }
     });
     until_ms(1_000).await;
     world::end(speaker, death);
@@ -277,6 +341,8 @@ fn a_dead_process_sends_nothing() {
         let story = move || a_process_dies_with_a_word_on_its_lips(death);
         let diary = world::run(config(1), story).outcome.unwrap();
         diary.assert_never("reader: last word");
+        diary.assert_never("listens after death");
+        diary.assert_at("may not listen", 1_000);
         assert_eq!(diary.when("reader: end").is_some(), death == Death::Kill);
     }
 }
@@ -290,6 +356,7 @@ fn a_dead_process_is_heard_where_the_rule_is_suspended() {
         };
         let diary = world::run(config(1), story).outcome.unwrap();
         diary.assert_at("reader: last word", 1_000 + LATENCY_MS);
+        diary.assert_at("listens after death", 1_000);
     }
 }
 

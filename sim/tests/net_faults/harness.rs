@@ -107,7 +107,11 @@ pub fn start_reader(name: &'static str, diary: &Diary) -> NodeId {
 }
 
 pub async fn listen() -> Listener {
-    Listener::bind(SocketAddr::from(([0, 0, 0, 0], PORT))).await.expect("nobody else listens")
+    listen_on(PORT).await.expect("nobody else listens")
+}
+
+pub async fn listen_on(port: u16) -> io::Result<Listener> {
+    Listener::bind(SocketAddr::from(([0, 0, 0, 0], port))).await
 }
 
 /// Notes everything that is read, and the end or the error.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::runtime::sim::net::{Connection, LinkLatency, control};
-use seedlog::runtime::sim::world::{self, Death};
+use seedlog::runtime::sim::trace::TOO_MANY_EVENTS;
+use seedlog::runtime::sim::world::{self, Death, RunConfig};
 use seedlog::runtime::{clock, rng, task};
 
 use crate::harness::*;
@@ -282,6 +283,15 @@ async fn serve() {
             }
         });
     }
+}
+
+#[test]
+fn a_run_beyond_its_limit_of_events_ends_whatever_is_connected() {
+    let low = RunConfig { event_limit: 2_000, ..config(1) };
+    let finished = world::run(low, a_mesh_in_trouble);
+    let message = finished.outcome.expect_err("the mesh needs more events");
+    assert!(message.contains(TOO_MANY_EVENTS), "{message}");
+    assert!(finished.events >= 2_000);
 }
 
 #[test]

@@ -105,9 +105,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if self.owner.may_act() {
-            with_net_if_any(|net| net.close_listener(self.key));
-        }
+        with_net_if_any(|net| net.close_listener(self.key));
     }
 }
 
@@ -123,14 +121,8 @@ pub async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Strea
     let mut retry_wait = SYN_RETRY_FIRST;
     loop {
         let retry_at = clock::now() + retry_wait;
-        let answer = match with_net(|net| net.send_syn(&dial)) {
-            None => Answer::Lost,
-            Some(arrival) => {
-                wait_until(arrival, deadline).await?;
-                with_net(|net| net.syn_arrived(&dial))
-            }
-        };
-        match answer {
+        wait_until(with_net(|net| net.send_syn(&dial)), deadline).await?;
+        match with_net(|net| net.syn_arrived(&dial)) {
             Answer::Refused(answered) => {
                 wait_until(answered, deadline).await?;
                 return Err(io::ErrorKind::ConnectionRefused.into());
@@ -219,8 +211,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let acts = self.owner.may_act();
-        with_net_if_any(|net| net.drop_half(self.key, self.end, self.half, acts));
+        with_net_if_any(|net| net.drop_half(self.key, self.end, self.half));
     }
 }
 

@@ -181,14 +181,12 @@ impl Net {
         Ok(Dial { owner, target, from, to })
     }
 
-    /// Sends a SYN: when it arrives, unless it is lost.
-    pub(super) fn send_syn(&mut self, dial: &Dial) -> Option<Instant> {
-        let reaches = !self.links.is_cut(dial.owner.node, dial.target) && world::is_powered(dial.target);
-        let latency = self.links.latency(dial.owner.node, dial.target).draw(&mut self.draws);
-        reaches.then(|| self.now() + latency)
+    /// Sends a SYN: when it arrives, if it does.
+    pub(super) fn send_syn(&mut self, dial: &Dial) -> Instant {
+        self.now() + self.links.latency(dial.owner.node, dial.target).draw(&mut self.draws)
     }
 
-    /// The SYN is there, unless the link was cut or the machine died while it travelled.
+    /// The SYN is there, unless the link is cut or the machine has no power.
     pub(super) fn syn_arrived(&mut self, dial: &Dial) -> Answer {
         let (here, there) = (dial.owner.node, dial.target);
         let cut = self.links.is_cut(here, there) || self.links.is_cut(there, here);

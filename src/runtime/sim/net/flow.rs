@@ -260,8 +260,9 @@ impl Flow {
 
     // -- cut links ------------------------------------------------------------------------------------
 
-    /// The link is cut: what is on its way is lost, and waits to be sent again.
+    /// The link is cut: what is on its way is lost, and waits to be sent again; resets do not.
     pub(super) fn hold(&mut self, now: Instant) {
+        self.queue.retain(|in_flight| in_flight.arrival <= now || !matches!(in_flight.item, Item::Rst));
         for in_flight in self.queue.iter_mut().rev().take_while(|in_flight| in_flight.arrival > now) {
             in_flight.arrival = HELD;
         }

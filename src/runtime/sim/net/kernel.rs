@@ -177,10 +177,10 @@ impl Net {
         let receiver_open = conn.ends[1 - from].open;
         let item = match item {
             Item::Data(_) | Item::Open if !receiver_open => Item::Stray,
-            Item::Fin | Item::Rst if !receiver_open => return,
+            Item::Fin if !receiver_open => return,
             item => item,
         };
-        let calls_kernel = matches!(item, Item::Rst | Item::Open | Item::Stray);
+        let calls_kernel = matches!(item, Item::Open | Item::Stray);
         let back = conn.flows[1 - from].latency.typical();
         let path_is_clear = conn.is_clear();
         let flow = &mut conn.flows[from];
@@ -324,14 +324,22 @@ impl Net {
         self.conns.sweep(key);
     }
 
+    /// The kernel of end `from` answers with a reset, and forgets what it wanted to say. A reset that does
+    /// not get through is never sent again by itself: only another segment of the peer brings another.
     pub(super) fn send_reset(&mut self, key: ConnKey, from: usize) {
+        let earliest = self.draw_arrival(key, from);
         let conn = self.conns.of(key);
-        if conn.flows[from].has_reset() {
+        let flow = &mut conn.flows[from];
+        flow.forget_held();
+        if flow.has_reset() || !flow.forward_open || !conn.ends[1 - from].open {
             return;
         }
         trace::event_of(conn.ends[from].owner, Kind::Close, key.id << 2 | 1);
         self.stats.resets += 1;
-        self.send_item(key, from, Item::Rst);
+        let arrival = flow.arrival(earliest);
+        assert!(arrival != HELD, "nothing is held on an open way");
+        flow.push(arrival, Item::Rst);
+        self.schedule(arrival, Event::Inspect(key, from));
     }
 
     /// The connection is over for end `end`, which learns `kind`; what has arrived can still be read.
@@ -359,14 +367,14 @@ impl Net {
         conn.flows[end].writer.wake();
     }
 
-    /// A process drops a half. `acts` = it still may: a dead one's kernel closed the connection already.
-    pub(super) fn drop_half(&mut self, key: ConnKey, end: usize, half: Half, acts: bool) {
+    /// A process drops a half. A dead one changes nothing by it: its kernel closed the connection, or has no
+    /// power.
+    pub(super) fn drop_half(&mut self, key: ConnKey, end: usize, half: Half) {
         let Some(conn) = self.conns.get(key) else { return };
         conn.ends[end].held_halves &= !(half as u8);
-        let last = conn.ends[end].held_halves == 0;
-        if acts && last {
+        if conn.ends[end].held_halves == 0 {
             self.close(key, end);
-        } else if acts && half == Half::Write && conn.ends[end].open {
+        } else if half == Half::Write && conn.ends[end].open {
             self.send_fin(key, end);
         }
         self.conns.sweep(key);

@@ -92,6 +92,16 @@ fn a_cut_holds_what_has_not_arrived_and_all_behind_it() {
 }
 
 #[test]
+fn a_reset_that_a_cut_swallows_is_not_sent_again() {
+    let mut flow = flow();
+    send(&mut flow, 10, "a");
+    flow.push(flow.arrival(ms(20)), Item::Rst);
+    flow.hold(ms(5));
+    assert_eq!(flow.release(ms(50)), Some(ms(50)));
+    assert!(!flow.has_reset());
+}
+
+#[test]
 fn a_closed_way_holds_what_is_sent() {
     let mut flow = flow();
     flow.forward_open = false;
@@ -159,4 +169,19 @@ fn who_gives_up_forgets_what_is_held_but_not_what_travels() {
     flow.forget_held();
     assert_eq!(flow.release(ms(50)), None);
     assert_eq!(read(&mut flow, 100), "a");
+}
+
+#[test]
+fn a_cut_of_the_way_back_holds_the_updates_on_it() {
+    let mut flow = flow();
+    flow.push(ms(1), Item::Data(Bytes::from(vec![0; 90])));
+    flow.push_update(ms(5), 30);
+    flow.push_update(ms(15), 30);
+    flow.hold_updates(ms(10));
+    assert!(flow.has_held_updates());
+    assert_eq!(flow.room(WINDOW, ms(1_000)), 40);
+
+    flow.release_updates(ms(2_000));
+    assert!(!flow.has_held_updates());
+    assert_eq!(flow.room(WINDOW, ms(2_000)), 70);
 }
