@@ -119,6 +119,7 @@ impl<F: Future> Future for Identified<F> {
             // The life ended inside an operation of this very node; the task waits to be dropped.
             return Poll::Pending;
         }
+        trace::assert_within_limit();
         // SAFETY: as above.
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
         identity::with(this.identity, || future.poll(cx))

@@ -97,7 +97,9 @@ where
     runtime.add_simulator::<net::NetSim>();
     runtime.add_simulator::<disk::DiskSim>();
 
-    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(async { main().await })));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(Identified::new(Identity::TESTBED, async { main().await }))
+    }));
     let (trace_hash, events) = trace::summary();
     let sim_time = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
