@@ -347,16 +347,37 @@ fn a_dead_process_sends_nothing() {
     }
 }
 
+/// The process sends once more a moment after its death.
+async fn a_process_goes_on_after_its_death(death: Death) -> Diary {
+    fix_latencies();
+    let diary = Diary::default();
+    let reader = start_reader("reader", &diary);
+    let speaker = start("speaker", move || async move {
+        let (_read, mut write) = connect_to(reader).await;
+        until_ms(1_100).await;
+        send(&mut write, "from beyond").await.unwrap();
+        for_ever().await;
+    });
+    until_ms(1_000).await;
+    world::end(speaker, death);
+    until_ms(2_000).await;
+    diary
+}
+
 #[test]
-fn a_dead_process_is_heard_where_the_rule_is_suspended() {
+fn a_dead_process_goes_on_for_a_moment_where_the_rule_is_suspended() {
     for death in [Death::Kill, Death::PowerFailure] {
-        let story = move || async move {
+        let held = world::run(config(1), move || a_process_goes_on_after_its_death(death));
+        held.outcome.unwrap().assert_never("reader: from beyond");
+
+        let suspended = world::run(config(1), move || async move {
             rules::suspend(Rule::DeadIncarnationWritesNothing);
-            a_process_dies_with_a_word_on_its_lips(death).await
-        };
-        let diary = world::run(config(1), story).outcome.unwrap();
-        diary.assert_at("reader: last word", 1_000 + LATENCY_MS);
-        diary.assert_at("listens after death", 1_000);
+            a_process_goes_on_after_its_death(death).await
+        });
+        let diary = suspended.outcome.unwrap();
+        diary.assert_at("reader: from beyond", 1_100 + LATENCY_MS);
+        // Its moment is over: the kernel closes, unless it is dead too.
+        assert_eq!(diary.when("reader: end").is_some(), death == Death::Kill);
     }
 }
 

@@ -73,7 +73,7 @@ impl Life {
 }
 
 /// How long a dead life's tasks run on where the rule is suspended.
-const LINGER: Duration = Duration::from_millis(300);
+pub(super) const LINGER: Duration = Duration::from_millis(300);
 
 thread_local! {
     /// When lives ended, where the rule is suspended.

@@ -13,7 +13,7 @@ use super::kernel::Net;
 use super::link::next_retransmission;
 use super::timer::Event;
 use crate::rules::{Rule, holds};
-use crate::runtime::sim::identity::{Identity, NodeId};
+use crate::runtime::sim::identity::{Identity, LINGER, NodeId};
 use crate::runtime::sim::world::{self, Death};
 
 /// When TCP sends again, after the way has become clear, what was held.
@@ -31,14 +31,11 @@ impl Net {
     /// Performs every event that is due, and has the task of `cx` woken for the next.
     pub(super) fn perform_due(&mut self, cx: &Context<'_>) {
         while let Some(event) = self.agenda.pop_due(self.now()) {
-            let (Event::Inspect(key, from) | Event::Retransmit(key, from) | Event::GiveUp(key, from)) = event;
-            if self.conns.get(key).is_none() {
-                continue;
-            }
             match event {
-                Event::Inspect(..) => self.inspect(key, from),
-                Event::Retransmit(..) => self.retransmit(key, from),
-                Event::GiveUp(..) => self.give_up(key, from),
+                Event::Inspect(key, from) => self.inspect(key, from),
+                Event::Retransmit(key, from) => self.retransmit(key, from),
+                Event::GiveUp(key, from) => self.give_up(key, from),
+                Event::Bury(life, death) => self.leave_connections(life, death),
             }
         }
         let now = self.now();
@@ -47,7 +44,7 @@ impl Net {
 
     fn inspect(&mut self, key: ConnKey, from: usize) {
         let now = self.now();
-        let conn = self.conns.of(key);
+        let Some(conn) = self.conns.get(key) else { return };
         let flow = &mut conn.flows[from];
         if !conn.ends[1 - from].open {
             // Nobody answers for a machine without power; what comes to it is lost.
@@ -64,7 +61,7 @@ impl Net {
 
     fn retransmit(&mut self, key: ConnKey, from: usize) {
         let now = self.now();
-        let conn = self.conns.of(key);
+        let Some(conn) = self.conns.get(key) else { return };
         if !conn.flows[from].forward_open {
             return;
         }
@@ -95,7 +92,8 @@ impl Net {
 
     fn give_up(&mut self, key: ConnKey, from: usize) {
         let (now, timeout) = (self.now(), self.settings.tcp_timeout);
-        let Some(since) = self.conns.of(key).flows[from].starving_since() else { return };
+        let Some(conn) = self.conns.get(key) else { return };
+        let Some(since) = conn.flows[from].starving_since() else { return };
         if since + timeout > now {
             // It starves anew, or the time-out was changed.
             self.schedule(since + timeout, Event::GiveUp(key, from));
@@ -187,55 +185,54 @@ impl Net {
     }
 
     pub(super) fn on_death(&mut self, life: Identity, death: Death) {
-        if death == Death::PowerFailure {
-            self.power_failed(life.node);
+        match death {
+            Death::PowerFailure => self.power_failed(life.node),
+            Death::Kill | Death::Exit => {
+                for listener in self.listeners.of(life.node, Some(life)) {
+                    self.close_listener(listener);
+                }
+            }
+        }
+        if holds(Rule::DeadIncarnationWritesNothing) {
+            self.leave_connections(life, death);
         } else {
-            self.process_died(life);
+            // Until then the dead life sends what it likes.
+            let at = self.now() + LINGER;
+            self.schedule(at, Event::Bury(life, death));
+        }
+        if death == Death::PowerFailure {
+            self.refresh_of(life.node);
         }
     }
 
-    /// The kernel closes what the process left open.
-    fn process_died(&mut self, life: Identity) {
-        for listener in self.listeners.of(life.node, Some(life)) {
-            self.close_listener(listener);
+    /// The machine forgets its listeners; of what was on its way out only the first may still arrive.
+    fn power_failed(&mut self, node: NodeId) {
+        let now = self.now();
+        for listener in self.listeners.of(node, None) {
+            self.listeners.forget(listener);
         }
-        if !holds(Rule::DeadIncarnationWritesNothing) {
-            // The dead life's own destructors close, and send, what they like.
-            return;
+        for (key, end) in self.ends_of(node) {
+            let flow = &mut self.conns.of(key).flows[end];
+            let survivors = self.draws.below(flow.in_flight(now) as u64 + 1) as usize;
+            flow.lose_in_flight(now, survivors);
+            flow.forget_held();
         }
+    }
+
+    /// What a life left open: the kernel closes it, or is dead itself and says nothing.
+    fn leave_connections(&mut self, life: Identity, death: Death) {
         for (key, end) in self.ends_of(life.node) {
             let Some(conn) = self.conns.get(key).filter(|conn| conn.ends[end].owner == life) else {
                 continue;
             };
             if end == 0 && !conn.established {
                 self.discard(key);
+            } else if death == Death::PowerFailure {
+                self.leave(key, end);
             } else {
                 self.close(key, end);
             }
         }
-    }
-
-    /// Nobody closes anything; what was on its way out may still arrive, or the first of it.
-    fn power_failed(&mut self, node: NodeId) {
-        for listener in self.listeners.of(node, None) {
-            self.listeners.forget(listener);
-        }
-        for (key, end) in self.ends_of(node) {
-            let now = self.now();
-            let Some(conn) = self.conns.get(key) else { continue };
-            if end == 0 && !conn.established {
-                self.discard(key);
-                continue;
-            }
-            let flow = &mut conn.flows[end];
-            let survivors = self.draws.below(flow.in_flight(now) as u64 + 1) as usize;
-            flow.lose_in_flight(now, survivors);
-            flow.forget_held();
-            if holds(Rule::DeadIncarnationWritesNothing) {
-                self.leave(key, end);
-            }
-        }
-        self.refresh_of(node);
     }
 
     fn ends_of(&mut self, node: NodeId) -> Vec<(ConnKey, usize)> {

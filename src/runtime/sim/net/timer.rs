@@ -14,6 +14,8 @@ use madsim::time::TimeHandle;
 use super::conns::ConnKey;
 use super::kernel::with_net;
 use crate::runtime::Instant;
+use crate::runtime::sim::identity::Identity;
+use crate::runtime::sim::world::Death;
 
 /// A task that waits for something that may happen at a known time.
 pub(super) struct Waiting {
@@ -101,6 +103,8 @@ pub(super) enum Event {
     Retransmit(ConnKey, usize),
     /// The sending kernel gives up, if nothing has been acknowledged yet.
     GiveUp(ConnKey, usize),
+    /// What a dead life has left of its connections is closed: it had its moment.
+    Bury(Identity, Death),
 }
 
 /// The network's rare events, performed by one task on a madsim node of its own.
