@@ -1,7 +1,7 @@
 //! Whether a run's damage stayed within what the cluster promised to survive.
 //!
 //! With one replica a record has one copy: a power failure is in budget only where acknowledgements waited
-//! for the flush. Kills are always in budget. A disk that fails is in budget as long as it works again before
+//! for the flush, and so is a failed fsync, which may take what it was to store out of the page cache. Kills are always in budget. A disk that fails is in budget as long as it works again before
 //! the cluster must have healed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use seedlog::facts::Fact;
 use seedlog::types::{Acks, BrokerId, Durability, TopicPartition};
 use serde::{Deserialize, Serialize};
 
-use crate::history::{Entry, Injected, What, broker_of_node};
+use crate::history::{DiskOperation, Entry, Injected, What, broker_of_node};
 
 /// What was promised: the settings under which the verdicts hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Budget {
     /// One pass over the history.
     pub fn of(history: &[Entry], terms: &Terms) -> Budget {
         let mut hosted: BTreeMap<BrokerId, BTreeSet<TopicPartition>> = BTreeMap::new();
-        let mut lost_power: BTreeSet<BrokerId> = BTreeSet::new();
+        let mut lost_cache: BTreeSet<BrokerId> = BTreeSet::new();
         let mut ill: BTreeSet<BrokerId> = BTreeSet::new();
         let mut lossy_crashes = 0;
         for entry in history {
@@ -59,11 +59,15 @@ impl Budget {
                 }
                 What::Fault(Injected::PowerFailure { target }) => {
                     lossy_crashes += u64::from(broker_of_node(target).is_some());
-                    lost_power.extend(broker_of_node(target));
+                    lost_cache.extend(broker_of_node(target));
                 }
-                What::Fault(Injected::DiskError { target, .. } | Injected::DiskFull { target }) => {
+                What::Fault(Injected::DiskError { target, operation }) => {
                     ill.extend(broker_of_node(target));
+                    if *operation == DiskOperation::Fsync {
+                        lost_cache.extend(broker_of_node(target));
+                    }
                 }
+                What::Fault(Injected::DiskFull { target }) => ill.extend(broker_of_node(target)),
                 What::Fault(Injected::DiskHealthy { target }) => {
                     ill.retain(|&broker| Some(broker) != broker_of_node(target));
                 }
@@ -73,8 +77,8 @@ impl Budget {
         let on = |brokers: &BTreeSet<BrokerId>| -> BTreeSet<TopicPartition> {
             brokers.iter().filter_map(|broker| hosted.get(broker)).flatten().cloned().collect()
         };
-        let over = on(&lost_power).into_iter().filter(|partition| !terms.survive_power_failure(partition));
-        let reason = "a power failure without `durability = fsync` and with one replica";
+        let over = on(&lost_cache).into_iter().filter(|partition| !terms.survive_loss_of_cache(partition));
+        let reason = "the page cache was lost without `durability = fsync` and with one replica";
         Budget {
             lossy_crashes,
             over: over.map(|partition| (partition, reason.to_owned())).collect(),
@@ -105,7 +109,7 @@ impl Budget {
 }
 
 impl Terms {
-    fn survive_power_failure(&self, partition: &TopicPartition) -> bool {
+    fn survive_loss_of_cache(&self, partition: &TopicPartition) -> bool {
         self.topics
             .get(&partition.topic)
             .is_none_or(|topic| topic.durability == Durability::Fsync || topic.replicas > 1)

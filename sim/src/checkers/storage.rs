@@ -1,5 +1,6 @@
 //! S13, `storage`: a log's offsets increase, and what recovery finds is a prefix of the log before the crash
-//! that holds everything which was flushed; all of it, where the page cache survived.
+//! that holds everything which was flushed; all of it, where the page cache survived (no power failure, and
+//! no failed fsync, which may throw the new bytes away).
 //!
 //! Contents are judged by what is read: under one batch an offset has one value, before and after recovery.
 //! Nothing excuses it: even without fsync a log may lose its tail and nothing else.
@@ -12,7 +13,7 @@ use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
 use super::{Case, Check, Finding};
-use crate::history::{Injected, What, broker_of_node};
+use crate::history::{DiskOperation, Injected, What, broker_of_node};
 use replica::{Replica, Wrong};
 
 pub const CHECK: Check = Check { id: "S13", slug: "storage", judge };
@@ -29,6 +30,8 @@ struct Judge<'a> {
     replicas: BTreeMap<(BrokerId, &'a TopicPartition), Replica>,
     /// Where each partition's records are read from: with one replica, the broker that appended last.
     leaders: HashMap<&'a TopicPartition, BrokerId>,
+    /// Brokers whose fsyncs fail now, and since which entry.
+    fsync_fails: BTreeMap<BrokerId, usize>,
     read: HashMap<(&'a TopicPartition, Offset, u32), FirstRead<'a>>,
     findings: Vec<Finding>,
 }
@@ -38,8 +41,8 @@ fn judge(case: &Case) -> Vec<Finding> {
     for (at, entry) in case.history.iter().enumerate() {
         match &entry.what {
             What::Fact(fact) => judge.take(at, fact),
-            What::Fault(Injected::PowerFailure { target }) => judge.lose_power(at, broker_of_node(target)),
-            _ => {}
+            What::Fault(fault) => judge.injure(at, fault),
+            What::Phase(_) => {}
         }
     }
     judge.findings
@@ -60,6 +63,9 @@ impl<'a> Judge<'a> {
             }
             Fact::LogRecovered { broker, partition, clean, log_end, .. } => {
                 self.step(at, *broker, partition, |replica| replica.recover(at, *log_end, *clean));
+                if let Some(&fault) = self.fsync_fails.get(broker) {
+                    self.lose_cache(fault, Some(*broker));
+                }
             }
             Fact::Delivered { partition, offset, record, .. } => self.deliver(at, partition, *offset, record),
             Fact::CorruptSkipped { consumer, partition, offset } => {
@@ -86,10 +92,24 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn lose_power(&mut self, at: usize, broker: Option<BrokerId>) {
+    fn injure(&mut self, at: usize, fault: &Injected) {
+        match fault {
+            Injected::PowerFailure { target } => self.lose_cache(at, broker_of_node(target)),
+            Injected::DiskError { target, operation: DiskOperation::Fsync } => {
+                self.fsync_fails.extend(broker_of_node(target).map(|broker| (broker, at)));
+                self.lose_cache(at, broker_of_node(target));
+            }
+            Injected::DiskHealthy { target } => {
+                self.fsync_fails.retain(|&broker, _| Some(broker) != broker_of_node(target));
+            }
+            _ => {}
+        }
+    }
+
+    fn lose_cache(&mut self, at: usize, broker: Option<BrokerId>) {
         for ((host, _), replica) in &mut self.replicas {
             if Some(*host) == broker {
-                replica.lose_power(at);
+                replica.lose_cache(at);
             }
         }
     }
@@ -114,7 +134,8 @@ mod tests {
     use seedlog::types::Offset;
 
     use super::CHECK;
-    use crate::checkers::story::{Story, orders};
+    use crate::checkers::story::{Story, broker_1, orders};
+    use crate::history::{DiskOperation, Injected};
 
     #[test]
     fn a_log_that_keeps_what_was_flushed_passes() {
@@ -171,8 +192,25 @@ mod tests {
         let story = Story::new().appended(0, 4, 1).kill().recovered(0, false);
         assert_eq!(
             story.violations(&CHECK),
-            ["orders-0 on broker 1: recovered up to 0 of 5, though the machine had kept its power"]
+            ["orders-0 on broker 1: recovered up to 0 of 5, though the page cache had survived"]
         );
+    }
+
+    #[test]
+    fn a_failed_fsync_may_lose_what_it_was_to_flush_and_nothing_else() {
+        let story = |end| {
+            let operation = DiskOperation::Fsync;
+            let fault = Injected::DiskError { target: broker_1(), operation };
+            Story::new()
+                .appended(0, 4, 1)
+                .flushed(5)
+                .appended(5, 9, 2)
+                .fault(fault)
+                .kill()
+                .recovered(end, false)
+        };
+        assert!(story(5).violations(&CHECK).is_empty());
+        assert_eq!(story(0).violations(&CHECK).len(), 1);
     }
 
     #[test]

@@ -1,20 +1,27 @@
 //! Disks: operations that fail, no space left, and limping. What is lost in a power failure is the crash
 //! model's choice, not this file's.
 
-use seedlog::runtime::sim::disk::{self, Operation, Rate, Slow};
+use seedlog::runtime::sim::disk::{self, FailedSync, Operation, Rate, Slow};
 
 use super::{Injector, Name};
 use crate::history::{DiskOperation, Injected};
 
 impl Injector {
-    /// Operations of this kind fail at `rate` until the disk is cured.
+    /// Operations of this kind fail at `rate` until the disk is cured: writes before or after a part of them was
+    /// done, fsyncs with the new bytes or the old ones left to read.
     pub(super) fn break_disk(&mut self, target: &Name, operation: DiskOperation, rate: Rate) {
         self.ill_disks.insert(target.clone());
         self.state(Injected::DiskError { target: target.clone(), operation });
+        let is_other_kind = self.draws.chance(1, 3);
         disk::set_faults(self.cluster.node(target), |faults| match operation_of(operation) {
             Operation::Read => faults.read_errors = rate,
+            Operation::Write if is_other_kind => faults.short_writes = rate,
             Operation::Write => faults.write_errors = rate,
-            Operation::Sync => faults.sync_errors = rate,
+            Operation::Sync => {
+                faults.sync_errors = rate;
+                faults.failed_sync =
+                    if is_other_kind { FailedSync::Reverts } else { FailedSync::KeepsNewBytes };
+            }
             Operation::Rename => faults.rename_errors = rate,
         });
     }

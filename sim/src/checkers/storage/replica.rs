@@ -25,8 +25,8 @@ pub struct Replica {
     end: Offset,
     flushed: Offset,
     flushed_at: Option<usize>,
-    /// Its machine lost its power since the last recovery.
-    power_lost_at: Option<usize>,
+    /// Its machine lost its power, or an fsync failed, since the last recovery.
+    cache_lost_at: Option<usize>,
 }
 
 impl Replica {
@@ -67,8 +67,8 @@ impl Replica {
         })
     }
 
-    pub fn lose_power(&mut self, at: usize) {
-        self.power_lost_at = Some(at);
+    pub fn lose_cache(&mut self, at: usize) {
+        self.cache_lost_at = Some(at);
     }
 
     /// Recovery found the log to end at `end`; `clean` = it trusted a clean shutdown.
@@ -77,7 +77,7 @@ impl Replica {
         self.cut(end);
         // Recovery syncs what it keeps before it counts it.
         (self.end, self.flushed, self.flushed_at) = (end, end, Some(at));
-        self.power_lost_at = None;
+        self.cache_lost_at = None;
         wrong
     }
 
@@ -89,7 +89,7 @@ impl Replica {
 
     fn judge_recovery(&self, end: Offset, clean: bool) -> Option<Wrong> {
         let last = self.batches.last().map(|batch| batch.appended_at);
-        let earlier: Vec<usize> = self.power_lost_at.into_iter().collect();
+        let earlier: Vec<usize> = self.cache_lost_at.into_iter().collect();
         if end > self.end {
             let message = format!("recovered up to {end}, the log had ended at {}", self.end);
             return Some(Wrong { message, earlier: last.into_iter().chain(earlier).collect() });
@@ -105,9 +105,9 @@ impl Replica {
             );
             return Some(Wrong { message, earlier: vec![batch.appended_at] });
         }
-        let may_lose = self.power_lost_at.is_some() && !clean;
+        let may_lose = self.cache_lost_at.is_some() && !clean;
         (end < self.end && !may_lose).then(|| {
-            let why = if clean { "after a clean shutdown" } else { "though the machine had kept its power" };
+            let why = if clean { "after a clean shutdown" } else { "though the page cache had survived" };
             let message = format!("recovered up to {end} of {}, {why}", self.end);
             Wrong { message, earlier: last.into_iter().chain(earlier).collect() }
         })
