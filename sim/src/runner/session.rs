@@ -33,7 +33,7 @@ pub enum Telling {
 pub fn run(portions: &[Portion], settings: &Settings, keep: Keep, telling: Telling) -> anyhow::Result<Exit> {
     let total: u64 = portions.iter().map(|portion| portion.seeds.end - portion.seeds.start).sum();
     let mut session = Session {
-        tally: Tally::new(settings.jobs),
+        tally: Tally::new(settings.jobs, telling == Telling::Sums),
         progress: Progress::new(settings.time_budget.is_none().then_some(total)),
         settings,
         told: BTreeMap::new(),

@@ -17,6 +17,8 @@ const EXCUSED_RUNS_MIN: u64 = 40;
 pub struct Tally {
     started: Instant,
     jobs: usize,
+    /// Whether a share of excused runs that is too large is a failure: of a sweep, not of a few stories.
+    limits_excuses: bool,
     pub runs: u64,
     pub failed: u64,
     nondeterministic: u64,
@@ -63,10 +65,11 @@ struct Summary<'a> {
 }
 
 impl Tally {
-    pub fn new(jobs: usize) -> Tally {
+    pub fn new(jobs: usize, limits_excuses: bool) -> Tally {
         Tally {
             started: Instant::now(),
             jobs: jobs.max(1),
+            limits_excuses,
             runs: 0,
             failed: 0,
             nondeterministic: 0,
@@ -133,8 +136,8 @@ impl Tally {
 
     /// Checks that too many runs were excused from.
     fn over_excused(&self) -> Vec<&str> {
-        let is_over =
-            |runs: u64| self.runs >= EXCUSED_RUNS_MIN && runs * 100 > self.runs * EXCUSED_PERCENT_MAX;
+        let tells = self.limits_excuses && self.runs >= EXCUSED_RUNS_MIN;
+        let is_over = |runs: u64| tells && runs * 100 > self.runs * EXCUSED_PERCENT_MAX;
         self.excused.iter().filter(|(_, runs)| is_over(**runs)).map(|(slug, _)| slug.as_str()).collect()
     }
 
