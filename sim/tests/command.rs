@@ -1,8 +1,6 @@
 //! The command as a user meets it: exit codes, the failure text, JSON lines, the run folder.
 #![allow(clippy::disallowed_methods)] // Starts the command and reads what it left.
 
-// A test of the testbed runs on the machine.
-#![allow(clippy::disallowed_methods)]
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
