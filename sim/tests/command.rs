@@ -1,7 +1,6 @@
 //! The command as a user meets it: exit codes, the failure text, JSON lines, the run folder.
 #![allow(clippy::disallowed_methods)] // Starts the command and reads what it left.
 
-
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
