@@ -293,6 +293,25 @@ fn nothing_is_connected_or_refused_while_the_way_back_is_cut() {
 }
 
 #[test]
+fn an_answer_lost_on_its_way_is_asked_for_again() {
+    tell(|| async {
+        control().set_accept_backlog(1);
+        let diary = Diary::default();
+        let reader = start_reader("reader", &diary);
+        until_ms(500).await;
+        let cut = async {
+            until_ms(500 + LATENCY_MS + LATENCY_MS / 2).await;
+            control().cut(reader, NodeId::TESTBED);
+            until_ms(1_000).await;
+            control().heal_all();
+        };
+        let (_stream, ()) = tokio::join!(connect_to(reader), cut);
+        until_ms(2_000).await;
+        diary.assert_at("reader: accepted", 1_500 + 3 * LATENCY_MS);
+    });
+}
+
+#[test]
 fn connecting_into_a_cut_times_out_or_succeeds_at_a_later_syn() {
     tell(|| async {
         let diary = Diary::default();
