@@ -1,0 +1,188 @@
+//! Errors, full disks, short writes, damage, and disks that limp.
+
+use super::*;
+
+#[test]
+fn each_operation_fails_with_an_input_output_error_and_has_no_effect() {
+    run(1, || async {
+        let node = started(|| async {
+            let file = open("/data/log");
+            write(&file, b"base", 0).unwrap();
+            a_second().await;
+            let errors = [
+                write(&file, b"more", 4).unwrap_err(),
+                file.truncate(0).unwrap_err(),
+                file.read_at(&mut [0; 4], 0).unwrap_err(),
+                file.read_range(0, 4).await.unwrap_err(),
+                disk::rename(Path::new("/data/log"), Path::new("/data/x")).unwrap_err(),
+                disk::sync_dir(Path::new("/data")).await.unwrap_err(),
+            ];
+            assert!(errors.iter().all(|error| error.raw_os_error() == EIO), "{errors:?}");
+            write(&file, b"more", 4).unwrap();
+        });
+        clock::sleep(Duration::from_millis(500)).await;
+        control::set_faults(node, |faults| {
+            faults.write_errors = Rate::Next(2);
+            faults.read_errors = Rate::Next(2);
+            faults.rename_errors = Rate::Next(1);
+            faults.sync_errors = Rate::Next(1);
+        });
+        clock::sleep(Duration::from_secs(2)).await;
+        assert_eq!(current(node, "/data/log").unwrap(), b"basemore");
+        let fired = control::faults_fired(node);
+        let expected = [("read-error", 2), ("rename-error", 1), ("sync-error", 1), ("write-error", 2)];
+        assert_eq!(fired, BTreeMap::from(expected));
+    });
+}
+
+#[test]
+fn a_drawn_error_rate_fails_some_operations() {
+    run(1, || async {
+        let node = started(|| async {
+            a_second().await;
+            let file = open("/data/log");
+            let failed = (0..400).filter(|_| write(&file, b"x", 0).is_err()).count();
+            assert!((50..150).contains(&failed), "{failed} of 400 failed at one in four");
+        });
+        control::set_faults(node, |faults| faults.write_errors = Rate::OneIn(4));
+        clock::sleep(Duration::from_secs(2)).await;
+        control::heal(node);
+        assert_eq!(control::faults(node).write_errors, Rate::Never);
+    });
+}
+
+/// What is there after a sync failed, more was written, the next sync succeeded, and the power went.
+fn after_a_failed_sync(mode: FailedSync, first_sync: io::Result<()>) -> (Vec<u8>, Vec<u8>) {
+    let fails = first_sync.is_err();
+    run(1, move || async move {
+        let node = started(move || async move {
+            let file = open("/data/log");
+            disk::sync_dir(Path::new("/data")).await.unwrap();
+            a_second().await;
+            write(&file, b"lost", 0).unwrap();
+            assert_eq!(file.sync_data().await.is_err(), fails);
+            write(&file, b"kept", 4).unwrap();
+            if mode == FailedSync::ReportsNextTime {
+                assert_eq!(file.sync_data().await.unwrap_err().raw_os_error(), EIO);
+            }
+            file.sync_data().await.unwrap();
+        });
+        clock::sleep(Duration::from_millis(500)).await;
+        control::set_faults(node, |faults| {
+            faults.sync_errors = Rate::Next(1);
+            faults.failed_sync = mode;
+        });
+        clock::sleep(Duration::from_secs(2)).await;
+        let seen = current(node, "/data/log").unwrap();
+        world::end(node, Death::PowerFailure);
+        (seen, current(node, "/data/log").unwrap())
+    })
+}
+
+#[test]
+fn no_later_sync_brings_back_what_a_failed_one_lost() {
+    let hole = b"\0\0\0\0kept".to_vec();
+    let failed = || Err(ErrorKind::Other.into());
+    assert_eq!(
+        after_a_failed_sync(FailedSync::KeepsNewBytes, failed()),
+        (b"lostkept".to_vec(), hole.clone())
+    );
+    assert_eq!(after_a_failed_sync(FailedSync::Reverts, failed()), (hole.clone(), hole.clone()));
+    assert_eq!(after_a_failed_sync(FailedSync::ReportsNextTime, Ok(())), (b"lostkept".to_vec(), hole));
+}
+
+#[test]
+fn a_full_disk_takes_what_fits_and_overwrites_still_work() {
+    run(1, || async {
+        let node = started(|| async {
+            a_second().await;
+            let file = open("/data/log");
+            write(&file, b"12345678", 0).unwrap();
+            let error = write(&file, b"abcdef", 8).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StorageFull);
+            assert_eq!(file.len().unwrap(), 10);
+            write(&file, b"xy", 8).unwrap();
+            let refused = disk::open(Path::new("/data/new"), OpenMode::CreateNew).err().unwrap();
+            assert_eq!(refused.kind(), ErrorKind::StorageFull);
+
+            file.truncate(4).unwrap();
+            write(&file, b"abcdef", 4).unwrap();
+        });
+        control::set_faults(node, |faults| faults.capacity_bytes = Some(10));
+        clock::sleep(Duration::from_secs(2)).await;
+        assert_eq!(current(node, "/data/log").unwrap(), b"1234abcdef");
+        assert_eq!(control::faults_fired(node)["no-space"], 2);
+    });
+}
+
+#[test]
+fn a_short_write_leaves_a_part() {
+    let mut lengths = BTreeSet::new();
+    for seed in 0..40 {
+        lengths.insert(run(seed, || async {
+            let node = started(|| async {
+                a_second().await;
+                let error = write(&open("/data/log"), b"abcd", 0).unwrap_err();
+                assert_eq!(error.raw_os_error(), EIO);
+            });
+            control::set_faults(node, |faults| faults.short_writes = Rate::Next(1));
+            clock::sleep(Duration::from_secs(2)).await;
+            current(node, "/data/log").unwrap().len()
+        }));
+    }
+    assert_eq!(lengths, BTreeSet::from([0, 1, 2, 3]));
+}
+
+#[test]
+fn damage_hits_what_is_stored() {
+    run(1, || async {
+        let node = started(synced_then_appended);
+        a_second().await;
+        assert!(control::flip_bit(node, Path::new("/data/log"), 10));
+        assert!(!control::flip_bit(node, Path::new("/data/log"), 1 << 40));
+        assert!(control::truncate_file(node, Path::new("/data/log"), 20));
+        assert!(!control::truncate_file(node, Path::new("/data/no"), 20));
+        world::end(node, Death::PowerFailure);
+        let mut expected = SYNCED[..20].to_vec();
+        expected[10] ^= 1;
+        assert_eq!(current(node, "/data/log").unwrap(), expected);
+    });
+}
+
+/// How long 20 small writes with `settle`, and then a sync, take in milliseconds.
+fn write_and_sync_ms(slow: Option<Slow>) -> (u64, u64) {
+    run(1, move || async move {
+        let node = started(|| async {
+            a_second().await;
+            let file = open("/data/log");
+            let start = clock::now();
+            (0..20).for_each(|n| write(&file, b"x", n).unwrap());
+            assert_eq!(clock::now(), start, "an inline operation owes its time");
+            disk::settle().await;
+            let settled = clock::now();
+            disk::settle().await;
+            assert_eq!(clock::now(), settled, "what was paid is not owed any more");
+            file.sync_data().await.unwrap();
+            let times = [settled - start, clock::now() - settled];
+            let text = times.map(|time| time.as_millis().to_string()).join(" ");
+            write(&open("/data/times"), text.as_bytes(), 0).unwrap();
+        });
+        control::set_faults(node, |faults| faults.slow = slow);
+        clock::sleep(Duration::from_secs(60)).await;
+        let text = String::from_utf8(current(node, "/data/times").unwrap()).unwrap();
+        let (write, sync) = text.split_once(' ').unwrap();
+        (write.parse().unwrap(), sync.parse().unwrap())
+    })
+}
+
+#[test]
+fn a_limping_disk_makes_writes_and_syncs_cost_time() {
+    let (write, sync) = write_and_sync_ms(None);
+    assert_eq!(write, 0);
+    assert!((1..10).contains(&sync), "{sync} ms");
+    for stalls_node in [false, true] {
+        let (write, sync) = write_and_sync_ms(Some(Slow { factor: 1000, stalls_node }));
+        assert!((150..=250).contains(&write), "{write} ms");
+        assert!(sync >= 200, "{sync} ms");
+    }
+}
