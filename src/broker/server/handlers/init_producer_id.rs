@@ -1,8 +1,8 @@
 //! InitProducerId: refused, until idempotent producers are built.
 //!
 //! UNSUPPORTED_VERSION would be the truth, but librdkafka takes it for a passing state and asks for ever.
-//! CLUSTER_AUTHORIZATION_FAILED is what every client treats as final: its producer fails at once, instead of
-//! writing what it believes to be free of duplicates. (Java's is idempotent unless told `enable.idempotence =
+//! CLUSTER_AUTHORIZATION_FAILED is final to it: the producer fails at once, instead of writing what it believes
+//! to be free of duplicates. (Java's client, not tried yet, is idempotent unless told `enable.idempotence =
 //! false`.)
 
 use super::super::context::RequestContext;
