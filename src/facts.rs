@@ -3,6 +3,8 @@
 //! [`record`] takes a closure and costs one check when nobody listens. In simulation the history listens; in
 //! a deployed broker nothing does, or a JSON-lines journal. Log lines are for people; checkers read facts.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Acks, BrokerId, LeaderEpoch, Offset, TopicPartition};
@@ -153,6 +155,116 @@ pub enum Fact {
         offset: Offset,
     },
 
+    /// The application is done with this record: it asked for the next one, or marked it (P17).
+    Finished {
+        consumer: String,
+        partition: TopicPartition,
+        offset: Offset,
+    },
+
+    // -- consumer groups: `consumer` is the member's client id, as above ----------------------------
+    /// The member is registered, by this session. Every later fact of the consumer belongs to this group.
+    GroupJoined {
+        group: String,
+        consumer: String,
+        session: i64,
+        /// Streams by subscribed topic.
+        subscription: BTreeMap<String, u32>,
+    },
+    /// The member took itself out of the group.
+    GroupLeft {
+        group: String,
+        consumer: String,
+    },
+    /// The member knows that its session expired: it owns nothing, and delivers nothing until it joins again.
+    GroupSessionLost {
+        group: String,
+        consumer: String,
+        session: i64,
+    },
+    RebalanceStarted {
+        group: String,
+        consumer: String,
+    },
+    /// A try of the rebalance found the partition owned by another member.
+    RebalanceConflict {
+        group: String,
+        consumer: String,
+        partition: TopicPartition,
+        owner: String,
+    },
+    /// The bounded number of tries was used up (P23); the member keeps watching and goes on.
+    RebalanceFailed {
+        group: String,
+        consumer: String,
+        tries: u32,
+    },
+    RebalanceFinished {
+        group: String,
+        consumer: String,
+        owned: u32,
+    },
+    /// The owner node exists and is `session`'s. Stated before the first record of it can be delivered.
+    PartitionOwned {
+        group: String,
+        consumer: String,
+        partition: TopicPartition,
+        stream: u32,
+        session: i64,
+    },
+    /// Nothing more of it is delivered. Stated before the owner node is deleted.
+    PartitionReleased {
+        group: String,
+        consumer: String,
+        partition: TopicPartition,
+    },
+    /// Unheard by ZooKeeper for too long: nothing is delivered until `DeliveryResumed` (P24).
+    DeliveryPaused {
+        group: String,
+        consumer: String,
+    },
+    DeliveryResumed {
+        group: String,
+        consumer: String,
+    },
+    /// What the offset registry says; `None`: nothing yet.
+    OffsetFetched {
+        group: String,
+        consumer: String,
+        partition: TopicPartition,
+        offset: Option<Offset>,
+    },
+    /// `offset` is the next one to read. Stated before the write can take effect.
+    CommitInvoked {
+        group: String,
+        consumer: String,
+        partition: TopicPartition,
+        offset: Offset,
+    },
+    CommitOk {
+        group: String,
+        consumer: String,
+        partition: TopicPartition,
+        offset: Offset,
+    },
+    /// `is_unknown`: it may have been applied all the same.
+    CommitFailed {
+        group: String,
+        consumer: String,
+        partition: TopicPartition,
+        offset: Offset,
+        is_unknown: bool,
+    },
+    /// The position was outside of `log_start..=log_end`, as the broker gave them, or there was none.
+    PositionReset {
+        consumer: String,
+        partition: TopicPartition,
+        from: Option<Offset>,
+        to: Offset,
+        log_start: Offset,
+        log_end: Offset,
+    },
+
     // -- ZooKeeper ----------------------------------------------------------------------------------
     SessionOpened {
         session: i64,
@@ -160,6 +272,111 @@ pub enum Fact {
     SessionExpired {
         session: i64,
     },
+}
+
+impl Fact {
+    /// The tag under which the fact is serialised.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Fact::BrokerRegistered { .. } => "broker-registered",
+            Fact::BrokerStopped { .. } => "broker-stopped",
+            Fact::BrokerStartFailed { .. } => "broker-start-failed",
+            Fact::LogRecovered { .. } => "log-recovered",
+            Fact::BecameLeader { .. } => "became-leader",
+            Fact::Appended { .. } => "appended",
+            Fact::Flushed { .. } => "flushed",
+            Fact::Truncated { .. } => "truncated",
+            Fact::SegmentRolled { .. } => "segment-rolled",
+            Fact::LogDirFailed { .. } => "log-dir-failed",
+            Fact::SendInvoked { .. } => "send-invoked",
+            Fact::SendOk { .. } => "send-ok",
+            Fact::SendFailed { .. } => "send-failed",
+            Fact::SendUnknown { .. } => "send-unknown",
+            Fact::SendRetried { .. } => "send-retried",
+            Fact::Assigned { .. } => "assigned",
+            Fact::Seeked { .. } => "seeked",
+            Fact::Delivered { .. } => "delivered",
+            Fact::CorruptSkipped { .. } => "corrupt-skipped",
+            Fact::Finished { .. } => "finished",
+            Fact::GroupJoined { .. } => "group-joined",
+            Fact::GroupLeft { .. } => "group-left",
+            Fact::GroupSessionLost { .. } => "group-session-lost",
+            Fact::RebalanceStarted { .. } => "rebalance-started",
+            Fact::RebalanceConflict { .. } => "rebalance-conflict",
+            Fact::RebalanceFailed { .. } => "rebalance-failed",
+            Fact::RebalanceFinished { .. } => "rebalance-finished",
+            Fact::PartitionOwned { .. } => "partition-owned",
+            Fact::PartitionReleased { .. } => "partition-released",
+            Fact::DeliveryPaused { .. } => "delivery-paused",
+            Fact::DeliveryResumed { .. } => "delivery-resumed",
+            Fact::OffsetFetched { .. } => "offset-fetched",
+            Fact::CommitInvoked { .. } => "commit-invoked",
+            Fact::CommitOk { .. } => "commit-ok",
+            Fact::CommitFailed { .. } => "commit-failed",
+            Fact::PositionReset { .. } => "position-reset",
+            Fact::SessionOpened { .. } => "session-opened",
+            Fact::SessionExpired { .. } => "session-expired",
+        }
+    }
+
+    /// The partition it is about.
+    pub fn partition(&self) -> Option<&TopicPartition> {
+        match self {
+            Fact::LogRecovered { partition, .. }
+            | Fact::BecameLeader { partition, .. }
+            | Fact::Appended { partition, .. }
+            | Fact::Flushed { partition, .. }
+            | Fact::Truncated { partition, .. }
+            | Fact::SegmentRolled { partition, .. }
+            | Fact::SendInvoked { partition, .. }
+            | Fact::SendOk { partition, .. }
+            | Fact::SendFailed { partition, .. }
+            | Fact::SendUnknown { partition, .. }
+            | Fact::SendRetried { partition, .. }
+            | Fact::Assigned { partition, .. }
+            | Fact::Seeked { partition, .. }
+            | Fact::Delivered { partition, .. }
+            | Fact::CorruptSkipped { partition, .. }
+            | Fact::Finished { partition, .. }
+            | Fact::RebalanceConflict { partition, .. }
+            | Fact::PartitionOwned { partition, .. }
+            | Fact::PartitionReleased { partition, .. }
+            | Fact::OffsetFetched { partition, .. }
+            | Fact::CommitInvoked { partition, .. }
+            | Fact::CommitOk { partition, .. }
+            | Fact::CommitFailed { partition, .. }
+            | Fact::PositionReset { partition, .. } => Some(partition),
+            _ => None,
+        }
+    }
+
+    /// The consumer it is about.
+    pub fn consumer(&self) -> Option<&str> {
+        match self {
+            Fact::Assigned { consumer, .. }
+            | Fact::Seeked { consumer, .. }
+            | Fact::Delivered { consumer, .. }
+            | Fact::CorruptSkipped { consumer, .. }
+            | Fact::Finished { consumer, .. }
+            | Fact::GroupJoined { consumer, .. }
+            | Fact::GroupLeft { consumer, .. }
+            | Fact::GroupSessionLost { consumer, .. }
+            | Fact::RebalanceStarted { consumer, .. }
+            | Fact::RebalanceConflict { consumer, .. }
+            | Fact::RebalanceFailed { consumer, .. }
+            | Fact::RebalanceFinished { consumer, .. }
+            | Fact::PartitionOwned { consumer, .. }
+            | Fact::PartitionReleased { consumer, .. }
+            | Fact::DeliveryPaused { consumer, .. }
+            | Fact::DeliveryResumed { consumer, .. }
+            | Fact::OffsetFetched { consumer, .. }
+            | Fact::CommitInvoked { consumer, .. }
+            | Fact::CommitOk { consumer, .. }
+            | Fact::CommitFailed { consumer, .. }
+            | Fact::PositionReset { consumer, .. } => Some(consumer),
+            _ => None,
+        }
+    }
 }
 
 /// Receives facts as they are stated.

@@ -16,6 +16,7 @@ pub mod client;
 pub mod consumer;
 pub mod facts;
 pub mod log;
+pub mod marks;
 pub mod producer;
 pub mod protocol;
 pub mod record;

@@ -48,6 +48,28 @@ rules! {
     ExposeOnlyWhatIsDurable = "expose-only-what-is-durable",
     /// A failed fsync fails the log directory; it is never tried again as though nothing had happened.
     FailLogDirOnFailedFsync = "fail-log-dir-on-failed-fsync",
+    /// A group commits only up to the first record that the application has not finished (P17).
+    CommitOnlyFinished = "commit-only-finished",
+    /// A commit never counts what was merely fetched ahead (KAFKA-2942, KAFKA-919).
+    CommitNothingPrefetched = "commit-nothing-prefetched",
+    /// A position moves only when its records are in the queue they are delivered from (KAFKA-154).
+    QueueBeforeAdvancing = "queue-before-advancing",
+    /// A group member delivers a partition only after its owner node was created (P22).
+    OwnBeforeDelivering = "own-before-delivering",
+    /// A member whose session expired drops what it owned before it does anything else (P25).
+    DropOwnershipOnExpiry = "drop-ownership-on-expiry",
+    /// A node that exists already is one's own only if this very session owns it (KAFKA-992, KAFKA-1387).
+    CompareEphemeralOwner = "compare-ephemeral-owner",
+    /// After a lost reply a create is settled by reading; it is never repeated blindly under a new name.
+    SettleAmbiguousCreate = "settle-ambiguous-create",
+    /// A watch that fired, or that a new connection does not know, is set again before its data is trusted.
+    SetWatchesAgain = "set-watches-again",
+    /// A rebalance that used up its tries is reported and tried again later (KAFKA-242, P23).
+    KeepTryingToRebalance = "keep-trying-to-rebalance",
+    /// A member unheard by ZooKeeper for two thirds of its session delivers nothing (P24).
+    PauseWhenUnheard = "pause-when-unheard",
+    /// A commit goes through the session that holds the owner node, and is never sent again on another.
+    CommitThroughOwningSession = "commit-through-owning-session",
 }
 
 impl fmt::Display for Rule {

@@ -157,6 +157,7 @@ fn add_outcome(
     history: &[Entry],
     finished: &Finished<Ended>,
 ) {
+    verdict.marks.extend(finished.marks.iter().map(|mark| mark.slug().to_owned()));
     let ended = match &finished.outcome {
         Ok(ended) if !ended.started => {
             let trouble = ended.trouble.join("; ");

@@ -143,7 +143,40 @@ fn fact_text(fact: &Fact) -> String {
             format!("read {partition}@{offset} {:?}", record.label)
         }
         Fact::CorruptSkipped { partition, offset, .. } => format!("skipped damage at {partition}@{offset}"),
+        Fact::Finished { partition, offset, .. } => format!("finished {partition}@{offset}"),
         Fact::SessionOpened { session } => format!("opened session {session:#x}"),
         Fact::SessionExpired { session } => format!("session {session:#x} expired"),
+        _ => group_text(fact),
+    }
+}
+
+fn group_text(fact: &Fact) -> String {
+    match fact {
+        Fact::GroupJoined { group, session, .. } => format!("joined {group}, session {session:#x}"),
+        Fact::GroupLeft { group, .. } => format!("left {group}"),
+        Fact::GroupSessionLost { session, .. } => format!("knows that session {session:#x} expired"),
+        Fact::RebalanceStarted { group, .. } => format!("rebalances {group}"),
+        Fact::RebalanceConflict { partition, owner, .. } => format!("finds {partition} owned by {owner}"),
+        Fact::RebalanceFailed { tries, .. } => format!("gave the rebalance up after {tries} tries"),
+        Fact::RebalanceFinished { owned, .. } => format!("finished the rebalance with {owned} partitions"),
+        Fact::PartitionOwned { partition, session, .. } => format!("owns {partition}, session {session:#x}"),
+        Fact::PartitionReleased { partition, .. } => format!("released {partition}"),
+        Fact::DeliveryPaused { .. } => "pauses delivery: ZooKeeper is not heard".to_owned(),
+        Fact::DeliveryResumed { .. } => "delivers again".to_owned(),
+        Fact::OffsetFetched { partition, offset, .. } => match offset {
+            Some(offset) => format!("finds {partition}@{offset} committed"),
+            None => format!("finds no offset of {partition} committed"),
+        },
+        Fact::CommitInvoked { partition, offset, .. } => format!("commits {partition}@{offset}"),
+        Fact::CommitOk { partition, offset, .. } => format!("committed {partition}@{offset}"),
+        Fact::CommitFailed { partition, offset, is_unknown, .. } => {
+            let fate = if *is_unknown { "has an unknown fate" } else { "failed" };
+            format!("commit of {partition}@{offset} {fate}")
+        }
+        Fact::PositionReset { partition, from, to, log_start, log_end, .. } => {
+            let from = from.map_or_else(|| "nowhere".to_owned(), |from| from.to_string());
+            format!("resets {partition} from {from} to {to} (log {log_start}..{log_end})")
+        }
+        _ => fact.kind().to_owned(),
     }
 }

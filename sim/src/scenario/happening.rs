@@ -13,7 +13,7 @@ pub struct Happening {
     subject: Option<String>,
 }
 
-const KINDS: [&str; 17] = [
+const KINDS: &[&str] = &[
     "broker-registered",
     "broker-start-failed",
     "broker-stopped",
@@ -31,6 +31,20 @@ const KINDS: [&str; 17] = [
     "delivered",
     "session-expired",
     "corrupt-skipped",
+    "position-reset",
+    "commit-failed",
+    "commit-ok",
+    "group-session-lost",
+    "group-left",
+    "group-joined",
+    "delivery-resumed",
+    "delivery-paused",
+    "partition-released",
+    "partition-owned",
+    "rebalance-finished",
+    "rebalance-failed",
+    "rebalance-conflict",
+    "rebalance-started",
 ];
 
 const MARKS: [&str; 2] = [
@@ -49,7 +63,7 @@ pub fn parse(text: &str) -> Result<Happening, String> {
         _ => return Err(format!("`{text}` is no happening; write it as `KIND` or `KIND SUBJECT`")),
     };
     if !KINDS.contains(&kind) && !MARKS.contains(&kind) {
-        let known = [MARKS.as_slice(), KINDS.as_slice()].concat().join(", ");
+        let known = [MARKS.as_slice(), KINDS].concat().join(", ");
         return Err(format!("`{kind}` is nothing that can happen; there are: {known}"));
     }
     Ok(Happening { kind: kind.to_owned(), subject })
@@ -77,14 +91,15 @@ impl Happening {
             ("registered-again", Fact::BrokerRegistered { .. }) => registrations
                 .iter()
                 .any(|earlier| earlier.node == entry.node && earlier.incarnation == entry.incarnation),
-            _ => kind_of(fact) == self.kind,
+            _ => fact.kind() == self.kind,
         }
     }
 
     fn concerns(&self, entry: &Entry) -> bool {
         let Some(subject) = &self.subject else { return true };
         let What::Fact(fact) = &entry.what else { return false };
-        *entry.node == **subject || partition_of(fact).is_some_and(|partition| partition == *subject)
+        *entry.node == **subject
+            || fact.partition().is_some_and(|partition| partition.to_string() == *subject)
     }
 }
 
@@ -92,51 +107,6 @@ impl std::fmt::Display for Happening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.kind)?;
         self.subject.iter().try_for_each(|subject| write!(f, " {subject}"))
-    }
-}
-
-/// The tag under which the fact is serialised.
-fn kind_of(fact: &Fact) -> &'static str {
-    match fact {
-        Fact::BrokerRegistered { .. } => "broker-registered",
-        Fact::BrokerStopped { .. } => "broker-stopped",
-        Fact::BrokerStartFailed { .. } => "broker-start-failed",
-        Fact::LogRecovered { .. } => "log-recovered",
-        Fact::BecameLeader { .. } => "became-leader",
-        Fact::Appended { .. } => "appended",
-        Fact::Flushed { .. } => "flushed",
-        Fact::Truncated { .. } => "truncated",
-        Fact::SegmentRolled { .. } => "segment-rolled",
-        Fact::LogDirFailed { .. } => "log-dir-failed",
-        Fact::SendInvoked { .. } => "send-invoked",
-        Fact::SendOk { .. } => "send-ok",
-        Fact::SendFailed { .. } => "send-failed",
-        Fact::SendUnknown { .. } => "send-unknown",
-        Fact::SendRetried { .. } => "send-retried",
-        Fact::Assigned { .. } => "assigned",
-        Fact::Seeked { .. } => "seeked",
-        Fact::Delivered { .. } => "delivered",
-        Fact::CorruptSkipped { .. } => "corrupt-skipped",
-        Fact::SessionOpened { .. } => "session-opened",
-        Fact::SessionExpired { .. } => "session-expired",
-    }
-}
-
-fn partition_of(fact: &Fact) -> Option<String> {
-    match fact {
-        Fact::LogRecovered { partition, .. }
-        | Fact::BecameLeader { partition, .. }
-        | Fact::Appended { partition, .. }
-        | Fact::Flushed { partition, .. }
-        | Fact::Truncated { partition, .. }
-        | Fact::SegmentRolled { partition, .. }
-        | Fact::SendOk { partition, .. }
-        | Fact::SendFailed { partition, .. }
-        | Fact::SendUnknown { partition, .. }
-        | Fact::SendRetried { partition, .. }
-        | Fact::Delivered { partition, .. }
-        | Fact::CorruptSkipped { partition, .. } => Some(partition.to_string()),
-        _ => None,
     }
 }
 

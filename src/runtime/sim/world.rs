@@ -17,6 +17,7 @@ use super::identity::{self, Identity, NodeId};
 use super::task::Identified;
 use super::trace::{self, Event, Kind};
 use super::{buggify, clock, disk, net, rng};
+use crate::marks;
 use crate::rules::{Rule, holds};
 
 /// How a life ends.
@@ -49,6 +50,8 @@ pub struct Finished<T> {
     pub trace_hash: u64,
     pub events: u64,
     pub sim_time: Duration,
+    /// The rare things that the run met.
+    pub marks: Vec<marks::Mark>,
     pub kept: Vec<Event>,
 }
 
@@ -93,6 +96,7 @@ where
     rng::begin(config.seed);
     clock::begin();
     buggify::begin(config.buggify);
+    marks::clear();
     trace::begin(config.keep_trace, config.event_limit);
     runtime.add_simulator::<net::NetSim>();
     runtime.add_simulator::<disk::DiskSim>();
@@ -114,7 +118,7 @@ where
     // A destructor that panics must not take the worker process along.
     let _dropped = catch_unwind(AssertUnwindSafe(|| drop(runtime)));
     identity::reset();
-    Finished { outcome, trace_hash, events, sim_time, kept: trace::take_kept() }
+    Finished { outcome, trace_hash, events, sim_time, marks: marks::met(), kept: trace::take_kept() }
 }
 
 /// madsim leaks what still runs when its runtime is dropped, unless the nodes were killed and had a moment

@@ -1,0 +1,84 @@
+//! Rare things that a long sweep must have met at least once, by name.
+//!
+//! Code calls [`sometimes`] where one of them happens. In the deployable build that is nothing; in simulation
+//! the run's verdict lists what it met, and a nightly sweep fails on a mark that no seed met.
+
+macro_rules! marks {
+    ($( $(#[doc = $doc:literal])+ $name:ident = $slug:literal ),+ $(,)?) => {
+        /// A rare thing. The slug is its name in reports.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Mark { $( $(#[doc = $doc])+ $name ),+ }
+
+        impl Mark {
+            pub const ALL: &'static [Mark] = &[ $( Mark::$name ),+ ];
+
+            pub fn slug(self) -> &'static str {
+                match self { $( Mark::$name => $slug ),+ }
+            }
+
+            /// What happened, for people.
+            pub fn summary(self) -> &'static str {
+                match self { $( Mark::$name => concat!($($doc),+) ),+ }
+            }
+        }
+    };
+}
+
+marks! {
+    /// Recovery cut a torn tail off a log.
+    TornTailCut = "torn-tail-cut",
+    /// A broker found its registration held by its own previous session.
+    OldRegistrationInTheWay = "old-registration-in-the-way",
+    /// A write whose reply was lost turned out to have been applied.
+    LostReplyWasApplied = "lost-reply-was-applied",
+    /// A group member met a partition that another member still owned.
+    RebalanceMetConflict = "rebalance-met-conflict",
+    /// A rebalance used up its tries and went on later.
+    RebalanceTriesUsedUp = "rebalance-tries-used-up",
+    /// A session expired while its member owned partitions.
+    SessionExpiredWhileOwning = "session-expired-while-owning",
+    /// A member's second session expired as well.
+    SessionExpiredTwice = "session-expired-twice",
+    /// Delivery paused because ZooKeeper was not heard, and went on under the same session.
+    PausedAndResumedDelivery = "paused-and-resumed-delivery",
+    /// A commit was refused because the session it belonged to had gone.
+    CommitOfLostSessionDropped = "commit-of-lost-session-dropped",
+    /// A stream without partitions took over from a member that left.
+    SurplusStreamTookOver = "surplus-stream-took-over",
+}
+
+/// Says that it happened, here and now.
+#[cfg(feature = "real-runtime")]
+#[inline(always)]
+pub const fn sometimes(_mark: Mark) {}
+
+#[cfg(not(feature = "real-runtime"))]
+mod met {
+    use super::Mark;
+    use std::cell::Cell;
+
+    thread_local! {
+        static MET: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// Says that it happened, here and now; a dead incarnation meets nothing.
+    pub fn sometimes(mark: Mark) {
+        if crate::runtime::task::current_is_alive() {
+            MET.set(MET.get() | 1 << mark as u8);
+        }
+    }
+
+    /// Forgets everything: a new run begins.
+    pub fn clear() {
+        MET.set(0);
+    }
+
+    /// What was met on this thread since [`clear`].
+    pub fn met() -> Vec<Mark> {
+        Mark::ALL.iter().copied().filter(|mark| MET.get() & (1 << *mark as u8) != 0).collect()
+    }
+}
+
+#[cfg(not(feature = "real-runtime"))]
+pub use met::{clear, met, sometimes};
