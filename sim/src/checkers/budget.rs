@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use seedlog::facts::Fact;
 use seedlog::types::{Acks, BrokerId, Durability, TopicPartition};
@@ -18,6 +19,9 @@ use crate::history::{DiskOperation, Entry, Injected, What, broker_of_node};
 pub struct Terms {
     pub topics: BTreeMap<Arc<str>, TopicTerms>,
     pub producers: BTreeMap<String, ProducerTerms>,
+    /// A group that is not named here is held to the default terms.
+    #[serde(default)]
+    pub groups: BTreeMap<String, GroupTerms>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +35,20 @@ pub struct ProducerTerms {
     pub acks: Acks,
     /// Whether a later request may be on its way while an earlier one may still be sent again.
     pub may_overtake: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupTerms {
+    /// Of the members' ZooKeeper sessions, as granted.
+    pub session_timeout: Duration,
+    /// The longest that the application works on one record.
+    pub processing: Duration,
+}
+
+impl Default for GroupTerms {
+    fn default() -> GroupTerms {
+        GroupTerms { session_timeout: Duration::from_secs(6), processing: Duration::ZERO }
+    }
 }
 
 /// The damage of one run, measured against the terms.
@@ -113,6 +131,11 @@ impl Terms {
         self.topics
             .get(&partition.topic)
             .is_none_or(|topic| topic.durability == Durability::Fsync || topic.replicas > 1)
+    }
+
+    /// What was promised about the group.
+    pub fn group(&self, group: &str) -> GroupTerms {
+        self.groups.get(group).copied().unwrap_or_default()
     }
 
     /// Whether an acknowledgement with `acks` promises the record as long as the run stays in budget. With

@@ -22,7 +22,7 @@ mod story;
 use seedlog::types::TopicPartition;
 use serde::Serialize;
 
-pub use budget::{Budget, ProducerTerms, Terms, TopicTerms};
+pub use budget::{Budget, GroupTerms, ProducerTerms, Terms, TopicTerms};
 use ledger::Ledger;
 
 use crate::history::Entry;

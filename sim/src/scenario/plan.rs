@@ -84,6 +84,7 @@ impl Plan {
         Terms {
             topics: self.topics.iter().map(|(name, t)| (Arc::from(name.as_str()), topic(t))).collect(),
             producers: self.producers.iter().map(|(name, p)| (name.clone(), producer(p))).collect(),
+            ..Terms::default()
         }
     }
 }
