@@ -2,13 +2,14 @@
 //!
 //! Modules in reading order: what is recorded (`history`), what is demanded of it (`checkers`, `liveness`),
 //! what a run is made of (`scenario`, `cluster`, `workload`, `faults`), how one run goes (`phases`), how it is
-//! told (`report`), and how many of them are driven (`runner`).
+//! told (`report`), how many of them are driven (`runner`), and how one asks for it (`commands`).
 
 // The testbed runs on the machine, not inside the simulation: it may use files, threads and the wall clock.
 #![allow(clippy::disallowed_methods)]
 
 pub mod checkers;
 pub mod cluster;
+pub mod commands;
 pub mod faults;
 pub mod history;
 pub mod liveness;

@@ -1,0 +1,78 @@
+//! The command line: one file a subcommand or a group of them. Words in, a call of `runner` out.
+//!
+//! Only parses, names defaults and says what is wrong with the words; the work is the runner's.
+
+mod common;
+mod compare;
+mod failure;
+mod run;
+mod score;
+mod sweep;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::runner::{Exit, worker};
+
+#[derive(Parser)]
+#[command(name = "cargo sim", about = "Injures a simulated Seedlog cluster from one seed, and judges it")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs stories: every file under scenarios/, or those whose names contain NAME
+    Run(run::Run),
+    /// Runs many seeds of the built-in scenario that leaves everything to the seed
+    Sweep(sweep::Sweep),
+    /// Runs one seed again and keeps everything
+    Replay(failure::Replay),
+    /// Names the first event in which two runs differ
+    Diff(compare::Diff),
+    /// Suspends one rule at a time and counts the seeds until a check notices
+    Score(score::Score),
+    /// Compares the golden hashes with sim/golden.toml
+    Golden(compare::Golden),
+    /// Serves runs to a parent process
+    #[command(hide = true)]
+    Worker,
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(Exit::Usage.code())
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Run(command) => command.run(),
+        Command::Sweep(command) => command.run(),
+        Command::Replay(command) => command.run(),
+        Command::Diff(command) => command.run(),
+        Command::Score(command) => command.run(),
+        Command::Golden(command) => command.run(),
+        Command::Worker => {
+            worker::serve(std::io::stdin().lock(), std::io::stdout().lock())?;
+            Ok(Exit::Pass)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_subcommand_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}
