@@ -4,6 +4,7 @@
 //! that two runs with one hash have one history.
 
 mod hasher;
+mod injected;
 mod recorder;
 
 use std::io::{self, BufRead, Write};
@@ -13,6 +14,7 @@ use seedlog::facts::Fact;
 use seedlog::types::BrokerId;
 use serde::{Deserialize, Serialize};
 
+pub use injected::{DiskOperation, Injected, Refusal};
 pub use recorder::Recorder;
 
 /// One line of the history.
@@ -56,110 +58,6 @@ pub enum Phase {
     Drain,
     /// The run is over.
     Judge,
-}
-
-/// Which disk operations fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DiskOperation {
-    Read,
-    Write,
-    Fsync,
-    Rename,
-}
-
-/// A fault as it was injected, or its end.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "fault", rename_all = "kebab-case")]
-pub enum Injected {
-    Kill {
-        target: Arc<str>,
-    },
-    PowerFailure {
-        target: Arc<str>,
-    },
-    Pause {
-        target: Arc<str>,
-    },
-    Resume {
-        target: Arc<str>,
-    },
-    /// A process begins: the first start, or after a crash.
-    Start {
-        target: Arc<str>,
-    },
-    /// Nothing gets from `from` to `to`.
-    Cut {
-        from: Arc<str>,
-        to: Arc<str>,
-    },
-    Mend {
-        from: Arc<str>,
-        to: Arc<str>,
-    },
-    /// Every connection between the two is reset.
-    Reset {
-        a: Arc<str>,
-        b: Arc<str>,
-    },
-    DiskError {
-        target: Arc<str>,
-        operation: DiskOperation,
-    },
-    DiskFull {
-        target: Arc<str>,
-    },
-    DiskSlow {
-        target: Arc<str>,
-        factor: u32,
-    },
-    /// The end of every disk fault of this node.
-    DiskHealthy {
-        target: Arc<str>,
-    },
-    ExpireSession {
-        target: Arc<str>,
-        session: i64,
-    },
-}
-
-impl Injected {
-    /// The name under which faults are counted; `None` for the end of a fault, which injures nobody.
-    pub fn kind(&self) -> Option<&'static str> {
-        match self {
-            Injected::Kill { .. } => Some("kill"),
-            Injected::PowerFailure { .. } => Some("power-failure"),
-            Injected::Pause { .. } => Some("pause"),
-            Injected::Cut { .. } => Some("cut"),
-            Injected::Reset { .. } => Some("reset"),
-            Injected::DiskError { .. } => Some("disk-error"),
-            Injected::DiskFull { .. } => Some("disk-full"),
-            Injected::DiskSlow { .. } => Some("disk-slow"),
-            Injected::ExpireSession { .. } => Some("expire-session"),
-            Injected::Resume { .. }
-            | Injected::Start { .. }
-            | Injected::Mend { .. }
-            | Injected::DiskHealthy { .. } => None,
-        }
-    }
-
-    /// The nodes that it touches.
-    pub fn targets(&self) -> Vec<&Arc<str>> {
-        match self {
-            Injected::Kill { target }
-            | Injected::PowerFailure { target }
-            | Injected::Pause { target }
-            | Injected::Resume { target }
-            | Injected::Start { target }
-            | Injected::DiskError { target, .. }
-            | Injected::DiskFull { target }
-            | Injected::DiskSlow { target, .. }
-            | Injected::DiskHealthy { target }
-            | Injected::ExpireSession { target, .. } => vec![target],
-            Injected::Cut { from, to } | Injected::Mend { from, to } => vec![from, to],
-            Injected::Reset { a, b } => vec![a, b],
-        }
-    }
 }
 
 /// The name of a broker's node.

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use seedlog::facts::Fact;
 use seedlog::types::{Acks, TopicPartition};
 
-use super::Violation;
+use super::{Violation, fault_text};
 use crate::checkers::{Check, Finding};
-use crate::history::{Entry, Injected, What, broker_node, broker_of_node};
+use crate::history::{Entry, What, broker_node, broker_of_node};
 
 /// Faults and recoveries shown beside the evidence itself.
 const CONTEXT_LINES_MAX: usize = 6;
@@ -63,37 +63,15 @@ pub fn line(entry: &Entry) -> String {
     let millis = entry.at_ns / 1_000_000;
     let (who, what) = match &entry.what {
         What::Fact(fact) => (person(&entry.node), fact_text(fact)),
-        What::Fault(fault) => ("FAULT".to_owned(), fault_text(fault)),
+        What::Fault(fault) => ("FAULT".to_owned(), fault_text::text(fault)),
         What::Phase(entered) => ("PHASE".to_owned(), format!("{:?}", entered.phase).to_lowercase()),
     };
     format!("{:>4}.{:03}s  {who:<9} {what}", millis / 1000, millis % 1000)
 }
 
 /// A node's name for people.
-fn person(node: &str) -> String {
+pub(super) fn person(node: &str) -> String {
     broker_of_node(node).map_or_else(|| node.to_owned(), |broker| format!("broker {broker}"))
-}
-
-fn fault_text(fault: &Injected) -> String {
-    match fault {
-        Injected::Kill { target } => format!("kill {}", person(target)),
-        Injected::PowerFailure { target } => format!("power failure {}", person(target)),
-        Injected::Pause { target } => format!("pause {}", person(target)),
-        Injected::Resume { target } => format!("resume {}", person(target)),
-        Injected::Start { target } => format!("start {}", person(target)),
-        Injected::Cut { from, to } => format!("cut {} -> {}", person(from), person(to)),
-        Injected::Mend { from, to } => format!("mend {} -> {}", person(from), person(to)),
-        Injected::Reset { a, b } => format!("reset {} | {}", person(a), person(b)),
-        Injected::DiskError { target, operation } => {
-            format!("disk of {} fails {operation:?}", person(target)).to_lowercase()
-        }
-        Injected::DiskFull { target } => format!("disk of {} is full", person(target)),
-        Injected::DiskSlow { target, factor } => format!("disk of {} is x{factor} slower", person(target)),
-        Injected::DiskHealthy { target } => format!("disk of {} is healthy", person(target)),
-        Injected::ExpireSession { target, session } => {
-            format!("expire the session of {} ({session:#x})", person(target))
-        }
-    }
 }
 
 fn acks_text(acks: Acks) -> &'static str {

@@ -4,6 +4,7 @@
 
 mod evidence;
 pub use evidence::line as evidence_line;
+mod fault_text;
 mod folder;
 mod text;
 

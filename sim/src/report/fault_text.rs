@@ -1,0 +1,110 @@
+//! Faults in words, one line each.
+
+use super::evidence::person;
+use crate::history::{Injected, Refusal};
+
+/// What was done, as a person would say it.
+pub(super) fn text(fault: &Injected) -> String {
+    match fault {
+        Injected::Kill { target } => format!("kill {}", person(target)),
+        Injected::PowerFailure { target } => format!("power failure {}", person(target)),
+        Injected::Pause { target } => format!("pause {}", person(target)),
+        Injected::Resume { target } => format!("resume {}", person(target)),
+        Injected::Start { target } => format!("start {}", person(target)),
+        Injected::Stop { target } => format!("ask {} to end", person(target)),
+        Injected::Wipe { target } => format!("{} gets an empty disk", person(target)),
+        Injected::CrashArmed { target, point, nth, power_failure } => {
+            let death = if *power_failure { "lose power" } else { "die" };
+            format!("{} will {death} at {point} number {nth} from now", person(target))
+        }
+        Injected::Reconfigure { target, key, value } => {
+            format!("{} will run with {key} = {value}", person(target))
+        }
+        Injected::ClockBump { target, by_ms } => {
+            format!("wall clock of {} jumps by {by_ms:+} ms", person(target))
+        }
+        Injected::ClockDrift { target, ppm } => {
+            format!("wall clock of {} drifts {ppm:+} ppm", person(target))
+        }
+        Injected::ClockRight { target } => format!("wall clock of {} is right", person(target)),
+        Injected::Idle { target } => format!("{} has nothing to send", person(target)),
+        Injected::Burst { target } => format!("{} sends as fast as it can", person(target)),
+        Injected::UsualLoad { target } => format!("{} sends at its usual rate", person(target)),
+        Injected::Slow { target, factor } => format!("{} works x{factor} slower", person(target)),
+        Injected::UsualPace { target } => format!("{} works at its usual pace", person(target)),
+        _ => network(fault).or_else(|| disk(fault)).or_else(|| zookeeper(fault)).expect("one of the three"),
+    }
+}
+
+fn network(fault: &Injected) -> Option<String> {
+    let text = match fault {
+        Injected::Cut { from, to } => format!("cut {} -> {}", person(from), person(to)),
+        Injected::Mend { from, to } => format!("mend {} -> {}", person(from), person(to)),
+        Injected::Reset { a, b } => format!("reset {} | {}", person(a), person(b)),
+        Injected::Delay { from, to, floor_ms, mean_ms } => {
+            format!("{} -> {} takes {floor_ms} ms and {mean_ms} more on average", person(from), person(to))
+        }
+        Injected::Prompt { from, to } => format!("{} -> {} is prompt again", person(from), person(to)),
+        Injected::Stall { a, b, connections } => {
+            format!("stall {connections} connections of {} | {}", person(a), person(b))
+        }
+        Injected::Release { a, b, connections } => {
+            format!("release {connections} connections of {} | {}", person(a), person(b))
+        }
+        Injected::Drop { a, b } => format!("silently drop {} | {}", person(a), person(b)),
+        Injected::Refuse { target, how } => {
+            let how = match how {
+                Refusal::Refused => "refuses connections",
+                Refusal::Unanswered => "answers no attempt to connect",
+                Refusal::Late => "accepts connections late",
+            };
+            format!("{} {how}", person(target))
+        }
+        Injected::Accept { target } => format!("{} accepts connections", person(target)),
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn disk(fault: &Injected) -> Option<String> {
+    let text = match fault {
+        Injected::DiskError { target, operation } => {
+            format!("disk of {} fails {operation:?}", person(target)).to_lowercase()
+        }
+        Injected::DiskFull { target } => format!("disk of {} is full", person(target)),
+        Injected::DiskSlow { target, factor } => format!("disk of {} is x{factor} slower", person(target)),
+        Injected::DiskLies { target } => format!("disk of {} lies about fsync", person(target)),
+        Injected::DiskMisdirects { target } => format!("disk of {} misdirects a write", person(target)),
+        Injected::DiskSectorLost { target, file, offset } => {
+            format!("disk of {} cannot read {file} at {offset}", person(target))
+        }
+        Injected::BitFlip { target, file, offset } => {
+            format!("a bit flips on {}, {file} at {offset}", person(target))
+        }
+        Injected::DiskHealthy { target } => format!("disk of {} is healthy", person(target)),
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn zookeeper(fault: &Injected) -> Option<String> {
+    let text = match fault {
+        Injected::ExpireSession { target, session } => {
+            format!("expire the session of {} ({session:#x})", person(target))
+        }
+        Injected::LoseReply { target, session } => {
+            format!("lose the reply to the next write of {} ({session:#x})", person(target))
+        }
+        Injected::WatchesLate { target, session, millis } => {
+            format!("watch events reach {} {millis} ms late ({session:#x})", person(target))
+        }
+        Injected::WatchesPrompt { target, .. } => {
+            format!("watch events reach {} at once", person(target))
+        }
+        Injected::ReconnectStorm { target } => format!("close every connection to {}", person(target)),
+        Injected::QuorumLost { target } => format!("{} has no quorum", person(target)),
+        Injected::QuorumBack { target } => format!("{} has its quorum back", person(target)),
+        _ => return None,
+    };
+    Some(text)
+}
