@@ -162,6 +162,13 @@ pub enum Fact {
         offset: Offset,
     },
 
+    /// The application did all that this record asks for. Stated by applications themselves, in the testbed.
+    Processed {
+        consumer: String,
+        partition: TopicPartition,
+        offset: Offset,
+    },
+
     // -- consumer groups: `consumer` is the member's client id, as above ----------------------------
     /// The member is registered, by this session. Every later fact of the consumer belongs to this group.
     GroupJoined {
@@ -298,6 +305,7 @@ impl Fact {
             Fact::Delivered { .. } => "delivered",
             Fact::CorruptSkipped { .. } => "corrupt-skipped",
             Fact::Finished { .. } => "finished",
+            Fact::Processed { .. } => "processed",
             Fact::GroupJoined { .. } => "group-joined",
             Fact::GroupLeft { .. } => "group-left",
             Fact::GroupSessionLost { .. } => "group-session-lost",
@@ -338,6 +346,7 @@ impl Fact {
             | Fact::Delivered { partition, .. }
             | Fact::CorruptSkipped { partition, .. }
             | Fact::Finished { partition, .. }
+            | Fact::Processed { partition, .. }
             | Fact::RebalanceConflict { partition, .. }
             | Fact::PartitionOwned { partition, .. }
             | Fact::PartitionReleased { partition, .. }
@@ -358,6 +367,7 @@ impl Fact {
             | Fact::Delivered { consumer, .. }
             | Fact::CorruptSkipped { consumer, .. }
             | Fact::Finished { consumer, .. }
+            | Fact::Processed { consumer, .. }
             | Fact::GroupJoined { consumer, .. }
             | Fact::GroupLeft { consumer, .. }
             | Fact::GroupSessionLost { consumer, .. }

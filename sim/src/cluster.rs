@@ -16,9 +16,10 @@ use seedlog::runtime::sim::world;
 use seedlog::types::BrokerId;
 use seedlog::zk_sim;
 
+use crate::app::Applications;
 use crate::history::broker_node;
 use crate::scenario::Plan;
-use crate::workload::{self, Shared};
+use crate::workload::{self, Servers, Shared};
 
 pub const ZOOKEEPER: &str = "zookeeper";
 const ZOOKEEPER_PORT: u16 = 2181;
@@ -37,26 +38,39 @@ pub const AUDITOR: &str = "auditor";
 pub struct Cluster {
     nodes: BTreeMap<Arc<str>, NodeId>,
     brokers: BTreeMap<BrokerId, Arc<str>>,
+    members: Vec<Arc<str>>,
+    shared: Arc<Shared>,
     zookeeper: Arc<Mutex<Option<zk_sim::Control>>>,
 }
 
 impl Cluster {
     /// Adds the nodes to the world; none of them runs yet.
-    pub fn build(plan: &Plan, shared: &Arc<Shared>) -> anyhow::Result<Cluster> {
+    pub fn build(
+        plan: &Plan,
+        shared: &Arc<Shared>,
+        applications: &Applications,
+    ) -> anyhow::Result<Cluster> {
         let mut cluster = Cluster {
             nodes: BTreeMap::new(),
             brokers: BTreeMap::new(),
+            members: plan.members().map(|(name, _)| name.as_str().into()).collect(),
+            shared: Arc::clone(shared),
             zookeeper: Arc::new(Mutex::new(None)),
         };
         cluster.add_zookeeper();
         for id in 1..=plan.brokers as i32 {
             cluster.add_broker(BrokerId(id), &plan.broker_config)?;
         }
-        let bootstrap: Vec<String> =
-            cluster.brokers.values().map(|name| format!("{name}:{BROKER_PORT}")).collect();
-        workload::add_clients(plan, &bootstrap, shared, |name, node| {
-            cluster.nodes.insert(name.into(), node);
-        });
+        let servers = Servers {
+            brokers: cluster.brokers.values().map(|name| format!("{name}:{BROKER_PORT}")).collect(),
+            zookeeper: format!("{ZOOKEEPER}:{ZOOKEEPER_PORT}"),
+        };
+        let nodes = &mut cluster.nodes;
+        let mut added = |name: &str, node| {
+            nodes.insert(name.into(), node);
+        };
+        workload::add_clients(plan, &servers, shared, &mut added);
+        workload::add_members(plan, applications, &servers, shared, &mut added)?;
         Ok(cluster)
     }
 
@@ -71,6 +85,16 @@ impl Cluster {
 
     pub fn broker(&self, id: BrokerId) -> Option<&Arc<str>> {
         self.brokers.get(&id)
+    }
+
+    /// The nodes of the members of every group.
+    pub fn members(&self) -> &[Arc<str>] {
+        &self.members
+    }
+
+    /// How members are asked to leave, or to be slow.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// What the testbed may do to the ZooKeeper server, while it runs.

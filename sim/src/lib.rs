@@ -1,12 +1,13 @@
 //! The testbed: injures a simulated cluster from one seed, records what happened, and judges it.
 //!
 //! Modules in reading order: what is recorded (`history`), what is demanded of it (`checkers`, `liveness`),
-//! what a run is made of (`scenario`, `cluster`, `workload`, `faults`), how one run goes (`phases`), how it is
-//! told (`report`), how many of them are driven (`runner`), and how one asks for it (`commands`).
+//! what a run is made of (`scenario`, `cluster`, `workload`, `app`, `faults`), how one run goes (`phases`), how
+//! it is told (`report`), how many of them are driven (`runner`), and how one asks for it (`commands`).
 
 // The testbed runs on the machine, not inside the simulation: it may use files, threads and the wall clock.
 #![allow(clippy::disallowed_methods)]
 
+pub mod app;
 pub mod checkers;
 pub mod cluster;
 pub mod commands;

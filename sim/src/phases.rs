@@ -13,6 +13,7 @@ use seedlog::runtime::sim::trace::{Event, TOO_MANY_EVENTS};
 use seedlog::runtime::sim::world::{self, Finished, RunConfig};
 use seedlog::runtime::{Instant, clock};
 
+use crate::app::Applications;
 use crate::cluster::{ADMIN, AUDITOR, Cluster, PROBE, ZOOKEEPER};
 use crate::faults::{Injector, Storm};
 use crate::history::{Entry, Phase, Recorder, What};
@@ -60,18 +61,29 @@ struct Ended {
 
 /// Runs one seed of a scenario, on a thread of its own, and judges it.
 pub fn run_seed(scenario: &Scenario, seed: u64, options: &RunOptions) -> Run {
+    run_seed_with(scenario, seed, options, &Applications::default())
+}
+
+/// As [`run_seed`], with groups whose members run applications from outside.
+pub fn run_seed_with(
+    scenario: &Scenario,
+    seed: u64,
+    options: &RunOptions,
+    applications: &Applications,
+) -> Run {
     let plan = Plan::new(scenario, seed);
     let entries = Arc::new(Mutex::new(Vec::new()));
     let config =
         RunConfig { seed, keep_trace: options.keep_trace, event_limit: options.event_limit, buggify: false };
     let (planned, shared_entries, without) = (plan.clone(), Arc::clone(&entries), options.without.clone());
+    let applications = applications.clone();
     let finished = world::run(config, move || {
         for rule in without {
             rules::suspend(rule);
         }
         let recorder = Rc::new(Recorder::new(shared_entries));
         facts::install(Some(recorder.clone()));
-        go_through_phases(planned, recorder)
+        go_through_phases(planned, recorder, applications)
     });
     let history = std::mem::take(&mut *entries.lock().expect("the run is over"));
     let mut verdict = Verdict::empty(&scenario.name, seed);
@@ -85,9 +97,12 @@ pub fn run_seed(scenario: &Scenario, seed: u64, options: &RunOptions) -> Run {
     Run { verdict, history, trace: finished.kept }
 }
 
-async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>) -> Ended {
+async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: Applications) -> Ended {
     let shared = Arc::new(Shared::default());
-    let cluster = Rc::new(Cluster::build(&plan, &shared).expect("scenarios are checked when read"));
+    let cluster = match Cluster::build(&plan, &shared, &applications) {
+        Ok(cluster) => Rc::new(cluster),
+        Err(error) => return Ended { trouble: vec![error.to_string()], ..Ended::default() },
+    };
     let injector = Injector::new(Rc::clone(&cluster), Rc::clone(&recorder), &plan);
     let mut storm = Storm::new(&plan, injector);
 
@@ -105,6 +120,8 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>) -> Ended {
     recorder.phase(Phase::Storm);
     buggify::enable(true);
     storm.injector().start_all(plan.consumers.keys().chain(plan.producers.keys()).map(String::as_str));
+    let punctual = plan.members().filter(|(_, member)| member.joins.is_zero());
+    storm.injector().start_all(punctual.map(|(name, _)| name.as_str()));
     storm.rage().await;
 
     recorder.phase(Phase::Heal);

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{ScenarioError, Source};
+use super::group::{self, RawGroup};
 use super::step::{self, Selector, Trigger};
 use super::{
     BROKERS_MAX, Chaos, Consumer, Expect, Level, PARTITIONS_MAX, Producer, STORM_MAX, Scenario, Seeds, Step,
@@ -36,6 +37,8 @@ struct RawFile {
     producers: BTreeMap<Spanned<String>, RawProducer>,
     #[serde(default)]
     consumers: BTreeMap<Spanned<String>, RawConsumer>,
+    #[serde(default)]
+    groups: BTreeMap<Spanned<String>, RawGroup>,
     #[serde(default)]
     step: Vec<RawStep>,
     #[serde(default)]
@@ -150,6 +153,7 @@ pub(super) fn parse(name: &str, file: &str, text: &str) -> Checked<Scenario> {
         topics: named(source, raw.topics, topic)?,
         producers: named(source, raw.producers, producer)?,
         consumers: named(source, raw.consumers, consumer)?,
+        groups: named(source, raw.groups, group::group)?,
         steps: steps(source, &raw.step)?,
         chaos: Chaos {
             process: raw.chaos.process,
@@ -345,11 +349,13 @@ fn check_selectors(source: Source, scenario: &Scenario, raw: &[RawStep]) -> Chec
         }
         earlier.extend(step.name.as_deref());
     }
-    check_topics(source, scenario)
+    check_topics(source, scenario)?;
+    group::check(source, scenario)
 }
 
 fn resolvable(scenario: &Scenario, selector: &Selector, earlier: &BTreeSet<&str>) -> Result<(), String> {
-    let clients = || scenario.producers.keys().chain(scenario.consumers.keys());
+    let members = || scenario.groups.iter().flat_map(|(name, group)| group.members_min(name));
+    let clients = || scenario.producers.keys().chain(scenario.consumers.keys()).cloned().chain(members());
     match selector {
         Selector::Broker(id) => match scenario.brokers {
             Some(brokers) if id.0 as u32 > brokers => {
@@ -365,7 +371,7 @@ fn resolvable(scenario: &Scenario, selector: &Selector, earlier: &BTreeSet<&str>
             }
             Some(_) => Ok(()),
         },
-        Selector::Named(name) if earlier.contains(name.as_str()) || clients().any(|c| c == name) => Ok(()),
+        Selector::Named(name) if earlier.contains(name.as_str()) || clients().any(|c| c == *name) => Ok(()),
         Selector::Named(name) => Err(format!("`{name}` is neither a client nor an earlier step")),
         Selector::ZooKeeper | Selector::Any => Ok(()),
     }

@@ -5,6 +5,7 @@
 
 mod error;
 pub mod file;
+pub mod group;
 pub mod happening;
 pub mod library;
 pub mod plan;
@@ -18,6 +19,7 @@ use seedlog::rules::Rule;
 use seedlog::types::{Acks, Durability};
 
 pub use error::ScenarioError;
+pub use group::{Commit, Finish, Group};
 pub use happening::Happening;
 pub use library::{Library, SWEEP, repository};
 pub use plan::Plan;
@@ -45,6 +47,7 @@ pub struct Scenario {
     pub topics: BTreeMap<String, Topic>,
     pub producers: BTreeMap<String, Producer>,
     pub consumers: BTreeMap<String, Consumer>,
+    pub groups: BTreeMap<String, Group>,
     pub steps: Vec<Step>,
     pub chaos: Chaos,
     pub expect: Expect,

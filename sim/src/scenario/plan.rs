@@ -11,6 +11,7 @@ use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::rng::derive;
 use seedlog::types::{Acks, Durability};
 
+use super::group::{self, GroupPlan, MemberPlan};
 use super::{Chaos, Level, Scenario, Step};
 use crate::checkers::{ProducerTerms, Terms, TopicTerms};
 
@@ -23,6 +24,7 @@ pub struct Plan {
     pub topics: BTreeMap<String, TopicPlan>,
     pub producers: BTreeMap<String, ProducerPlan>,
     pub consumers: BTreeMap<String, Vec<String>>,
+    pub groups: BTreeMap<String, GroupPlan>,
     pub steps: Vec<Step>,
     /// What is left of the scenario's classes after the swarm selection.
     pub chaos: Chaos,
@@ -66,10 +68,21 @@ impl Plan {
             topics,
             producers,
             consumers: scenario.consumers.iter().map(|(name, c)| (name.clone(), c.topics.clone())).collect(),
+            groups: group::draw_groups(scenario, seed),
             steps: scenario.steps.clone(),
             chaos: swarm(scenario.chaos, &mut derive(seed, "swarm")),
             storm: longest,
         }
+    }
+
+    /// The members of every group: their nodes' names and what they do.
+    pub fn members(&self) -> impl Iterator<Item = (&String, &MemberPlan)> {
+        self.groups.values().flat_map(|group| &group.members)
+    }
+
+    /// The nodes of every client.
+    pub fn clients(&self) -> impl Iterator<Item = &String> {
+        self.producers.keys().chain(self.consumers.keys()).chain(self.members().map(|(name, _)| name))
     }
 
     /// Whether this run is to be injured at all.

@@ -123,3 +123,48 @@ fn the_swarm_leaves_each_class_out_of_about_half_of_the_seeds() {
     let quiet = (0..200).filter(|&seed| !Plan::new(&sweep, seed).demands_faults()).count();
     assert!((1..40).contains(&quiet), "{quiet} of 200");
 }
+
+const GROUP: &str = r#"
+[groups.audit]
+topics = ["orders"]
+consumers = 3
+coordination = "zookeeper"
+commit = "before-processing"
+finish = "explicit"
+reset = "largest"
+processing = "20ms"
+session = "4s"
+"#;
+
+#[test]
+fn a_group_is_read_as_written_and_its_members_have_numbers() {
+    let scenario = parse(&format!("{STORY}{GROUP}")).unwrap();
+    let plan = Plan::new(&scenario, 1);
+    let group = &plan.groups["audit"];
+    assert_eq!(group.members.keys().collect::<Vec<_>>(), ["audit-1", "audit-2", "audit-3"]);
+    assert_eq!(group.commit, Commit::BeforeProcessing);
+    assert_eq!(group.finish, Finish::Explicit);
+    assert_eq!(group.session, Duration::from_secs(4));
+    assert!(group.members.values().all(|member| member.processing == Duration::from_millis(20)));
+}
+
+#[test]
+fn errors_in_a_group_say_what_would_be_right() {
+    for (from, to, expected) in [
+        ("[\"orders\"]", "[\"order\"]", ":42: `audit` uses topic `order`, which has no [topics.order]"),
+        ("consumers = 3", "consumers = 0", ":44: consumers: 1 to 64"),
+        ("zookeeper", "broker", ":45: coordination: `zookeeper`"),
+        ("before-processing", "sometimes", ":46: unknown variant `sometimes`, expected one of `auto`"),
+        ("\"4s\"", "\"2m\"", ":50: session: 1 s to 60 s"),
+    ] {
+        let error = parse(&format!("{STORY}{}", GROUP.replacen(from, to, 1))).unwrap_err();
+        assert!(error.to_string().contains(expected), "{from} -> {to}: {error}");
+    }
+}
+
+#[test]
+fn a_member_needs_a_name_of_its_own() {
+    let text = format!("{STORY}{GROUP}\n[consumers.audit-2]\ntopics = [\"orders\"]\n");
+    let error = parse(&text).unwrap_err().to_string();
+    assert!(error.contains("the member `audit-2` has the name of another client"), "{error}");
+}

@@ -3,74 +3,31 @@
 //! Producers and consumers state their own facts; nothing is judged here.
 
 mod client;
+mod member;
+mod shared;
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::runtime::sim::world;
 use seedlog::types::TopicPartition;
 
+use crate::app::{Applications, Place};
 use crate::cluster::{ADMIN, AUDITOR, PROBE};
 use crate::scenario::Plan;
 
-/// What clients tell the testbed, and the other way round. Everything runs on the seed's one thread.
-#[derive(Default)]
-pub struct Shared {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    topics_made: bool,
-    finished: BTreeSet<String>,
-    trouble: Vec<String>,
-}
-
-impl Shared {
-    pub fn topics_made(&self) -> bool {
-        self.state.lock().expect("never held over a panic").topics_made
-    }
-
-    /// Whether the client has handed over all that it was to.
-    pub fn has_finished(&self, client: &str) -> bool {
-        self.state.lock().expect("never held over a panic").finished.contains(client)
-    }
-
-    /// What clients could not do; for the report.
-    pub fn trouble(&self) -> Vec<String> {
-        self.state.lock().expect("never held over a panic").trouble.clone()
-    }
-
-    fn set_topics_made(&self) {
-        self.state.lock().expect("never held over a panic").topics_made = true;
-    }
-
-    fn finish(&self, client: &str) {
-        self.state.lock().expect("never held over a panic").finished.insert(client.to_owned());
-    }
-
-    /// Troubles kept; the first ones tell.
-    const TROUBLES_MAX: usize = 20;
-
-    fn report(&self, trouble: String) {
-        let mut state = self.state.lock().expect("never held over a panic");
-        if state.trouble.len() < Shared::TROUBLES_MAX {
-            state.trouble.push(trouble);
-        }
-    }
-}
+pub use shared::Shared;
 
 /// Adds a node for every client of the plan, and the testbed's own three.
 pub fn add_clients(
     plan: &Plan,
-    bootstrap: &[String],
+    servers: &Servers,
     shared: &Arc<Shared>,
     mut added: impl FnMut(&str, NodeId),
 ) {
     let context = |name: &str| client::Context {
         name: name.to_owned(),
-        bootstrap: bootstrap.to_vec(),
+        bootstrap: servers.brokers.clone(),
         shared: Arc::clone(shared),
     };
     let topics: Arc<_> = Arc::new(plan.topics.clone());
@@ -89,6 +46,42 @@ pub fn add_clients(
     added(PROBE, world::add_node(PROBE, move || client::probe(probe.clone(), probed.clone())));
     let auditor = context(AUDITOR);
     added(AUDITOR, world::add_node(AUDITOR, move || client::consume(auditor.clone(), everything.clone())));
+}
+
+/// Adds a node for every member of every group. An error names an application that nobody registered.
+pub fn add_members(
+    plan: &Plan,
+    applications: &Applications,
+    servers: &Servers,
+    shared: &Arc<Shared>,
+    mut added: impl FnMut(&str, NodeId),
+) -> anyhow::Result<()> {
+    for (name, group) in &plan.groups {
+        let application = applications.of_group(name, group).map_err(anyhow::Error::msg)?;
+        let group = Arc::new(group.clone());
+        for member in group.members.keys() {
+            let place = Place {
+                member: member.clone(),
+                group: name.clone(),
+                plan: Arc::clone(&group),
+                bootstrap: servers.brokers.clone(),
+                zookeeper: servers.zookeeper.clone(),
+                shared: Arc::clone(shared),
+            };
+            let application = application.clone();
+            added(
+                member,
+                world::add_node(member, move || member::live(place.clone(), application.clone())),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Where clients connect to: `host:port` each.
+pub struct Servers {
+    pub brokers: Vec<String>,
+    pub zookeeper: String,
 }
 
 /// Every partition of these topics.

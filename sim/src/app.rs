@@ -1,0 +1,157 @@
+//! Brings your own consuming application into the simulated cluster: it is run as the process of each member of
+//! a group, is killed, paused, cut off and started again, and says itself what it has processed.
+//!
+//! Simulated code draws time and randomness from [`seedlog::runtime`] alone; a thread or a clock of the machine
+//! would make runs unrepeatable.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use seedlog::consumer::ConsumedRecord;
+use seedlog::facts::{self, Fact};
+use seedlog::runtime::rng::Rng;
+use seedlog::runtime::{clock, rng};
+
+use crate::scenario::group::{GroupPlan, MemberPlan};
+use crate::workload::Shared;
+
+/// What a member's process does. Any `async fn(AppContext) -> anyhow::Result<()>` is one.
+///
+/// It is called anew for every life of a node. `Ok` ends the process: the member has left. An error ends it too,
+/// is told in the report, and a supervisor starts the process again after a while.
+pub trait Application: Send + Sync + 'static {
+    fn run(&self, context: AppContext) -> Life;
+}
+
+/// One life of a process.
+pub type Life = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
+
+impl<F, L> Application for F
+where
+    F: Fn(AppContext) -> L + Send + Sync + 'static,
+    L: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    fn run(&self, context: AppContext) -> Life {
+        Box::pin(self(context))
+    }
+}
+
+/// Applications by the names under which groups ask for them.
+#[derive(Clone, Default)]
+pub struct Applications(BTreeMap<String, Arc<dyn Application>>);
+
+impl Applications {
+    /// Registers `application`: for the group of this name, and for groups that say `application = "NAME"`.
+    pub fn insert(&mut self, name: &str, application: impl Application) {
+        self.0.insert(name.to_owned(), Arc::new(application));
+    }
+
+    /// What the members of `group` run; `Ok(None)` is the testbed's own. An error names what is missing.
+    pub(crate) fn of_group(
+        &self,
+        group: &str,
+        plan: &GroupPlan,
+    ) -> Result<Option<Arc<dyn Application>>, String> {
+        match &plan.application {
+            None => Ok(self.0.get(group).cloned()),
+            Some(name) => match self.0.get(name) {
+                Some(application) => Ok(Some(Arc::clone(application))),
+                None => Err(format!("the group `{group}` runs the application `{name}`, which nobody registered")),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Applications {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// What an application is told about its place in the cluster, and what it tells about its work.
+#[derive(Clone)]
+pub struct AppContext {
+    pub(crate) member: String,
+    pub(crate) group: String,
+    pub(crate) plan: Arc<GroupPlan>,
+    pub(crate) bootstrap: Vec<String>,
+    pub(crate) zookeeper: String,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) draws: Arc<Mutex<Rng>>,
+}
+
+impl AppContext {
+    /// Taken by the member's own process, so that it draws from its own stream.
+    pub(crate) fn new(place: Place) -> AppContext {
+        let Place { member, group, plan, bootstrap, zookeeper, shared } = place;
+        let draws = Arc::new(Mutex::new(rng::stream("workload")));
+        AppContext { member, group, plan, bootstrap, zookeeper, shared, draws }
+    }
+
+    /// The member's name, which is its client id as well.
+    pub fn name(&self) -> &str {
+        &self.member
+    }
+
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// `host:port` of every broker.
+    pub fn bootstrap(&self) -> &[String] {
+        &self.bootstrap
+    }
+
+    /// Streams by topic, as the scenario or the seed wants them.
+    pub fn subscription(&self) -> BTreeMap<String, u32> {
+        let streams = self.member_plan().streams;
+        self.plan.topics.iter().map(|topic| (topic.clone(), streams)).collect()
+    }
+
+    /// Takes the time that work on one record takes here: drawn from the seed, longer where the testbed made
+    /// this member slow.
+    pub async fn work(&self) {
+        let longest = self.member_plan().processing * self.shared.slowness(&self.member);
+        if !longest.is_zero() {
+            let micros = self.draws.lock().expect("no draw panics").below(longest.as_micros() as u64);
+            clock::sleep(std::time::Duration::from_micros(micros)).await;
+        }
+    }
+
+    /// States that everything that `record` asks for has been done, for good: what the group is judged by.
+    pub fn processed(&self, record: &ConsumedRecord) {
+        facts::record(|| Fact::Processed {
+            consumer: self.member.clone(),
+            partition: record.partition.clone(),
+            offset: record.offset,
+        });
+    }
+
+    /// Waits until the testbed wants this member to leave the group in an orderly way.
+    pub async fn asked_to_leave(&self) {
+        self.shared.asked_to_leave(&self.member).await;
+    }
+
+    /// Puts a sentence into the run's report, should it come to that.
+    pub fn report(&self, trouble: impl fmt::Display) {
+        self.shared.report(format!("{}: {trouble}", self.member));
+    }
+
+    fn member_plan(&self) -> &MemberPlan {
+        &self.plan.members[&self.member]
+    }
+}
+
+/// What an [`AppContext`] is made of.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub member: String,
+    pub group: String,
+    pub plan: Arc<GroupPlan>,
+    pub bootstrap: Vec<String>,
+    pub zookeeper: String,
+    pub shared: Arc<Shared>,
+}

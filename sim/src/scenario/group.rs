@@ -1,0 +1,253 @@
+//! `[groups.NAME]`: a consumer group as a scenario tells it, and as the seed completes it.
+//!
+//! Its members run on nodes of their own, called `NAME-1` to `NAME-n`. What a member does is `workload`'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use seedlog::consumer::AutoReset;
+use seedlog::runtime::rng::Rng;
+use seedlog::runtime::sim::rng::derive;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::error::{ScenarioError, Source};
+use super::{Scenario, units};
+
+pub const MEMBERS_MAX: u32 = 64;
+pub const STREAMS_MAX: u32 = 16;
+/// Longer would make a group that never gets done.
+const PROCESSING_MAX: Duration = Duration::from_secs(60);
+const SESSION_MIN: Duration = Duration::from_secs(1);
+const SESSION_MAX: Duration = Duration::from_secs(60);
+
+/// Consumers that share topics. `None` means: the seed decides.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub topics: Vec<String>,
+    /// How many members it has.
+    pub consumers: Option<u32>,
+    /// Streams a topic of each member.
+    pub streams: Option<u32>,
+    pub commit: Option<Commit>,
+    pub finish: Option<Finish>,
+    pub reset: Option<AutoReset>,
+    /// How long a record is worked on, at most.
+    pub processing: Option<Duration>,
+    /// Of a member with ZooKeeper.
+    pub session: Option<Duration>,
+    /// The name under which the consuming application is registered; the built-in one where there is none.
+    pub application: Option<String>,
+    /// Whether the seed may leave the group out.
+    pub is_optional: bool,
+}
+
+/// When a member commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Commit {
+    /// By the library, every so often.
+    Auto,
+    /// By the application, after every few records.
+    Manual,
+    /// By the application, before it works on a record: at most once, and wrong where more is promised.
+    BeforeProcessing,
+}
+
+/// How a member says that it is done with a record (P17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finish {
+    /// By asking for the next one.
+    OnNext,
+    /// By marking it.
+    Explicit,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGroup {
+    topics: Vec<Spanned<String>>,
+    consumers: Option<Spanned<u32>>,
+    streams: Option<Spanned<u32>>,
+    coordination: Option<Spanned<String>>,
+    commit: Option<Commit>,
+    finish: Option<Finish>,
+    reset: Option<RawReset>,
+    processing: Option<Spanned<String>>,
+    session: Option<Spanned<String>>,
+    application: Option<String>,
+    #[serde(default)]
+    optional: bool,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RawReset {
+    Smallest,
+    Largest,
+    None,
+}
+
+/// Reads one group.
+pub(super) fn group(source: Source, raw: RawGroup) -> Result<Group, ScenarioError> {
+    if raw.topics.is_empty() {
+        return Err(source.error(0..0, "a group needs `topics`"));
+    }
+    if let Some(by) = raw.coordination.filter(|by| by.get_ref() != "zookeeper") {
+        let message = format!("coordination: `zookeeper`; `{}` is not there yet", by.get_ref());
+        return Err(source.error(by.span(), message));
+    }
+    let count = |number: Option<Spanned<u32>>, high: u32, what: &str| {
+        let checked = number.map(|number| match *number.get_ref() {
+            value if (1..=high).contains(&value) => Ok(value),
+            _ => Err(source.error(number.span(), format!("{what}: 1 to {high}"))),
+        });
+        checked.transpose()
+    };
+    let time = |text: Option<Spanned<String>>, low: Duration, high: Duration, what: &str| {
+        let checked = text.map(|text| {
+            let time = units::duration(text.get_ref()).map_err(|m| source.error(text.span(), m))?;
+            if (low..=high).contains(&time) {
+                return Ok(time);
+            }
+            Err(source.error(text.span(), format!("{what}: {} s to {} s", low.as_secs(), high.as_secs())))
+        });
+        checked.transpose()
+    };
+    Ok(Group {
+        topics: raw.topics.into_iter().map(Spanned::into_inner).collect(),
+        consumers: count(raw.consumers, MEMBERS_MAX, "consumers")?,
+        streams: count(raw.streams, STREAMS_MAX, "streams")?,
+        commit: raw.commit,
+        finish: raw.finish,
+        reset: raw.reset.map(|reset| match reset {
+            RawReset::Smallest => AutoReset::Earliest,
+            RawReset::Largest => AutoReset::Latest,
+            RawReset::None => AutoReset::None,
+        }),
+        processing: time(raw.processing, Duration::ZERO, PROCESSING_MAX, "processing")?,
+        session: time(raw.session, SESSION_MIN, SESSION_MAX, "session")?,
+        application: raw.application,
+        is_optional: raw.optional,
+    })
+}
+
+/// Checks what groups refer to, and that every node has a name of its own.
+pub(super) fn check(source: Source, scenario: &Scenario) -> Result<(), ScenarioError> {
+    let wrong = |group: &str, message: String| {
+        let at = source.text.find(&format!("groups.{group}]")).unwrap_or(0);
+        Err(source.error(at..at, message))
+    };
+    let mut taken: BTreeSet<String> =
+        scenario.producers.keys().chain(scenario.consumers.keys()).cloned().collect();
+    for (name, group) in &scenario.groups {
+        if let Some(topic) = group.topics.iter().find(|topic| !scenario.topics.contains_key(*topic)) {
+            return wrong(name, format!("`{name}` uses topic `{topic}`, which has no [topics.{topic}]"));
+        }
+        for member in group.members_max(name) {
+            if !taken.insert(member.clone()) {
+                return wrong(name, format!("the member `{member}` has the name of another client"));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Group {
+    /// The nodes of its members, as many as there may be.
+    pub fn members_max(&self, name: &str) -> Vec<String> {
+        member_names(name, self.consumers.unwrap_or(DRAWN_MEMBERS_MAX))
+    }
+
+    /// The nodes of its members that every seed has.
+    pub fn members_min(&self, name: &str) -> Vec<String> {
+        if self.is_optional { Vec::new() } else { member_names(name, self.consumers.unwrap_or(1)) }
+    }
+}
+
+/// As many members as the seed draws at most.
+const DRAWN_MEMBERS_MAX: u32 = 4;
+
+fn member_names(group: &str, count: u32) -> Vec<String> {
+    (1..=count).map(|number| format!("{group}-{number}")).collect()
+}
+
+/// A group of one run, fully decided.
+#[derive(Clone, Debug)]
+pub struct GroupPlan {
+    pub topics: Vec<String>,
+    /// By the name of the member's node.
+    pub members: BTreeMap<String, MemberPlan>,
+    pub commit: Commit,
+    /// How often `auto` commits.
+    pub commit_interval: Duration,
+    /// After how many records `manual` commits.
+    pub commit_records: u64,
+    pub finish: Finish,
+    pub reset: AutoReset,
+    pub session: Duration,
+    pub application: Option<String>,
+}
+
+/// What one member does.
+#[derive(Clone, Copy, Debug)]
+pub struct MemberPlan {
+    /// Streams a topic.
+    pub streams: u32,
+    /// How long it works on a record, at most.
+    pub processing: Duration,
+    /// How long after the storm began it starts for the first time.
+    pub joins: Duration,
+}
+
+/// Draws the groups of a seed.
+pub(super) fn draw_groups(scenario: &Scenario, seed: u64) -> BTreeMap<String, GroupPlan> {
+    let drawn = scenario.groups.iter().filter_map(|(name, group)| {
+        let mut rng = derive(seed, &format!("group {name}"));
+        let is_left_out = rng.chance(1, 2) && group.is_optional;
+        (!is_left_out).then(|| (name.clone(), draw_group(name, group, &mut rng)))
+    });
+    drawn.collect()
+}
+
+fn draw_group(name: &str, group: &Group, rng: &mut Rng) -> GroupPlan {
+    let consumers = rng.between(1, u64::from(DRAWN_MEMBERS_MAX)) as u32;
+    let commit = *rng.pick(&[Commit::Auto, Commit::Manual]).expect("not empty");
+    let finish = *rng.pick(&[Finish::OnNext, Finish::Explicit]).expect("not empty");
+    let session_ms = *rng.pick(&[2_000, 2_000, 4_000, 6_000]).expect("not empty");
+    let commit_interval = Duration::from_millis(*rng.pick(&[100, 500, 2_000]).expect("not empty"));
+    let commit_records = rng.between(1, 20);
+    let member = |member: String| {
+        let plan = MemberPlan {
+            streams: group.streams.unwrap_or(rng.between(1, 2) as u32),
+            processing: draw_processing(group, rng),
+            joins: draw_joining(group, rng),
+        };
+        (member, plan)
+    };
+    GroupPlan {
+        topics: group.topics.clone(),
+        members: member_names(name, group.consumers.unwrap_or(consumers)).into_iter().map(member).collect(),
+        commit: group.commit.unwrap_or(commit),
+        commit_interval,
+        commit_records,
+        finish: group.finish.unwrap_or(finish),
+        reset: group.reset.unwrap_or(AutoReset::Earliest),
+        session: group.session.unwrap_or(Duration::from_millis(session_ms)),
+        application: group.application.clone(),
+    }
+}
+
+/// Some members do nothing but take, some are hardly fast enough.
+fn draw_processing(group: &Group, rng: &mut Rng) -> Duration {
+    let millis = *rng.pick(&[0, 0, 5, 20, 60]).expect("not empty");
+    group.processing.unwrap_or(Duration::from_millis(millis))
+}
+
+/// Most members are there from the beginning. A story that counts its consumers has them all at once.
+fn draw_joining(group: &Group, rng: &mut Rng) -> Duration {
+    let late = Duration::from_millis(rng.between(1, 8_000));
+    let is_late = rng.chance(1, 4) && group.consumers.is_none();
+    if is_late { late } else { Duration::ZERO }
+}

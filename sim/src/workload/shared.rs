@@ -1,0 +1,98 @@
+//! What clients tell the testbed, and the other way round. Everything runs on the seed's one thread.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard};
+
+use tokio::sync::Notify;
+
+/// The slate that the testbed and all clients of a run write on.
+#[derive(Default)]
+pub struct Shared {
+    state: Mutex<State>,
+    /// Somebody was asked to leave.
+    asked: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    topics_made: bool,
+    finished: BTreeSet<String>,
+    trouble: Vec<String>,
+    leaving: BTreeSet<String>,
+    /// How many times longer than planned a member works on a record.
+    slowness: BTreeMap<String, u32>,
+}
+
+/// Troubles kept; the first ones tell.
+const TROUBLES_MAX: usize = 20;
+
+impl Shared {
+    pub fn topics_made(&self) -> bool {
+        self.state().topics_made
+    }
+
+    /// Whether the client has handed over all that it was to.
+    pub fn has_finished(&self, client: &str) -> bool {
+        self.state().finished.contains(client)
+    }
+
+    /// What clients could not do; for the report.
+    pub fn trouble(&self) -> Vec<String> {
+        self.state().trouble.clone()
+    }
+
+    /// Asks a member to leave its group; its process ends after that. It forgets about it when it starts anew.
+    pub fn ask_to_leave(&self, member: &str) {
+        self.state().leaving.insert(member.to_owned());
+        self.asked.notify_waiters();
+    }
+
+    /// From now on the member works `factor` times as long as planned on each record; 1 ends it.
+    pub fn slow_down(&self, member: &str, factor: u32) {
+        self.state().slowness.insert(member.to_owned(), factor);
+    }
+
+    /// Nobody is slower than planned any more.
+    pub fn speed_up_all(&self) {
+        self.state().slowness.clear();
+    }
+
+    pub(super) fn set_topics_made(&self) {
+        self.state().topics_made = true;
+    }
+
+    pub(super) fn finish(&self, client: &str) {
+        self.state().finished.insert(client.to_owned());
+    }
+
+    pub(crate) fn report(&self, trouble: String) {
+        let mut state = self.state();
+        if state.trouble.len() < TROUBLES_MAX {
+            state.trouble.push(trouble);
+        }
+    }
+
+    /// A member's process begins: what its earlier life was asked no longer counts.
+    pub(super) fn begin(&self, member: &str) {
+        self.state().leaving.remove(member);
+    }
+
+    /// Waits until the member is asked to leave.
+    pub(crate) async fn asked_to_leave(&self, member: &str) {
+        loop {
+            let asked = self.asked.notified();
+            if self.state().leaving.contains(member) {
+                return;
+            }
+            asked.await;
+        }
+    }
+
+    pub(crate) fn slowness(&self, member: &str) -> u32 {
+        self.state().slowness.get(member).copied().unwrap_or(1)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("never held over a panic")
+    }
+}
