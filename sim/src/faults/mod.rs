@@ -81,7 +81,8 @@ impl Injector {
         for name in std::mem::take(&mut self.paused) {
             self.resume(&name);
         }
-        for name in self.broker_names() {
+        self.cluster.shared().speed_up_all();
+        for name in self.supervised_names() {
             self.start(&name);
         }
     }
@@ -94,6 +95,11 @@ impl Injector {
 
     fn broker_names(&self) -> Vec<Name> {
         self.cluster.brokers().map(|(_, name)| Arc::clone(name)).collect()
+    }
+
+    /// The nodes that somebody starts again when they end by themselves: brokers and members of groups.
+    fn supervised_names(&self) -> Vec<Name> {
+        self.broker_names().into_iter().chain(self.cluster.members().iter().cloned()).collect()
     }
 
     /// Any broker whose process runs.

@@ -1,6 +1,6 @@
 //! The storm: a schedule of what is due, worked off in virtual time.
 //!
-//! Brokers that ended by themselves (their log directory failed) are started again after a drawn time, as an
+//! Brokers that ended by themselves (their log directory failed), and members that did, are started again after a drawn time, as an
 //! operator's supervisor would; everything else that is down comes back when its fault says so.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +52,7 @@ pub struct Storm<'a> {
 
 impl<'a> Storm<'a> {
     pub fn new(plan: &'a Plan, injector: Injector) -> Storm<'a> {
-        let clients = plan.producers.keys().chain(plan.consumers.keys());
+        let clients = plan.clients();
         Storm {
             plan,
             injector,
@@ -81,6 +81,7 @@ impl<'a> Storm<'a> {
                 self.schedule(begin + first, Due::Chaos(class));
             }
         }
+        self.expect_late_members(begin);
         self.schedule(begin + SUPERVISE_EVERY, Due::Supervise);
         while let Some(next) = self.schedule.first_entry() {
             let (at, _) = *next.key();
@@ -99,6 +100,15 @@ impl<'a> Storm<'a> {
         }
     }
 
+    /// Members that join while the storm rages; the supervisor leaves them alone until then.
+    fn expect_late_members(&mut self, begin: Instant) {
+        for (name, member) in self.plan.members().filter(|(_, member)| !member.joins.is_zero()) {
+            let name: Name = name.as_str().into();
+            self.injector.put_down.insert(name.clone());
+            self.schedule(begin + member.joins, Due::Start(name));
+        }
+    }
+
     /// Ends the storm; what was injured is well again.
     pub fn heal(&mut self) {
         for due in std::mem::take(&mut self.schedule).into_values() {
@@ -109,9 +119,9 @@ impl<'a> Storm<'a> {
         self.injector.heal();
     }
 
-    /// After the heal: starts brokers that ended by themselves again.
+    /// After the heal: starts brokers and members that ended by themselves again.
     pub fn tend(&mut self) {
-        for name in self.injector.broker_names() {
+        for name in self.injector.supervised_names() {
             self.injector.start(&name);
         }
     }
@@ -201,10 +211,10 @@ impl<'a> Storm<'a> {
         }
     }
 
-    /// Starts brokers that ended by themselves, after a while; what a written step put down stays down until a
+    /// Starts brokers and members that ended by themselves, after a while; what a written step put down stays down until a
     /// step, or the heal, brings it back.
     fn supervise(&mut self) {
-        for name in self.injector.broker_names() {
+        for name in self.injector.supervised_names() {
             let ended_by_itself = !self.injector.is_running(&name) && !self.injector.is_put_down(&name);
             if ended_by_itself && self.awaiting_start.insert(name.clone()) {
                 let downtime = self.injector.draw_downtime().max(SUPERVISE_EVERY);
