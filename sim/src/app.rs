@@ -59,7 +59,9 @@ impl Applications {
             None => Ok(self.0.get(group).cloned()),
             Some(name) => match self.0.get(name) {
                 Some(application) => Ok(Some(Arc::clone(application))),
-                None => Err(format!("the group `{group}` runs the application `{name}`, which nobody registered")),
+                None => {
+                    Err(format!("the group `{group}` runs the application `{name}`, which nobody registered"))
+                }
             },
         }
     }
@@ -103,6 +105,11 @@ impl AppContext {
     /// `host:port` of every broker.
     pub fn bootstrap(&self) -> &[String] {
         &self.bootstrap
+    }
+
+    /// `host:port` of ZooKeeper.
+    pub fn zookeeper(&self) -> &str {
+        &self.zookeeper
     }
 
     /// Streams by topic, as the scenario or the seed wants them.

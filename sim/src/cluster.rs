@@ -45,11 +45,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// Adds the nodes to the world; none of them runs yet.
-    pub fn build(
-        plan: &Plan,
-        shared: &Arc<Shared>,
-        applications: &Applications,
-    ) -> anyhow::Result<Cluster> {
+    pub fn build(plan: &Plan, shared: &Arc<Shared>, applications: &Applications) -> anyhow::Result<Cluster> {
         let mut cluster = Cluster {
             nodes: BTreeMap::new(),
             brokers: BTreeMap::new(),

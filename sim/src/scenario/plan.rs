@@ -13,7 +13,7 @@ use seedlog::types::{Acks, Durability};
 
 use super::group::{self, GroupPlan, MemberPlan};
 use super::{Chaos, Level, Scenario, Step};
-use crate::checkers::{ProducerTerms, Terms, TopicTerms};
+use crate::checkers::{GroupTerms, ProducerTerms, Terms, TopicTerms};
 
 /// Everything that a run needs to know, besides the seed's own draws while it runs.
 #[derive(Clone, Debug)]
@@ -97,9 +97,14 @@ impl Plan {
         Terms {
             topics: self.topics.iter().map(|(name, t)| (Arc::from(name.as_str()), topic(t))).collect(),
             producers: self.producers.iter().map(|(name, p)| (name.clone(), producer(p))).collect(),
-            ..Terms::default()
+            groups: self.groups.iter().map(|(name, group)| (name.clone(), group_terms(group))).collect(),
         }
     }
+}
+
+fn group_terms(group: &GroupPlan) -> GroupTerms {
+    let longest = group.members.values().map(|member| member.processing).max();
+    GroupTerms { session_timeout: group.session, processing: longest.unwrap_or_default() }
 }
 
 /// A seed leaves each whole class out with one chance in two: faults mask each other otherwise.

@@ -69,10 +69,7 @@ pub fn add_members(
                 shared: Arc::clone(shared),
             };
             let application = application.clone();
-            added(
-                member,
-                world::add_node(member, move || member::live(place.clone(), application.clone())),
-            );
+            added(member, world::add_node(member, move || member::live(place.clone(), application.clone())));
         }
     }
     Ok(())
