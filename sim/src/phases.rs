@@ -15,7 +15,7 @@ use seedlog::runtime::{Instant, clock};
 
 use crate::app::Applications;
 use crate::cluster::{ADMIN, AUDITOR, Cluster, PROBE, ZOOKEEPER};
-use crate::faults::{Injector, Storm};
+use crate::faults::{Injector, Storm, Struck};
 use crate::history::{Entry, Phase, Recorder, What};
 use crate::report::{Breakdown, Verdict, evidence_line};
 use crate::scenario::{Plan, Scenario};
@@ -36,6 +36,8 @@ pub struct Run {
     pub verdict: Verdict,
     pub history: Vec<Entry>,
     pub trace: Vec<Event>,
+    /// What the storm did, fault by fault; empty if the run broke off.
+    pub struck: Vec<Struck>,
 }
 
 /// Virtual time that a healthy cluster has to come up in.
@@ -57,6 +59,7 @@ struct Ended {
     unfired: Vec<String>,
     injured: u64,
     trouble: Vec<String>,
+    struck: Vec<Struck>,
 }
 
 /// Runs one seed of a scenario, on a thread of its own, and judges it.
@@ -94,7 +97,8 @@ pub fn run_seed_with(
     verdict.judge(&history, &plan.terms(), &scenario.expect.except);
     add_outcome(&mut verdict, scenario, &plan, &history, &finished);
     verdict.conclude();
-    Run { verdict, history, trace: finished.kept }
+    let struck = finished.outcome.map(|ended| ended.struck).unwrap_or_default();
+    Run { verdict, history, trace: finished.kept, struck }
 }
 
 async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: Applications) -> Ended {
@@ -152,6 +156,7 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
         unfired: storm.unfired(),
         injured: storm.injector().injured(),
         trouble: shared.trouble(),
+        struck: storm.struck(),
     }
 }
 

@@ -1,10 +1,12 @@
 //! Faults that the seed draws: which kind, whom, how long, and when the next one comes.
 //!
-//! Drawn when they strike, from the stream `faults`; whole classes are left out by the plan.
+//! Drawn when they strike, each from a stream of its own; whole classes are left out by the plan.
 
 use std::time::Duration;
 
+use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::disk::Rate;
+use seedlog::runtime::sim::rng;
 
 use super::storm::Due;
 use super::{Injector, Name};
@@ -40,19 +42,21 @@ const INTERVAL_MIN: Duration = Duration::from_millis(200);
 pub(super) const NOTICE_EVERY: Duration = Duration::from_millis(20);
 const NOTICE_LOOKS_MAX: u32 = 50;
 
-impl Injector {
-    /// When the next fault of a class at this level comes.
-    pub(super) fn draw_interval(&mut self, level: Level) -> Option<Duration> {
-        let mean_ms = match level {
-            Level::None => return None,
-            Level::Light => 6_000,
-            Level::Heavy => 2_500,
-        };
-        Some(INTERVAL_MIN + Duration::from_millis(self.draws.exponential(mean_ms)))
-    }
+/// When the next fault of a class at this level comes.
+pub(super) fn draw_interval(draws: &mut Rng, level: Level) -> Option<Duration> {
+    let mean_ms = match level {
+        Level::None => return None,
+        Level::Light => 6_000,
+        Level::Heavy => 2_500,
+    };
+    Some(INTERVAL_MIN + Duration::from_millis(draws.exponential(mean_ms)))
+}
 
-    /// Strikes once; answers what is due later because of it.
-    pub(super) fn strike(&mut self, class: Class, clients: &[Name]) -> Vec<(Duration, Due)> {
+impl Injector {
+    /// Strikes once, as the `number`-th fault of the seed; answers what is due later because of it.
+    pub(super) fn strike(&mut self, class: Class, number: u64, clients: &[Name]) -> Vec<(Duration, Due)> {
+        // A stream of its own: leaving out another fault does not change this one.
+        self.draws = rng::world_stream(&format!("fault {number}"));
         match class {
             Class::Process => self.strike_process(),
             Class::Network => self.strike_network(clients),

@@ -8,6 +8,7 @@ mod network;
 mod process;
 mod script;
 mod storm;
+mod struck;
 mod zookeeper;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use crate::cluster::Cluster;
 use crate::history::{Injected, Recorder};
 use crate::scenario::Plan;
 pub use storm::Storm;
+pub use struck::{Origin, Struck};
 
 /// The name of a node.
 type Name = Arc<str>;
@@ -41,6 +43,8 @@ pub struct Injector {
     /// How many cuts hold each direction.
     cuts: BTreeMap<(Name, Name), u32>,
     injured: u64,
+    /// What was stated since the storm looked last.
+    stated: Vec<Injected>,
 }
 
 impl Injector {
@@ -57,6 +61,7 @@ impl Injector {
             ill_disks: BTreeSet::new(),
             cuts: BTreeMap::new(),
             injured: 0,
+            stated: Vec::new(),
         }
     }
 
@@ -90,6 +95,7 @@ impl Injector {
     /// States the fault, and counts it if it injures.
     fn state(&mut self, fault: Injected) {
         self.injured += u64::from(fault.kind().is_some());
+        self.stated.push(fault.clone());
         self.recorder.fault(fault);
     }
 

@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use seedlog::runtime::rng::Rng;
+use seedlog::runtime::sim::rng;
 use seedlog::runtime::{Instant, clock};
 
-use super::chaos::{Class, NOTICE_EVERY};
+use super::chaos::{self, Class, NOTICE_EVERY};
 use super::network::Directions;
 use super::script::Bound;
-use super::{Injector, Name};
+use super::{Injector, Name, Origin, Struck};
 use crate::scenario::{Plan, Trigger};
 
 /// Something to do at its time.
@@ -48,6 +50,11 @@ pub struct Storm<'a> {
     bound: Bound,
     fired: BTreeSet<usize>,
     awaiting_start: BTreeSet<Name>,
+    /// Draws when faults come; what they do is drawn from streams of their own.
+    calendar: Rng,
+    /// How many faults were drawn, whether or not they were left out.
+    drawn: u64,
+    struck: Vec<Struck>,
 }
 
 impl<'a> Storm<'a> {
@@ -62,6 +69,9 @@ impl<'a> Storm<'a> {
             bound: Bound::new(),
             fired: BTreeSet::new(),
             awaiting_start: BTreeSet::new(),
+            calendar: rng::world_stream("fault calendar"),
+            drawn: 0,
+            struck: Vec::new(),
         }
     }
 
@@ -76,7 +86,7 @@ impl<'a> Storm<'a> {
         }
         for class in Class::ALL {
             // The first fault comes early enough to strike a short workload too.
-            let first = self.injector.draw_interval(class.level(self.plan.chaos));
+            let first = chaos::draw_interval(&mut self.calendar, class.level(self.plan.chaos));
             if let Some(first) = first.map(|first| first.min(self.plan.storm / 2)) {
                 self.schedule(begin + first, Due::Chaos(class));
             }
@@ -132,6 +142,11 @@ impl<'a> Storm<'a> {
         steps.filter(|(index, _)| !self.fired.contains(index)).map(|(_, step)| step.text.clone()).collect()
     }
 
+    /// Everything that struck, in the order of time.
+    pub fn struck(&mut self) -> Vec<Struck> {
+        std::mem::take(&mut self.struck)
+    }
+
     pub fn injector(&mut self) -> &mut Injector {
         &mut self.injector
     }
@@ -161,9 +176,9 @@ impl<'a> Storm<'a> {
         match due {
             Due::Step(index) => self.step(index),
             Due::Chaos(class) if is_raging => {
-                let later = self.injector.strike(class, &self.clients);
-                self.schedule_all(later);
-                if let Some(interval) = self.injector.draw_interval(class.level(self.plan.chaos)) {
+                self.strike(class);
+                let level = class.level(self.plan.chaos);
+                if let Some(interval) = chaos::draw_interval(&mut self.calendar, level) {
                     self.schedule(clock::now() + interval, Due::Chaos(class));
                 }
             }
@@ -183,6 +198,24 @@ impl<'a> Storm<'a> {
         }
     }
 
+    /// The next fault that the seed draws, unless the scenario leaves it out.
+    fn strike(&mut self, class: Class) {
+        let number = self.drawn;
+        self.drawn += 1;
+        if self.plan.only.as_ref().is_none_or(|only| only.contains(&number)) {
+            self.injector.stated.clear();
+            let later = self.injector.strike(class, number, &self.clients);
+            self.note(Origin::Drawn(number));
+            self.schedule_all(later);
+        }
+    }
+
+    /// Remembers what was just done, and by what.
+    fn note(&mut self, by: Origin) {
+        let did = std::mem::take(&mut self.injector.stated);
+        self.struck.push(Struck { by, at_ns: clock::now().as_nanos(), did });
+    }
+
     fn notice_power_failure(&mut self, target: Name, looks_left: u32) {
         if self.injector.notice_power_failure(&target, looks_left == 0) {
             let downtime = self.injector.draw_downtime();
@@ -195,8 +228,10 @@ impl<'a> Storm<'a> {
 
     fn step(&mut self, index: usize) {
         let step = &self.plan.steps[index];
+        self.injector.stated.clear();
         let (struck, later) = self.injector.act(&step.action, &self.bound);
         let Some(struck) = struck else { return };
+        self.note(Origin::Written(index));
         self.fired.insert(index);
         if let Some(name) = &step.name {
             self.bound.insert(name.clone(), struck);

@@ -108,6 +108,7 @@ struct RawChaos {
     disk: Level,
     #[serde(default)]
     zookeeper: Level,
+    only: Option<BTreeSet<u64>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -161,6 +162,7 @@ pub(super) fn parse(name: &str, file: &str, text: &str) -> Checked<Scenario> {
             disk: raw.chaos.disk,
             zookeeper: raw.chaos.zookeeper,
         },
+        only: raw.chaos.only,
         expect: expect(source, raw.expect)?,
         story: raw.story.into_inner(),
     };

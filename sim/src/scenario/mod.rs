@@ -12,7 +12,7 @@ pub mod plan;
 mod step;
 pub mod units;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use seedlog::rules::Rule;
@@ -50,6 +50,8 @@ pub struct Scenario {
     pub groups: BTreeMap<String, Group>,
     pub steps: Vec<Step>,
     pub chaos: Chaos,
+    /// Of the faults that the seed draws only these strike, by number; `None`: all.
+    pub only: Option<BTreeSet<u64>>,
     pub expect: Expect,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Draws come from streams of their own per part, so that fixing one part leaves the others as they were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What is left of the scenario's classes after the swarm selection.
     pub chaos: Chaos,
+    /// Of the drawn faults only these strike, by number.
+    pub only: Option<BTreeSet<u64>>,
     /// How long the workload takes, and with it the storm.
     pub storm: Duration,
 }
@@ -71,6 +73,7 @@ impl Plan {
             groups: group::draw_groups(scenario, seed),
             steps: scenario.steps.clone(),
             chaos: swarm(scenario.chaos, &mut derive(seed, "swarm")),
+            only: scenario.only.clone(),
             storm: longest,
         }
     }
