@@ -9,6 +9,7 @@ use std::time::Duration;
 use seedlog::facts::{self, Fact};
 use seedlog::rules::{self, Rule};
 use seedlog::runtime::sim::buggify;
+use seedlog::runtime::sim::net::messages::Message;
 use seedlog::runtime::sim::trace::{Event, TOO_MANY_EVENTS};
 use seedlog::runtime::sim::world::{self, Finished, RunConfig};
 use seedlog::runtime::{Instant, clock};
@@ -26,7 +27,7 @@ use crate::workload::{self, Shared};
 pub struct RunOptions {
     /// Rules to suspend.
     pub without: Vec<Rule>,
-    /// Keep every trace event, for comparison with another run.
+    /// Keep every trace event, for comparison with another run, and every message, for its picture.
     pub keep_trace: bool,
     pub event_limit: u64,
 }
@@ -38,6 +39,8 @@ pub struct Run {
     pub trace: Vec<Event>,
     /// What the storm did, fault by fault; empty if the run broke off.
     pub struck: Vec<Struck>,
+    /// What was said over the network, if everything was kept.
+    pub messages: Vec<Message>,
 }
 
 /// Virtual time that a healthy cluster has to come up in.
@@ -98,7 +101,7 @@ pub fn run_seed_with(
     add_outcome(&mut verdict, scenario, &plan, &history, &finished);
     verdict.conclude();
     let struck = finished.outcome.map(|ended| ended.struck).unwrap_or_default();
-    Run { verdict, history, trace: finished.kept, struck }
+    Run { verdict, history, trace: finished.kept, struck, messages: finished.messages }
 }
 
 async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: Applications) -> Ended {

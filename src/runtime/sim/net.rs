@@ -11,6 +11,7 @@ mod dial;
 mod flow;
 mod kernel;
 mod link;
+pub mod messages;
 mod outage;
 mod timer;
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use madsim::runtime::{Handle, Runtime};
 
 use super::identity::{self, Identity, NodeId};
+use super::net::messages::Message;
 use super::task::Identified;
 use super::trace::{self, Event, Kind};
 use super::{buggify, clock, disk, net, rng};
@@ -35,7 +36,7 @@ pub enum Death {
 #[derive(Clone, Copy, Debug)]
 pub struct RunConfig {
     pub seed: u64,
-    /// Keep every trace event, for comparison with another run.
+    /// Keep every trace event, for comparison with another run, and every message, for its picture.
     pub keep_trace: bool,
     /// The run fails when it has traced more events than this.
     pub event_limit: u64,
@@ -53,6 +54,8 @@ pub struct Finished<T> {
     /// The rare things that the run met.
     pub marks: Vec<marks::Mark>,
     pub kept: Vec<Event>,
+    /// What was said over the network, if everything was kept.
+    pub messages: Vec<Message>,
 }
 
 type NodeMain = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
@@ -98,6 +101,7 @@ where
     buggify::begin(config.buggify);
     marks::clear();
     trace::begin(config.keep_trace, config.event_limit);
+    net::messages::begin(config.keep_trace);
     runtime.add_simulator::<net::NetSim>();
     runtime.add_simulator::<disk::DiskSim>();
 
@@ -114,11 +118,13 @@ where
     }))
     .unwrap_or_default();
     let outcome = outcome.map_err(|payload| take_panic_message(payload.as_ref()));
+    let messages = net::messages::take();
     NODES.with_borrow_mut(Vec::clear);
     // A destructor that panics must not take the worker process along.
     let _dropped = catch_unwind(AssertUnwindSafe(|| drop(runtime)));
     identity::reset();
-    Finished { outcome, trace_hash, events, sim_time, marks: marks::met(), kept: trace::take_kept() }
+    let kept = trace::take_kept();
+    Finished { outcome, trace_hash, events, sim_time, marks: marks::met(), kept, messages }
 }
 
 /// madsim leaks what still runs when its runtime is dropped, unless the nodes were killed and had a moment

@@ -16,6 +16,7 @@ use super::conns::{ConnKey, Conns, Half};
 use super::dial::Listeners;
 use super::flow::{HELD, Item, Taken};
 use super::link::Links;
+use super::messages;
 use super::timer::{Agenda, Event};
 use crate::runtime::Instant;
 use crate::runtime::random::Rng;
@@ -174,6 +175,9 @@ impl Net {
     fn push(&mut self, key: ConnKey, from: usize, item: Item, earliest: Instant) {
         let now = self.now();
         let conn = self.conns.of(key);
+        if let Item::Data(bytes) = &item {
+            messages::on_sent(key, from, conn, bytes, now);
+        }
         let receiver_open = conn.ends[1 - from].open;
         let item = match item {
             Item::Data(_) | Item::Open if !receiver_open => Item::Stray,
@@ -230,6 +234,7 @@ impl Net {
                 conn.bytes_delivered += count as u64;
                 let payload = mix(key.id << 1 | to as u64, hash_bytes(&buffer[start..]));
                 trace::event_of(conn.ends[to].owner, Kind::Deliver, payload);
+                messages::on_read(key, 1 - to, count, now);
                 self.give_room_back(key, to, count);
                 Poll::Ready(Ok(count))
             }
