@@ -24,6 +24,8 @@ pub(super) enum Arrival {
     Closed(ConnectionId),
     Tick,
     Expire(i64),
+    /// Every session's time-out starts anew.
+    Renew,
 }
 
 /// What to do now.
@@ -80,7 +82,7 @@ impl Commit {
             }
             Arrival::Tick if std::mem::replace(&mut self.tick_waits, true) => return,
             Arrival::Closed(connection) => drop(self.unanswered.remove(connection)),
-            Arrival::Opened(_) | Arrival::Tick | Arrival::Expire(_) => {}
+            Arrival::Opened(_) | Arrival::Tick | Arrival::Expire(_) | Arrival::Renew => {}
         }
         self.waiting.push_back(arrival);
     }
@@ -124,6 +126,7 @@ impl Commit {
             Arrival::Expire(session) => {
                 self.core.expire(session, at);
             }
+            Arrival::Renew => self.core.sessions.renew(at.now),
         }
     }
 }

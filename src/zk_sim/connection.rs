@@ -52,6 +52,10 @@ async fn send_replies(
     loop {
         wakers.writer.notified().await;
         let mut outgoing = shared.outgoing(id);
+        while let Some(until) = outgoing.held_until {
+            clock::sleep_until(until).await;
+            outgoing = shared.outgoing(id);
+        }
         if !outgoing.segments.is_empty() {
             writer.send(&mut outgoing.segments).await?;
             wakers.reader.notify_one();

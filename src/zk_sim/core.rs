@@ -93,6 +93,14 @@ impl Core {
         self.watches.drop_connection(connection);
     }
 
+    /// The session that the connection serves.
+    pub fn session_of(&self, connection: ConnectionId) -> Option<i64> {
+        match self.connections.get(&connection) {
+            Some(Phase::Attached(session)) => Some(*session),
+            _ => None,
+        }
+    }
+
     /// Something arrived from the connection's client: its session stays alive.
     pub fn heard(&mut self, connection: ConnectionId, now: Instant) {
         if let Some(Phase::Attached(session)) = self.connections.get(&connection) {

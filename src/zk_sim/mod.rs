@@ -7,6 +7,7 @@ mod commit;
 mod connection;
 mod core;
 mod execute;
+mod mischief;
 mod path;
 mod server;
 mod sessions;

@@ -125,6 +125,33 @@ impl Control {
     pub fn expire_session(&self, session: i64) -> bool {
         self.shared.expire(session)
     }
+
+    /// Closes every connection at once, as a server does that restarts or changes its leader.
+    pub fn close_connections(&self) {
+        self.shared.close_connections();
+    }
+
+    /// Closes every connection and takes in none until [`Control::regain_quorum`]; sessions survive, however
+    /// long it takes.
+    pub fn lose_quorum(&self) {
+        self.shared.lose_quorum();
+    }
+
+    /// Serves again; every session's time-out starts anew.
+    pub fn regain_quorum(&self) {
+        self.shared.regain_quorum();
+    }
+
+    /// The next write of the session is applied, and its connection closed in place of the reply.
+    pub fn lose_reply(&self, session: i64) {
+        self.shared.lose_reply(session);
+    }
+
+    /// Watch events of the session leave so much later, and with them all that follows on its connection, so
+    /// that a session still hears of a change before it sees newer data; at once again with `None`.
+    pub fn delay_watches(&self, session: i64, by: Option<Duration>) {
+        self.shared.delay_watches(session, by);
+    }
 }
 
 /// Session ids grow with the wall clock, so that a server which forgot everything gives out none again.

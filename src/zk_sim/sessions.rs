@@ -103,6 +103,14 @@ impl Sessions {
         session.expires_at = session.expires_at.max(expires_at);
     }
 
+    /// As though every session's client were heard now.
+    pub fn renew(&mut self, now: Instant) {
+        let ids: Vec<i64> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.heard(id, now);
+        }
+    }
+
     /// The sessions whose time is up.
     pub fn overdue(&self, now: Instant) -> Vec<i64> {
         self.iter().filter(|(_, session)| session.expires_at <= now).map(|(id, _)| id).collect()

@@ -5,16 +5,19 @@
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::commit::{Arrival, Commit, Step};
 use super::core::{Effect, Moment};
+use super::mischief::{Mischief, xid_of_reply};
 use super::watches::ConnectionId;
 use crate::facts::{self, Fact};
 use crate::runtime::rng::Rng;
 use crate::runtime::{Segment, clock};
+use crate::types::Instant;
 use crate::zookeeper::codec::PASSWORD_BYTES;
 
 /// Connections at once.
@@ -40,6 +43,10 @@ struct Outbox {
     segments: Vec<Segment>,
     bytes: usize,
     closes_after: bool,
+    /// A late watch event stands in front of what is still to be sent: nothing overtakes it.
+    held_until: Option<Instant>,
+    /// The connection closes in place of the reply to this request.
+    lost_reply: Option<i32>,
     wakers: Arc<Wakers>,
 }
 
@@ -48,6 +55,8 @@ pub(super) struct Outgoing {
     pub segments: Vec<Segment>,
     /// Nothing follows these.
     pub last: bool,
+    /// What is there must not be sent before.
+    pub held_until: Option<Instant>,
 }
 
 struct State {
@@ -57,6 +66,7 @@ struct State {
     passwords: Rng,
     to_save: Option<Bytes>,
     stopped: bool,
+    mischief: Mischief,
 }
 
 pub(super) struct Shared {
@@ -74,6 +84,7 @@ impl Shared {
             passwords,
             to_save: None,
             stopped: false,
+            mischief: Mischief::default(),
         };
         Shared { state: Mutex::new(state), saver: Notify::new() }
     }
@@ -81,7 +92,7 @@ impl Shared {
     /// Takes in a connection, unless there are too many.
     pub fn open(&self) -> Option<(ConnectionId, Arc<Wakers>)> {
         let mut state = self.lock();
-        if state.stopped || state.outboxes.len() >= CONNECTIONS_MAX {
+        if state.stopped || state.mischief.has_no_quorum() || state.outboxes.len() >= CONNECTIONS_MAX {
             return None;
         }
         state.connections_made += 1;
@@ -106,13 +117,49 @@ impl Shared {
         for message in messages {
             let mut password = [0; PASSWORD_BYTES];
             state.passwords.fill(&mut password);
+            state.mark_lost_reply(from, &message);
             state.commit.arrive(Arrival::Message { from, message, password }, at);
         }
         self.step(&mut state, at);
     }
 
     pub fn tick(&self) {
-        self.arrive(&mut self.lock(), Arrival::Tick);
+        let mut state = self.lock();
+        // Expiry takes a quorum.
+        if !state.mischief.has_no_quorum() {
+            self.arrive(&mut state, Arrival::Tick);
+        }
+    }
+
+    /// Closes every connection at once; sessions live on.
+    pub fn close_connections(&self) {
+        self.lock().close_connections();
+    }
+
+    /// Closes every connection and takes in none; no session expires meanwhile.
+    pub fn lose_quorum(&self) {
+        let mut state = self.lock();
+        state.mischief.lose_quorum();
+        state.close_connections();
+    }
+
+    /// Serves again; every session's time-out starts anew.
+    pub fn regain_quorum(&self) {
+        let mut state = self.lock();
+        if state.mischief.regain_quorum() {
+            self.arrive(&mut state, Arrival::Renew);
+        }
+    }
+
+    /// The next write of this session is applied, and its connection closed in place of the reply.
+    pub fn lose_reply(&self, session: i64) {
+        self.lock().mischief.lose_reply(session);
+    }
+
+    /// Watch events of this session leave so much later, and with them all that follows on its connection;
+    /// at once again with `None`.
+    pub fn delay_watches(&self, session: i64, by: Option<Duration>) {
+        self.lock().mischief.delay_watches(session, by);
     }
 
     /// Whether the session was alive; it is not any longer.
@@ -140,10 +187,14 @@ impl Shared {
     pub fn outgoing(&self, id: ConnectionId) -> Outgoing {
         let mut state = self.lock();
         let Some(outbox) = state.outboxes.get_mut(&id) else {
-            return Outgoing { segments: Vec::new(), last: true };
+            return Outgoing { segments: Vec::new(), last: true, held_until: None };
         };
+        if let Some(until) = outbox.held_until.filter(|until| *until > clock::now()) {
+            return Outgoing { segments: Vec::new(), last: false, held_until: Some(until) };
+        }
+        outbox.held_until = None;
         outbox.bytes = 0;
-        Outgoing { segments: mem::take(&mut outbox.segments), last: outbox.closes_after }
+        Outgoing { segments: mem::take(&mut outbox.segments), last: outbox.closes_after, held_until: None }
     }
 
     /// Sends what is no message of the protocol, and closes.
@@ -211,16 +262,42 @@ impl Shared {
 }
 
 impl State {
+    fn send(&mut self, to: ConnectionId, bytes: Bytes) {
+        let late = self.commit.core().session_of(to).and_then(|id| self.mischief.watch_delay(id, &bytes));
+        let Some(outbox) = self.outboxes.get_mut(&to) else { return };
+        if outbox.lost_reply.is_some() && outbox.lost_reply == xid_of_reply(&bytes) {
+            outbox.segments.clear();
+            return outbox.wakers.killer.notify_one();
+        }
+        if let Some(by) = late {
+            let until = clock::now() + by;
+            // What stands before the event was sent, or waits for an earlier one.
+            outbox.held_until = Some(outbox.held_until.map_or(until, |held| held.max(until)));
+        }
+        outbox.bytes += bytes.len();
+        outbox.segments.push(Segment::Bytes(bytes));
+        outbox.wakers.writer.notify_one();
+    }
+
+    fn close_connections(&mut self) {
+        for outbox in self.outboxes.values() {
+            outbox.wakers.killer.notify_one();
+        }
+    }
+
+    fn mark_lost_reply(&mut self, from: ConnectionId, message: &[u8]) {
+        let Some(session) = self.commit.core().session_of(from) else { return };
+        if let Some(xid) = self.mischief.loses_reply_to(session, message)
+            && let Some(outbox) = self.outboxes.get_mut(&from)
+        {
+            outbox.lost_reply = Some(xid);
+        }
+    }
+
     fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Send(to, bytes) => {
-                    if let Some(outbox) = self.outboxes.get_mut(&to) {
-                        outbox.bytes += bytes.len();
-                        outbox.segments.push(Segment::Bytes(bytes));
-                        outbox.wakers.writer.notify_one();
-                    }
-                }
+                Effect::Send(to, bytes) => self.send(to, bytes),
                 Effect::CloseAfterSend(connection) => {
                     if let Some(outbox) = self.outboxes.get_mut(&connection) {
                         outbox.closes_after = true;

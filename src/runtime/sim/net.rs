@@ -25,7 +25,7 @@ use bytes::{Bytes, BytesMut};
 use madsim::plugin::Simulator;
 
 pub use control::{Connection, Control, NetStats, control};
-pub use link::LinkLatency;
+pub use link::{Dialing, LinkLatency};
 
 use self::conns::{ConnKey, Half};
 use self::dial::{Answer, ListenerKey};

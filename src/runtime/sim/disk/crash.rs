@@ -7,7 +7,7 @@ use super::data::Change;
 use crate::runtime::random::Rng;
 
 /// What a device writes at once, in bytes.
-const SECTOR_BYTES: usize = 512;
+pub(super) const SECTOR_BYTES: u64 = 512;
 
 /// Which of the ways to lose pending changes a crash took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,8 +73,8 @@ fn sectors(durable: &[u8], pending: &[Change], draws: &mut Rng) -> Vec<u8> {
     let mut image = durable.to_vec();
     image.resize(longest, 0);
     let mut changed = Vec::new();
-    for start in (0..longest).step_by(SECTOR_BYTES) {
-        let end = longest.min(start + SECTOR_BYTES);
+    for start in (0..longest).step_by(SECTOR_BYTES as usize) {
+        let end = longest.min(start + SECTOR_BYTES as usize);
         let [old, .., new] = versions.map(|version| within(version, start, end));
         if old == new && within(&between, start, end) == old {
             continue;

@@ -3,7 +3,8 @@
 //! The testbed sets [`Faults`]; each operation of a living process asks `judge` once. A dead life's late
 //! writes meet no faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use crate::runtime::random::Rng;
 use crate::runtime::sim::world::Death;
@@ -83,6 +84,12 @@ pub struct Faults {
     pub failed_sync: FailedSync,
     /// A part is written, then EIO.
     pub short_writes: Rate,
+    /// Reported as done, and found elsewhere in the file; the place it was meant for keeps what it had.
+    pub misdirected_writes: Rate,
+    /// Reported as done; nothing became durable.
+    pub sync_lies: Rate,
+    /// Sectors that cannot be read: the file, and a byte of the sector.
+    pub lost_sectors: BTreeSet<(PathBuf, u64)>,
     /// Bytes that fit on the disk; what no longer fits is ENOSPC. `Some(0)`: nothing grows.
     pub capacity_bytes: Option<u64>,
     pub slow: Option<Slow>,
@@ -95,6 +102,8 @@ pub(super) enum Verdict {
     Proceed,
     Fail,
     Short,
+    /// It seems to be done: a write that went astray, a sync that did nothing.
+    Sham,
     Crash(Death),
 }
 
@@ -115,7 +124,12 @@ impl Faults {
         if operation == Operation::Write && self.short_writes.strikes(draws) {
             return Verdict::Short;
         }
-        Verdict::Proceed
+        let sham = match operation {
+            Operation::Write => &mut self.misdirected_writes,
+            Operation::Sync => &mut self.sync_lies,
+            Operation::Read | Operation::Rename => return Verdict::Proceed,
+        };
+        if sham.strikes(draws) { Verdict::Sham } else { Verdict::Proceed }
     }
 
     fn crashes_inside(&mut self, operation: Operation) -> Option<Death> {

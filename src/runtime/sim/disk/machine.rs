@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::path::Path;
 use std::time::Duration;
 
+use super::crash::SECTOR_BYTES;
 use super::data::Mark;
 use super::faults::{FailedSync, Faults, Operation, Tally, Verdict};
 use super::names::InodeId;
@@ -141,6 +142,8 @@ impl Machine {
             (Verdict::Proceed, _) => return verdict,
             (Verdict::Crash(_), _) => "crash-inside",
             (Verdict::Short, _) => "short-write",
+            (Verdict::Sham, Operation::Sync) => "lying-sync",
+            (Verdict::Sham, _) => "misdirected-write",
             (Verdict::Fail, Operation::Read) => "read-error",
             (Verdict::Fail, Operation::Write) => "write-error",
             (Verdict::Fail, Operation::Sync) => "sync-error",
@@ -197,11 +200,20 @@ impl Machine {
             Verdict::Fail => return Effect::errno(EIO),
             Verdict::Short => bytes.truncate(self.fault_draws.below(wanted.max(1)) as usize),
             Verdict::Crash(_) => bytes.truncate(self.fault_draws.below(wanted + 1) as usize),
-            Verdict::Proceed => bytes.truncate(bytes.len().saturating_sub(beyond)),
+            Verdict::Proceed | Verdict::Sham => bytes.truncate(bytes.len().saturating_sub(beyond)),
         }
         self.owe(WRITE_NANOS + WRITE_NANOS_PER_KIB * (bytes.len() as u64 >> 10));
+        let landed = if verdict == Verdict::Sham {
+            self.fault_draws.below(offset as u64 + 1) as usize
+        } else {
+            offset
+        };
         let file = self.tree.file_mut(inode).expect("looked up above");
-        file.write(offset, bytes);
+        if landed != offset {
+            // The size is the file system's to know, and right.
+            file.truncate(file.current().len().max(offset + bytes.len()));
+        }
+        file.write(landed, bytes);
         match verdict {
             Verdict::Crash(death) => Effect::Ends(death),
             Verdict::Short => Effect::errno(EIO),
@@ -219,7 +231,7 @@ impl Machine {
             return Effect::errno(ENOSPC);
         }
         let happens = match verdict {
-            Verdict::Proceed => true,
+            Verdict::Proceed | Verdict::Sham => true,
             Verdict::Fail | Verdict::Short => return Effect::errno(EIO),
             Verdict::Crash(_) => self.fault_draws.chance(1, 2),
         };
@@ -242,7 +254,11 @@ impl Machine {
         match self.judge(life, Operation::Read) {
             Verdict::Crash(death) => return Effect::Ends(death),
             Verdict::Fail => return Effect::errno(EIO),
-            Verdict::Short | Verdict::Proceed => {}
+            Verdict::Short | Verdict::Sham | Verdict::Proceed => {}
+        }
+        if self.meets_lost_sector(inode, offset, buffer.len() as u64) {
+            self.fired(life, "sector-lost");
+            return Effect::errno(EIO);
         }
         let Some(file) = self.tree.file(inode) else { return Effect::Done(Err(stale_handle())) };
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(file.current().len());
@@ -250,6 +266,14 @@ impl Machine {
         let len = found.len().min(buffer.len());
         buffer[..len].copy_from_slice(&found[..len]);
         Effect::Done(Ok(len))
+    }
+
+    fn meets_lost_sector(&self, inode: InodeId, offset: u64, len: u64) -> bool {
+        let sectors = offset / SECTOR_BYTES..(offset + len).div_ceil(SECTOR_BYTES);
+        self.faults.lost_sectors.iter().any(|(path, byte)| {
+            sectors.contains(&(byte / SECTOR_BYTES))
+                && self.tree.resolve(path).is_ok_and(|found| found == inode)
+        })
     }
 
     pub(super) fn rename(&mut self, life: Identity, from: &Path, to: &Path) -> Effect<()> {
@@ -263,7 +287,7 @@ impl Machine {
                 }
                 Effect::Ends(death)
             }
-            Verdict::Short | Verdict::Proceed => Effect::Done(self.tree.rename(from, to)),
+            Verdict::Short | Verdict::Sham | Verdict::Proceed => Effect::Done(self.tree.rename(from, to)),
         }
     }
 
@@ -300,6 +324,7 @@ impl Machine {
                 file.error_owed = failed_sync == FailedSync::ReportsNextTime;
                 if file.error_owed { Effect::Done(Ok(())) } else { Effect::errno(EIO) }
             }
+            (_, Verdict::Sham) => Effect::Done(Ok(())),
             (_, Verdict::Proceed | Verdict::Short) => {
                 if let Covered::Data(inode, _) = covered
                     && let Some(file) = self.tree.file_mut(inode)

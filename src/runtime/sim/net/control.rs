@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::conns::ConnKey;
 use super::kernel::{Net, with_net};
-use super::link::LinkLatency;
+use super::link::{Dialing, LinkLatency};
 use crate::runtime::sim::identity::{Identity, NodeId};
 use crate::runtime::sim::trace::{self, Kind, mix};
 
@@ -76,6 +76,15 @@ impl Control {
         with_net(|net| {
             net.links.set_default_latency(Some(latency));
             net.refresh_all();
+        });
+    }
+
+    /// Undoes [`Control::set_latency`] for one link.
+    pub fn restore_latency(self, from: NodeId, to: NodeId) {
+        link_fault(14, from, to);
+        with_net(|net| {
+            net.links.forget_latency(from, to);
+            net.refresh_between(from, to);
         });
     }
 
@@ -198,6 +207,20 @@ impl Control {
                 net.refresh_unstuck(connection.id);
             }
         });
+    }
+
+    // -- handshakes -----------------------------------------------------------------------------------
+
+    /// How `node` treats those who connect to it from now on; `None` as usual.
+    pub fn set_dialing(self, node: NodeId, dialing: Option<Dialing>) {
+        let code = match dialing {
+            None => 0,
+            Some(Dialing::Refused) => 1,
+            Some(Dialing::Unanswered) => 2,
+            Some(Dialing::Late(by)) => 3 + by.as_nanos() as u64,
+        };
+        fault(15, u64::from(node.0), code);
+        with_net(|net| net.links.set_dialing(node, dialing));
     }
 
     // -- settings and counts --------------------------------------------------------------------------

@@ -10,6 +10,8 @@ use std::task::{Context, Poll, Waker};
 use super::conns::{BOTH_HALVES, Conn, ConnKey, End};
 use super::flow::Item;
 use super::kernel::Net;
+use super::link::Dialing;
+use super::timer::Event;
 use crate::runtime::Instant;
 use crate::runtime::sim::identity::{Identity, NodeId};
 use crate::runtime::sim::trace::{self, Kind, mix};
@@ -193,8 +195,13 @@ impl Net {
         if cut || !world::is_powered(there) {
             return Answer::Lost;
         }
+        let dialing = self.links.dialing(there);
+        if dialing == Some(Dialing::Unanswered) {
+            return Answer::Lost;
+        }
         let answered = self.now() + self.links.latency(there, here).draw(&mut self.draws);
-        let Some(key) = self.listeners.at(there, dial.to) else {
+        let listener = self.listeners.at(there, dial.to).filter(|_| dialing != Some(Dialing::Refused));
+        let Some(key) = listener else {
             self.stats.refused += 1;
             return Answer::Refused(answered);
         };
@@ -229,9 +236,18 @@ impl Net {
         Ok(true)
     }
 
-    /// The last step of the handshake is there: the connection may be accepted.
+    /// The last step of the handshake is there: the connection may be accepted, perhaps later.
+    pub(super) fn opening_arrived(&mut self, key: ConnKey) {
+        let there = self.conns.of(key).ends[1].owner.node;
+        match self.links.dialing(there) {
+            Some(Dialing::Late(by)) => self.schedule(self.now() + by, Event::Opened(key)),
+            _ => self.opened(key),
+        }
+    }
+
+    /// The connection may be accepted, if there still is one.
     pub(super) fn opened(&mut self, key: ConnKey) {
-        let Some(listener) = self.conns.of(key).listener.take() else { return };
+        let Some(listener) = self.conns.get(key).and_then(|conn| conn.listener.take()) else { return };
         let Some(listening) = self.listeners.get(listener) else { return };
         listening.handshaking.retain(|other| *other != key);
         listening.ready.push_back(key);

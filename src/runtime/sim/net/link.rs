@@ -44,9 +44,21 @@ impl LinkLatency {
     }
 }
 
+/// How a machine treats those who want to connect to it. Connections that stand are left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialing {
+    /// As though nobody listened.
+    Refused,
+    /// No answer: whoever connects runs into a time-out.
+    Unanswered,
+    /// The process gets to accept so much later.
+    Late(Duration),
+}
+
 /// Every directed link's state.
 pub(super) struct Links {
     seed_word: u64,
+    dialing: BTreeMap<NodeId, Dialing>,
     default: Option<LinkLatency>,
     latencies: BTreeMap<(NodeId, NodeId), LinkLatency>,
     cuts: BTreeSet<(NodeId, NodeId)>,
@@ -56,6 +68,7 @@ impl Links {
     pub(super) fn new() -> Links {
         Links {
             seed_word: rng::seed_word("net-links"),
+            dialing: BTreeMap::new(),
             default: None,
             latencies: BTreeMap::new(),
             cuts: BTreeSet::new(),
@@ -77,6 +90,23 @@ impl Links {
     /// Sets the latency of every link that has none of its own; `None` is the seed's choice again.
     pub(super) fn set_default_latency(&mut self, latency: Option<LinkLatency>) {
         self.default = latency;
+    }
+
+    /// Gives one link the latency that it has without being set.
+    pub(super) fn forget_latency(&mut self, from: NodeId, to: NodeId) {
+        self.latencies.remove(&(from, to));
+    }
+
+    /// How `node` treats those who connect to it, unless it does so as usual.
+    pub(super) fn dialing(&self, node: NodeId) -> Option<Dialing> {
+        self.dialing.get(&node).copied()
+    }
+
+    pub(super) fn set_dialing(&mut self, node: NodeId, dialing: Option<Dialing>) {
+        match dialing {
+            Some(dialing) => self.dialing.insert(node, dialing),
+            None => self.dialing.remove(&node),
+        };
     }
 
     pub(super) fn forget_latencies(&mut self) {

@@ -35,6 +35,7 @@ impl Net {
                 Event::Inspect(key, from) => self.inspect(key, from),
                 Event::Retransmit(key, from) => self.retransmit(key, from),
                 Event::GiveUp(key, from) => self.give_up(key, from),
+                Event::Opened(key) => self.opened(key),
                 Event::Bury(life, death) => self.leave_connections(life, death),
             }
         }
@@ -55,7 +56,7 @@ impl Net {
         } else if flow.has_arrived_reset(now) {
             self.fail(key, 1 - from, io::ErrorKind::ConnectionReset);
         } else if from == 0 && flow.has_arrived_opening(now) {
-            self.opened(key);
+            self.opening_arrived(key);
         }
     }
 

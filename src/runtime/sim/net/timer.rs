@@ -103,6 +103,8 @@ pub(super) enum Event {
     Retransmit(ConnKey, usize),
     /// The sending kernel gives up, if nothing has been acknowledged yet.
     GiveUp(ConnKey, usize),
+    /// The process gets to accept the connection, whose handshake ended before.
+    Opened(ConnKey),
     /// What a dead life has left of its connections is closed: it had its moment.
     Bury(Identity, Death),
 }
