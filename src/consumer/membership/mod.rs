@@ -1,3 +1,32 @@
 //! Consumer groups: who consumes what, and what the application has finished.
 //!
-//! Nothing yet: a consumer reads the partitions it is assigned by hand.
+//! Groups coordinate themselves through ZooKeeper, without a master (sections 3.1 and 3.2 of the paper *Kafka: a
+//! Distributed Messaging System for Log Processing*). Coordination by the brokers is not here.
+
+mod config;
+mod group;
+
+pub use config::{Finish, GroupConfig};
+pub use group::{GroupConsumer, MessageStream};
+
+use super::AutoReset;
+use crate::zookeeper::ZkError;
+
+/// Why a group consumer does not do what it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// A group, member or topic name that cannot be a part of a path, no topic, or no stream.
+    #[error("{0}")]
+    BadConfig(String),
+    /// Streams were created before: a consumer creates its streams once.
+    #[error("the message streams of this consumer exist already")]
+    StreamsExist,
+    /// The session that owned the partitions is over; what was finished will be delivered again.
+    #[error("the session that owned the partitions is over")]
+    SessionLost,
+    /// ZooKeeper could not be reached. A commit may have been applied.
+    #[error(transparent)]
+    ZooKeeper(#[from] ZkError),
+    #[error("the group consumer is closed")]
+    Closed,
+}
