@@ -5,9 +5,12 @@
 //! and tests that feed it a good history and a bad one.
 
 mod budget;
+mod existing;
+mod groups;
 mod ledger;
 
 mod aborted_read;
+mod commit_ahead;
 mod inconsistent_offsets;
 mod liveness;
 mod lost_write;
@@ -23,6 +26,8 @@ use seedlog::types::TopicPartition;
 use serde::Serialize;
 
 pub use budget::{Budget, GroupTerms, ProducerTerms, Terms, TopicTerms};
+use existing::Existing;
+use groups::Groups;
 use ledger::Ledger;
 
 use crate::history::Entry;
@@ -40,13 +45,14 @@ pub struct Check {
 }
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 8] = [
+pub static CHECKS: [Check; 9] = [
     inconsistent_offsets::CHECK,
     lost_write::CHECK,
     unseen::CHECK,
     aborted_read::CHECK,
     phantom::CHECK,
     send_order::CHECK,
+    commit_ahead::CHECK,
     storage::CHECK,
     liveness::CHECK,
 ];
@@ -78,12 +84,21 @@ pub struct Case<'a> {
     history: &'a [Entry],
     terms: &'a Terms,
     ledger: Ledger<'a>,
+    groups: Groups<'a>,
+    existing: Existing<'a>,
     budget: Budget,
 }
 
 impl<'a> Case<'a> {
     pub fn new(history: &'a [Entry], terms: &'a Terms) -> Case<'a> {
-        Case { history, terms, ledger: Ledger::new(history), budget: Budget::of(history, terms) }
+        Case {
+            history,
+            terms,
+            ledger: Ledger::new(history),
+            groups: Groups::new(history),
+            existing: Existing::new(history),
+            budget: Budget::of(history, terms),
+        }
     }
 
     /// What the run's damage amounts to.

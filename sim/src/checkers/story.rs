@@ -1,6 +1,10 @@
 //! Small histories for the tests of the checks: one call a fact, times counted up by themselves.
 
+mod groups;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{Acks, BrokerId, Durability, LeaderEpoch, Offset, TopicPartition};
@@ -8,9 +12,15 @@ use seedlog::types::{Acks, BrokerId, Durability, LeaderEpoch, Offset, TopicParti
 use super::{Case, Check, Finding, ProducerTerms, Terms, TopicTerms};
 use crate::history::{Entered, Entry, Injected, Phase, What};
 
+/// Between two entries.
+const STEP_NS: u64 = 1_000_000;
+
 pub struct Story {
     entries: Vec<Entry>,
     terms: Terms,
+    /// Of the next entry.
+    at_ns: u64,
+    incarnations: BTreeMap<String, u32>,
 }
 
 pub fn orders() -> TopicPartition {
@@ -27,7 +37,7 @@ impl Story {
         let mut terms = Terms::default();
         terms.topics.insert("orders".into(), TopicTerms { durability: Durability::Fsync, replicas: 1 });
         terms.producers.insert("shop".into(), ProducerTerms { acks: Acks::All, may_overtake: false });
-        Story { entries: Vec::new(), terms }
+        Story { entries: Vec::new(), terms, at_ns: STEP_NS, incarnations: BTreeMap::new() }
     }
 
     pub fn durability(mut self, durability: Durability) -> Story {
@@ -41,9 +51,34 @@ impl Story {
     }
 
     fn push(mut self, node: &str, what: What) -> Story {
-        let at_ns = 1_000_000 * (self.entries.len() as u64 + 1);
-        self.entries.push(Entry { at_ns, node: node.into(), incarnation: 1, what });
+        let incarnation = self.incarnations.get(node).copied().unwrap_or(1);
+        self.entries.push(Entry { at_ns: self.at_ns, node: node.into(), incarnation, what });
+        self.at_ns += STEP_NS;
         self
+    }
+
+    /// Nothing happens for this long.
+    pub fn after(mut self, pause: Duration) -> Story {
+        self.at_ns += pause.as_nanos() as u64;
+        self
+    }
+
+    /// The last two entries happened at one instant.
+    pub fn at_once(mut self) -> Story {
+        if let [.., before, last] = self.entries.as_mut_slice() {
+            last.at_ns = before.at_ns;
+        }
+        self
+    }
+
+    /// What the node states from now on is another incarnation's.
+    fn next_life(mut self, node: &str) -> Story {
+        *self.incarnations.entry(node.to_owned()).or_insert(1) += 1;
+        self
+    }
+
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     pub fn fact(self, node: &str, fact: Fact) -> Story {

@@ -1,0 +1,164 @@
+//! H16, `commit-ahead`: a group committed an offset although some record below it was never finished there
+//! (P17). Whoever takes over begins at the commit, so that record is missed: the heart of at-least-once.
+//!
+//! What a group is bound to finish begins where it started to read. A forward seek or a reset explains what
+//! it jumps over, and so does a corrupt batch that was skipped. A commit that certainly failed is none.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use seedlog::facts::Fact;
+use seedlog::types::{Offset, TopicPartition};
+
+use super::groups::{GroupPartition, Life, Turn};
+use super::{Case, Check, Finding};
+
+pub const CHECK: Check = Check { id: "H16", slug: "commit-ahead", judge };
+
+/// How far one group is with one partition.
+#[derive(Default)]
+struct Reading {
+    /// The lowest offset that the group has still to finish; `None` before it started.
+    due: Option<Offset>,
+    finished: BTreeSet<Offset>,
+    /// The latest delivery of each offset that is not finished.
+    unfinished: HashMap<Offset, usize>,
+}
+
+/// A commit that covers something unfinished.
+struct Ahead<'a> {
+    at: usize,
+    place: GroupPartition<'a>,
+    life: Life<'a>,
+    offset: Offset,
+    missing: Offset,
+    delivered: Option<usize>,
+}
+
+struct Commits<'a> {
+    ahead: Vec<Option<Ahead<'a>>>,
+    /// Commits under way, with their index in `ahead` if they are there.
+    open: HashMap<(Life<'a>, &'a TopicPartition, Offset), Option<usize>>,
+}
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let mut readings: HashMap<GroupPartition, Reading> = HashMap::new();
+    let mut commits = Commits { ahead: Vec::new(), open: HashMap::new() };
+    for (at, turn) in case.groups.turns(case.history) {
+        let Turn::Stated { life, group, fact } = turn else { continue };
+        let Some(partition) = fact.partition() else { continue };
+        let place = (group, partition);
+        let reading = readings.entry(place).or_default();
+        match fact {
+            Fact::OffsetFetched { offset: Some(offset), .. } => reading.resume(*offset),
+            Fact::Assigned { position, .. } => reading.due = reading.due.or(Some(*position)),
+            Fact::Seeked { position, .. } => reading.due = Some(*position),
+            Fact::PositionReset { to, .. } => reading.due = reading.due.max(Some(*to)),
+            Fact::Delivered { offset, .. } => {
+                reading.unfinished.insert(*offset, at);
+            }
+            Fact::Finished { offset, .. } => reading.finish(*offset),
+            Fact::CorruptSkipped { offset, .. } => {
+                let last = case.existing.batch_end(partition, *offset);
+                (offset.0..=last.0).for_each(|skipped| reading.finish(Offset(skipped)));
+            }
+            Fact::CommitInvoked { offset, .. } => {
+                let missing = reading.missing_below(case, partition, *offset);
+                commits.invoked(at, place, life, *offset, missing);
+            }
+            Fact::CommitOk { offset, .. } => {
+                // A commit of which only the end was stated is judged there.
+                if commits.open.remove(&(life, partition, *offset)).is_none() {
+                    let missing = reading.missing_below(case, partition, *offset);
+                    commits.invoked(at, place, life, *offset, missing);
+                    commits.open.remove(&(life, partition, *offset));
+                }
+            }
+            Fact::CommitFailed { offset, is_unknown, .. } => {
+                commits.failed((life, partition, *offset), *is_unknown);
+            }
+            _ => {}
+        }
+    }
+    commits.findings()
+}
+
+impl Reading {
+    /// Another life goes on at the committed offset: below what was seen so far, all is due that was not
+    /// finished; above, what lies between stays due.
+    fn resume(&mut self, committed: Offset) {
+        self.due = Some(self.due.map_or(committed, |due| due.min(committed)));
+    }
+
+    fn finish(&mut self, offset: Offset) {
+        self.finished.insert(offset);
+        self.unfinished.remove(&offset);
+    }
+
+    /// The first record below `committed` that is due and not finished, and when it was delivered.
+    fn missing_below(
+        &mut self,
+        case: &Case,
+        partition: &TopicPartition,
+        committed: Offset,
+    ) -> Option<(Offset, Option<usize>)> {
+        let mut due = self.due?;
+        while let Some(existing) = case.existing.next(partition, due) {
+            if existing >= committed {
+                break;
+            }
+            if !self.finished.contains(&existing) {
+                self.due = Some(existing);
+                return Some((existing, self.unfinished.get(&existing).copied()));
+            }
+            due = existing.next();
+        }
+        self.due = Some(due);
+        None
+    }
+}
+
+impl<'a> Commits<'a> {
+    fn invoked(
+        &mut self,
+        at: usize,
+        place: GroupPartition<'a>,
+        life: Life<'a>,
+        offset: Offset,
+        missing: Option<(Offset, Option<usize>)>,
+    ) {
+        let index = missing.map(|(missing, delivered)| {
+            self.ahead.push(Some(Ahead { at, place, life, offset, missing, delivered }));
+            self.ahead.len() - 1
+        });
+        self.open.insert((life, place.1, offset), index);
+    }
+
+    fn failed(&mut self, commit: (Life<'a>, &'a TopicPartition, Offset), is_unknown: bool) {
+        if let Some(Some(index)) = self.open.remove(&commit)
+            && !is_unknown
+        {
+            self.ahead[index] = None;
+        }
+    }
+
+    /// One finding a missed record: later commits cover the same one again.
+    fn findings(self) -> Vec<Finding> {
+        let mut told = HashSet::new();
+        let ahead = self.ahead.into_iter().flatten();
+        ahead.filter(|ahead| told.insert((ahead.place, ahead.missing))).map(describe).collect()
+    }
+}
+
+fn describe(ahead: Ahead) -> Finding {
+    let (group, partition) = ahead.place;
+    let state = if ahead.delivered.is_some() { "delivered and not finished" } else { "never delivered" };
+    let message = format!(
+        "{} committed {partition}@{} for {group}, but {} was {state}",
+        ahead.life.consumer, ahead.offset, ahead.missing
+    );
+    let evidence = ahead.delivered.into_iter().chain([ahead.at]).collect();
+    Finding::new(Some(partition), message, evidence)
+}
+
+#[cfg(test)]
+mod tests;

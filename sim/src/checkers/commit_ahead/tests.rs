@@ -1,0 +1,166 @@
+use super::CHECK;
+use crate::checkers::story::Story;
+
+/// Three records stand in the log, and `a` reads for the group from the first.
+fn reading() -> Story {
+    Story::new().appended(0, 2, 1).member("a", 1, 0)
+}
+
+#[test]
+fn a_commit_of_what_was_finished_passes() {
+    let story = reading().worked_on("a", 0, "r-0").worked_on("a", 1, "r-1").commits("a", 2);
+    assert!(story.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn a_commit_over_a_record_in_the_applications_hands_is_found() {
+    let story = reading().worked_on("a", 0, "r-0").read("a", 1, "r-1").commits("a", 2);
+    assert_eq!(
+        story.violations(&CHECK),
+        ["a committed orders-0@2 for billing, but 1 was delivered and not finished"]
+    );
+}
+
+#[test]
+fn a_record_finished_only_after_the_commit_was_invoked_is_found() {
+    let story = reading().read("a", 0, "r-0").committing("a", 1).finished("a", 0).committed("a", 1);
+    assert_eq!(story.violations(&CHECK).len(), 1);
+}
+
+#[test]
+fn a_commit_over_what_was_merely_fetched_ahead_is_found() {
+    let story = reading().worked_on("a", 0, "r-0").commits("a", 3);
+    assert_eq!(story.violations(&CHECK), ["a committed orders-0@3 for billing, but 1 was never delivered"]);
+}
+
+#[test]
+fn marks_out_of_order_cover_only_up_to_the_first_unmarked() {
+    let marked = reading()
+        .read("a", 0, "r-0")
+        .worked_on("a", 1, "r-1")
+        .commits("a", 0)
+        .finished("a", 0)
+        .commits("a", 2);
+    assert!(marked.violations(&CHECK).is_empty());
+    let unmarked = reading().read("a", 0, "r-0").worked_on("a", 1, "r-1").commits("a", 2);
+    assert_eq!(unmarked.violations(&CHECK).len(), 1);
+}
+
+#[test]
+fn a_commit_without_an_answer_may_have_taken_effect_and_a_refused_one_has_not() {
+    let unanswered = reading().read("a", 0, "r-0").committing("a", 1);
+    assert_eq!(unanswered.violations(&CHECK).len(), 1);
+    let unknown = reading().read("a", 0, "r-0").committing("a", 1).commit_failed("a", 1, true);
+    assert_eq!(unknown.violations(&CHECK).len(), 1);
+    let refused = reading().read("a", 0, "r-0").committing("a", 1).commit_failed("a", 1, false);
+    assert!(refused.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn a_commit_of_which_only_the_end_was_stated_is_judged() {
+    assert_eq!(reading().read("a", 0, "r-0").committed("a", 1).violations(&CHECK).len(), 1);
+}
+
+#[test]
+fn what_another_member_finished_counts() {
+    let story = reading()
+        .worked_on("a", 0, "r-0")
+        .killed("a")
+        .session_expired(1)
+        .member("b", 2, 0)
+        .read("b", 0, "r-0")
+        .commits("b", 1);
+    assert!(story.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn what_a_dead_member_had_in_its_hands_is_still_due() {
+    let story = reading()
+        .worked_on("a", 0, "r-0")
+        .commits("a", 1)
+        .read("a", 1, "r-1")
+        .killed("a")
+        .joined("b", 2)
+        .owned("b", 2)
+        .fetched("b", Some(1))
+        .assigned("b", 2)
+        .worked_on("b", 2, "r-2")
+        .commits("b", 3);
+    assert_eq!(story.violations(&CHECK).len(), 1);
+}
+
+#[test]
+fn a_group_owes_nothing_below_its_start() {
+    let story = Story::new().appended(0, 5, 1).member("a", 1, 4).worked_on("a", 4, "r-4").commits("a", 5);
+    assert!(story.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn a_reset_to_the_end_and_a_seek_explain_what_they_jump_over() {
+    let reset = Story::new()
+        .appended(0, 5, 1)
+        .joined("a", 1)
+        .fetched("a", None)
+        .reset("a", None, 4, (0, 4))
+        .assigned("a", 4)
+        .worked_on("a", 4, "r-4")
+        .commits("a", 5);
+    assert!(reset.violations(&CHECK).is_empty());
+    let sought = reading().sought("a", 2).worked_on("a", 2, "r-2").commits("a", 3);
+    assert!(sought.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn after_a_rewind_what_was_finished_before_counts() {
+    let story = reading()
+        .worked_on("a", 0, "r-0")
+        .worked_on("a", 1, "r-1")
+        .commits("a", 2)
+        .sought("a", 0)
+        .read("a", 0, "r-0")
+        .commits("a", 0)
+        .commits("a", 2);
+    assert!(story.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn a_corrupt_batch_that_was_skipped_cannot_be_finished() {
+    let story = Story::new()
+        .appended(0, 1, 1)
+        .appended(2, 2, 2)
+        .member("a", 1, 0)
+        .skipped_corrupt("a", 0)
+        .worked_on("a", 2, "r-2")
+        .commits("a", 3);
+    assert!(story.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn an_offset_that_never_held_a_record_is_not_due() {
+    let story = Story::new()
+        .appended(0, 0, 1)
+        .appended(3, 3, 2)
+        .member("a", 1, 0)
+        .worked_on("a", 0, "r-0")
+        .worked_on("a", 3, "r-3")
+        .commits("a", 4);
+    assert!(story.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn one_missed_record_is_told_once() {
+    let story = reading().worked_on("a", 1, "r-1").commits("a", 2).worked_on("a", 2, "r-2").commits("a", 3);
+    assert_eq!(story.violations(&CHECK).len(), 1);
+}
+
+#[test]
+fn another_groups_work_does_not_count() {
+    let other = seedlog::facts::Fact::GroupJoined {
+        group: "audit".into(),
+        consumer: "z".into(),
+        session: 9,
+        subscription: Default::default(),
+    };
+    let story = reading().fact("z", other).worked_on("z", 0, "r-0").commits("a", 1);
+    assert_eq!(story.violations(&CHECK).len(), 1);
+}

@@ -1,0 +1,91 @@
+//! The history by what consumer groups care about: whose life belongs to which group, who ended when.
+//!
+//! An index, not a judge. A member's life is one incarnation of its node; it belongs to one group.
+
+use std::collections::{HashMap, HashSet};
+
+use seedlog::facts::Fact;
+use seedlog::types::TopicPartition;
+
+use crate::history::{Entry, Injected, What};
+
+/// One life of a consumer: a restart begins another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Life<'a> {
+    pub consumer: &'a str,
+    pub incarnation: u32,
+}
+
+/// A partition as one group reads it.
+pub type GroupPartition<'a> = (&'a str, &'a TopicPartition);
+
+/// What groups can notice.
+#[derive(Clone, Copy, Debug)]
+pub enum Turn<'a> {
+    /// A member stated a fact.
+    Stated { life: Life<'a>, group: &'a str, fact: &'a Fact },
+    /// The process of this node ended, or a new one begins.
+    Ended { node: &'a str },
+    /// The ensemble ended the session.
+    Expired { session: i64 },
+}
+
+pub struct Groups<'a> {
+    of: HashMap<Life<'a>, &'a str>,
+    sessions: HashMap<i64, Life<'a>>,
+}
+
+impl<'a> Life<'a> {
+    /// The life that stated `fact`, if it is a consumer's.
+    pub fn of(entry: &'a Entry, fact: &'a Fact) -> Option<Life<'a>> {
+        Some(Life { consumer: fact.consumer()?, incarnation: entry.incarnation })
+    }
+}
+
+impl<'a> Groups<'a> {
+    pub fn new(history: &'a [Entry]) -> Groups<'a> {
+        let mut groups = Groups { of: HashMap::new(), sessions: HashMap::new() };
+        for entry in history {
+            let What::Fact(fact) = &entry.what else { continue };
+            if let (Fact::GroupJoined { group, session, .. }, Some(life)) = (fact, Life::of(entry, fact)) {
+                groups.of.insert(life, group);
+                groups.sessions.insert(*session, life);
+            }
+        }
+        groups
+    }
+
+    /// The group of this life, once it joins one.
+    pub fn of(&self, life: Life<'a>) -> Option<&'a str> {
+        self.of.get(&life).copied()
+    }
+
+    /// The member that joined under this session.
+    pub fn member(&self, session: i64) -> Option<Life<'a>> {
+        self.sessions.get(&session).copied()
+    }
+
+    /// The consumers that were ever members of a group.
+    pub fn consumers(&self) -> HashSet<&'a str> {
+        self.of.keys().map(|life| life.consumer).collect()
+    }
+
+    /// What groups noticed, with the entries' indices.
+    pub fn turns(&self, history: &'a [Entry]) -> impl Iterator<Item = (usize, Turn<'a>)> {
+        history.iter().enumerate().filter_map(|(at, entry)| Some((at, self.turn(entry)?)))
+    }
+
+    fn turn(&self, entry: &'a Entry) -> Option<Turn<'a>> {
+        match &entry.what {
+            What::Fact(Fact::SessionExpired { session }) => Some(Turn::Expired { session: *session }),
+            What::Fact(fact) => {
+                let life = Life::of(entry, fact)?;
+                Some(Turn::Stated { life, group: self.of(life)?, fact })
+            }
+            What::Fault(
+                Injected::Kill { target } | Injected::PowerFailure { target } | Injected::Start { target },
+            ) => Some(Turn::Ended { node: target }),
+            What::Fault(_) | What::Phase(_) => None,
+        }
+    }
+}
