@@ -20,7 +20,7 @@ use crate::faults::{Injector, Storm, Struck};
 use crate::history::{Entry, Phase, Recorder, What};
 use crate::report::{Breakdown, Verdict, evidence_line};
 use crate::scenario::{Plan, Scenario};
-use crate::workload::{self, Shared};
+use crate::workload::Shared;
 
 /// How a run is done, besides what scenario and seed say.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ pub fn run_seed_with(
         for rule in without {
             rules::suspend(rule);
         }
-        let recorder = Rc::new(Recorder::new(shared_entries));
+        let recorder = Rc::new(Recorder::new(shared_entries, &planned.terms()));
         facts::install(Some(recorder.clone()));
         go_through_phases(planned, recorder, applications)
     });
@@ -149,9 +149,12 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
 
     recorder.phase(Phase::Drain);
     storm.injector().start_all([AUDITOR].into_iter());
-    let everything = workload::partitions_of(&plan, plan.topics.keys());
-    let is_drained =
-        || recorder.progress(|p| everything.iter().all(|partition| p.has_read_all(AUDITOR, partition)));
+    let everything = plan.partitions_of(plan.topics.keys());
+    let is_drained = || {
+        recorder.progress(|p| {
+            everything.iter().all(|tp| p.has_read_all(AUDITOR, tp) && p.groups_have_processed(tp))
+        })
+    };
     until(DRAIN_MAX, is_drained).await;
     recorder.phase(Phase::Judge);
     Ended {

@@ -22,6 +22,19 @@ pub struct Terms {
     /// A group that is not named here is held to the default terms.
     #[serde(default)]
     pub groups: BTreeMap<String, GroupTerms>,
+    /// Who is in each group, and what it reads.
+    #[serde(default)]
+    pub memberships: BTreeMap<String, Membership>,
+}
+
+/// A group as it must be once the cluster has healed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The members' names, which are their nodes'.
+    pub members: BTreeSet<String>,
+    pub partitions: BTreeSet<TopicPartition>,
+    /// Without a committed offset it begins at the smallest one, so that nothing may be missed.
+    pub reads_everything: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

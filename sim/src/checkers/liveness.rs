@@ -1,5 +1,6 @@
 //! L1, `liveness`: by the deadline after the heal every broker is registered, every send is resolved, what
-//! was sent after the heal is acknowledged, and every consumer has read to the end.
+//! was sent after the heal is acknowledged, every consumer has read to the end, and every group is complete:
+//! all members joined, rebalances finished, each partition has one owner, which has read to the end.
 
 use super::{Case, Check, Finding};
 use crate::history::{Phase, What};
@@ -8,7 +9,7 @@ use crate::liveness::{Missing, Progress};
 pub const CHECK: Check = Check { id: "L1", slug: "liveness", judge };
 
 fn judge(case: &Case) -> Vec<Finding> {
-    let mut progress = Progress::default();
+    let mut progress = Progress::new(case.terms);
     for (at, entry) in case.history.iter().enumerate() {
         progress.observe(&entry.what);
         let What::Phase(entered) = &entry.what else { continue };
@@ -48,6 +49,18 @@ fn describe(case: &Case, deadline: usize, missing: Missing) -> Finding {
             let message = format!("{consumer} stands at {partition}@{position}, the log ends at {end}");
             let outage = case.budget.excuses_outage(&partition);
             Finding::new(Some(&partition), message, vec![deadline]).excused_by(outage)
+        }
+        Missing::Member { group, member, state } => {
+            Finding::new(None, format!("{member} {state} in group {group}"), vec![deadline])
+        }
+        Missing::Owner { group, partition } => {
+            let outage = case.budget.excuses_outage(&partition);
+            let message = format!("nobody in group {group} owns {partition}");
+            Finding::new(Some(&partition), message, vec![deadline]).excused_by(outage)
+        }
+        Missing::SingleOwner { group, partition, owners: [a, b] } => {
+            let message = format!("{a} and {b} both own {partition} in group {group}");
+            Finding::new(Some(&partition), message, vec![deadline])
         }
     }
 }

@@ -25,7 +25,7 @@ mod story;
 use seedlog::types::TopicPartition;
 use serde::Serialize;
 
-pub use budget::{Budget, GroupTerms, ProducerTerms, Terms, TopicTerms};
+pub use budget::{Budget, GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
 use existing::Existing;
 use groups::Groups;
 use ledger::Ledger;

@@ -15,6 +15,7 @@ use seedlog::runtime::sim::world;
 
 use super::hasher::stable_hash;
 use super::{Entered, Entry, Injected, Phase, What};
+use crate::checkers::Terms;
 use crate::liveness::Progress;
 
 /// The history of the run on this thread.
@@ -26,8 +27,8 @@ pub struct Recorder {
 
 impl Recorder {
     /// Appends to `entries`, which outlives the run.
-    pub fn new(entries: Arc<Mutex<Vec<Entry>>>) -> Recorder {
-        Recorder { entries, progress: RefCell::default(), names: RefCell::default() }
+    pub fn new(entries: Arc<Mutex<Vec<Entry>>>, terms: &Terms) -> Recorder {
+        Recorder { entries, progress: RefCell::new(Progress::new(terms)), names: RefCell::default() }
     }
 
     /// States that the testbed injected a fault, or ended one.

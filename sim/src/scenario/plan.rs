@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use seedlog::consumer::AutoReset;
 use seedlog::record::Compression;
 use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::rng::derive;
-use seedlog::types::{Acks, Durability};
+use seedlog::types::{Acks, Durability, TopicPartition};
 
 use super::group::{self, GroupPlan, MemberPlan};
 use super::{Chaos, Level, Scenario, Step};
-use crate::checkers::{GroupTerms, ProducerTerms, Terms, TopicTerms};
+use crate::checkers::{GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
 
 /// Everything that a run needs to know, besides the seed's own draws while it runs.
 #[derive(Clone, Debug)]
@@ -83,6 +84,15 @@ impl Plan {
         self.groups.values().flat_map(|group| &group.members)
     }
 
+    /// Every partition of these topics.
+    pub fn partitions_of<'a>(&self, topics: impl Iterator<Item = &'a String>) -> Vec<TopicPartition> {
+        let partitions = topics.flat_map(|topic| {
+            let count = self.topics[topic].partitions as i32;
+            (0..count).map(move |partition| TopicPartition::new(topic.as_str(), partition))
+        });
+        partitions.collect()
+    }
+
     /// The nodes of every client.
     pub fn clients(&self) -> impl Iterator<Item = &String> {
         self.producers.keys().chain(self.consumers.keys()).chain(self.members().map(|(name, _)| name))
@@ -101,6 +111,15 @@ impl Plan {
             topics: self.topics.iter().map(|(name, t)| (Arc::from(name.as_str()), topic(t))).collect(),
             producers: self.producers.iter().map(|(name, p)| (name.clone(), producer(p))).collect(),
             groups: self.groups.iter().map(|(name, group)| (name.clone(), group_terms(group))).collect(),
+            memberships: self.groups.iter().map(|(name, g)| (name.clone(), self.membership(g))).collect(),
+        }
+    }
+
+    fn membership(&self, group: &GroupPlan) -> Membership {
+        Membership {
+            members: group.members.keys().cloned().collect(),
+            partitions: self.partitions_of(group.topics.iter()).into_iter().collect(),
+            reads_everything: group.reset == AutoReset::Earliest,
         }
     }
 }

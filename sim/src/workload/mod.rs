@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::runtime::sim::world;
-use seedlog::types::TopicPartition;
 
 use crate::app::{Applications, Place};
 use crate::cluster::{ADMIN, AUDITOR, PROBE};
@@ -38,10 +37,10 @@ pub fn add_clients(
         added(name, world::add_node(name, move || client::produce(context.clone(), producer.clone())));
     }
     for (name, topics) in &plan.consumers {
-        let (context, partitions) = (context(name), partitions_of(plan, topics.iter()));
+        let (context, partitions) = (context(name), plan.partitions_of(topics.iter()));
         added(name, world::add_node(name, move || client::consume(context.clone(), partitions.clone())));
     }
-    let everything = partitions_of(plan, plan.topics.keys());
+    let everything = plan.partitions_of(plan.topics.keys());
     let (probe, probed) = (context(PROBE), everything.clone());
     added(PROBE, world::add_node(PROBE, move || client::probe(probe.clone(), probed.clone())));
     let auditor = context(AUDITOR);
@@ -79,13 +78,4 @@ pub fn add_members(
 pub struct Servers {
     pub brokers: Vec<String>,
     pub zookeeper: String,
-}
-
-/// Every partition of these topics.
-pub fn partitions_of<'a>(plan: &Plan, topics: impl Iterator<Item = &'a String>) -> Vec<TopicPartition> {
-    let partitions = topics.flat_map(|topic| {
-        let count = plan.topics[topic].partitions as i32;
-        (0..count).map(move |partition| TopicPartition::new(topic.as_str(), partition))
-    });
-    partitions.collect()
 }

@@ -3,11 +3,15 @@
 //! One bookkeeping, two uses: the converge phase asks it whether it may end, and check L1 replays the history
 //! through it up to the end of that phase.
 
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use seedlog::facts::Fact;
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
+use self::groups::Groups;
+use crate::checkers::Terms;
 use crate::history::{Injected, Phase, What, broker_of_node};
 
 /// The state of the cluster and its clients, as far as facts tell.
@@ -23,6 +27,7 @@ pub struct Progress {
     leaders: BTreeMap<TopicPartition, BrokerId>,
     sessions: BTreeMap<BrokerId, i64>,
     unregistered: BTreeSet<BrokerId>,
+    groups: Groups,
     sends: u64,
     acked: u64,
     delivered: u64,
@@ -31,13 +36,48 @@ pub struct Progress {
 /// A thing that must have happened by the deadline, and did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
-    Unresolved { producer: String, sends: u64, first: u64 },
-    Refused { producer: String, seq: u64, error: String },
-    Lag { consumer: String, partition: TopicPartition, position: Offset, end: Offset },
-    Unregistered { broker: BrokerId },
+    Unresolved {
+        producer: String,
+        sends: u64,
+        first: u64,
+    },
+    Refused {
+        producer: String,
+        seq: u64,
+        error: String,
+    },
+    Lag {
+        consumer: String,
+        partition: TopicPartition,
+        position: Offset,
+        end: Offset,
+    },
+    Unregistered {
+        broker: BrokerId,
+    },
+    /// A member is not what it should be.
+    Member {
+        group: String,
+        member: String,
+        state: &'static str,
+    },
+    Owner {
+        group: String,
+        partition: TopicPartition,
+    },
+    SingleOwner {
+        group: String,
+        partition: TopicPartition,
+        owners: [String; 2],
+    },
 }
 
 impl Progress {
+    /// Of a run in which these groups must be at work in the end.
+    pub fn new(terms: &Terms) -> Progress {
+        Progress { groups: Groups::new(terms), ..Progress::default() }
+    }
+
     /// Takes the next entry of the history into account.
     pub fn observe(&mut self, what: &What) {
         match what {
@@ -58,6 +98,7 @@ impl Progress {
             error: error.clone(),
         }));
         missing.extend(self.lagging());
+        missing.extend(self.groups.missing(&|partition| self.log_end(partition)));
         missing
     }
 
@@ -67,6 +108,7 @@ impl Progress {
             && self.unresolved.is_empty()
             && self.refused.is_empty()
             && self.lagging().next().is_none()
+            && self.groups.missing(&|partition| self.log_end(partition)).is_empty()
     }
 
     pub fn sends(&self) -> u64 {
@@ -111,6 +153,11 @@ impl Progress {
         self.positions.get(&key).is_some_and(|&position| position >= self.log_end(partition))
     }
 
+    /// Whether every group has worked off all of `partition`, as far as applications tell.
+    pub fn groups_have_processed(&self, partition: &TopicPartition) -> bool {
+        self.groups.have_processed(partition, self.log_end(partition))
+    }
+
     fn unresolved_by_producer(&self) -> Vec<Missing> {
         let mut by_producer: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
         for (producer, seq) in &self.unresolved {
@@ -135,6 +182,7 @@ impl Progress {
     }
 
     fn observe_fault(&mut self, fault: &Injected) {
+        self.groups.observe_fault(fault);
         let down = match fault {
             Injected::Kill { target } | Injected::PowerFailure { target } => target,
             // A start is no registration yet.
@@ -147,6 +195,7 @@ impl Progress {
     }
 
     fn observe_fact(&mut self, fact: &Fact) {
+        self.groups.observe_fact(fact);
         match fact {
             Fact::BrokerRegistered { broker, session } => {
                 self.unregistered.remove(broker);
@@ -175,13 +224,19 @@ impl Progress {
             }
             Fact::Assigned { consumer, partition, position }
             | Fact::Seeked { consumer, partition, position, .. } => {
-                self.positions.insert((consumer.clone(), partition.clone()), *position);
+                self.reach(consumer, partition, *position);
             }
             Fact::Delivered { consumer, partition, offset, .. } => {
                 self.delivered += 1;
-                self.positions.insert((consumer.clone(), partition.clone()), offset.next());
+                self.reach(consumer, partition, offset.next());
             }
             _ => {}
+        }
+    }
+
+    fn reach(&mut self, consumer: &str, partition: &TopicPartition, position: Offset) {
+        if !self.groups.has_member(consumer) {
+            self.positions.insert((consumer.to_owned(), partition.clone()), position);
         }
     }
 
