@@ -9,14 +9,21 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use seedlog::consumer::ConsumedRecord;
+use seedlog::consumer::membership::{Finish, GroupConfig};
+use seedlog::consumer::{ConsumedRecord, ConsumerConfig, OnCorruption};
 use seedlog::facts::{self, Fact};
 use seedlog::runtime::rng::Rng;
 use seedlog::runtime::{clock, rng};
+use seedlog::zookeeper::ZooKeeperConfig;
 
 use crate::scenario::group::{GroupPlan, MemberPlan};
+use crate::scenario::{self, Commit};
 use crate::workload::Shared;
+
+/// A request of a member is given up after this.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a member's process does. Any `async fn(AppContext) -> anyhow::Result<()>` is one.
 ///
@@ -112,6 +119,37 @@ impl AppContext {
         &self.zookeeper
     }
 
+    /// A configuration that finds the cluster and has what the scenario or the seed chose.
+    pub fn group_config(&self) -> GroupConfig {
+        let plan = &self.plan;
+        let consumer = ConsumerConfig {
+            bootstrap: self.bootstrap.clone(),
+            client_id: self.member.clone(),
+            request_timeout: REQUEST_TIMEOUT,
+            on_corruption: OnCorruption::Skip,
+            prefetch_bytes_max: plan.prefetch_bytes,
+            ..ConsumerConfig::default()
+        };
+        let zookeeper = ZooKeeperConfig {
+            servers: vec![self.zookeeper.clone()],
+            session_timeout: plan.session,
+            connect_timeout: plan.session / 3,
+        };
+        GroupConfig {
+            member: plan.keeps_names.then(|| self.member.clone()),
+            reset: plan.reset,
+            auto_commit: (plan.commit == Commit::Auto).then_some(plan.commit_interval),
+            finish: match plan.finish {
+                scenario::Finish::OnNext => Finish::OnNext,
+                scenario::Finish::Explicit => Finish::Explicit,
+            },
+            rebalance_tries_max: plan.rebalance_tries,
+            rebalance_backoff: plan.rebalance_backoff,
+            unfinished_records_max: plan.unfinished_records,
+            ..GroupConfig::new(&self.group, consumer, zookeeper)
+        }
+    }
+
     /// Streams by topic, as the scenario or the seed wants them.
     pub fn subscription(&self) -> BTreeMap<String, u32> {
         let streams = self.member_plan().streams;
@@ -124,7 +162,7 @@ impl AppContext {
         let longest = self.member_plan().processing * self.shared.slowness(&self.member);
         if !longest.is_zero() {
             let micros = self.draws.lock().expect("no draw panics").below(longest.as_micros() as u64);
-            clock::sleep(std::time::Duration::from_micros(micros)).await;
+            clock::sleep(Duration::from_micros(micros)).await;
         }
     }
 

@@ -188,6 +188,14 @@ pub struct GroupPlan {
     pub reset: AutoReset,
     pub session: Duration,
     pub application: Option<String>,
+    /// Whether a member comes back under the name of its earlier life, or under a new one.
+    pub keeps_names: bool,
+    pub rebalance_tries: u32,
+    pub rebalance_backoff: Duration,
+    /// Records of a stream that may be unfinished at a time.
+    pub unfinished_records: usize,
+    /// Fetched ahead.
+    pub prefetch_bytes: usize,
 }
 
 /// What one member does.
@@ -218,6 +226,10 @@ fn draw_group(name: &str, group: &Group, rng: &mut Rng) -> GroupPlan {
     let session_ms = *rng.pick(&[2_000, 2_000, 4_000, 6_000]).expect("not empty");
     let commit_interval = Duration::from_millis(*rng.pick(&[100, 500, 2_000]).expect("not empty"));
     let commit_records = rng.between(1, 20);
+    let commit = group.commit.unwrap_or(commit);
+    // What is committed before it is worked on must be marked by hand.
+    let finish =
+        if commit == Commit::BeforeProcessing { Finish::Explicit } else { group.finish.unwrap_or(finish) };
     let member = |member: String| {
         let plan = MemberPlan {
             streams: group.streams.unwrap_or(rng.between(1, 2) as u32),
@@ -229,13 +241,18 @@ fn draw_group(name: &str, group: &Group, rng: &mut Rng) -> GroupPlan {
     GroupPlan {
         topics: group.topics.clone(),
         members: member_names(name, group.consumers.unwrap_or(consumers)).into_iter().map(member).collect(),
-        commit: group.commit.unwrap_or(commit),
+        commit,
         commit_interval,
         commit_records,
-        finish: group.finish.unwrap_or(finish),
+        finish,
         reset: group.reset.unwrap_or(AutoReset::Earliest),
         session: group.session.unwrap_or(Duration::from_millis(session_ms)),
         application: group.application.clone(),
+        keeps_names: rng.chance(1, 2),
+        rebalance_tries: *rng.pick(&[1, 4, 4]).expect("not empty"),
+        rebalance_backoff: Duration::from_millis(*rng.pick(&[100, 500, 2_000]).expect("not empty")),
+        unfinished_records: *rng.pick(&[3, 10_000]).expect("not empty"),
+        prefetch_bytes: *rng.pick(&[1, 4_096, 1 << 20]).expect("not empty"),
     }
 }
 

@@ -28,7 +28,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// A record's fate is known after this, whatever happens.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two tries of what did not work.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// How long a poll waits; the fetch wait of the measured sweep.
 const POLL_WAIT: Duration = Duration::from_millis(500);
 
