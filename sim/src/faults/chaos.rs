@@ -12,28 +12,7 @@ use super::storm::Due;
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
 use crate::history::DiskOperation;
-use crate::scenario::{Chaos, Level};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    Process,
-    Network,
-    Disk,
-    ZooKeeper,
-}
-
-impl Class {
-    pub(super) const ALL: [Class; 4] = [Class::Process, Class::Network, Class::Disk, Class::ZooKeeper];
-
-    pub(super) fn level(self, chaos: Chaos) -> Level {
-        match self {
-            Class::Process => chaos.process,
-            Class::Network => chaos.network,
-            Class::Disk => chaos.disk,
-            Class::ZooKeeper => chaos.zookeeper,
-        }
-    }
-}
+use crate::scenario::{Class, Level};
 
 /// The shortest time between two faults of a class.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
@@ -62,6 +41,7 @@ impl Injector {
             Class::Network => self.strike_network(clients),
             Class::Disk => self.strike_disk(),
             Class::ZooKeeper => self.strike_zookeeper(),
+            Class::Clock | Class::Clients => Vec::new(),
         }
     }
 

@@ -9,78 +9,133 @@ use super::network::Directions;
 use super::storm::Due;
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
-use crate::scenario::{Action, Selector};
+use crate::scenario::{Action, Plan, Selector};
 
 /// Whom earlier steps struck, by the steps' names.
-pub(super) type Bound = BTreeMap<String, Name>;
+pub(super) type Bound = BTreeMap<String, Vec<Name>>;
+
+/// What is due later because of a step.
+type Later = Vec<(Duration, Due)>;
 
 impl Injector {
-    /// Performs one action; answers whom it struck first, and what is due later because of it.
-    pub(super) fn act(&mut self, action: &Action, bound: &Bound) -> (Option<Name>, Vec<(Duration, Due)>) {
-        let mut targets = Vec::new();
+    /// Performs one action; answers whom it struck first (nobody: a selector met nobody), and what is due later
+    /// because of it.
+    pub(super) fn act(&mut self, action: &Action, plan: &Plan, bound: &Bound) -> (Vec<Name>, Later) {
+        let mut met = Vec::new();
         for selector in action.selectors() {
-            match self.select(selector, bound) {
-                Some(name) => targets.push(name),
-                None => return (None, Vec::new()),
+            match self.select(selector, plan, bound) {
+                names if names.is_empty() => return (names, Vec::new()),
+                names => met.push(names),
             }
         }
-        let target = targets[0].clone();
+        let targets = met[0].clone();
         let later = match action {
-            Action::Kill(_) => self.and_done(|injector| injector.kill(&target)),
-            Action::PowerFail(_) => self.and_done(|injector| injector.fail_power(&target)),
-            Action::Resume(_) => self.and_done(|injector| injector.resume(&target)),
-            Action::Restart(_) => self.and_done(|injector| injector.start(&target)),
-            Action::DiskHeal(_) => self.and_done(|injector| injector.cure_disk(&target)),
-            Action::Expire(_) => self.and_done(|injector| injector.expire_session(&target)),
-            Action::Reset { .. } => self.and_done(|injector| injector.reset(&target, &targets[1])),
+            Action::Kill(_) => self.each(&targets, Injector::kill),
+            Action::PowerFail(_) => self.each(&targets, Injector::fail_power),
+            Action::Resume(_) => self.each(&targets, Injector::resume),
+            Action::Restart(_) => self.each(&targets, Injector::start),
+            Action::DiskHeal(_) => self.each(&targets, Injector::cure_disk),
+            Action::Expire(_) => self.each(&targets, Injector::expire_session),
+            Action::Reset { .. } => {
+                for (a, b) in pairs(&targets, &met[1]) {
+                    self.reset(&a, &b);
+                }
+                Vec::new()
+            }
             Action::Pause { lasting, .. } => {
-                self.pause(&target);
-                undo(*lasting, Due::Resume(target.clone()))
+                self.each(&targets, Injector::pause);
+                undo(&targets, *lasting, Due::Resume)
             }
             Action::Cut { both_ways, lasting, .. } => {
-                let mut directions: Directions = vec![(target.clone(), targets[1].clone())];
+                let mut directions: Directions = pairs(&targets, &met[1]);
                 if *both_ways {
-                    directions.push((targets[1].clone(), target.clone()));
+                    directions.extend(pairs(&met[1], &targets));
                 }
                 self.cut(&directions);
-                undo(*lasting, Due::Mend(directions))
+                lasting.map(|lasting| (lasting, Due::Mend(directions))).into_iter().collect()
             }
             Action::DiskError { operation, lasting, .. } => {
-                self.break_disk(&target, *operation, Rate::OneIn(1));
-                undo(*lasting, Due::CureDisk(target.clone()))
+                self.each(&targets, |injector, target| {
+                    injector.break_disk(target, *operation, Rate::OneIn(1));
+                });
+                undo(&targets, *lasting, Due::CureDisk)
             }
             Action::DiskFull { lasting, .. } => {
-                self.fill_disk(&target);
-                undo(*lasting, Due::CureDisk(target.clone()))
+                self.each(&targets, Injector::fill_disk);
+                undo(&targets, *lasting, Due::CureDisk)
             }
             Action::DiskSlow { factor, lasting, .. } => {
-                self.slow_disk(&target, *factor);
-                undo(*lasting, Due::CureDisk(target.clone()))
+                self.each(&targets, |injector, target| injector.slow_disk(target, *factor));
+                undo(&targets, *lasting, Due::CureDisk)
             }
         };
-        (Some(target), later)
+        (targets, later)
     }
 
-    fn and_done(&mut self, act: impl FnOnce(&mut Injector)) -> Vec<(Duration, Due)> {
-        act(self);
+    fn each(&mut self, targets: &[Name], act: impl Fn(&mut Injector, &Name)) -> Later {
+        targets.iter().for_each(|target| act(self, target));
         Vec::new()
     }
 
-    fn select(&mut self, selector: &Selector, bound: &Bound) -> Option<Name> {
+    /// The nodes that a selector means now, each once.
+    fn select(&mut self, selector: &Selector, plan: &Plan, bound: &Bound) -> Vec<Name> {
         match selector {
-            Selector::Broker(id) => self.name_of(*id),
+            Selector::Broker(id) => self.name_of(*id).into_iter().collect(),
+            Selector::Brokers => self.broker_names(),
             Selector::Leader(partition) => {
                 let leader = self.recorder.progress(|progress| progress.leader(partition));
-                leader.and_then(|leader| self.name_of(leader))
+                leader.and_then(|leader| self.name_of(leader)).into_iter().collect()
             }
-            Selector::ZooKeeper => Some(ZOOKEEPER.into()),
-            Selector::Any => self.some_running_broker(),
-            Selector::Named(name) => Some(bound.get(name).cloned().unwrap_or_else(|| name.as_str().into())),
+            Selector::Owner { .. } => Vec::new(),
+            Selector::Member(group) => {
+                let running: Vec<Name> =
+                    members(plan, group).into_iter().filter(|name| self.is_running(name)).collect();
+                self.draws.pick(&running).cloned().into_iter().collect()
+            }
+            Selector::Group(group) => members(plan, group),
+            Selector::Clients => plan.clients().map(|name| name.as_str().into()).collect(),
+            Selector::ZooKeeper => vec![ZOOKEEPER.into()],
+            Selector::Any => self.some_running_broker().into_iter().collect(),
+            Selector::Minority => self.minority(),
+            Selector::Named(name) => bound.get(name).cloned().unwrap_or_else(|| vec![name.as_str().into()]),
+            Selector::List(selectors) => {
+                let mut names = Vec::new();
+                for name in selectors.iter().flat_map(|one| self.select(one, plan, bound)) {
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
+                }
+                names
+            }
         }
+    }
+
+    /// As many brokers as are fewer than half, drawn.
+    fn minority(&mut self) -> Vec<Name> {
+        let mut left = self.broker_names();
+        let size = left.len().saturating_sub(1) / 2;
+        (0..size).map(|_| left.remove(self.draws.below(left.len() as u64) as usize)).collect()
     }
 }
 
+/// The nodes of a group's members; none where the seed left the group out.
+fn members(plan: &Plan, group: &str) -> Vec<Name> {
+    let members = plan.groups.get(group).into_iter().flat_map(|group| group.members.keys());
+    members.map(|name| name.as_str().into()).collect()
+}
+
+/// Everyone of `from` with everyone else of `to`.
+fn pairs(from: &[Name], to: &[Name]) -> Directions {
+    let with_all =
+        |a: &Name| to.iter().filter(|b| *b != a).map(|b| (a.clone(), b.clone())).collect::<Vec<_>>();
+    from.iter().flat_map(with_all).collect()
+}
+
 /// What lasts until the heal has no end of its own.
-fn undo(lasting: Option<Duration>, due: Due) -> Vec<(Duration, Due)> {
-    lasting.map(|lasting| (lasting, due)).into_iter().collect()
+fn undo(targets: &[Name], lasting: Option<Duration>, end: impl Fn(Name) -> Due) -> Later {
+    lasting
+        .into_iter()
+        .flat_map(|lasting| targets.iter().map(move |t| (lasting, t.clone())))
+        .map(|(l, t)| (l, end(t)))
+        .collect()
 }

@@ -11,11 +11,11 @@ use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::rng;
 use seedlog::runtime::{Instant, clock};
 
-use super::chaos::{self, Class, NOTICE_EVERY};
+use super::chaos::{self, NOTICE_EVERY};
 use super::network::Directions;
 use super::script::Bound;
 use super::{Injector, Name, Origin, Struck};
-use crate::scenario::{Plan, Trigger};
+use crate::scenario::{Class, Plan, Trigger};
 
 /// Something to do at its time.
 pub(super) enum Due {
@@ -86,7 +86,7 @@ impl<'a> Storm<'a> {
         }
         for class in Class::ALL {
             // The first fault comes early enough to strike a short workload too.
-            let first = chaos::draw_interval(&mut self.calendar, class.level(self.plan.chaos));
+            let first = chaos::draw_interval(&mut self.calendar, self.plan.chaos.level(class));
             if let Some(first) = first.map(|first| first.min(self.plan.storm / 2)) {
                 self.schedule(begin + first, Due::Chaos(class));
             }
@@ -177,7 +177,7 @@ impl<'a> Storm<'a> {
             Due::Step(index) => self.step(index),
             Due::Chaos(class) if is_raging => {
                 self.strike(class);
-                let level = class.level(self.plan.chaos);
+                let level = self.plan.chaos.level(class);
                 if let Some(interval) = chaos::draw_interval(&mut self.calendar, level) {
                     self.schedule(clock::now() + interval, Due::Chaos(class));
                 }
@@ -229,8 +229,10 @@ impl<'a> Storm<'a> {
     fn step(&mut self, index: usize) {
         let step = &self.plan.steps[index];
         self.injector.stated.clear();
-        let (struck, later) = self.injector.act(&step.action, &self.bound);
-        let Some(struck) = struck else { return };
+        let (struck, later) = self.injector.act(&step.action, self.plan, &self.bound);
+        if struck.is_empty() {
+            return;
+        }
         self.note(Origin::Written(index));
         self.fired.insert(index);
         if let Some(name) = &step.name {

@@ -11,12 +11,14 @@ use seedlog::types::{Acks, Durability};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::action;
 use super::error::{ScenarioError, Source};
 use super::group::{self, RawGroup};
-use super::step::{self, Selector, Trigger};
+use super::selector::Selector;
+use super::step::{self, Trigger};
 use super::{
-    BROKERS_MAX, Chaos, Consumer, Expect, Level, PARTITIONS_MAX, Producer, STORM_MAX, Scenario, Seeds, Step,
-    Topic, Without, happening, units,
+    BROKERS_MAX, Chaos, Class, Consumer, Expect, Level, Mix, PARTITIONS_MAX, Producer, STORM_MAX, Scenario,
+    Seeds, Step, Topic, Without, happening, is_name, units,
 };
 use crate::checkers;
 
@@ -107,7 +109,11 @@ struct RawChaos {
     #[serde(default)]
     disk: Level,
     #[serde(default)]
+    clock: Level,
+    #[serde(default)]
     zookeeper: Level,
+    #[serde(default)]
+    clients: Level,
     only: Option<BTreeSet<u64>>,
 }
 
@@ -156,12 +162,7 @@ pub(super) fn parse(name: &str, file: &str, text: &str) -> Checked<Scenario> {
         consumers: named(source, raw.consumers, consumer)?,
         groups: named(source, raw.groups, group::group)?,
         steps: steps(source, &raw.step)?,
-        chaos: Chaos {
-            process: raw.chaos.process,
-            network: raw.chaos.network,
-            disk: raw.chaos.disk,
-            zookeeper: raw.chaos.zookeeper,
-        },
+        chaos: chaos(&raw.chaos),
         only: raw.chaos.only,
         expect: expect(source, raw.expect)?,
         story: raw.story.into_inner(),
@@ -177,7 +178,7 @@ fn named<Raw, T>(
     check: impl Fn(Source, Raw) -> Checked<T>,
 ) -> Checked<BTreeMap<String, T>> {
     let checked = table.into_iter().map(|(name, raw)| {
-        if !step::is_name(name.get_ref()) {
+        if !is_name(name.get_ref()) {
             let message = format!("`{}` is no name: letters, digits, `-`, `_`, `.`", name.get_ref());
             return Err(source.error(name.span(), message));
         }
@@ -295,15 +296,28 @@ fn step_of(source: Source, raw: &RawStep) -> Checked<Step> {
         (None, Some(after)) => step::after(after.get_ref()).map_err(|m| wrong(after, m))?,
         _ => return Err(wrong(&raw.action, "a step needs `at = TIME` or `after = \"NAME + TIME\"`".into())),
     };
-    if let Some(name) = raw.name.as_ref().filter(|name| !step::is_name(name.get_ref())) {
+    if let Some(name) = raw.name.as_ref().filter(|name| !is_name(name.get_ref())) {
         return Err(wrong(name, format!("`{}` is no name for a step", name.get_ref())));
     }
     Ok(Step {
         trigger,
-        action: step::action(raw.action.get_ref()).map_err(|m| wrong(&raw.action, m))?,
+        action: action::parse(raw.action.get_ref()).map_err(|m| wrong(&raw.action, m))?,
         name: raw.name.as_ref().map(|name| name.get_ref().clone()),
         text: raw.action.get_ref().clone(),
     })
+}
+
+fn chaos(raw: &RawChaos) -> Chaos {
+    let level = |class| match class {
+        Class::Process => raw.process,
+        Class::Network => raw.network,
+        Class::Disk => raw.disk,
+        Class::Clock => raw.clock,
+        Class::ZooKeeper => raw.zookeeper,
+        Class::Clients => raw.clients,
+    };
+    let mix = |class| Mix { level: level(class), weights: None };
+    Chaos { mixes: Class::ALL.into_iter().map(|class| (class, mix(class))).collect() }
 }
 
 fn expect(source: Source, raw: RawExpect) -> Checked<Expect> {
@@ -366,16 +380,28 @@ fn resolvable(scenario: &Scenario, selector: &Selector, earlier: &BTreeSet<&str>
             None if id.0 > 1 => Err("say how many `brokers` there are before naming one".into()),
             _ => Ok(()),
         },
-        Selector::Leader(partition) => match scenario.topics.get(&*partition.topic) {
-            None => Err(format!("there is no topic `{}`", partition.topic)),
-            Some(topic) if partition.partition >= topic.partitions.unwrap_or(1) as i32 => {
-                Err(format!("topic `{}` has no partition {}", partition.topic, partition.partition))
+        Selector::Leader(partition) | Selector::Owner { partition, .. } => {
+            match scenario.topics.get(&*partition.topic) {
+                None => Err(format!("there is no topic `{}`", partition.topic)),
+                Some(topic) if partition.partition >= topic.partitions.unwrap_or(1) as i32 => {
+                    Err(format!("topic `{}` has no partition {}", partition.topic, partition.partition))
+                }
+                Some(_) => Ok(()),
             }
-            Some(_) => Ok(()),
-        },
+        }
+        Selector::List(selectors) => selectors.iter().try_for_each(|one| resolvable(scenario, one, earlier)),
         Selector::Named(name) if earlier.contains(name.as_str()) || clients().any(|c| c == *name) => Ok(()),
         Selector::Named(name) => Err(format!("`{name}` is neither a client nor an earlier step")),
-        Selector::ZooKeeper | Selector::Any => Ok(()),
+        Selector::Member(group) | Selector::Group(group) if !scenario.groups.contains_key(group) => {
+            Err(format!("there is no group `{group}`"))
+        }
+        Selector::Brokers
+        | Selector::Clients
+        | Selector::Member(_)
+        | Selector::Group(_)
+        | Selector::ZooKeeper
+        | Selector::Any
+        | Selector::Minority => Ok(()),
     }
 }
 

@@ -3,14 +3,18 @@
 //! Checked when read; what the file leaves open is drawn from the seed by `plan`. Running it is the job of
 //! `phases`.
 
+mod action;
+mod chaos;
 mod error;
 pub mod file;
 pub mod group;
 pub mod happening;
 pub mod library;
 pub mod plan;
+mod selector;
 mod step;
 pub mod units;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,12 +22,15 @@ use std::time::Duration;
 use seedlog::rules::Rule;
 use seedlog::types::{Acks, Durability};
 
+pub use action::Action;
+pub use chaos::{Chaos, Class, Level, Mix};
 pub use error::ScenarioError;
 pub use group::{Commit, Finish, Group};
 pub use happening::Happening;
 pub use library::{Library, SWEEP, repository};
 pub use plan::Plan;
-pub use step::{Action, Selector, Step, Trigger};
+pub use selector::Selector;
+pub use step::{Step, Trigger};
 
 /// Longest that a workload may take; more is a slip of the pen.
 pub const STORM_MAX: Duration = Duration::from_secs(3600);
@@ -94,24 +101,6 @@ pub struct Consumer {
     pub topics: Vec<String>,
 }
 
-/// How much of each class of faults is drawn from the seed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Chaos {
-    pub process: Level,
-    pub network: Level,
-    pub disk: Level,
-    pub zookeeper: Level,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    #[default]
-    None,
-    Light,
-    Heavy,
-}
-
 /// What must have happened besides every check holding.
 #[derive(Clone, Debug, Default)]
 pub struct Expect {
@@ -134,6 +123,12 @@ impl Scenario {
     pub fn parse(name: &str, file: &str, text: &str) -> Result<Scenario, ScenarioError> {
         file::parse(name, file, text)
     }
+}
+
+/// Whether `text` may name a step, a topic or a client.
+pub fn is_name(text: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.';
+    (1..=64).contains(&text.len()) && text.chars().all(is_word)
 }
 
 #[cfg(test)]

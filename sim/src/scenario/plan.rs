@@ -13,7 +13,7 @@ use seedlog::runtime::sim::rng::derive;
 use seedlog::types::{Acks, Durability, TopicPartition};
 
 use super::group::{self, GroupPlan, MemberPlan};
-use super::{Chaos, Level, Scenario, Step};
+use super::{Chaos, Class, Scenario, Step};
 use crate::checkers::{GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
 
 /// Everything that a run needs to know, besides the seed's own draws while it runs.
@@ -73,7 +73,7 @@ impl Plan {
             consumers: scenario.consumers.iter().map(|(name, c)| (name.clone(), c.topics.clone())).collect(),
             groups: group::draw_groups(scenario, seed),
             steps: scenario.steps.clone(),
-            chaos: swarm(scenario.chaos, &mut derive(seed, "swarm")),
+            chaos: swarm(&scenario.chaos, &mut derive(seed, "swarm")),
             only: scenario.only.clone(),
             storm: longest,
         }
@@ -100,7 +100,7 @@ impl Plan {
 
     /// Whether this run is to be injured at all.
     pub fn demands_faults(&self) -> bool {
-        !self.steps.is_empty() || self.chaos != Chaos::default()
+        !self.steps.is_empty() || !self.chaos.is_none()
     }
 
     /// What the checks may rely on.
@@ -130,14 +130,16 @@ fn group_terms(group: &GroupPlan) -> GroupTerms {
 }
 
 /// A seed leaves each whole class out with one chance in two: faults mask each other otherwise.
-fn swarm(chaos: Chaos, rng: &mut Rng) -> Chaos {
-    let mut draw = |level: Level| if rng.chance(1, 2) { level } else { Level::None };
-    Chaos {
-        process: draw(chaos.process),
-        network: draw(chaos.network),
-        disk: draw(chaos.disk),
-        zookeeper: draw(chaos.zookeeper),
+fn swarm(chaos: &Chaos, rng: &mut Rng) -> Chaos {
+    let mut swarm = Chaos::default();
+    for class in Class::ALL {
+        // Drawn for each class, so that one more class in a file leaves the others as they were.
+        let is_in = rng.chance(1, 2);
+        if let Some(mix) = chaos.mixes.get(&class).filter(|_| is_in) {
+            swarm.mixes.insert(class, mix.clone());
+        }
     }
+    swarm
 }
 
 fn draw_topics(scenario: &Scenario, seed: u64) -> BTreeMap<String, TopicPlan> {

@@ -65,7 +65,7 @@ fn a_story_is_read_as_written() {
     assert_eq!(scenario.producers["shop"].interval, Some(Duration::from_millis(50)));
     assert_eq!(scenario.producers["shop"].acks, Some(Acks::All));
     assert_eq!(scenario.steps.len(), 2);
-    assert_eq!(scenario.chaos.network, Level::Light);
+    assert_eq!(scenario.chaos.level(Class::Network), Level::Light);
     assert_eq!(scenario.expect.without[0].violates, "storage");
 }
 
@@ -118,7 +118,8 @@ fn a_plan_depends_on_the_scenario_and_the_seed_alone() {
 #[test]
 fn the_swarm_leaves_each_class_out_of_about_half_of_the_seeds() {
     let sweep = library::built_in_sweep();
-    let with_disk = (0..200).filter(|&seed| Plan::new(&sweep, seed).chaos.disk != Level::None).count();
+    let with_disk =
+        (0..200).filter(|&seed| Plan::new(&sweep, seed).chaos.level(Class::Disk) != Level::None).count();
     assert!((70..130).contains(&with_disk), "{with_disk} of 200");
     let quiet = (0..200).filter(|&seed| !Plan::new(&sweep, seed).demands_faults()).count();
     assert!((1..40).contains(&quiet), "{quiet} of 200");

@@ -1,0 +1,129 @@
+//! How much of which faults the seed may draw: a level for each class, and perhaps only some of its kinds.
+
+use std::collections::BTreeMap;
+
+use seedlog::runtime::rng::Rng;
+
+/// How often faults of a class strike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    #[default]
+    None,
+    Light,
+    Heavy,
+}
+
+/// Faults that have one cause in the world, and are left out together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    Process,
+    Network,
+    Disk,
+    Clock,
+    ZooKeeper,
+    Clients,
+}
+
+impl Class {
+    pub const ALL: [Class; 6] =
+        [Class::Process, Class::Network, Class::Disk, Class::Clock, Class::ZooKeeper, Class::Clients];
+
+    /// The key under `[chaos]`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Process => "process",
+            Class::Network => "network",
+            Class::Disk => "disk",
+            Class::Clock => "clock",
+            Class::ZooKeeper => "zookeeper",
+            Class::Clients => "clients",
+        }
+    }
+
+    /// The kinds of faults that a seed may draw in this class, named as `Injected::kind` names them, with
+    /// their usual weights.
+    pub fn kinds(self) -> &'static [(&'static str, u32)] {
+        match self {
+            Class::Process => &[("power-failure", 5), ("kill", 3), ("pause", 2)],
+            Class::Network => &[("cut", 2), ("reset", 1)],
+            Class::Disk => &[("disk-error", 3), ("disk-slow", 2), ("disk-full", 1)],
+            Class::ZooKeeper => &[("expire-session", 1)],
+            Class::Clock | Class::Clients => &[],
+        }
+    }
+}
+
+/// What is drawn of one class.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mix {
+    pub level: Level,
+    /// Weights of kinds; what is not named is not drawn. `None`: the class's usual mix.
+    pub weights: Option<BTreeMap<String, u32>>,
+}
+
+impl Mix {
+    /// The kinds of `class` that this mix draws, with their weights.
+    pub fn kinds(&self, class: Class) -> Vec<(&'static str, u32)> {
+        let weight = |(kind, usual): &(&'static str, u32)| match &self.weights {
+            None => (*kind, *usual),
+            Some(weights) => (*kind, weights.get(*kind).copied().unwrap_or(0)),
+        };
+        class.kinds().iter().map(weight).filter(|(_, weight)| *weight > 0).collect()
+    }
+
+    /// Draws a kind by weight; `None` where the class has nothing to draw.
+    pub fn draw(&self, class: Class, draws: &mut Rng) -> Option<&'static str> {
+        let kinds = self.kinds(class);
+        let mut at = draws.below(kinds.iter().map(|(_, weight)| u64::from(*weight)).sum::<u64>().max(1));
+        kinds.into_iter().find_map(|(kind, weight)| match at.checked_sub(weight.into()) {
+            Some(rest) => {
+                at = rest;
+                None
+            }
+            None => Some(kind),
+        })
+    }
+}
+
+/// How much of each class of faults is drawn from the seed. A class that is not there: none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chaos {
+    pub mixes: BTreeMap<Class, Mix>,
+}
+
+impl Chaos {
+    pub fn level(&self, class: Class) -> Level {
+        self.mixes.get(&class).map_or(Level::None, |mix| mix.level)
+    }
+
+    /// Whether nothing is drawn at all.
+    pub fn is_none(&self) -> bool {
+        Class::ALL.iter().all(|&class| self.level(class) == Level::None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seedlog::runtime::sim::rng::derive;
+
+    use super::*;
+
+    #[test]
+    fn only_what_has_a_weight_is_drawn() {
+        let weights = BTreeMap::from([("kill".to_owned(), 1), ("pause".to_owned(), 3)]);
+        let mix = Mix { level: Level::Light, weights: Some(weights) };
+        let mut draws = derive(1, "test");
+        let drawn: Vec<_> = (0..400).filter_map(|_| mix.draw(Class::Process, &mut draws)).collect();
+        assert_eq!(drawn.len(), 400);
+        let kills = drawn.iter().filter(|kind| **kind == "kill").count();
+        assert!((60..140).contains(&kills), "{kills}");
+        assert!(drawn.iter().all(|kind| ["kill", "pause"].contains(kind)));
+    }
+
+    #[test]
+    fn a_class_without_kinds_draws_nothing() {
+        let mix = Mix { level: Level::Heavy, weights: Some(BTreeMap::new()) };
+        assert_eq!(mix.draw(Class::Disk, &mut derive(1, "test")), None);
+    }
+}
