@@ -5,8 +5,10 @@
 pub mod child;
 pub mod compare;
 mod console;
+pub mod crew;
 pub mod diff;
 pub mod golden;
+pub mod named;
 pub mod pool;
 mod progress;
 pub mod replay;

@@ -13,6 +13,7 @@ use seedlog::runtime::sim::trace::Event;
 use serde::{Deserialize, Serialize};
 
 use super::EVENT_LIMIT;
+use crate::faults::Struck;
 use crate::phases::{self, RunOptions};
 use crate::report::{self, Outcome, Verdict};
 use crate::scenario::Scenario;
@@ -46,6 +47,8 @@ pub struct Reply {
     pub cpu_ms: u64,
     /// The process's largest resident set so far.
     pub peak_rss_kb: u64,
+    /// What the storm did, fault by fault.
+    pub struck: Vec<Struck>,
 }
 
 impl Job {
@@ -70,9 +73,10 @@ pub fn serve(input: impl BufRead, mut output: impl Write) -> anyhow::Result<()> 
     let mut cpu_before = cpu_ms();
     for line in input.lines() {
         let job: Job = serde_json::from_str(&line?)?;
-        let verdict = run(&job)?;
+        let (verdict, struck) = run(&job)?;
         let cpu_now = cpu_ms();
-        let reply = Reply { verdict, cpu_ms: cpu_now.saturating_sub(cpu_before), peak_rss_kb: peak_rss_kb() };
+        let reply =
+            Reply { verdict, cpu_ms: cpu_now.saturating_sub(cpu_before), peak_rss_kb: peak_rss_kb(), struck };
         cpu_before = cpu_now;
         serde_json::to_writer(&mut output, &reply)?;
         output.write_all(b"\n")?;
@@ -81,7 +85,7 @@ pub fn serve(input: impl BufRead, mut output: impl Write) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn run(job: &Job) -> anyhow::Result<Verdict> {
+fn run(job: &Job) -> anyhow::Result<(Verdict, Vec<Struck>)> {
     let scenario = Scenario::parse(&job.scenario, &job.scenario, &job.text)?;
     let without: Vec<Rule> = job.without.iter().filter_map(|slug| Rule::from_slug(slug)).collect();
     let options = RunOptions { without, keep_trace: job.compare_in.is_some(), event_limit: EVENT_LIMIT };
@@ -99,7 +103,7 @@ fn run(job: &Job) -> anyhow::Result<Verdict> {
         let mut history = BufWriter::new(fs::File::create(folder.join(HISTORY_FILE))?);
         crate::history::write_json_lines(&run.history, &mut history)?;
     }
-    Ok(run.verdict)
+    Ok((run.verdict, run.struck))
 }
 
 fn write_trace(path: &Path, trace: &[Event]) -> io::Result<()> {

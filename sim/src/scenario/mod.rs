@@ -15,6 +15,7 @@ mod selector;
 mod step;
 pub mod units;
 mod words;
+pub mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub use library::{Library, SWEEP, repository};
 pub use plan::Plan;
 pub use selector::Selector;
 pub use step::{Step, Trigger};
+pub use write::Document;
 
 /// Longest that a workload may take; more is a slip of the pen.
 pub const STORM_MAX: Duration = Duration::from_secs(3600);
