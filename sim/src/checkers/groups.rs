@@ -2,7 +2,7 @@
 //!
 //! An index, not a judge. A member's life is one incarnation of its node; it belongs to one group.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use seedlog::facts::Fact;
 use seedlog::types::TopicPartition;
@@ -63,11 +63,6 @@ impl<'a> Groups<'a> {
     /// The member that joined under this session.
     pub fn member(&self, session: i64) -> Option<Life<'a>> {
         self.sessions.get(&session).copied()
-    }
-
-    /// The consumers that were ever members of a group.
-    pub fn consumers(&self) -> HashSet<&'a str> {
-        self.of.keys().map(|life| life.consumer).collect()
     }
 
     /// What groups noticed, with the entries' indices.

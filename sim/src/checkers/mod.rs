@@ -8,15 +8,24 @@ mod budget;
 mod existing;
 mod groups;
 mod ledger;
+mod moves;
 
 mod aborted_read;
 mod commit_ahead;
+mod commit_regresses;
 mod inconsistent_offsets;
 mod liveness;
 mod lost_write;
+mod needless_redelivery;
+mod overlapping_delivery;
 mod phantom;
 mod send_order;
+mod single_owner;
+mod skip;
+mod skip_in_poll;
+mod step_back;
 mod storage;
+mod unexplained_reset;
 mod unseen;
 
 #[cfg(test)]
@@ -29,6 +38,7 @@ pub use budget::{Budget, GroupTerms, Membership, ProducerTerms, Terms, TopicTerm
 use existing::Existing;
 use groups::Groups;
 use ledger::Ledger;
+use moves::Jump;
 
 use crate::history::Entry;
 
@@ -45,15 +55,23 @@ pub struct Check {
 }
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 9] = [
+pub static CHECKS: [Check; 17] = [
     inconsistent_offsets::CHECK,
     lost_write::CHECK,
     unseen::CHECK,
     aborted_read::CHECK,
     phantom::CHECK,
+    skip::CHECK,
+    step_back::CHECK,
+    skip_in_poll::CHECK,
     send_order::CHECK,
     commit_ahead::CHECK,
+    commit_regresses::CHECK,
+    unexplained_reset::CHECK,
+    needless_redelivery::CHECK,
     storage::CHECK,
+    single_owner::CHECK,
+    overlapping_delivery::CHECK,
     liveness::CHECK,
 ];
 
@@ -86,6 +104,7 @@ pub struct Case<'a> {
     ledger: Ledger<'a>,
     groups: Groups<'a>,
     existing: Existing<'a>,
+    jumps: Vec<Jump<'a>>,
     budget: Budget,
 }
 
@@ -97,6 +116,7 @@ impl<'a> Case<'a> {
             ledger: Ledger::new(history),
             groups: Groups::new(history),
             existing: Existing::new(history),
+            jumps: moves::jumps(history),
             budget: Budget::of(history, terms),
         }
     }

@@ -1,11 +1,13 @@
 //! What members of the group `billing` state, on `orders-0` where nothing else is said.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::{Story, orders};
+use crate::checkers::GroupTerms;
 use crate::history::Injected;
 
 const GROUP: &str = "billing";
@@ -15,6 +17,11 @@ fn group() -> String {
 }
 
 impl Story {
+    pub fn group_terms(mut self, session_timeout: Duration, processing: Duration) -> Story {
+        self.terms.groups.insert(group(), GroupTerms { session_timeout, processing });
+        self
+    }
+
     pub fn joined(self, consumer: &str, session: i64) -> Story {
         self.joined_with(consumer, session, 1)
     }

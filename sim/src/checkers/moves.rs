@@ -1,0 +1,77 @@
+//! How consumers move through partitions: every delivery with the position at which it was expected.
+//!
+//! An index, not a judge. A position is set by being assigned, sought or reset, and by each delivery.
+
+use std::collections::HashMap;
+
+use seedlog::facts::Fact;
+use seedlog::types::{Offset, TopicPartition};
+
+use super::groups::Life;
+use crate::history::{Entry, What};
+
+/// A delivery that is not where the consumer stood.
+#[derive(Clone, Copy, Debug)]
+pub struct Jump<'a> {
+    pub life: Life<'a>,
+    pub partition: &'a TopicPartition,
+    /// The entry that set the position, and the position.
+    pub stood_at: usize,
+    pub stood: Offset,
+    pub delivered_at: usize,
+    pub delivered: Offset,
+    /// Both are deliveries of one poll: they were handed out at one instant.
+    pub in_one_poll: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Position {
+    at: usize,
+    next: Offset,
+    /// A delivery set it, not an explanation.
+    by_delivery: bool,
+    /// A corrupt batch of unknown length begins here.
+    may_jump: bool,
+}
+
+/// Every jump of the history.
+pub fn jumps(history: &[Entry]) -> Vec<Jump<'_>> {
+    let mut positions: HashMap<(Life, &TopicPartition), Position> = HashMap::new();
+    let mut jumps = Vec::new();
+    for (at, entry) in history.iter().enumerate() {
+        let What::Fact(fact) = &entry.what else { continue };
+        let (Some(life), Some(partition)) = (Life::of(entry, fact), fact.partition()) else { continue };
+        let place = (life, partition);
+        match fact {
+            Fact::Assigned { position, .. }
+            | Fact::Seeked { position, .. }
+            | Fact::PositionReset { to: position, .. } => {
+                let position = Position { at, next: *position, by_delivery: false, may_jump: false };
+                positions.insert(place, position);
+            }
+            Fact::CorruptSkipped { .. } => {
+                if let Some(position) = positions.get_mut(&place) {
+                    position.may_jump = true;
+                }
+            }
+            Fact::Delivered { offset, .. } => {
+                let here = Position { at, next: offset.next(), by_delivery: true, may_jump: false };
+                let Some(stood) = positions.insert(place, here) else { continue };
+                let is_explained = stood.next == *offset || (stood.may_jump && stood.next < *offset);
+                if !is_explained {
+                    jumps.push(Jump {
+                        life,
+                        partition,
+                        stood_at: stood.at,
+                        stood: stood.next,
+                        delivered_at: at,
+                        delivered: *offset,
+                        in_one_poll: stood.by_delivery && history[stood.at].at_ns == entry.at_ns,
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+    jumps
+}

@@ -1,0 +1,194 @@
+//! H20, `needless-redelivery`: a group got a record again although nothing had happened to the partition since,
+//! or below the committed offset that its reader began with (G4).
+//!
+//! What may happen: the owner crashes, loses its session or is unheard for too long, the partition changes
+//! hands or is taken again, a member seeks, or the position is reset. A record that stands where another was
+//! read before is not that record again.
+
+use std::collections::HashMap;
+
+use seedlog::facts::{Fact, RecordTag};
+use seedlog::types::{Offset, TopicPartition};
+
+use super::groups::{GroupPartition, Life, Turn};
+use super::{Case, Check, Finding};
+
+pub const CHECK: Check = Check { id: "H20", slug: "needless-redelivery", judge };
+
+#[derive(Clone, Copy)]
+struct Read<'a> {
+    at: usize,
+    record: &'a RecordTag,
+}
+
+#[derive(Default)]
+struct Reading<'a> {
+    /// The latest delivery at each offset.
+    read: HashMap<Offset, Read<'a>>,
+    /// When something last happened that explains a delivery of what was delivered before.
+    disturbed: Option<usize>,
+    owner: Option<Life<'a>>,
+}
+
+#[derive(Default)]
+struct State<'a> {
+    readings: HashMap<GroupPartition<'a>, Reading<'a>>,
+    /// The committed offset at which a life began with a partition, and the entry that tells.
+    begun: HashMap<(Life<'a>, &'a TopicPartition), (usize, Offset)>,
+    findings: Vec<Finding>,
+}
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let mut state = State::default();
+    for (at, turn) in case.groups.turns(case.history) {
+        match turn {
+            Turn::Ended { node } => state.disturb(at, |owner| owner.consumer == node),
+            Turn::Expired { session } => {
+                let member = case.groups.member(session);
+                state.disturb(at, |owner| Some(owner) == member);
+            }
+            Turn::Stated { life, group, fact } => state.stated(at, life, group, fact),
+        }
+    }
+    state.findings
+}
+
+impl<'a> State<'a> {
+    fn stated(&mut self, at: usize, life: Life<'a>, group: &'a str, fact: &'a Fact) {
+        match fact {
+            Fact::GroupSessionLost { .. } | Fact::GroupLeft { .. } | Fact::DeliveryPaused { .. } => {
+                self.disturb(at, |owner| owner == life);
+            }
+            Fact::PartitionOwned { partition, .. } => {
+                let reading = self.readings.entry((group, partition)).or_default();
+                reading.owner = Some(life);
+                reading.disturbed = Some(at);
+            }
+            Fact::PartitionReleased { partition, .. } => {
+                self.readings.entry((group, partition)).or_default().disturbed = Some(at);
+            }
+            Fact::Seeked { partition, .. } | Fact::PositionReset { partition, .. } => {
+                self.readings.entry((group, partition)).or_default().disturbed = Some(at);
+                self.begun.remove(&(life, partition));
+            }
+            Fact::OffsetFetched { partition, offset, .. } => {
+                match offset {
+                    Some(offset) => self.begun.insert((life, partition), (at, *offset)),
+                    None => self.begun.remove(&(life, partition)),
+                };
+            }
+            Fact::Delivered { partition, offset, record, .. } => {
+                self.delivered(life, (group, partition), *offset, Read { at, record });
+            }
+            _ => {}
+        }
+    }
+
+    /// Something happened to whatever the owners that `is_hit` says yes to own.
+    fn disturb(&mut self, at: usize, is_hit: impl Fn(Life<'a>) -> bool) {
+        for reading in self.readings.values_mut().filter(|reading| reading.owner.is_some_and(&is_hit)) {
+            reading.disturbed = Some(at);
+        }
+    }
+
+    fn delivered(&mut self, life: Life<'a>, place: GroupPartition<'a>, offset: Offset, read: Read<'a>) {
+        let (group, partition) = place;
+        let reading = self.readings.entry(place).or_default();
+        let earlier = reading.read.insert(offset, read).filter(|earlier| earlier.record == read.record);
+        if let Some((fetched_at, committed)) = self.begun.get(&(life, partition)).copied()
+            && offset < committed
+        {
+            let message = format!(
+                "{} delivered {partition}@{offset} again to {group}, which had committed {committed}",
+                life.consumer
+            );
+            let evidence = vec![fetched_at, read.at];
+            self.findings.push(Finding::new(Some(partition), message, evidence));
+        } else if let Some(earlier) = earlier
+            && reading.disturbed.is_none_or(|disturbed| disturbed < earlier.at)
+        {
+            let message = format!(
+                "{} delivered {partition}@{offset} {:?} again to {group} although nothing had happened",
+                life.consumer, read.record.label
+            );
+            self.findings.push(Finding::new(Some(partition), message, vec![earlier.at, read.at]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CHECK;
+    use crate::checkers::story::Story;
+
+    fn reading() -> Story {
+        Story::new().member("a", 1, 0).worked_on("a", 0, "r-0").read("a", 1, "r-1")
+    }
+
+    #[test]
+    fn records_delivered_once_pass() {
+        assert!(reading().read("a", 2, "r-2").violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_record_delivered_again_for_no_reason_is_found() {
+        assert_eq!(
+            reading().read("a", 1, "r-1").violations(&CHECK),
+            [r#"a delivered orders-0@1 "r-1" again to billing although nothing had happened"#]
+        );
+    }
+
+    #[test]
+    fn a_rebalance_a_crash_and_an_expiry_explain_it() {
+        for story in [
+            reading().released("a").member("b", 2, 1),
+            reading().killed("a").session_expired(1).member("a", 2, 1),
+            reading().session_expired(1).member("b", 2, 1),
+            reading().delivery_paused("a"),
+        ] {
+            assert!(story.read("b", 1, "r-1").violations(&CHECK).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_crash_of_a_member_that_does_not_own_the_partition_explains_nothing() {
+        let story = reading().joined("b", 2).killed("b").read("a", 1, "r-1");
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn an_explanation_explains_one_redelivery() {
+        let story = reading().delivery_paused("a").read("a", 1, "r-1").read("a", 1, "r-1");
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_rewind_explains_it() {
+        assert!(reading().sought("a", 0).read("a", 0, "r-0").violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_record_below_the_committed_offset_is_found_even_after_a_rebalance() {
+        let story = reading().commits("a", 1).released("a").member("b", 2, 1).read("b", 0, "r-0");
+        assert_eq!(
+            story.violations(&CHECK),
+            ["b delivered orders-0@0 again to billing, which had committed 1"]
+        );
+    }
+
+    #[test]
+    fn a_seek_below_the_committed_offset_explains_it() {
+        let story = reading().released("a").member("b", 2, 1).sought("b", 0).read("b", 0, "r-0");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn another_record_in_its_place_is_not_the_record_again() {
+        assert!(reading().read("a", 1, "other").violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn another_group_may_read_it_too() {
+        assert!(reading().assigned("z", 0).read("z", 1, "r-1").violations(&CHECK).is_empty());
+    }
+}

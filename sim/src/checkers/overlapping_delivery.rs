@@ -1,0 +1,120 @@
+//! C3, `overlapping-delivery`: a member that lost a partition goes on delivering it beside its successor for
+//! longer than a session's timeout and the time that the application works on a record (P24).
+//!
+//! Until then the overlap is a matter of not knowing; ownership itself is check C1's.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use seedlog::facts::Fact;
+
+use super::groups::{GroupPartition, Life, Turn};
+use super::{Case, Check, Finding};
+
+pub const CHECK: Check = Check { id: "C3", slug: "overlapping-delivery", judge };
+
+/// Who took a partition last, and its first delivery.
+struct Successor<'a> {
+    life: Life<'a>,
+    delivered: Option<usize>,
+    /// Told about a predecessor already.
+    told: bool,
+}
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let mut successors: HashMap<GroupPartition, Successor> = HashMap::new();
+    let mut findings = Vec::new();
+    for (at, turn) in case.groups.turns(case.history) {
+        let Turn::Stated { life, group, fact } = turn else { continue };
+        match fact {
+            Fact::PartitionOwned { partition, .. } => {
+                successors.insert((group, partition), Successor { life, delivered: None, told: false });
+            }
+            Fact::Delivered { partition, offset, .. } => {
+                let Some(successor) = successors.get_mut(&(group, partition)) else { continue };
+                if successor.life == life {
+                    successor.delivered = successor.delivered.or(Some(at));
+                    continue;
+                }
+                let Some(first) = successor.delivered else { continue };
+                let terms = case.terms.group(group);
+                let bound = terms.session_timeout + terms.processing;
+                let overlap = Duration::from_nanos(case.history[at].at_ns - case.history[first].at_ns);
+                if overlap > bound && !successor.told {
+                    successor.told = true;
+                    let message = format!(
+                        "{} delivered {partition}@{offset} {:.1} s after {} had begun to, both of {group}",
+                        life.consumer,
+                        overlap.as_secs_f64(),
+                        successor.life.consumer
+                    );
+                    findings.push(Finding::new(Some(partition), message, vec![first, at]));
+                }
+            }
+            _ => {}
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::CHECK;
+    use crate::checkers::story::Story;
+
+    /// `a` lost its session and does not know; `b` took over and delivers.
+    fn taken_over() -> Story {
+        Story::new()
+            .member("a", 1, 0)
+            .read("a", 0, "r-0")
+            .session_expired(1)
+            .member("b", 2, 0)
+            .read("b", 0, "r-0")
+    }
+
+    #[test]
+    fn a_member_that_does_not_know_yet_may_deliver_a_little_longer() {
+        let story = taken_over().after(Duration::from_secs(5)).read("a", 1, "r-1");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_member_that_delivers_beside_its_successor_for_longer_than_a_session_is_found() {
+        let story = taken_over().after(Duration::from_secs(7)).read("a", 1, "r-1").read("a", 2, "r-2");
+        assert_eq!(
+            story.violations(&CHECK),
+            ["a delivered orders-0@1 7.0 s after b had begun to, both of billing"]
+        );
+    }
+
+    #[test]
+    fn the_terms_of_the_group_set_the_bound() {
+        let story = taken_over().after(Duration::from_secs(7)).read("a", 1, "r-1");
+        let slow = story.group_terms(Duration::from_secs(6), Duration::from_secs(3));
+        assert!(slow.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_member_that_takes_the_partition_back_is_the_successor_now() {
+        let story = taken_over()
+            .released("b")
+            .after(Duration::from_secs(60))
+            .session_lost("a", 1)
+            .member("a", 3, 1)
+            .read("a", 1, "r-1");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_successor_that_has_not_delivered_overlaps_with_nobody() {
+        let story = Story::new()
+            .member("a", 1, 0)
+            .session_expired(1)
+            .member("b", 2, 0)
+            .after(Duration::from_secs(60))
+            .read("a", 0, "r-0");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+}

@@ -1,0 +1,200 @@
+//! C1, `single-owner`: within a group a partition has one owner at a time, and only its owner delivers it
+//! (P22, P24).
+//!
+//! Ownership lasts from `PartitionOwned` to `PartitionReleased`, at most as long as the ensemble keeps the
+//! session: it outlives a crash of the member, and a member that does not know yet that its session expired
+//! owns nothing. How long such a member may go on delivering is check C3's business.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use seedlog::facts::Fact;
+use seedlog::types::TopicPartition;
+
+use super::groups::{GroupPartition, Life, Turn};
+use super::{Case, Check, Finding};
+
+pub const CHECK: Check = Check { id: "C1", slug: "single-owner", judge };
+
+#[derive(Clone, Copy)]
+struct Owner<'a> {
+    life: Life<'a>,
+    session: i64,
+    since: usize,
+}
+
+#[derive(Default)]
+struct Ownership<'a> {
+    /// As the ensemble would have it: at most one each, if all is well.
+    owners: HashMap<GroupPartition<'a>, Vec<Owner<'a>>>,
+    of_session: HashMap<i64, Vec<GroupPartition<'a>>>,
+    expired: HashSet<i64>,
+    /// What each member believes to own.
+    held: BTreeMap<Life<'a>, HashSet<&'a TopicPartition>>,
+    /// Deliveries told already.
+    told: HashSet<(Life<'a>, &'a TopicPartition)>,
+    findings: Vec<Finding>,
+}
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let mut ownership = Ownership::default();
+    for (at, turn) in case.groups.turns(case.history) {
+        match turn {
+            Turn::Expired { session } => ownership.expire(session),
+            Turn::Stated { life, group, fact } => ownership.stated(at, life, group, fact),
+            Turn::Ended { .. } => {}
+        }
+    }
+    ownership.findings
+}
+
+impl<'a> Ownership<'a> {
+    fn stated(&mut self, at: usize, life: Life<'a>, group: &'a str, fact: &'a Fact) {
+        match fact {
+            Fact::PartitionOwned { partition, session, .. } => {
+                self.held.entry(life).or_default().insert(partition);
+                self.own((group, partition), Owner { life, session: *session, since: at });
+            }
+            Fact::PartitionReleased { partition, .. } => {
+                self.held.entry(life).or_default().remove(partition);
+                if let Some(owners) = self.owners.get_mut(&(group, partition)) {
+                    owners.retain(|owner| owner.life != life);
+                }
+            }
+            Fact::GroupSessionLost { session, .. } => {
+                self.held.remove(&life);
+                self.expire(*session);
+            }
+            Fact::GroupLeft { .. } => {
+                for partition in self.held.remove(&life).unwrap_or_default() {
+                    let owners = self.owners.entry((group, partition)).or_default();
+                    owners.retain(|owner| owner.life != life);
+                }
+            }
+            Fact::Delivered { partition, offset, .. } => {
+                let holds = self.held.get(&life).is_some_and(|held| held.contains(partition));
+                if !holds && self.told.insert((life, partition)) {
+                    let message = format!(
+                        "{} of {group} delivered {partition}@{offset} without owning it",
+                        life.consumer
+                    );
+                    self.findings.push(Finding::new(Some(partition), message, vec![at]));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn own(&mut self, place: GroupPartition<'a>, new: Owner<'a>) {
+        if self.expired.contains(&new.session) {
+            // The node was there when the member was told so, and went before it could say so.
+            return;
+        }
+        let owners = self.owners.entry(place).or_default();
+        owners.retain(|owner| (owner.life, owner.session) != (new.life, new.session));
+        if let Some(other) = owners.last() {
+            let (group, partition) = place;
+            let message = format!(
+                "{partition} of {group} was taken by {} while {} owned it",
+                named(&new, other),
+                named(other, &new)
+            );
+            self.findings.push(Finding::new(Some(partition), message, vec![other.since, new.since]));
+        }
+        owners.push(new);
+        self.of_session.entry(new.session).or_default().push(place);
+    }
+
+    fn expire(&mut self, session: i64) {
+        self.expired.insert(session);
+        for place in self.of_session.remove(&session).unwrap_or_default() {
+            if let Some(owners) = self.owners.get_mut(&place) {
+                owners.retain(|owner| owner.session != session);
+            }
+        }
+    }
+}
+
+/// The owner's name; with its life where both are lives of one consumer.
+fn named(owner: &Owner, other: &Owner) -> String {
+    if owner.life.consumer != other.life.consumer {
+        return owner.life.consumer.to_owned();
+    }
+    format!("{} (life {}, session {:#x})", owner.life.consumer, owner.life.incarnation, owner.session)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CHECK;
+    use crate::checkers::story::Story;
+
+    #[test]
+    fn a_partition_that_is_released_before_it_is_taken_passes() {
+        let story = Story::new()
+            .member("a", 1, 0)
+            .read("a", 0, "r-0")
+            .released("a")
+            .member("b", 2, 1)
+            .read("b", 1, "r-1");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_partition_taken_while_another_member_owns_it_is_found() {
+        let story = Story::new().member("a", 1, 0).member("b", 2, 0);
+        assert_eq!(story.violations(&CHECK), ["orders-0 of billing was taken by b while a owned it"]);
+    }
+
+    #[test]
+    fn an_expired_session_owns_nothing_though_its_member_does_not_know() {
+        let story = Story::new().member("a", 1, 0).session_expired(1).member("b", 2, 0).read("a", 0, "r-0");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_taking_over_that_is_stated_after_the_session_expired_is_none() {
+        let story = Story::new().session_expired(1).member("a", 1, 0).member("b", 2, 0);
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_dead_member_owns_until_its_session_expires() {
+        let early = Story::new().member("a", 1, 0).killed("a").member("b", 2, 0);
+        assert_eq!(early.violations(&CHECK).len(), 1);
+        let late = Story::new().member("a", 1, 0).killed("a").session_expired(1).member("b", 2, 0);
+        assert!(late.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_restarted_member_that_takes_its_old_sessions_node_for_its_own_is_found() {
+        let story = Story::new().member("a", 1, 0).killed("a").member("a", 2, 0);
+        assert_eq!(
+            story.violations(&CHECK),
+            [
+                "orders-0 of billing was taken by a (life 2, session 0x2) while a (life 1, session 0x1) owned it"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_member_that_delivers_what_it_does_not_own_is_found_once() {
+        let story = Story::new().joined("a", 1).assigned("a", 0).read("a", 0, "r-0").read("a", 1, "r-1");
+        assert_eq!(story.violations(&CHECK), ["a of billing delivered orders-0@0 without owning it"]);
+    }
+
+    #[test]
+    fn a_member_that_delivers_after_it_released_left_or_lost_its_session_is_found() {
+        for story in [
+            Story::new().member("a", 1, 0).released("a"),
+            Story::new().member("a", 1, 0).left("a"),
+            Story::new().member("a", 1, 0).session_expired(1).session_lost("a", 1),
+        ] {
+            assert_eq!(story.read("a", 0, "r-0").violations(&CHECK).len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_consumer_without_a_group_needs_no_ownership() {
+        let story = Story::new().assigned("a", 0).read("a", 0, "r-0");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+}

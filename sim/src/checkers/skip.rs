@@ -1,0 +1,81 @@
+//! H7, `skip`: a consumer's next record lies behind one that the partition held, and nothing explains the gap.
+//!
+//! Being assigned, seeking, a reset and a corrupt batch explain it. Gaps inside one poll are check H9's.
+
+use seedlog::types::Offset;
+
+use super::moves::Jump;
+use super::{Case, Check, Finding};
+
+pub const CHECK: Check = Check { id: "H7", slug: "skip", judge };
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let between_polls = case.jumps.iter().filter(|jump| !jump.in_one_poll);
+    between_polls.filter_map(|jump| describe(jump, skipped(case, jump)?)).collect()
+}
+
+/// The first record that the jump left out.
+pub fn skipped(case: &Case, jump: &Jump) -> Option<Offset> {
+    case.existing.next(jump.partition, jump.stood).filter(|existing| *existing < jump.delivered)
+}
+
+fn describe(jump: &Jump, skipped: Offset) -> Option<Finding> {
+    let Jump { life, partition, delivered, .. } = jump;
+    let message = format!("{} went on to {partition}@{delivered}, never to {skipped}", life.consumer);
+    Some(Finding::new(Some(partition), message, vec![jump.stood_at, jump.delivered_at]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CHECK;
+    use crate::checkers::story::Story;
+
+    fn reading() -> Story {
+        Story::new().appended(0, 9, 1).assigned("a", 0).read("a", 0, "r-0")
+    }
+
+    #[test]
+    fn successive_records_pass() {
+        assert!(reading().read("a", 1, "r-1").read("a", 2, "r-2").violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_record_that_was_jumped_over_is_found() {
+        assert_eq!(reading().read("a", 3, "r-3").violations(&CHECK), ["a went on to orders-0@3, never to 1"]);
+    }
+
+    #[test]
+    fn a_first_record_behind_the_assigned_position_is_found() {
+        let story = Story::new().appended(0, 9, 1).assigned("a", 0).read("a", 2, "r-2");
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn an_assignment_a_seek_a_reset_and_a_corrupt_batch_explain_it() {
+        for story in [
+            reading().assigned("a", 3),
+            reading().sought("a", 3),
+            reading().reset("a", Some(1), 3, (3, 9)),
+            reading().skipped_corrupt("a", 1),
+        ] {
+            assert!(story.read("a", 3, "r-3").violations(&CHECK).is_empty());
+        }
+    }
+
+    #[test]
+    fn an_offset_that_never_held_a_record_is_not_skipped() {
+        let story = Story::new()
+            .appended(0, 0, 1)
+            .appended(3, 3, 2)
+            .assigned("a", 0)
+            .read("a", 0, "r-0")
+            .read("a", 3, "r-3");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_restarted_consumer_begins_anew() {
+        let story = reading().killed("a").assigned("a", 5).read("a", 5, "r-5");
+        assert!(story.violations(&CHECK).is_empty());
+    }
+}
