@@ -2,6 +2,7 @@
 //!
 //! Decides nothing about right and wrong: it brings a history about and hands it to the checks.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -215,9 +216,22 @@ fn add_outcome(
     if verdict.sends == 0 && !plan.producers.is_empty() {
         vacuous.push(format!("nothing was sent: {}", ended.trouble.join("; ")));
     }
+    vacuous.extend(idle_groups(plan, history));
     let missing = scenario.expect.happens.iter().filter(|happening| !happening.is_in(history));
     vacuous.extend(missing.map(|happening| format!("never happened: {happening}")));
     verdict.vacuous = vacuous;
+}
+
+/// Groups that nothing was delivered to.
+fn idle_groups(plan: &Plan, history: &[Entry]) -> Vec<String> {
+    let delivered = |entry: &Entry| matches!(entry.what, What::Fact(Fact::Delivered { .. }));
+    let takers: BTreeSet<&str> = history.iter().filter(|e| delivered(e)).map(|e| &*e.node).collect();
+    let is_idle = |group: &&String| !plan.groups[*group].members.keys().any(|m| takers.contains(m.as_str()));
+    plan.groups
+        .keys()
+        .filter(is_idle)
+        .map(|group| format!("nothing was delivered to group {group}"))
+        .collect()
 }
 
 /// Counts what the plan's own clients did; the probe's and the auditor's work is no load.

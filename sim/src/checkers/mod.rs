@@ -16,6 +16,7 @@ mod commit_regresses;
 mod inconsistent_offsets;
 mod liveness;
 mod lost_write;
+mod never_processed;
 mod needless_redelivery;
 mod overlapping_delivery;
 mod phantom;
@@ -38,6 +39,7 @@ pub use budget::{Budget, GroupTerms, Membership, ProducerTerms, Terms, TopicTerm
 use existing::Existing;
 use groups::Groups;
 use ledger::Ledger;
+pub use never_processed::{LostRecord, lost_records};
 use moves::Jump;
 
 use crate::history::Entry;
@@ -55,9 +57,10 @@ pub struct Check {
 }
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 17] = [
+pub static CHECKS: [Check; 18] = [
     inconsistent_offsets::CHECK,
     lost_write::CHECK,
+    never_processed::CHECK,
     unseen::CHECK,
     aborted_read::CHECK,
     phantom::CHECK,

@@ -97,6 +97,11 @@ impl Story {
         self.fact(consumer, Fact::Finished { consumer: consumer.into(), partition, offset })
     }
 
+    pub fn processed(self, consumer: &str, offset: i64) -> Story {
+        let (partition, offset) = (orders(), Offset(offset));
+        self.fact(consumer, Fact::Processed { consumer: consumer.into(), partition, offset })
+    }
+
     /// Delivered and finished.
     pub fn worked_on(self, consumer: &str, offset: i64, value: &str) -> Story {
         self.read(consumer, offset, value).finished(consumer, offset)
