@@ -16,8 +16,8 @@ mod commit_regresses;
 mod inconsistent_offsets;
 mod liveness;
 mod lost_write;
-mod never_processed;
 mod needless_redelivery;
+mod never_processed;
 mod overlapping_delivery;
 mod phantom;
 mod send_order;
@@ -39,8 +39,8 @@ pub use budget::{Budget, GroupTerms, Membership, ProducerTerms, Terms, TopicTerm
 use existing::Existing;
 use groups::Groups;
 use ledger::Ledger;
-pub use never_processed::{LostRecord, lost_records};
 use moves::Jump;
+pub use never_processed::{LostRecord, lost_records};
 
 use crate::history::Entry;
 

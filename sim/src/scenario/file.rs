@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use seedlog::record::Compression;
 use seedlog::rules::Rule;
 use seedlog::types::{Acks, Durability};
 use serde::Deserialize;
@@ -21,6 +22,9 @@ use super::{
     Seeds, Step, Topic, Without, happening, is_name, units,
 };
 use crate::checkers;
+
+/// Largest value that a producer may be told to send.
+const VALUE_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +84,12 @@ struct RawProducer {
     records: Option<Spanned<u64>>,
     rate: Option<Spanned<String>>,
     acks: Option<Spanned<toml::Value>>,
+    linger: Option<Spanned<String>>,
+    /// Bytes of a value, at most.
+    #[serde(rename = "value-bytes")]
+    value_bytes: Option<Spanned<u64>>,
+    keyed: Option<bool>,
+    compression: Option<Spanned<Compression>>,
 }
 
 #[derive(Deserialize)]
@@ -267,11 +277,21 @@ fn producer(source: Source, raw: RawProducer) -> Checked<Producer> {
         Some("0") => Ok(Acks::None),
         _ => Err(source.error(acks.span(), "acks: 0, 1 or \"all\"")),
     });
+    let linger = raw.linger.map(|linger| {
+        units::duration(linger.get_ref()).map_err(|message| source.error(linger.span(), message))
+    });
+    if let Some(bytes) = raw.value_bytes.as_ref().filter(|bytes| *bytes.get_ref() > VALUE_BYTES_MAX) {
+        return Err(source.error(bytes.span(), format!("value-bytes: 0 to {VALUE_BYTES_MAX}")));
+    }
     Ok(Producer {
         topic: raw.topic.into_inner(),
         records,
         interval: interval.transpose()?,
         acks: acks.transpose()?,
+        linger: linger.transpose()?,
+        value_bytes: raw.value_bytes.map(Spanned::into_inner),
+        keyed: raw.keyed,
+        compression: raw.compression.map(Spanned::into_inner),
     })
 }
 

@@ -20,6 +20,7 @@ pub mod write;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use seedlog::record::Compression;
 use seedlog::rules::Rule;
 use seedlog::types::{Acks, Durability};
 
@@ -95,6 +96,11 @@ pub struct Producer {
     /// Time between two records.
     pub interval: Option<Duration>,
     pub acks: Option<Acks>,
+    pub linger: Option<Duration>,
+    /// Bytes of a value, at most.
+    pub value_bytes: Option<u64>,
+    pub keyed: Option<bool>,
+    pub compression: Option<Compression>,
 }
 
 /// Reads every partition of its topics from the beginning.

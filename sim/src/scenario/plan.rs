@@ -167,15 +167,19 @@ fn draw_producer(name: &str, producer: &super::Producer, seed: u64) -> ProducerP
     let per_second = rng.between(10, 50);
     let acks = [Acks::All, Acks::All, Acks::All, Acks::Leader, Acks::Leader, Acks::None];
     let acks = *rng.pick(&acks).expect("not empty");
+    let linger = Duration::from_millis(*rng.pick(&[0, 5, 100]).expect("not empty"));
+    let value_bytes = *rng.pick(&[32, 200, 2000]).expect("not empty");
+    let keyed = rng.chance(1, 2);
+    let compression = draw_compression(&mut rng);
     ProducerPlan {
         topic: producer.topic.clone(),
         records: producer.records.unwrap_or(records),
         interval: producer.interval.unwrap_or(Duration::from_micros(1_000_000 / per_second)),
         acks: producer.acks.unwrap_or(acks),
-        linger: Duration::from_millis(*rng.pick(&[0, 5, 100]).expect("not empty")),
-        value_bytes: *rng.pick(&[32, 200, 2000]).expect("not empty"),
-        keyed: rng.chance(1, 2),
-        compression: draw_compression(&mut rng),
+        linger: producer.linger.unwrap_or(linger),
+        value_bytes: producer.value_bytes.unwrap_or(value_bytes),
+        keyed: producer.keyed.unwrap_or(keyed),
+        compression: producer.compression.unwrap_or(compression),
     }
 }
 

@@ -169,3 +169,15 @@ fn a_member_needs_a_name_of_its_own() {
     let error = parse(&text).unwrap_err().to_string();
     assert!(error.contains("the member `audit-2` has the name of another client"), "{error}");
 }
+
+#[test]
+fn what_a_producer_sends_can_be_written_down_completely() {
+    let wanted = "linger = \"5ms\"\nvalue-bytes = 90\nkeyed = true\ncompression = \"lz4\"";
+    let text = STORY.replacen("acks    =", &format!("{wanted}\nacks ="), 1);
+    let plan = Plan::new(&parse(&text).unwrap(), 3);
+    let producer = plan.producers.values().next().unwrap();
+    assert_eq!((producer.linger, producer.value_bytes, producer.keyed), (Duration::from_millis(5), 90, true));
+    assert_eq!(producer.compression, seedlog::record::Compression::Lz4);
+    let error = parse(&text.replace("90", "9000000")).unwrap_err().to_string();
+    assert!(error.contains("value-bytes: 0 to 1048576"), "{error}");
+}
