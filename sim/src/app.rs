@@ -19,7 +19,7 @@ use seedlog::runtime::{clock, rng};
 use seedlog::zookeeper::ZooKeeperConfig;
 
 use crate::scenario::group::{GroupPlan, MemberPlan};
-use crate::scenario::{self, Commit};
+use crate::scenario::{self, Commit, Plan};
 use crate::workload::Shared;
 
 /// A request of a member is given up after this.
@@ -56,20 +56,25 @@ impl Applications {
         self.0.insert(name.to_owned(), Arc::new(application));
     }
 
-    /// What the members of `group` run; `Ok(None)` is the testbed's own. An error names what is missing.
-    pub(crate) fn of_group(
+    /// Whether everything is registered that the groups of `plan` ask for; names what is not.
+    pub(crate) fn suffice_for(&self, plan: &Plan) -> Result<(), String> {
+        let mut groups = plan.groups.iter();
+        groups.try_for_each(|(name, group)| self.of(name, group.application.as_deref()).map(|_| ()))
+    }
+
+    /// What the members of `group` run if the scenario asks for `wanted`; `Ok(None)` is the testbed's own. An
+    /// error names what is missing.
+    pub(crate) fn of(
         &self,
         group: &str,
-        plan: &GroupPlan,
+        wanted: Option<&str>,
     ) -> Result<Option<Arc<dyn Application>>, String> {
-        match &plan.application {
-            None => Ok(self.0.get(group).cloned()),
-            Some(name) => match self.0.get(name) {
-                Some(application) => Ok(Some(Arc::clone(application))),
-                None => {
-                    Err(format!("the group `{group}` runs the application `{name}`, which nobody registered"))
-                }
-            },
+        let found = self.0.get(wanted.unwrap_or(group)).cloned();
+        match (wanted, &found) {
+            (Some(wanted), None) => {
+                Err(format!("the group `{group}` runs the application `{wanted}`, which nobody registered"))
+            }
+            _ => Ok(found),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Modules in reading order: what is recorded (`history`), what is demanded of it (`checkers`, `liveness`),
 //! what a run is made of (`scenario`, `cluster`, `workload`, `app`, `faults`), how one run goes (`phases`), how
-//! it is told (`report`), how many of them are driven (`runner`), and how one asks for it (`commands`).
+//! it is told (`report`), how many of them are driven (`runner`), and how one asks for it (`commands`, `testbed`).
 
 // The testbed runs on the machine, not inside the simulation: it may use files, threads and the wall clock.
 #![allow(clippy::disallowed_methods)]
@@ -18,4 +18,5 @@ pub mod phases;
 pub mod report;
 pub mod runner;
 pub mod scenario;
+pub mod testbed;
 pub mod workload;

@@ -79,6 +79,17 @@ pub fn run_seed_with(
     applications: &Applications,
 ) -> Run {
     let plan = Plan::new(scenario, seed);
+    if let Err(message) = applications.suffice_for(&plan) {
+        let violation = Breakdown::Setup.violation(message);
+        let verdict = Verdict::of_breakdown(&scenario.name, seed, &options.without, violation);
+        return Run {
+            verdict,
+            history: Vec::new(),
+            trace: Vec::new(),
+            struck: Vec::new(),
+            messages: Vec::new(),
+        };
+    }
     let entries = Arc::new(Mutex::new(Vec::new()));
     let config =
         RunConfig { seed, keep_trace: options.keep_trace, event_limit: options.event_limit, buggify: false };
@@ -107,10 +118,8 @@ pub fn run_seed_with(
 
 async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: Applications) -> Ended {
     let shared = Arc::new(Shared::default());
-    let cluster = match Cluster::build(&plan, &shared, &applications) {
-        Ok(cluster) => Rc::new(cluster),
-        Err(error) => return Ended { trouble: vec![error.to_string()], ..Ended::default() },
-    };
+    let cluster = Cluster::build(&plan, &shared, &applications).expect("scenarios are checked when read");
+    let cluster = Rc::new(cluster);
     let injector = Injector::new(Rc::clone(&cluster), Rc::clone(&recorder), &plan);
     let mut storm = Storm::new(&plan, injector);
 

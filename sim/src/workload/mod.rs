@@ -56,7 +56,7 @@ pub fn add_members(
     mut added: impl FnMut(&str, NodeId),
 ) -> anyhow::Result<()> {
     for (name, group) in &plan.groups {
-        let application = applications.of_group(name, group).map_err(anyhow::Error::msg)?;
+        let application = applications.of(name, group.application.as_deref()).map_err(anyhow::Error::msg)?;
         let group = Arc::new(group.clone());
         for member in group.members.keys() {
             let place = Place {
