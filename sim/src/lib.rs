@@ -14,6 +14,7 @@ pub mod commands;
 pub mod faults;
 pub mod history;
 pub mod liveness;
+pub mod lookout;
 pub mod phases;
 pub mod report;
 pub mod runner;

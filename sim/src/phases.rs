@@ -19,6 +19,7 @@ use crate::app::Applications;
 use crate::cluster::{ADMIN, AUDITOR, Cluster, PROBE, ZOOKEEPER};
 use crate::faults::{Injector, Storm, Struck};
 use crate::history::{Entry, Phase, Recorder, What};
+use crate::lookout::{Lookout, TooLate};
 use crate::report::{Breakdown, Verdict, evidence_line};
 use crate::scenario::{Plan, Scenario};
 use crate::workload::Shared;
@@ -64,6 +65,8 @@ struct Ended {
     injured: u64,
     trouble: Vec<String>,
     struck: Vec<Struck>,
+    too_late: Vec<TooLate>,
+    never_begun: Vec<String>,
 }
 
 /// Runs one seed of a scenario, on a thread of its own, and judges it.
@@ -100,6 +103,7 @@ pub fn run_seed_with(
             rules::suspend(rule);
         }
         let recorder = Rc::new(Recorder::new(shared_entries, &planned.terms()));
+        recorder.look_out(Lookout::new(&planned));
         facts::install(Some(recorder.clone()));
         go_through_phases(planned, recorder, applications)
     });
@@ -173,6 +177,8 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
         injured: storm.injector().injured(),
         trouble: shared.trouble(),
         struck: storm.struck(),
+        too_late: recorder.lookout(|lookout| lookout.too_late()).unwrap_or_default(),
+        never_begun: recorder.lookout(|lookout| lookout.never_begun()).unwrap_or_default(),
     }
 }
 
@@ -228,7 +234,11 @@ fn add_outcome(
     vacuous.extend(idle_groups(plan, history));
     let missing = scenario.expect.happens.iter().filter(|happening| !happening.is_in(history));
     vacuous.extend(missing.map(|happening| format!("never happened: {happening}")));
+    vacuous.extend(ended.never_begun.iter().cloned());
     verdict.vacuous = vacuous;
+    if !scenario.expect.except.iter().any(|slug| slug == TooLate::SLUG) {
+        verdict.violations.extend(ended.too_late.iter().map(|late| late.violation(history)));
+    }
 }
 
 /// Groups that nothing was delivered to.

@@ -86,7 +86,10 @@ impl Injector {
                 let leader = self.recorder.progress(|progress| progress.leader(partition));
                 leader.and_then(|leader| self.name_of(leader)).into_iter().collect()
             }
-            Selector::Owner { .. } => Vec::new(),
+            Selector::Owner { group, partition } => {
+                let owner = self.recorder.lookout(|lookout| lookout.owner(group, partition));
+                owner.flatten().into_iter().collect()
+            }
             Selector::Member(group) => {
                 let running: Vec<Name> =
                     members(plan, group).into_iter().filter(|name| self.is_running(name)).collect();

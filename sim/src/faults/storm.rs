@@ -36,6 +36,16 @@ pub(super) enum Due {
     Supervise,
 }
 
+/// How long after the workload's end a step may still wait for what it is to follow.
+const AWAITED_AFTER_END_MAX: Duration = Duration::from_secs(30);
+
+/// Why the storm stopped sleeping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Woken {
+    OnTime,
+    Called,
+}
+
 /// How often the supervisor looks.
 const SUPERVISE_EVERY: Duration = Duration::from_millis(500);
 
@@ -95,11 +105,12 @@ impl<'a> Storm<'a> {
         self.schedule(begin + SUPERVISE_EVERY, Due::Supervise);
         while let Some(next) = self.schedule.first_entry() {
             let (at, _) = *next.key();
-            if at > end && self.steps_left() == 0 {
+            if at > end && !self.has_more_to_do(end) {
                 break;
             }
-            if at > clock::now() {
-                clock::sleep_until(at).await;
+            if at > clock::now() && self.sleep_unless_called(at).await == Woken::Called {
+                self.schedule_fired();
+                continue;
             }
             if let Some((_, due)) = self.schedule.pop_first() {
                 self.perform(due, at < end);
@@ -151,8 +162,32 @@ impl<'a> Storm<'a> {
         &mut self.injector
     }
 
-    fn steps_left(&self) -> usize {
-        self.schedule.values().filter(|due| matches!(due, Due::Step(_))).count()
+    /// Whether the storm has to go on after the workload's end: for steps, or for what is to come true in time.
+    fn has_more_to_do(&self, end: Instant) -> bool {
+        let now = clock::now();
+        let recorder = &self.injector.recorder;
+        let is_awaiting = recorder.lookout(|lookout| lookout.is_awaiting()) == Some(true);
+        self.schedule.values().any(|due| matches!(due, Due::Step(_)))
+            || (is_awaiting && now < end + AWAITED_AFTER_END_MAX)
+            || recorder.lookout(|lookout| lookout.has_open_limits(now.as_nanos())) == Some(true)
+    }
+
+    /// Sleeps until `at`, or until what a step waits for happens.
+    async fn sleep_unless_called(&self, at: Instant) -> Woken {
+        tokio::select! {
+            biased;
+            () = self.injector.recorder.call() => Woken::Called,
+            () = clock::sleep_until(at) => Woken::OnTime,
+        }
+    }
+
+    /// Schedules the steps whose happening came.
+    fn schedule_fired(&mut self) {
+        for index in self.injector.recorder.lookout(|lookout| lookout.fired()).unwrap_or_default() {
+            if let Trigger::When { delay, .. } = &self.plan.steps[index].trigger {
+                self.schedule(clock::now() + *delay, Due::Step(index));
+            }
+        }
     }
 
     fn schedule(&mut self, at: Instant, due: Due) {
@@ -236,6 +271,8 @@ impl<'a> Storm<'a> {
         self.note(Origin::Written(index));
         self.fired.insert(index);
         if let Some(name) = &step.name {
+            let now_ns = clock::now().as_nanos();
+            self.injector.recorder.lookout(|lookout| lookout.step_fired(name, now_ns));
             self.bound.insert(name.clone(), struck);
         }
         self.schedule_all(later);

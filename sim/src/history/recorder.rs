@@ -12,23 +12,34 @@ use seedlog::runtime::clock;
 use seedlog::runtime::sim::identity::{self, NodeId};
 use seedlog::runtime::sim::trace::{self, Kind};
 use seedlog::runtime::sim::world;
+use tokio::sync::Notify;
 
 use super::hasher::stable_hash;
 use super::{Entered, Entry, Injected, Phase, What};
 use crate::checkers::Terms;
 use crate::liveness::Progress;
+use crate::lookout::Lookout;
 
 /// The history of the run on this thread.
 pub struct Recorder {
     entries: Arc<Mutex<Vec<Entry>>>,
     progress: RefCell<Progress>,
     names: RefCell<BTreeMap<NodeId, Arc<str>>>,
+    lookout: RefCell<Option<Lookout>>,
+    /// A step's time has come.
+    called: Notify,
 }
 
 impl Recorder {
     /// Appends to `entries`, which outlives the run.
     pub fn new(entries: Arc<Mutex<Vec<Entry>>>, terms: &Terms) -> Recorder {
-        Recorder { entries, progress: RefCell::new(Progress::new(terms)), names: RefCell::default() }
+        Recorder {
+            entries,
+            progress: RefCell::new(Progress::new(terms)),
+            names: RefCell::default(),
+            lookout: RefCell::default(),
+            called: Notify::new(),
+        }
     }
 
     /// States that the testbed injected a fault, or ended one.
@@ -46,6 +57,21 @@ impl Recorder {
         read(&self.progress.borrow())
     }
 
+    /// Lets `lookout` see every entry from now on.
+    pub fn look_out(&self, lookout: Lookout) {
+        *self.lookout.borrow_mut() = Some(lookout);
+    }
+
+    /// Asks the lookout, if there is one.
+    pub fn lookout<T>(&self, ask: impl FnOnce(&mut Lookout) -> T) -> Option<T> {
+        self.lookout.borrow_mut().as_mut().map(ask)
+    }
+
+    /// Waits until a step's time has come. Cancel-safe: a call that nobody waited for is kept.
+    pub async fn call(&self) {
+        self.called.notified().await;
+    }
+
     fn push(&self, kind: Kind, hash: u64, what: What) {
         trace::event(kind, hash);
         let identity = identity::current();
@@ -56,6 +82,9 @@ impl Recorder {
             incarnation: identity.incarnation,
             what,
         };
+        if self.lookout(|lookout| lookout.observe(&entry)) == Some(true) {
+            self.called.notify_one();
+        }
         self.entries.lock().expect("history").push(entry);
     }
 

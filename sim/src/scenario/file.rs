@@ -17,6 +17,7 @@ use super::error::{ScenarioError, Source};
 use super::group::{self, RawGroup};
 use super::selector::Selector;
 use super::step::{self, Trigger};
+use super::within::{self, Within};
 use super::{
     BROKERS_MAX, Chaos, Class, Consumer, Expect, Level, Mix, PARTITIONS_MAX, Producer, STORM_MAX, Scenario,
     Seeds, Step, Topic, Without, happening, is_name, units,
@@ -102,6 +103,7 @@ struct RawConsumer {
 #[serde(deny_unknown_fields)]
 struct RawStep {
     at: Option<Spanned<String>>,
+    when: Option<Spanned<String>>,
     after: Option<Spanned<String>>,
     #[serde(rename = "do")]
     action: Spanned<String>,
@@ -132,6 +134,8 @@ struct RawChaos {
 struct RawExpect {
     #[serde(default)]
     happens: Vec<Spanned<String>>,
+    #[serde(default)]
+    within: BTreeMap<Spanned<String>, Spanned<String>>,
     #[serde(default)]
     except: Vec<Spanned<String>>,
     #[serde(default)]
@@ -165,7 +169,7 @@ pub(super) fn parse(name: &str, file: &str, text: &str) -> Checked<Scenario> {
         text: text.to_owned(),
         covers: raw.covers,
         seeds: seeds(source, raw.seed, raw.seeds)?,
-        brokers: raw.cluster.brokers.map(|n| within(source, n, 1, BROKERS_MAX, "brokers")).transpose()?,
+        brokers: raw.cluster.brokers.map(|n| bounded(source, n, 1, BROKERS_MAX, "brokers")).transpose()?,
         broker_config: raw.cluster.config.map(Spanned::into_inner).unwrap_or_default(),
         topics: named(source, raw.topics, topic)?,
         producers: named(source, raw.producers, producer)?,
@@ -197,7 +201,7 @@ fn named<Raw, T>(
     checked.collect()
 }
 
-fn within(source: Source, number: Spanned<u32>, low: u32, high: u32, what: &str) -> Checked<u32> {
+fn bounded(source: Source, number: Spanned<u32>, low: u32, high: u32, what: &str) -> Checked<u32> {
     if (low..=high).contains(number.get_ref()) {
         return Ok(number.into_inner());
     }
@@ -232,7 +236,7 @@ pub fn parse_seed(text: &str) -> Result<u64, String> {
 
 fn topic(source: Source, raw: RawTopic) -> Checked<Topic> {
     let partitions =
-        raw.partitions.map(|n| within(source, n, 1, PARTITIONS_MAX, "partitions")).transpose()?;
+        raw.partitions.map(|n| bounded(source, n, 1, PARTITIONS_MAX, "partitions")).transpose()?;
     if let Some(replicas) = raw.replicas.filter(|replicas| *replicas.get_ref() != 1) {
         return Err(source.error(replicas.span(), "only one replica can be simulated so far"));
     }
@@ -305,16 +309,21 @@ fn steps(source: Source, raw: &[RawStep]) -> Checked<Vec<Step>> {
 
 fn step_of(source: Source, raw: &RawStep) -> Checked<Step> {
     let wrong = |place: &Spanned<String>, message: String| source.error(place.span(), message);
-    let trigger = match (&raw.at, &raw.after) {
-        (Some(at), None) => {
+    let trigger = match (&raw.at, &raw.when, &raw.after) {
+        (Some(at), None, None) => {
             let at_time = units::duration(at.get_ref()).map_err(|m| wrong(at, m))?;
             if at_time > STORM_MAX {
                 return Err(wrong(at, format!("a storm lasts at most {} s", STORM_MAX.as_secs())));
             }
             Trigger::At(at_time)
         }
-        (None, Some(after)) => step::after(after.get_ref()).map_err(|m| wrong(after, m))?,
-        _ => return Err(wrong(&raw.action, "a step needs `at = TIME` or `after = \"NAME + TIME\"`".into())),
+        (None, Some(when), None) => step::when(when.get_ref()).map_err(|m| wrong(when, m))?,
+        (None, None, Some(after)) => step::after(after.get_ref()).map_err(|m| wrong(after, m))?,
+        _ => return Err(wrong(
+            &raw.action,
+            "a step needs one of `at = \"4s\"`, `when = \"acked orders-0 17\"` and `after = \"NAME + 2s\"`"
+                .into(),
+        )),
     };
     if let Some(name) = raw.name.as_ref().filter(|name| !is_name(name.get_ref())) {
         return Err(wrong(name, format!("`{}` is no name for a step", name.get_ref())));
@@ -361,8 +370,18 @@ fn expect(source: Source, raw: RawExpect) -> Checked<Expect> {
         })?;
         Ok(Without { rule, violates: check(&without.violates)? })
     });
+    let within = raw.within.iter().map(|(condition, limit)| {
+        let wrong = |place: &Spanned<String>| {
+            let span = place.span();
+            move |message: String| source.error(span, message)
+        };
+        let (time, since) = within::limit(limit.get_ref()).map_err(wrong(limit))?;
+        let condition = within::condition(condition.get_ref()).map_err(wrong(condition))?;
+        Ok(Within { condition, limit: time, since })
+    });
     Ok(Expect {
         happens: happens.collect::<Checked<_>>()?,
+        within: within.collect::<Checked<_>>()?,
         except: raw.except.iter().map(check).collect::<Checked<_>>()?,
         without: without.collect::<Checked<_>>()?,
     })

@@ -14,6 +14,7 @@ pub mod plan;
 mod selector;
 mod step;
 pub mod units;
+mod within;
 mod words;
 pub mod write;
 
@@ -34,6 +35,7 @@ pub use plan::Plan;
 pub use selector::Selector;
 pub use step::{Step, Trigger};
 pub use write::Document;
+pub use within::{Condition, Since, Within};
 
 /// Longest that a workload may take; more is a slip of the pen.
 pub const STORM_MAX: Duration = Duration::from_secs(3600);
@@ -113,6 +115,8 @@ pub struct Consumer {
 #[derive(Clone, Debug, Default)]
 pub struct Expect {
     pub happens: Vec<Happening>,
+    /// What must come true in time.
+    pub within: Vec<Within>,
     /// Checks, by slug, that this story is allowed to fail.
     pub except: Vec<String>,
     /// Rules whose suspension makes this very story fail.

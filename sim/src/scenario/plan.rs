@@ -13,7 +13,7 @@ use seedlog::runtime::sim::rng::derive;
 use seedlog::types::{Acks, Durability, TopicPartition};
 
 use super::group::{self, GroupPlan, MemberPlan};
-use super::{Chaos, Class, Scenario, Step};
+use super::{Chaos, Class, Scenario, Step, Within};
 use crate::checkers::{GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
 
 /// Everything that a run needs to know, besides the seed's own draws while it runs.
@@ -27,6 +27,8 @@ pub struct Plan {
     pub consumers: BTreeMap<String, Vec<String>>,
     pub groups: BTreeMap<String, GroupPlan>,
     pub steps: Vec<Step>,
+    /// What must come true in time.
+    pub within: Vec<Within>,
     /// What is left of the scenario's classes after the swarm selection.
     pub chaos: Chaos,
     /// Of the drawn faults only these strike, by number.
@@ -73,6 +75,7 @@ impl Plan {
             consumers: scenario.consumers.iter().map(|(name, c)| (name.clone(), c.topics.clone())).collect(),
             groups: group::draw_groups(scenario, seed),
             steps: scenario.steps.clone(),
+            within: scenario.expect.within.clone(),
             chaos: swarm(&scenario.chaos, &mut derive(seed, "swarm")),
             only: scenario.only.clone(),
             storm: longest,
