@@ -5,6 +5,7 @@
 mod common;
 mod compare;
 mod failure;
+mod report;
 mod run;
 mod score;
 mod sweep;
@@ -30,6 +31,8 @@ enum Command {
     Sweep(sweep::Sweep),
     /// Runs one seed again and keeps everything
     Replay(failure::Replay),
+    /// Draws a run as a page for the browser, timeline.html
+    Report(report::Report),
     /// Names the first event in which two runs differ
     Diff(compare::Diff),
     /// Suspends one rule at a time and counts the seeds until a check notices
@@ -57,6 +60,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Run(command) => command.run(),
         Command::Sweep(command) => command.run(),
         Command::Replay(command) => command.run(),
+        Command::Report(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Golden(command) => command.run(),

@@ -61,12 +61,21 @@ fn context(history: &[Entry], partition: Option<&TopicPartition>, noticed: usize
 /// One line: when, who, what.
 pub fn line(entry: &Entry) -> String {
     let millis = entry.at_ns / 1_000_000;
-    let (who, what) = match &entry.what {
-        What::Fact(fact) => (person(&entry.node), fact_text(fact)),
-        What::Fault(fault) => ("FAULT".to_owned(), fault_text::text(fault)),
-        What::Phase(entered) => ("PHASE".to_owned(), format!("{:?}", entered.phase).to_lowercase()),
+    let who = match &entry.what {
+        What::Fact(_) => person(&entry.node),
+        What::Fault(_) => "FAULT".to_owned(),
+        What::Phase(_) => "PHASE".to_owned(),
     };
-    format!("{:>4}.{:03}s  {who:<9} {what}", millis / 1000, millis % 1000)
+    format!("{:>4}.{:03}s  {who:<9} {}", millis / 1000, millis % 1000, text(entry))
+}
+
+/// What happened, without when and to whom.
+pub fn text(entry: &Entry) -> String {
+    match &entry.what {
+        What::Fact(fact) => fact_text(fact),
+        What::Fault(fault) => fault_text::text(fault),
+        What::Phase(entered) => format!("{:?}", entered.phase).to_lowercase(),
+    }
 }
 
 /// A node's name for people.

@@ -7,6 +7,7 @@ pub use evidence::line as evidence_line;
 mod fault_text;
 mod folder;
 mod text;
+pub mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,6 +9,7 @@ pub mod crew;
 pub mod diff;
 pub mod golden;
 pub mod named;
+pub mod picture;
 pub mod pool;
 mod progress;
 pub mod replay;

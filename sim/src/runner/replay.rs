@@ -13,7 +13,7 @@ pub fn replay(what: &str, scenario: Option<&str>, settings: &Settings) -> anyhow
     let folder = report::seed_folder(&named.scenario.name, named.seeds.start);
     let settings = Settings { rerun_percent: 100, without: named.without, ..settings.clone() };
     let portion = Portion { scenario: named.scenario, seeds: named.seeds };
-    let exit = session::run(&[portion], &settings, Keep::Always, Telling::Stories)?;
+    let exit = session::run(&[portion], &settings, Keep::Everything, Telling::Stories)?;
     if !settings.json {
         tell(&format!("kept in {}", folder.0.display()));
     }

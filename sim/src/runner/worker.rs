@@ -12,7 +12,7 @@ use seedlog::rules::Rule;
 use seedlog::runtime::sim::trace::Event;
 use serde::{Deserialize, Serialize};
 
-use super::EVENT_LIMIT;
+use super::{EVENT_LIMIT, picture};
 use crate::faults::Struck;
 use crate::phases::{self, RunOptions};
 use crate::report::{self, Outcome, Verdict};
@@ -35,6 +35,9 @@ pub struct Job {
 /// Whether the run folder is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Keep {
+    /// With the messages and the picture, though the run may pass.
+    Everything,
+    /// With the picture only if the run failed.
     Always,
     Failures,
     Never,
@@ -88,14 +91,23 @@ pub fn serve(input: impl BufRead, mut output: impl Write) -> anyhow::Result<()> 
 fn run(job: &Job) -> anyhow::Result<(Verdict, Vec<Struck>)> {
     let scenario = Scenario::parse(&job.scenario, &job.scenario, &job.text)?;
     let without: Vec<Rule> = job.without.iter().filter_map(|slug| Rule::from_slug(slug)).collect();
-    let options = RunOptions { without, keep_trace: job.compare_in.is_some(), event_limit: EVENT_LIMIT };
+    let keep_trace = job.compare_in.is_some() || job.keep == Keep::Everything;
+    let options = RunOptions { without, keep_trace, event_limit: EVENT_LIMIT };
     let started = Instant::now();
     let mut run = phases::run_seed(&scenario, job.seed, &options);
     run.verdict.wall_ms = started.elapsed().as_millis() as u64;
     let failed = run.verdict.verdict != Outcome::Pass;
-    if job.keep == Keep::Always || (job.keep == Keep::Failures && failed) {
+    let is_kept = match job.keep {
+        Keep::Everything | Keep::Always => true,
+        Keep::Failures => failed,
+        Keep::Never => false,
+    };
+    if is_kept {
         let folder = report::seed_folder(&job.scenario, job.seed);
         report::write_run(&folder, &scenario, &run.verdict, &run.history)?;
+        if failed || job.keep == Keep::Everything {
+            picture::keep(&folder, &scenario, &run, &options)?;
+        }
     }
     if let Some(folder) = &job.compare_in {
         fs::create_dir_all(folder)?;
