@@ -34,8 +34,8 @@ pub use library::{Library, SWEEP, repository};
 pub use plan::Plan;
 pub use selector::Selector;
 pub use step::{Step, Trigger};
-pub use write::Document;
 pub use within::{Condition, Since, Within};
+pub use write::Document;
 
 /// Longest that a workload may take; more is a slip of the pen.
 pub const STORM_MAX: Duration = Duration::from_secs(3600);

@@ -22,13 +22,13 @@ function drawAll(chart) {
   c.rect(GUTTER, RULER, width - GUTTER, height - RULER);
   c.clip();
   layout.lanes.forEach((lane, nth) => drawLane(c, lane, nth));
+  if (state.messages) {
+    drawArrows(c);
+  }
   drawStanding(c);
   layout.lanes.forEach((lane) => drawOwned(c, lane));
   layout.lanes.forEach((lane) => drawStrips(c, lane));
   drawLines(c);
-  if (state.messages) {
-    drawArrows(c);
-  }
   drawn.marks = drawMarks(c);
   drawStory(c, height);
   drawSelected(c);
@@ -160,7 +160,7 @@ function drawStanding(c) {
     c.fillRect(x, top, 2, height - 1);
     drawn.boxes.push({ what: 'band', index, x, y: top, width: end - x, height });
     const begin = Math.max(x, GUTTER) + 7;
-    drawFitting(c, bandWords(band), begin, top + height - 11, end - begin - 4, colour[name], 600);
+    drawFitting(c, bandWords(band), begin, top + lane.height - 9, end - begin - 4, colour[name], 600);
   });
 }
 

@@ -225,6 +225,7 @@ function listenToTools() {
   on('arrows', () => toggleMessages());
   on('ask', () => byId('help').showModal());
   byId('filter').addEventListener('input', (event) => filterBy(event.target.value));
+  byId('violation').addEventListener('change', (event) => pickViolation(Number(event.target.value)));
   byId('partition').addEventListener('change', (event) => {
     state.partition = Number(event.target.value);
     changedFilter();

@@ -48,7 +48,7 @@ function stripsOf(lane) {
   return strips;
 }
 
-const BASE = { producer: 48, member: 44, consumer: 44, client: 34, broker: 46, disk: 50, zookeeper: 40, helper: 30 };
+const BASE = { producer: 48, member: 44, consumer: 44, client: 34, broker: 46, disk: 50, zookeeper: 40, helper: 36 };
 const LINES = { member: 24, consumer: 24 };
 
 function measureLane(lane, index) {

@@ -28,19 +28,19 @@ function resized() {
 }
 
 /** For tests, and for whoever looks behind the scenes. */
-window.seedlog = { run, state, lit, drawn, hit, detailsOf, placeOf, countPassing, readyMs: null, errors: [] };
+window.seedlog = { run, state, lit, drawn, hit, detailsOf, placeOf, countPassing, drawNow, readyMs: null, errors: [] };
 window.addEventListener('error', (event) => window.seedlog.errors.push(event.message));
 
 function begin() {
   readColours();
   chooseViolation(0);
   filterMarks();
+  fillSelects();
   fillHeader();
   fillStory();
   fillDetails();
   fillLegend();
   fillBandKeys();
-  fillSelects();
   fillFacts();
   fillList(byId('keys'), KEYS.map(([keys, words]) => [keys, words]));
   describeChart();

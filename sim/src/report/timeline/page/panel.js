@@ -30,14 +30,8 @@ function fillHeader() {
 
 function fillStory() {
   const { violations } = run.story;
-  const buttons = violations.map((told, index) => {
-    const button = element('button', `${told.slug} (${told.check})`);
-    button.setAttribute('aria-current', String(index === state.violation));
-    button.title = told.message;
-    button.addEventListener('click', () => pickViolation(index));
-    return button;
-  });
-  byId('violations').replaceChildren(...(violations.length > 1 ? buttons : []));
+  byId('violation').parentElement.hidden = violations.length < 2;
+  byId('violation').value = String(state.violation);
   const told = violations[state.violation];
   if (told === undefined) {
     byId('evidence').replaceChildren(element('li', 'No check found anything.'));
@@ -51,13 +45,14 @@ function evidenceItem(line, mark) {
   const [, time, who, what] = /^(\S+)s\s+(.*?)(?:\s{2,}|\s(?=\S+\s))(.*)$/.exec(line) ?? [null, '', '', line];
   const item = document.createElement('li');
   const button = element('button');
-  const isFault = who === 'FAULT' || line.includes('FAULT');
+  const isFault = mark < 0 ? who === 'FAULT' : looks[run.marks.category[mark]].name === 'fault';
   button.classList.toggle('fault', isFault);
+  const isOfTestbed = isFault || who === 'FAULT';
   const number = lit.get(mark);
   const words = element('span', '', 'what');
   if (mark >= 0) {
     const lane = run.lanes[run.marks.lane[mark]];
-    words.append(element('span', isFault ? 'fault: ' : `${lane.kind === 'disk' ? lane.name.replace('-', ' ') : lane.label}: `, 'who'), markText(mark));
+    words.append(element('span', isFault ? 'fault: ' : isOfTestbed ? 'end of fault: ' : `${lane.kind === 'disk' ? lane.name.replace('-', ' ') : lane.label}: `, 'who'), markText(mark));
   } else {
     words.append(`${who} ${what}`);
   }
@@ -135,13 +130,16 @@ function fillBandKeys() {
 }
 
 function fillSelects() {
-  const partitions = [...new Set(run.marks.partition)].filter((partition) => partition >= 0);
-  partitions.sort((a, b) => run.strings[a].localeCompare(run.strings[b], undefined, { numeric: true }));
   const option = (value, text) => {
     const made = element('option', text);
     made.value = String(value);
     return made;
   };
+  const { violations } = run.story;
+  byId('violation').replaceChildren(...violations.map((told, index) => option(
+    index, `${index + 1} of ${violations.length}: ${told.slug} (${told.check})`)));
+  const partitions = [...new Set(run.marks.partition)].filter((partition) => partition >= 0);
+  partitions.sort((a, b) => run.strings[a].localeCompare(run.strings[b], undefined, { numeric: true }));
   byId('partition').replaceChildren(option(-1, 'all'), ...partitions.map((one) => option(one, run.strings[one])));
   const nodes = run.lanes.filter((lane) => lane.kind !== 'disk');
   byId('node').replaceChildren(option('', 'all'), ...nodes.map((lane) => option(lane.name, lane.label)));

@@ -42,7 +42,7 @@ function drawArrows(c) {
   const shown = arrowsInView();
   const count = shown.length;
   const crowded = count > ARROWS_CROWDED;
-  const alpha = count > 4000 ? 0.1 : crowded ? 0.16 : count > 300 ? 0.3 : 0.62;
+  const alpha = count > 4000 ? 0.06 : crowded ? 0.1 : count > 300 ? 0.24 : 0.62;
   const seen = new Set();
   const heads = count < 260;
   for (const arrow of shown) {
@@ -55,7 +55,7 @@ function drawArrows(c) {
       seen.add(key);
     }
     drawn.arrows.push({ index: arrow, ...ends });
-    c.globalAlpha = ends.lost ? Math.max(alpha, 0.6) : alpha;
+    c.globalAlpha = ends.lost ? Math.max(alpha, 0.7) : alpha;
     drawArrow(c, ends, colour[familyOf(run.arrows.kind[arrow])], heads);
   }
   c.globalAlpha = 1;

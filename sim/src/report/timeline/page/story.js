@@ -197,7 +197,7 @@ function drawBusy(c, width, height) {
   c.fillStyle = colour.muted;
   c.globalAlpha = 0.55;
   counts.forEach((count, column) => {
-    const tall = (count / most) * (height - 26);
+    const tall = Math.sqrt(count / most) * (height - 26);
     c.fillRect(GUTTER + column * 2, height - tall - 2, 2, tall);
   });
   c.globalAlpha = 1;
