@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::partition::LogEnd;
+use super::chunk;
+use super::partition::LogPlace;
 use super::positions::{Failure, FetchPlan, Question};
 use super::shared::Shared;
 use crate::client::Connection;
@@ -19,12 +20,16 @@ use crate::protocol::messages::{
     ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic, PartitionData,
 };
 use crate::protocol::{ErrorCode, Records};
+use crate::rules::{self, Rule};
 use crate::runtime::clock::{self, DeadlineTimer};
 use crate::types::{BrokerId, Offset, TopicPartition};
 
 /// A fetch that leaves partitions out, because the buffer is full of them, comes back soon: by then there may
 /// be room.
 const FETCH_WAIT_WHILE_FULL: Duration = Duration::from_millis(50);
+
+/// How long a full queue keeps a chunk waiting, where its position moved already.
+const FULL_QUEUE_WAIT: Duration = Duration::from_millis(10);
 
 /// ListOffsets' sentinels.
 const EARLIEST_TIMESTAMP: i64 = -2;
@@ -72,7 +77,7 @@ impl Fetcher {
         }
     }
 
-    async fn look_up(&self, questions: Vec<Question<LogEnd>>) {
+    async fn look_up(&self, questions: Vec<Question<LogPlace>>) {
         let request = list_offsets_request(&questions);
         let timeout = self.shared.config.request_timeout;
         let response = match self.connection().await {
@@ -91,13 +96,14 @@ impl Fetcher {
         }
     }
 
-    fn end_looked_up(&self, question: &Question<LogEnd>, answer: Option<ListOffsetsPartitionResponse>) {
+    fn end_looked_up(&self, question: &Question<LogPlace>, answer: Option<ListOffsetsPartitionResponse>) {
         let code = answer.as_ref().map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |a| ErrorCode(a.error_code));
         match answer {
-            Some(answer) if code.is_none() && answer.offset >= 0 => {
-                self.shared.answer(&question.partition, |positions| {
-                    positions.found(question, Offset(answer.offset))
-                });
+            Some(answer)
+                if code.is_none() && (answer.offset >= 0 || matches!(question.of, LogPlace::Time(_))) =>
+            {
+                let offset = Some(Offset(answer.offset)).filter(|offset| offset.0 >= 0);
+                self.shared.answer(&question.partition, |positions| positions.found(question, offset));
             }
             _ => self.failed(question, code),
         }
@@ -115,7 +121,7 @@ impl Fetcher {
             Err(reason) => Err(reason),
         };
         match response {
-            Ok(response) if response.error_code == 0 => self.fetched(&plan, response),
+            Ok(response) if response.error_code == 0 => self.fetched(&plan, response).await,
             Ok(response) => {
                 self.all_failed(&plan.questions, &ErrorCode(response.error_code).to_string());
             }
@@ -145,7 +151,7 @@ impl Fetcher {
         }
     }
 
-    fn fetched(&self, plan: &FetchPlan, response: FetchResponse) {
+    async fn fetched(&self, plan: &FetchPlan, response: FetchResponse) {
         let mut answers = records_by_partition(response);
         for question in &plan.questions {
             let Some(answer) = answers.remove(&key(&question.partition)) else {
@@ -159,14 +165,34 @@ impl Fetcher {
                         Records::None | Records::Hole(_) => Bytes::new(),
                     };
                     let high_watermark = Offset(answer.high_watermark);
-                    self.shared.answer(&question.partition, |positions| {
-                        positions.fetched(question, records, high_watermark);
-                        None
-                    });
+                    self.records_arrived(question, records, high_watermark).await;
                 }
                 code => self.failed(question, code),
             }
         }
+    }
+
+    async fn records_arrived(&self, question: &Question<Offset>, records: Bytes, high_watermark: Offset) {
+        if rules::holds(Rule::QueueBeforeAdvancing) {
+            self.shared.answer(&question.partition, |positions| {
+                positions.fetched(question, records, high_watermark);
+                Vec::new()
+            });
+            return;
+        }
+        // KAFKA-154: between the two halves waits whoever finds the queue full, and a rebalance interrupts him.
+        let chunk = chunk::verify(records, question.of, high_watermark);
+        let before = self.shared.with_all_positions(|positions| {
+            positions.advance(question, &chunk);
+            positions.assignments()
+        });
+        clock::sleep(FULL_QUEUE_WAIT).await;
+        self.shared.answer(&question.partition, |positions| {
+            if positions.assignments() == before {
+                positions.queue(question, chunk);
+            }
+            Vec::new()
+        });
     }
 
     /// The connection to the broker, after whatever pause its failures demand.
@@ -186,7 +212,7 @@ impl Fetcher {
         for question in questions {
             self.shared.answer(&question.partition, |positions| {
                 positions.failed(question, Failure::Transient, clock::now(), |n| self.shared.pause(n));
-                None
+                Vec::new()
             });
         }
     }
@@ -208,19 +234,20 @@ impl Fetcher {
         }
         self.shared.answer(&question.partition, |positions| {
             positions.failed(question, failure, clock::now(), |failures| self.shared.pause(failures));
-            None
+            Vec::new()
         });
     }
 }
 
-fn list_offsets_request(questions: &[Question<LogEnd>]) -> ListOffsetsRequest {
+fn list_offsets_request(questions: &[Question<LogPlace>]) -> ListOffsetsRequest {
     let mut topics: BTreeMap<&str, Vec<ListOffsetsPartition>> = BTreeMap::new();
     for question in questions {
         topics.entry(&question.partition.topic).or_default().push(ListOffsetsPartition {
             partition_index: question.partition.partition,
             timestamp: match question.of {
-                LogEnd::Earliest => EARLIEST_TIMESTAMP,
-                LogEnd::Latest => LATEST_TIMESTAMP,
+                LogPlace::Earliest => EARLIEST_TIMESTAMP,
+                LogPlace::Latest => LATEST_TIMESTAMP,
+                LogPlace::Time(time) => time.0.max(0),
             },
             ..Default::default()
         });

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use self::partition::Reader;
 use self::shared::Shared;
 use crate::record::RecordHeader;
 use crate::runtime::clock::{self, DeadlineTimer};
@@ -32,6 +33,8 @@ pub enum StartPosition {
     Earliest,
     /// The readable end.
     Latest,
+    /// The first record of this time or later; the readable end, if there is none.
+    Time(Timestamp),
     At(Offset),
 }
 
@@ -58,6 +61,9 @@ pub enum ConsumeError {
     /// A broker refuses for good: not authorised, not supported. Seek to try again.
     #[error("{partition} cannot be read: {reason}")]
     Refused { partition: TopicPartition, reason: String },
+    /// The group has no offset of the partition yet, and `reset` is `None`. Seek to begin.
+    #[error("the group has no offset of {partition}")]
+    NoPosition { partition: TopicPartition },
     #[error("the consumer is closed")]
     Closed,
 }
@@ -90,7 +96,8 @@ impl Consumer {
         let kept = self.timer.lock().expect("no holder of the timer panics").take();
         let mut timer = kept.unwrap_or_default();
         timer.set(Some(clock::now() + wait));
-        let records = self.shared.take(self.shared.config.poll_records_max.max(1), &mut timer).await;
+        let records =
+            self.shared.take(Reader::default(), self.shared.config.poll_records_max.max(1), &mut timer).await;
         *self.timer.lock().expect("no holder of the timer panics") = Some(timer);
         records
     }
@@ -98,7 +105,7 @@ impl Consumer {
     /// The next record, however long it takes. Dropped half-way, no record is lost.
     pub async fn next(&self) -> Result<ConsumedRecord, ConsumeError> {
         let mut never = DeadlineTimer::new();
-        let records = self.shared.take(1, &mut never).await?;
+        let records = self.shared.take(Reader::default(), 1, &mut never).await?;
         Ok(records.into_iter().next().expect("without a deadline there is a record"))
     }
 

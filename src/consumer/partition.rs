@@ -8,28 +8,51 @@ use std::time::Duration;
 use super::chunk::{Chunk, Damage, VerifiedBatch};
 use super::{ConsumeError, ConsumedRecord, OnCorruption};
 use crate::record::{self, Record};
-use crate::types::{Instant, Offset, TopicPartition};
+use crate::types::{Instant, Offset, Timestamp, TopicPartition};
 
-/// One end of a log.
+/// A place in a log that its broker knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogPlace {
+    Earliest,
+    Latest,
+    /// The first record of this time or later; the end, if there is none.
+    Time(Timestamp),
+}
+
+/// A position that does not exist is replaced by one end of the log, after both were looked up: first the
+/// start, then the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reset {
+    /// The position outside of the log; `None`: there was none.
+    pub(super) from: Option<Offset>,
+    pub(super) to: LogEnd,
+    pub(super) log_start: Option<Offset>,
+}
+
+/// Where a reset goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LogEnd {
     Earliest,
     Latest,
 }
 
+/// One who takes records: a plain consumer is reader 0, a group's streams have numbers of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Reader(pub(super) u32);
+
 /// Why the position had to be looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
     Assigned,
     Sought,
-    OutOfRange(Offset),
+    Reset(Reset),
 }
 
 /// Whether and how the partition can be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// The position is not known: one end of the log has to be looked up.
-    Lookup(LogEnd, Why),
+    /// The position is not known: a place of the log has to be looked up.
+    Lookup(LogPlace, Why),
     /// The position is known; fetching goes on behind the buffer.
     Fetching,
     /// Nothing goes on until the application seeks.
@@ -41,8 +64,22 @@ pub(super) enum Standing {
 pub(super) enum Event {
     Delivered(ConsumedRecord),
     Assigned(TopicPartition, Offset),
-    Seeked { partition: TopicPartition, position: Offset, reason: String },
-    CorruptSkipped { partition: TopicPartition, damage: Damage },
+    Seeked {
+        partition: TopicPartition,
+        position: Offset,
+        reason: String,
+    },
+    PositionReset {
+        partition: TopicPartition,
+        from: Option<Offset>,
+        to: Offset,
+        log_start: Offset,
+        log_end: Offset,
+    },
+    CorruptSkipped {
+        partition: TopicPartition,
+        damage: Damage,
+    },
 }
 
 #[derive(Debug)]
@@ -63,6 +100,8 @@ struct Opened {
 #[derive(Debug)]
 pub(super) struct Partition {
     pub(super) name: TopicPartition,
+    /// Who takes its records.
+    pub(super) reader: Reader,
     /// Answers to requests of an earlier generation are ignored.
     pub(super) generation: u64,
     pub(super) standing: Standing,
@@ -81,9 +120,16 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    pub(super) fn new(name: TopicPartition, generation: u64, standing: Standing, at: Offset) -> Partition {
+    pub(super) fn new(
+        name: TopicPartition,
+        reader: Reader,
+        generation: u64,
+        standing: Standing,
+        at: Offset,
+    ) -> Partition {
         Partition {
             name,
+            reader,
             generation,
             standing,
             position: at,
@@ -99,7 +145,9 @@ impl Partition {
 
     /// The next offset to hand out, if known.
     pub(super) fn position(&self) -> Option<Offset> {
-        (!matches!(self.standing, Standing::Lookup(..))).then_some(self.position)
+        let is_unknown =
+            matches!(self.standing, Standing::Lookup(..) | Standing::Stuck(ConsumeError::NoPosition { .. }));
+        (!is_unknown).then_some(self.position)
     }
 
     /// Whether a request about it can go out.
@@ -107,29 +155,82 @@ impl Partition {
         !self.busy && self.not_before <= now
     }
 
-    /// The position was found.
-    pub(super) fn found(&mut self, position: Offset) -> Option<Event> {
-        let Standing::Lookup(_, why) = self.standing else { return None };
+    /// The place was found; `None`: the log has nothing of that time or later.
+    pub(super) fn found(&mut self, offset: Option<Offset>) -> Vec<Event> {
+        let Standing::Lookup(_, why) = self.standing else { return Vec::new() };
         self.busy = false;
         self.failures = 0;
+        let Some(offset) = offset else {
+            self.standing = Standing::Lookup(LogPlace::Latest, why);
+            return Vec::new();
+        };
+        let partition = self.name.clone();
+        match why {
+            Why::Assigned => {
+                self.fetch_from(offset);
+                vec![Event::Assigned(partition, offset)]
+            }
+            Why::Sought => {
+                self.fetch_from(offset);
+                let reason = "sought by the application".to_owned();
+                vec![Event::Seeked { partition, position: offset, reason }]
+            }
+            Why::Reset(reset) => self.end_found(reset, offset),
+        }
+    }
+
+    fn fetch_from(&mut self, position: Offset) {
         self.standing = Standing::Fetching;
         self.position = position;
         self.fetch_offset = position;
+    }
+
+    fn end_found(&mut self, reset: Reset, offset: Offset) -> Vec<Event> {
+        let Reset { from, to, log_start } = reset;
+        let Some(log_start) = log_start else {
+            let reset = Reset { log_start: Some(offset), ..reset };
+            self.standing = Standing::Lookup(LogPlace::Latest, Why::Reset(reset));
+            return Vec::new();
+        };
+        let log_end = offset.max(log_start);
+        if let Some(from) = from.filter(|from| (log_start..=log_end).contains(from)) {
+            // The log had not grown so far when the fetch was refused.
+            self.fetch_from(from);
+            return Vec::new();
+        }
+        let position = match to {
+            LogEnd::Earliest => log_start,
+            LogEnd::Latest => log_end,
+        };
+        self.fetch_from(position);
         let partition = self.name.clone();
-        Some(match why {
-            Why::Assigned => Event::Assigned(partition, position),
-            Why::Sought => Event::Seeked { partition, position, reason: "sought by the application".into() },
-            Why::OutOfRange(from) => {
-                Event::Seeked { partition, position, reason: format!("offset {from} is out of range") }
-            }
-        })
+        vec![
+            Event::PositionReset { partition: partition.clone(), from, to: position, log_start, log_end },
+            match from {
+                None => Event::Assigned(partition, position),
+                Some(from) => {
+                    let reason = format!("offset {from} is out of range");
+                    Event::Seeked { partition, position, reason }
+                }
+            },
+        ]
     }
 
     /// A fetch brought data, or nothing new.
     pub(super) fn fetched(&mut self, chunk: Chunk, on_corruption: OnCorruption) {
+        self.advance(&chunk);
+        self.queue(chunk, on_corruption);
+    }
+
+    /// The first half of the above: the next fetch goes on behind the chunk.
+    pub(super) fn advance(&mut self, chunk: &Chunk) {
         self.busy = false;
         self.failures = 0;
         self.fetch_offset = chunk.next;
+    }
+
+    /// The second half: the chunk waits to be handed out.
+    pub(super) fn queue(&mut self, chunk: Chunk, on_corruption: OnCorruption) {
         for batch in chunk.batches {
             self.bytes += batch.bytes.len();
             self.entries.push_back(Entry::Batch(batch));
@@ -156,7 +257,10 @@ impl Partition {
         assert!(!self.has_entries(), "the position is not the offset to fetch");
         self.busy = false;
         self.standing = match reset {
-            Some(end) => Standing::Lookup(end, Why::OutOfRange(self.fetch_offset)),
+            Some(to) => {
+                let reset = Reset { from: Some(self.fetch_offset), to, log_start: None };
+                Standing::Lookup(LogPlace::Earliest, Why::Reset(reset))
+            }
             None => Standing::Stuck(ConsumeError::OutOfRange {
                 partition: self.name.clone(),
                 offset: self.fetch_offset,

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::chunk;
-use super::partition::{Event, LogEnd, Partition, Standing, Why};
+use super::chunk::{self, Chunk};
+use super::partition::{Event, LogEnd, LogPlace, Partition, Reader, Reset, Standing, Why};
 use super::{AutoReset, ConsumeError, OnCorruption, StartPosition};
 use crate::types::{Instant, Offset, TopicPartition};
 
@@ -27,7 +27,7 @@ pub(super) struct Limits {
 pub(super) struct Question<T> {
     pub(super) partition: TopicPartition,
     pub(super) generation: u64,
-    /// The end to look up, or the offset to fetch.
+    /// The place to look up, or the offset to fetch.
     pub(super) of: T,
 }
 
@@ -37,6 +37,14 @@ pub(super) struct FetchPlan {
     pub(super) questions: Vec<Question<Offset>>,
     /// Some partition is left out because its share of the buffer is full.
     pub(super) some_are_full: bool,
+}
+
+/// Where a partition that is taken on begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    At(Offset),
+    /// There is no position yet: where the reset says.
+    Reset,
 }
 
 /// Why a question has no good answer, by what to do next.
@@ -55,13 +63,20 @@ pub(super) struct Positions {
     limits: Limits,
     partitions: BTreeMap<TopicPartition, Partition>,
     next_generation: u64,
+    assignments: u64,
     /// Who was handed out last, so that none starves.
     last_taken: Option<TopicPartition>,
 }
 
 impl Positions {
     pub(super) fn new(limits: Limits) -> Positions {
-        Positions { limits, partitions: BTreeMap::new(), next_generation: 0, last_taken: None }
+        Positions {
+            limits,
+            partitions: BTreeMap::new(),
+            next_generation: 0,
+            assignments: 0,
+            last_taken: None,
+        }
     }
 
     /// Replaces the assignment.
@@ -72,36 +87,91 @@ impl Positions {
             if let StartPosition::At(offset) = start {
                 events.push(Event::Assigned(name.clone(), offset));
             }
-            self.place(name, start, Why::Assigned);
+            self.place(name, Reader::default(), start, Why::Assigned);
         }
+        self.assignments += 1;
         events
+    }
+
+    /// Takes partitions on, beside those that are there. One that is there begins anew.
+    pub(super) fn add(&mut self, partitions: Vec<(TopicPartition, Reader, Begin)>) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (name, reader, begin) in partitions {
+            match begin {
+                Begin::At(offset) => {
+                    events.push(Event::Assigned(name.clone(), offset));
+                    self.place(name, reader, StartPosition::At(offset), Why::Assigned);
+                }
+                Begin::Reset => self.begin_at_reset(name, reader),
+            }
+        }
+        self.assignments += 1;
+        events
+    }
+
+    /// Forgets partitions and whatever was prefetched of them; the others go on.
+    pub(super) fn remove(&mut self, names: &BTreeSet<TopicPartition>) {
+        self.partitions.retain(|name, _| !names.contains(name));
+        self.assignments += 1;
+    }
+
+    fn begin_at_reset(&mut self, name: TopicPartition, reader: Reader) {
+        let standing = match self.reset_to() {
+            Some(to) => {
+                Standing::Lookup(LogPlace::Earliest, Why::Reset(Reset { from: None, to, log_start: None }))
+            }
+            None => Standing::Stuck(ConsumeError::NoPosition { partition: name.clone() }),
+        };
+        self.insert(name, reader, standing, Offset::ZERO);
+    }
+
+    fn reset_to(&self) -> Option<LogEnd> {
+        match self.limits.auto_reset {
+            AutoReset::Earliest => Some(LogEnd::Earliest),
+            AutoReset::Latest => Some(LogEnd::Latest),
+            AutoReset::None => None,
+        }
+    }
+
+    /// Changes with every assignment, addition and removal.
+    pub(super) fn assignments(&self) -> u64 {
+        self.assignments
     }
 
     /// Goes on from elsewhere. `None`: not assigned.
     pub(super) fn seek(&mut self, name: &TopicPartition, to: StartPosition) -> Option<Vec<Event>> {
-        if !self.partitions.contains_key(name) {
-            return None;
-        }
-        self.place(name.clone(), to, Why::Sought);
+        let reader = self.partitions.get(name)?.reader;
+        self.place(name.clone(), reader, to, Why::Sought);
         let StartPosition::At(position) = to else { return Some(Vec::new()) };
         let reason = "sought by the application".to_owned();
         Some(vec![Event::Seeked { partition: name.clone(), position, reason }])
     }
 
     /// Whatever was prefetched or asked about the partition before is forgotten.
-    fn place(&mut self, name: TopicPartition, start: StartPosition, why: Why) {
-        self.next_generation += 1;
+    fn place(&mut self, name: TopicPartition, reader: Reader, start: StartPosition, why: Why) {
         let (standing, at) = match start {
-            StartPosition::Earliest => (Standing::Lookup(LogEnd::Earliest, why), Offset::ZERO),
-            StartPosition::Latest => (Standing::Lookup(LogEnd::Latest, why), Offset::ZERO),
+            StartPosition::Earliest => (Standing::Lookup(LogPlace::Earliest, why), Offset::ZERO),
+            StartPosition::Latest => (Standing::Lookup(LogPlace::Latest, why), Offset::ZERO),
+            StartPosition::Time(time) => (Standing::Lookup(LogPlace::Time(time), why), Offset::ZERO),
             StartPosition::At(offset) => (Standing::Fetching, offset),
         };
-        let partition = Partition::new(name.clone(), self.next_generation, standing, at);
+        self.insert(name, reader, standing, at);
+    }
+
+    fn insert(&mut self, name: TopicPartition, reader: Reader, standing: Standing, at: Offset) {
+        self.next_generation += 1;
+        let partition = Partition::new(name.clone(), reader, self.next_generation, standing, at);
         self.partitions.insert(name, partition);
     }
 
     pub(super) fn position(&self, name: &TopicPartition) -> Option<Offset> {
         self.partitions.get(name)?.position()
+    }
+
+    /// The next offset to fetch: beyond what was prefetched.
+    pub(super) fn fetch_offset(&self, name: &TopicPartition) -> Option<Offset> {
+        let partition = self.partitions.get(name)?;
+        partition.position().map(|_| partition.fetch_offset)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &TopicPartition> {
@@ -117,10 +187,10 @@ impl Positions {
         &mut self,
         led: impl Fn(&TopicPartition) -> bool,
         now: Instant,
-    ) -> Vec<Question<LogEnd>> {
+    ) -> Vec<Question<LogPlace>> {
         let mut questions = Vec::new();
         for (name, partition) in &mut self.partitions {
-            if let Standing::Lookup(end, _) = partition.standing
+            if let Standing::Lookup(place, _) = partition.standing
                 && partition.is_free(now)
                 && led(name)
             {
@@ -128,7 +198,7 @@ impl Positions {
                 questions.push(Question {
                     partition: name.clone(),
                     generation: partition.generation,
-                    of: end,
+                    of: place,
                 });
             }
         }
@@ -172,9 +242,10 @@ impl Positions {
         self.partitions.get_mut(name).filter(|partition| partition.generation == generation)
     }
 
-    /// An end was looked up.
-    pub(super) fn found(&mut self, question: &Question<LogEnd>, position: Offset) -> Option<Event> {
-        self.current(&question.partition, question.generation)?.found(position)
+    /// A place was looked up; `None`: the log has nothing of that time or later.
+    pub(super) fn found(&mut self, question: &Question<LogPlace>, offset: Option<Offset>) -> Vec<Event> {
+        let partition = self.current(&question.partition, question.generation);
+        partition.map_or_else(Vec::new, |partition| partition.found(offset))
     }
 
     /// Records were fetched, or none were there.
@@ -182,6 +253,21 @@ impl Positions {
         let on_corruption = self.limits.on_corruption;
         if let Some(partition) = self.current(&question.partition, question.generation) {
             partition.fetched(chunk::verify(records, question.of, high_watermark), on_corruption);
+        }
+    }
+
+    /// The first half of `fetched` alone: the position moves, the chunk is not queued yet.
+    pub(super) fn advance(&mut self, question: &Question<Offset>, chunk: &Chunk) {
+        if let Some(partition) = self.current(&question.partition, question.generation) {
+            partition.advance(chunk);
+        }
+    }
+
+    /// The second half of `fetched` alone.
+    pub(super) fn queue(&mut self, question: &Question<Offset>, chunk: Chunk) {
+        let on_corruption = self.limits.on_corruption;
+        if let Some(partition) = self.current(&question.partition, question.generation) {
+            partition.queue(chunk, on_corruption);
         }
     }
 
@@ -193,11 +279,7 @@ impl Positions {
         now: Instant,
         pause: impl FnOnce(u32) -> Duration,
     ) {
-        let reset = match self.limits.auto_reset {
-            AutoReset::Earliest => Some(LogEnd::Earliest),
-            AutoReset::Latest => Some(LogEnd::Latest),
-            AutoReset::None => None,
-        };
+        let reset = self.reset_to();
         let Some(partition) = self.current(&question.partition, question.generation) else { return };
         match failure {
             Failure::Refused(reason) => {
@@ -214,15 +296,15 @@ impl Positions {
         self.partitions.get(name).is_some_and(|p| p.has_entries() || p.trouble().is_some())
     }
 
-    /// Hands out up to `records_max` records, in offset order per partition; an error as long as some
-    /// partition is stuck.
-    pub(super) fn take(&mut self, records_max: usize) -> Result<Vec<Event>, ConsumeError> {
-        if let Some(trouble) = self.partitions.values().find_map(Partition::trouble) {
+    /// Hands out up to `records_max` records of the reader's partitions, in offset order per partition; an error
+    /// as long as some partition of the reader is stuck.
+    pub(super) fn take(&mut self, reader: Reader, records_max: usize) -> Result<Vec<Event>, ConsumeError> {
+        if let Some(trouble) = self.trouble(reader) {
             return Err(trouble.clone());
         }
         let mut events = Vec::new();
         let mut taken = 0;
-        for name in self.in_turn() {
+        for name in self.in_turn(reader) {
             if taken == records_max {
                 break;
             }
@@ -235,21 +317,25 @@ impl Positions {
             taken += more;
         }
         // Damage may show only while unpacking.
-        match self.partitions.values().find_map(Partition::trouble) {
+        match self.trouble(reader) {
             Some(trouble) if events.is_empty() => Err(trouble.clone()),
             _ => Ok(events),
         }
     }
 
-    /// Partitions with something to hand out, beginning behind the one that was served last.
-    fn in_turn(&self) -> Vec<TopicPartition> {
+    fn trouble(&self, reader: Reader) -> Option<&ConsumeError> {
+        self.partitions.values().filter(|partition| partition.reader == reader).find_map(Partition::trouble)
+    }
+
+    /// The reader's partitions with something to hand out, beginning behind the one that was served last.
+    fn in_turn(&self, reader: Reader) -> Vec<TopicPartition> {
         let from = self.last_taken.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let until = self.last_taken.as_ref();
         let behind = self.partitions.range::<TopicPartition, _>((from, Bound::Unbounded));
         let before = self.partitions.iter().take_while(|(name, _)| until.is_some_and(|last| *name <= last));
         behind
             .chain(before)
-            .filter(|(_, partition)| partition.has_entries())
+            .filter(|(_, partition)| partition.reader == reader && partition.has_entries())
             .map(|(name, _)| name.clone())
             .collect()
     }

@@ -2,7 +2,7 @@
 //!
 //! Fetching itself is `fetcher`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 use super::chunk::Damage;
 use super::config::ConsumerConfig;
 use super::fetcher::Fetcher;
-use super::partition::Event;
-use super::positions::{Limits, Positions};
+use super::partition::{Event, Reader};
+use super::positions::{Begin, Limits, Positions};
 use super::{ConsumeError, ConsumedRecord, StartPosition};
 use crate::client::{Backoff, Cluster, ClusterConfig};
 use crate::facts::{self, Fact, RecordTag};
@@ -39,7 +39,12 @@ pub(super) struct Shared {
 struct State {
     positions: Positions,
     closed: bool,
+    /// While it says no, nothing is handed out.
+    gate: Option<Gate>,
 }
+
+/// Whether records may be handed out at this instant.
+pub(super) type Gate = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl Shared {
     pub(super) fn new(config: ConsumerConfig, tasks: &Arc<TaskGroup>) -> Arc<Shared> {
@@ -55,7 +60,7 @@ impl Shared {
         cluster.response_bytes_max = cluster.response_bytes_max.max(config.fetch_bytes_max.saturating_mul(2));
         Arc::new_cyclic(|this| Shared {
             cluster: Cluster::new(cluster),
-            state: Mutex::new(State { positions: Positions::new(limits), closed: false }),
+            state: Mutex::new(State { positions: Positions::new(limits), closed: false, gate: None }),
             fetchers: Mutex::new(BTreeMap::new()),
             tasks: Arc::downgrade(tasks),
             this: Weak::clone(this),
@@ -82,6 +87,40 @@ impl Shared {
         self.dispatch();
     }
 
+    /// Takes partitions on, beside those that are there.
+    pub(super) fn add(&self, partitions: Vec<(TopicPartition, Reader, Begin)>) {
+        let mut state = self.state();
+        let events = state.positions.add(partitions);
+        self.state_facts(&events);
+        self.cluster.track_only(state.positions.topics());
+        drop(state);
+        self.arrived.notify_waiters();
+        self.refresh_wanted.notify_one();
+        self.dispatch();
+    }
+
+    /// Forgets partitions with all that was prefetched of them: nothing more of them is handed out.
+    pub(super) fn remove(&self, names: &BTreeSet<TopicPartition>) {
+        let mut state = self.state();
+        state.positions.remove(names);
+        self.cluster.track_only(state.positions.topics());
+    }
+
+    pub(super) fn fetch_offset(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.state().positions.fetch_offset(partition)
+    }
+
+    /// Replaces the gate.
+    pub(super) fn set_gate(&self, gate: Gate) {
+        self.state().gate = Some(gate);
+        self.arrived.notify_waiters();
+    }
+
+    /// Whoever waits for records looks again.
+    pub(super) fn wake_readers(&self) {
+        self.arrived.notify_waiters();
+    }
+
     pub(super) fn seek(&self, partition: &TopicPartition, to: StartPosition) -> bool {
         let mut state = self.state();
         let Some(events) = state.positions.seek(partition, to) else { return false };
@@ -103,12 +142,13 @@ impl Shared {
     /// Hands out what is there, or waits for it until the timer runs out.
     pub(super) async fn take(
         &self,
+        reader: Reader,
         records_max: usize,
         timer: &mut DeadlineTimer,
     ) -> Result<Vec<ConsumedRecord>, ConsumeError> {
         loop {
             let arrived = self.arrived.notified();
-            let records = self.take_now(records_max)?;
+            let records = self.take_now(reader, records_max)?;
             let is_over = timer.deadline().is_some_and(|deadline| deadline <= clock::now());
             if !records.is_empty() || is_over {
                 return Ok(records);
@@ -121,14 +161,26 @@ impl Shared {
         }
     }
 
+    /// Resolves when there may be something new to hand out, counted from this call on.
+    pub(super) fn arrival(&self) -> tokio::sync::futures::Notified<'_> {
+        self.arrived.notified()
+    }
+
     /// One step: positions, facts and what the caller gets always agree.
-    fn take_now(&self, records_max: usize) -> Result<Vec<ConsumedRecord>, ConsumeError> {
+    pub(super) fn take_now(
+        &self,
+        reader: Reader,
+        records_max: usize,
+    ) -> Result<Vec<ConsumedRecord>, ConsumeError> {
         let records_max = if buggify::fires("consumer.buffer-of-one") { 1 } else { records_max };
         let mut state = self.state();
         if state.closed {
             return Err(ConsumeError::Closed);
         }
-        let events = state.positions.take(records_max)?;
+        if state.gate.as_ref().is_some_and(|is_open| !is_open()) {
+            return Ok(Vec::new());
+        }
+        let events = state.positions.take(reader, records_max)?;
         self.state_facts(&events);
         drop(state);
         if !events.is_empty() {
@@ -165,6 +217,9 @@ impl Shared {
             Event::Seeked { partition, position, reason } => {
                 Fact::Seeked { consumer, partition, position, reason }
             }
+            Event::PositionReset { partition, from, to, log_start, log_end } => {
+                Fact::PositionReset { consumer, partition, from, to, log_start, log_end }
+            }
             Event::CorruptSkipped { partition, damage } => {
                 Fact::CorruptSkipped { consumer, partition, offset: damage.offset }
             }
@@ -181,12 +236,16 @@ impl Shared {
         act(&mut self.state().positions, &led)
     }
 
+    /// Runs `act` on the positions.
+    pub(super) fn with_all_positions<T>(&self, act: impl FnOnce(&mut Positions) -> T) -> T {
+        act(&mut self.state().positions)
+    }
+
     /// As above, for answers: states what they led to, and tells who polls.
-    pub(super) fn answer(&self, about: &TopicPartition, act: impl FnOnce(&mut Positions) -> Option<Event>) {
+    pub(super) fn answer(&self, about: &TopicPartition, act: impl FnOnce(&mut Positions) -> Vec<Event>) {
         let mut state = self.state();
-        if let Some(event) = act(&mut state.positions) {
-            self.state_facts(&[event]);
-        }
+        let events = act(&mut state.positions);
+        self.state_facts(&events);
         let has_news = state.positions.has_news(about);
         drop(state);
         if has_news {

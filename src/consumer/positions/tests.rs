@@ -4,12 +4,15 @@ use super::super::ConsumedRecord;
 use super::super::chunk::tests::{batch, damaged};
 use super::*;
 use crate::record;
+use crate::types::Timestamp;
 
 const LIMITS: Limits = Limits {
     unpacked_bytes_max: 1 << 20,
     on_corruption: OnCorruption::Fail,
     auto_reset: AutoReset::Earliest,
 };
+/// The only reader.
+const ONE: Reader = Reader(0);
 const BUFFER: usize = 1 << 20;
 const NOW: Instant = Instant::START;
 const END: Offset = Offset(1_000);
@@ -55,11 +58,22 @@ fn failed(positions: &mut Positions, question: &Question<Offset>, failure: Failu
     positions.failed(question, failure, NOW, |_| Duration::from_secs(1));
 }
 
+/// Answers the two questions of a reset.
+fn look_up_ends(positions: &mut Positions, log_start: Offset, log_end: Offset) -> Vec<Event> {
+    let mut ask = |place| {
+        let lookup = positions.take_lookups(|_| true, NOW).pop().expect("an end is looked up");
+        assert_eq!(lookup.of, place);
+        positions.found(&lookup, Some(if place == LogPlace::Earliest { log_start } else { log_end }))
+    };
+    assert!(ask(LogPlace::Earliest).is_empty());
+    ask(LogPlace::Latest)
+}
+
 #[test]
 fn records_before_the_position_are_not_handed_out() {
     let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(2))]);
     fetch(&mut positions, &[batch(0, 5)]);
-    assert_eq!(offsets(positions.take(10)), [2, 3, 4]);
+    assert_eq!(offsets(positions.take(ONE, 10)), [2, 3, 4]);
     assert_eq!(positions.position(&name(0)), Some(Offset(5)));
 }
 
@@ -68,7 +82,7 @@ fn the_position_moves_with_delivery_and_not_with_prefetching() {
     let mut positions = at_zero(LIMITS);
     fetch(&mut positions, &[batch(0, 3)]);
     assert_eq!(positions.position(&name(0)), Some(Offset(0)));
-    assert_eq!(offsets(positions.take(2)), [0, 1]);
+    assert_eq!(offsets(positions.take(ONE, 2)), [0, 1]);
     assert_eq!(positions.position(&name(0)), Some(Offset(2)));
     assert_eq!(fetches(&mut positions)[0].of, Offset(3), "fetching is ahead of delivery");
 }
@@ -81,7 +95,7 @@ fn a_partition_is_asked_one_thing_at_a_time_and_not_beyond_its_share_of_the_buff
     positions.fetched(&question, batch(0, 3).into(), END);
     let plan = positions.take_fetches(|_| true, NOW, 10);
     assert_eq!(plan, FetchPlan { questions: vec![], some_are_full: true });
-    positions.take(10).expect("nothing is stuck");
+    positions.take(ONE, 10).expect("nothing is stuck");
     assert_eq!(positions.take_fetches(|_| true, NOW, 10).questions.len(), 1);
 }
 
@@ -93,9 +107,9 @@ fn a_seek_drops_what_was_prefetched_and_what_is_on_its_way() {
     let events = positions.seek(&name(0), StartPosition::At(Offset(1))).expect("assigned");
     assert!(matches!(events[..], [Event::Seeked { position: Offset(1), .. }]));
     positions.fetched(&stale, batch(3, 3).into(), END);
-    assert!(offsets(positions.take(10)).is_empty());
+    assert!(offsets(positions.take(ONE, 10)).is_empty());
     assert_eq!(fetch(&mut positions, &[batch(0, 3)]), Offset(1));
-    assert_eq!(offsets(positions.take(10)), [1, 2]);
+    assert_eq!(offsets(positions.take(ONE, 10)), [1, 2]);
 }
 
 #[test]
@@ -107,16 +121,16 @@ fn a_seek_of_what_is_not_assigned_is_refused() {
 fn corruption_is_reported_by_every_poll_once_all_before_it_was_delivered() {
     let mut positions = at_zero(LIMITS);
     fetch(&mut positions, &[batch(0, 3), damaged(batch(3, 2)), batch(5, 1)]);
-    assert_eq!(offsets(positions.take(10)), [0, 1, 2]);
+    assert_eq!(offsets(positions.take(ONE, 10)), [0, 1, 2]);
     for _ in 0..2 {
-        let error = positions.take(10).expect_err("the partition is stuck");
+        let error = positions.take(ONE, 10).expect_err("the partition is stuck");
         assert!(matches!(error, ConsumeError::Corrupt { offset: Offset(3), .. }), "{error}");
     }
     assert_eq!(positions.position(&name(0)), Some(Offset(3)));
     assert!(fetches(&mut positions).is_empty());
     positions.seek(&name(0), StartPosition::At(Offset(5)));
     fetch(&mut positions, &[batch(5, 1)]);
-    assert_eq!(offsets(positions.take(10)), [5]);
+    assert_eq!(offsets(positions.take(ONE, 10)), [5]);
 }
 
 #[test]
@@ -124,7 +138,7 @@ fn corruption_is_skipped_and_stated_where_the_policy_says_so() {
     let mut positions = at_zero(Limits { on_corruption: OnCorruption::Skip, ..LIMITS });
     fetch(&mut positions, &[batch(0, 3), damaged(batch(3, 2)), batch(5, 1)]);
     assert_eq!(fetch(&mut positions, &[batch(5, 1)]), Offset(5));
-    let events = positions.take(10).expect("nothing is stuck");
+    let events = positions.take(ONE, 10).expect("nothing is stuck");
     assert!(
         matches!(&events[3], Event::CorruptSkipped { damage, .. } if damage.offset == Offset(3)),
         "{events:?}"
@@ -138,7 +152,7 @@ fn damage_that_shows_only_while_unpacking_keeps_the_whole_batch_back() {
     let mut builder = record::BatchBuilder::new(record::Compression::Zstd);
     builder.push(crate::types::Timestamp(0), None, Some(&[0; 100]), &[]);
     fetch(&mut positions, &[builder.build().to_vec()]);
-    let error = positions.take(10).expect_err("the batch unpacks to too much");
+    let error = positions.take(ONE, 10).expect_err("the batch unpacks to too much");
     assert!(matches!(error, ConsumeError::Corrupt { offset: Offset(0), .. }), "{error}");
 }
 
@@ -148,12 +162,75 @@ fn an_offset_out_of_range_is_reset_with_its_reason() {
     let question = fetches(&mut positions).pop().expect("the partition wants data");
     failed(&mut positions, &question, Failure::OutOfRange);
     assert_eq!(positions.position(&name(0)), None);
-    let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the end is looked up");
-    assert_eq!(lookup.of, LogEnd::Earliest);
-    let event = positions.found(&lookup, Offset(7)).expect("stated");
-    let Event::Seeked { position: Offset(7), reason, .. } = event else { panic!("{event:?}") };
+    let events = look_up_ends(&mut positions, Offset(7), Offset(40));
+    let reset = Event::PositionReset {
+        partition: name(0),
+        from: Some(Offset(50)),
+        to: Offset(7),
+        log_start: Offset(7),
+        log_end: Offset(40),
+    };
+    assert_eq!(events[0], reset);
+    let Event::Seeked { position: Offset(7), reason, .. } = &events[1] else { panic!("{events:?}") };
     assert!(reason.contains("50"), "{reason}");
     assert_eq!(fetches(&mut positions)[0].of, Offset(7));
+}
+
+#[test]
+fn a_position_that_the_log_has_after_all_is_kept() {
+    let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(50))]);
+    let question = fetches(&mut positions).pop().expect("the partition wants data");
+    failed(&mut positions, &question, Failure::OutOfRange);
+    assert!(look_up_ends(&mut positions, Offset(7), Offset(50)).is_empty());
+    assert_eq!(fetches(&mut positions)[0].of, Offset(50));
+}
+
+#[test]
+fn a_partition_taken_on_without_a_position_begins_where_the_reset_says() {
+    let mut positions = Positions::new(Limits { auto_reset: AutoReset::Latest, ..LIMITS });
+    assert!(positions.add(vec![(name(0), ONE, Begin::Reset)]).is_empty());
+    let events = look_up_ends(&mut positions, Offset(7), Offset(40));
+    let reset = Event::PositionReset {
+        partition: name(0),
+        from: None,
+        to: Offset(40),
+        log_start: Offset(7),
+        log_end: Offset(40),
+    };
+    assert_eq!(events, [reset, Event::Assigned(name(0), Offset(40))]);
+}
+
+#[test]
+fn without_a_reset_policy_a_missing_position_is_an_error_until_a_seek() {
+    let mut positions = Positions::new(Limits { auto_reset: AutoReset::None, ..LIMITS });
+    positions.add(vec![(name(0), ONE, Begin::Reset)]);
+    assert_eq!(positions.take(ONE, 1), Err(ConsumeError::NoPosition { partition: name(0) }));
+    assert_eq!(positions.position(&name(0)), None);
+    positions.seek(&name(0), StartPosition::At(Offset(3)));
+    assert_eq!(positions.position(&name(0)), Some(Offset(3)));
+}
+
+#[test]
+fn a_time_that_the_log_has_not_reached_leads_to_its_end() {
+    let mut positions = assigned(LIMITS, &[StartPosition::Time(Timestamp(9))]);
+    let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the time is looked up");
+    assert_eq!(lookup.of, LogPlace::Time(Timestamp(9)));
+    assert!(positions.found(&lookup, None).is_empty());
+    let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the end is looked up");
+    assert_eq!(lookup.of, LogPlace::Latest);
+    assert_eq!(positions.found(&lookup, Some(Offset(9))), [Event::Assigned(name(0), Offset(9))]);
+}
+
+#[test]
+fn additions_and_removals_leave_the_other_partitions_as_they_are() {
+    let mut positions = at_zero(LIMITS);
+    fetch(&mut positions, &[batch(0, 3)]);
+    positions.add(vec![(name(1), Reader(1), Begin::At(Offset(4)))]);
+    assert_eq!(offsets(positions.take(Reader(1), 10)), [0_i64; 0]);
+    assert_eq!(offsets(positions.take(ONE, 1)), [0]);
+    positions.remove(&BTreeSet::from([name(1)]));
+    assert_eq!(offsets(positions.take(ONE, 10)), [1, 2]);
+    assert_eq!(positions.position(&name(1)), None);
 }
 
 #[test]
@@ -163,9 +240,9 @@ fn without_a_reset_policy_an_offset_out_of_range_is_an_error_until_a_seek() {
     let question = fetches(&mut positions).pop().expect("the partition wants data");
     failed(&mut positions, &question, Failure::OutOfRange);
     let expected = ConsumeError::OutOfRange { partition: name(0), offset: Offset(50) };
-    assert_eq!(positions.take(1), Err(expected));
+    assert_eq!(positions.take(ONE, 1), Err(expected));
     positions.seek(&name(0), StartPosition::Earliest);
-    assert_eq!(positions.take(1), Ok(vec![]));
+    assert_eq!(positions.take(ONE, 1), Ok(vec![]));
 }
 
 #[test]
@@ -174,7 +251,7 @@ fn what_was_fetched_before_the_log_lost_its_end_is_delivered_before_the_reset() 
     fetch(&mut positions, &[batch(0, 3)]);
     let question = fetches(&mut positions).pop().expect("the partition wants more");
     failed(&mut positions, &question, Failure::OutOfRange);
-    assert_eq!(offsets(positions.take(10)), [0, 1, 2]);
+    assert_eq!(offsets(positions.take(ONE, 10)), [0, 1, 2]);
 }
 
 #[test]
@@ -192,8 +269,8 @@ fn an_assignment_to_an_end_is_stated_when_the_end_is_known() {
     let mut positions = Positions::new(LIMITS);
     assert!(positions.assign(vec![(name(0), StartPosition::Latest)]).is_empty());
     let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the end is looked up");
-    assert_eq!(positions.found(&lookup, Offset(9)), Some(Event::Assigned(name(0), Offset(9))));
-    assert_eq!(positions.found(&lookup, Offset(9)), None, "an answer counts once");
+    assert_eq!(positions.found(&lookup, Some(Offset(9))), [Event::Assigned(name(0), Offset(9))]);
+    assert!(positions.found(&lookup, Some(Offset(9))).is_empty(), "an answer counts once");
 }
 
 #[test]
@@ -203,7 +280,7 @@ fn partitions_take_turns() {
         positions.fetched(&question, batch(0, 4).into(), END);
     }
     let turns: Vec<i32> = (0..4)
-        .map(|_| records(&positions.take(2).expect("nothing is stuck"))[0].partition.partition)
+        .map(|_| records(&positions.take(ONE, 2).expect("nothing is stuck"))[0].partition.partition)
         .collect();
     assert_eq!(turns, [0, 1, 2, 0]);
 }
@@ -269,7 +346,7 @@ proptest! {
                 }
                 Step::Answer(_) | Step::Fail => {}
                 Step::Take(records_max) => {
-                    for record in records(&positions.take(records_max).expect("nothing is stuck")) {
+                    for record in records(&positions.take(ONE, records_max).expect("nothing is stuck")) {
                         prop_assert_eq!(record.offset.0, expected);
                         expected += 1;
                     }
