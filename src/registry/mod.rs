@@ -5,7 +5,11 @@
 
 mod base64;
 mod brokers;
+mod concurrent;
+mod consumers;
+mod group_znodes;
 mod ids;
+mod offsets;
 mod topics;
 mod znodes;
 
@@ -16,6 +20,8 @@ use crate::types::{BrokerId, LeaderEpoch, TopicPartition};
 use crate::zookeeper::{CreateMode, ZkError, ZooKeeper};
 
 use znodes::Unreadable;
+
+pub use consumers::{Claim, Membership, PartitionOwner};
 
 /// What a broker tells about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

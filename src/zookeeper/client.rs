@@ -18,7 +18,7 @@ use super::session::WatchRequest;
 use super::watches::WatchOn;
 use super::{ZkError, ZooKeeperConfig};
 use crate::runtime::task::{Lane, TaskGroup};
-use crate::runtime::{Elapsed, clock};
+use crate::runtime::{Elapsed, Instant, clock};
 
 /// Calls between the handles and the driver; a caller waits for room.
 const CALLS_QUEUED_MAX: usize = 256;
@@ -120,7 +120,7 @@ impl ZooKeeper {
         let connect_timeout = config.connect_timeout;
         let (calls, taken) = mpsc::channel(CALLS_QUEUED_MAX);
         let (attached, first_attached) = oneshot::channel();
-        let status = Arc::new(Status::default());
+        let status = Arc::new(Status::new());
         let tasks = TaskGroup::new(Lane::Control);
         tasks.spawn("zookeeper-client", Driver::new(config, Arc::clone(&status), taken, attached).run());
         match clock::timeout(patience, first_attached).await {
@@ -136,6 +136,12 @@ impl ZooKeeper {
     /// As granted by the server.
     pub fn session_timeout(&self) -> Duration {
         self.inner.status.timeout()
+    }
+
+    /// When the last message was sent that ZooKeeper answered: the session lives for its timeout from then on, at
+    /// least, wherever this client has been since.
+    pub fn confirmed_at(&self) -> Instant {
+        self.inner.status.confirmed_at()
     }
 
     /// Resolves when ZooKeeper has said that the session is over.

@@ -20,7 +20,7 @@ use super::{WatchEvent, ZkError, ZooKeeperConfig};
 use crate::runtime::clock::{self, DeadlineTimer};
 use crate::runtime::net::{self, Stream, WriteHalf};
 use crate::runtime::rng::{self, Rng};
-use crate::runtime::{Segment, buggify};
+use crate::runtime::{Instant, Segment, buggify};
 
 /// Frames between the session and the socket: every request in flight, pings, and watches set again.
 const OUTGOING_MAX: usize = SENT_MAX + 1_000;
@@ -40,26 +40,41 @@ pub(super) struct Call {
 }
 
 /// What all handles of a session may look at.
-#[derive(Default)]
 pub(super) struct Status {
     inner: Mutex<StatusInner>,
 }
 
-#[derive(Default)]
 struct StatusInner {
     session_id: i64,
     timeout: Duration,
+    confirmed_at: Instant,
     expired: bool,
     waiters: Vec<oneshot::Sender<()>>,
 }
 
 impl Status {
+    /// Of a session that does not exist yet.
+    pub fn new() -> Status {
+        let inner = StatusInner {
+            session_id: 0,
+            timeout: Duration::ZERO,
+            confirmed_at: Instant::START,
+            expired: false,
+            waiters: Vec::new(),
+        };
+        Status { inner: Mutex::new(inner) }
+    }
+
     pub fn session_id(&self) -> i64 {
         self.lock().session_id
     }
 
     pub fn timeout(&self) -> Duration {
         self.lock().timeout
+    }
+
+    pub fn confirmed_at(&self) -> Instant {
+        self.lock().confirmed_at
     }
 
     pub fn has_expired(&self) -> bool {
@@ -86,6 +101,10 @@ impl Status {
         let mut inner = self.lock();
         inner.session_id = session_id;
         inner.timeout = timeout;
+    }
+
+    fn confirmed(&self, at: Instant) {
+        self.lock().confirmed_at = at;
     }
 
     fn set_expired(&self) {
@@ -267,6 +286,12 @@ impl Driver {
 
     /// What one read brought. What follows a broken message is not looked at.
     fn arrived(&mut self, buffer: &mut BytesMut) -> Vec<Effect> {
+        let effects = self.messages(buffer);
+        self.status.confirmed(self.session.confirmed_at());
+        effects
+    }
+
+    fn messages(&mut self, buffer: &mut BytesMut) -> Vec<Effect> {
         let mut effects = Vec::new();
         loop {
             match next_frame(buffer, REPLY_BYTES_MAX) {

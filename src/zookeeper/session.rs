@@ -14,6 +14,7 @@ use super::codec::{
     ReplyHeader, WatcherEvent, frame, xid,
 };
 use super::watches::{Ticket, WatchOn, Watches};
+use crate::rules::{self, Rule};
 use crate::types::Instant;
 
 /// Requests sent and not yet answered.
@@ -93,6 +94,7 @@ struct Sent {
     code: i32,
     ticket: Ticket,
     watch: Option<WatchRequest>,
+    at: Instant,
 }
 
 pub(super) struct Session {
@@ -108,6 +110,12 @@ pub(super) struct Session {
     watches: Watches,
     heard_at: Instant,
     sent_at: Instant,
+    /// When each ping was sent that was not answered yet; bounded, for silence ends the connection.
+    pings: VecDeque<Instant>,
+    /// When the connect request was sent.
+    opened_at: Instant,
+    /// The server lets the session live for its timeout from here on, at least: what was sent then was answered.
+    confirmed_at: Instant,
 }
 
 impl Session {
@@ -124,6 +132,9 @@ impl Session {
             watches: Watches::default(),
             heard_at: Instant::START,
             sent_at: Instant::START,
+            pings: VecDeque::new(),
+            opened_at: Instant::START,
+            confirmed_at: Instant::START,
         }
     }
 
@@ -137,6 +148,11 @@ impl Session {
 
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over(_))
+    }
+
+    /// When the last message was sent that a server answered: it heard this client then or later.
+    pub fn confirmed_at(&self) -> Instant {
+        self.confirmed_at
     }
 
     pub fn watches_set(&self) -> usize {
@@ -153,6 +169,8 @@ impl Session {
         assert_eq!(self.phase, Phase::Disconnected, "one connection at a time");
         self.phase = Phase::Handshake;
         self.heard_at = now;
+        self.opened_at = now;
+        self.pings.clear();
         let request = ConnectRequest {
             protocol_version: 0,
             last_zxid_seen: self.last_zxid,
@@ -228,6 +246,7 @@ impl Session {
             Phase::Attached if now >= self.ping_due() => {
                 effects.push(Effect::Send(Op::Ping.encode(xid::PING)));
                 self.sent_at = now;
+                self.pings.push_back(now);
             }
             Phase::Handshake if now >= self.silence_limit() => {
                 effects.push(Effect::Disconnect("the server does not answer the connect request".to_owned()));
@@ -279,9 +298,12 @@ impl Session {
         self.timing.session_timeout = Duration::from_millis(granted);
         self.phase = Phase::Attached;
         self.sent_at = now;
+        self.confirmed_at = self.opened_at;
         let mut effects = vec![Effect::Attached];
-        for request in self.watches.to_set_again(self.last_zxid) {
-            effects.push(Effect::Send(Op::SetWatches(request).encode(xid::SET_WATCHES)));
+        if rules::holds(Rule::SetWatchesAgain) {
+            for request in self.watches.to_set_again(self.last_zxid) {
+                effects.push(Effect::Send(Op::SetWatches(request).encode(xid::SET_WATCHES)));
+            }
         }
         self.send_waiting(now, &mut effects);
         Ok(effects)
@@ -291,7 +313,12 @@ impl Session {
         let header: ReplyHeader = reader.read().map_err(|error| error.to_string())?;
         match header.xid {
             xid::EVENT => return self.event(reader),
-            xid::PING | xid::AUTH => return Ok(Vec::new()),
+            xid::PING => {
+                self.confirmed_at =
+                    self.pings.pop_front().unwrap_or(self.confirmed_at).max(self.confirmed_at);
+                return Ok(Vec::new());
+            }
+            xid::AUTH => return Ok(Vec::new()),
             xid::SET_WATCHES if header.error == ErrorCode::OK => return Ok(Vec::new()),
             xid::SET_WATCHES => return Err("the server did not set the watches again".to_owned()),
             _ => {}
@@ -300,6 +327,7 @@ impl Session {
             return Err(format!("a reply to request {}, which is not the next one", header.xid));
         }
         let sent = self.sent.pop_front().expect("looked at just now");
+        self.confirmed_at = self.confirmed_at.max(sent.at);
         self.last_zxid = self.last_zxid.max(header.zxid);
         let outcome = match header.error {
             ErrorCode::OK => match Reply::decode(sent.code, reader) {
@@ -357,6 +385,7 @@ impl Session {
                 code: request.op.code(),
                 ticket: request.ticket,
                 watch: request.watch,
+                at: now,
             });
             self.sent_at = now;
             effects.push(Effect::Send(bytes));

@@ -1,80 +1,210 @@
 //! The handles of an application on its group consumer: streams, commits, positions.
+//!
+//! Limit: who owns what is decided behind them, by the member's task.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::sync::{mpsc, oneshot};
+
+use super::config::path_part;
+use super::finished::Progress;
+use super::stream::MessageStream;
+use super::zookeeper::{Command, Shell, Subscribed};
 use super::{GroupConfig, GroupError};
-use crate::consumer::{ConsumeError, ConsumedRecord, StartPosition};
+use crate::consumer::partition::Reader;
+use crate::consumer::shared::Shared;
+use crate::consumer::{ConsumerConfig, StartPosition};
+use crate::facts::{self, Fact};
+use crate::runtime::task::{Lane, TaskGroup};
+use crate::runtime::{clock, rng};
 use crate::types::{Offset, TopicPartition};
+use crate::zookeeper::ZooKeeper;
+
+/// Commands that wait for the member's task; a caller waits for room.
+const COMMANDS_QUEUED_MAX: usize = 16;
+/// Streams of one topic that one member may have.
+pub(super) const STREAMS_MAX: u32 = 1_000;
+/// How many session timeouts a member has for leaving in order.
+const LEAVING_SESSIONS: u32 = 2;
+
+/// What the handles and the member's task share.
+pub(super) struct Inner {
+    pub(super) config: GroupConfig,
+    pub(super) shared: Arc<Shared>,
+    pub(super) progress: Arc<Mutex<Progress>>,
+}
+
+impl Inner {
+    pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().expect("no holder of the progress panics")
+    }
+
+    pub(super) fn mark_finished(&self, partition: &TopicPartition, offset: Offset) {
+        if self.progress().finish(partition, offset) {
+            let consumer = &self.config.consumer.client_id;
+            facts::record(|| Fact::Finished {
+                consumer: consumer.clone(),
+                partition: partition.clone(),
+                offset,
+            });
+            // A stream may wait for room among its unfinished records.
+            self.shared.wake_readers();
+        }
+    }
+}
 
 /// A member of a group. Dropped without [`GroupConsumer::close`], its session is left to expire.
 pub struct GroupConsumer {
-    config: GroupConfig,
-}
-
-/// One stream of a topic: the records of the partitions that it owns, in offset order per partition (P15).
-pub struct MessageStream {
-    _private: (),
+    inner: Arc<Inner>,
+    /// Owns the fetchers.
+    consumer_tasks: Arc<TaskGroup>,
+    /// Owns the member's task.
+    member_tasks: TaskGroup,
+    member: Mutex<Option<mpsc::Sender<Command>>>,
+    /// The session to begin with.
+    first_session: Mutex<Option<ZooKeeper>>,
 }
 
 impl GroupConsumer {
     /// Opens a session with ZooKeeper; `ZooKeeper` if no server grants one within the session timeout.
     pub async fn start(config: GroupConfig) -> Result<GroupConsumer, GroupError> {
         config.check()?;
-        Ok(GroupConsumer { config })
+        let session = ZooKeeper::connect(config.zookeeper.clone()).await?;
+        let consumer_tasks = Arc::new(TaskGroup::new(Lane::Data));
+        let consumer = ConsumerConfig { auto_reset: config.reset, ..config.consumer.clone() };
+        let shared = Shared::new(consumer, &consumer_tasks);
+        consumer_tasks.spawn("consumer-refresh", Arc::clone(&shared).keep_refreshed());
+        let inner = Inner { config, shared, progress: Arc::default() };
+        Ok(GroupConsumer {
+            inner: Arc::new(inner),
+            consumer_tasks,
+            member_tasks: TaskGroup::new(Lane::Control),
+            member: Mutex::new(None),
+            first_session: Mutex::new(Some(session)),
+        })
     }
 
     /// Joins the group with so many streams of each topic, and returns them at once: the rebalance goes on
-    /// behind. A topic that does not exist yet is read as soon as it does.
+    /// behind. A topic that does not exist yet is read as soon as it does. Once per consumer.
     pub async fn create_message_streams(
         &self,
         topics: BTreeMap<String, u32>,
     ) -> Result<BTreeMap<String, Vec<MessageStream>>, GroupError> {
-        let _ = topics;
-        self.config.check()?;
-        Err(GroupError::Closed)
+        check_subscription(&topics)?;
+        let session = self.first_session.lock().expect("no holder panics").take();
+        let session = session.ok_or(GroupError::StreamsExist)?;
+        let mut readers = BTreeMap::new();
+        let mut streams: BTreeMap<String, Vec<MessageStream>> = BTreeMap::new();
+        for (topic, count) in &topics {
+            for stream in 0..*count {
+                // Reader 0 is the plain consumer's.
+                let reader = Reader(u32::try_from(readers.len()).map_or(u32::MAX, |n| n.saturating_add(1)));
+                readers.insert((topic.clone(), stream), reader);
+                let handle = MessageStream::new(Arc::clone(&self.inner), topic, stream, reader);
+                streams.entry(topic.clone()).or_default().push(handle);
+            }
+        }
+        let (commands, received) = mpsc::channel(COMMANDS_QUEUED_MAX);
+        *self.member.lock().expect("no holder panics") = Some(commands);
+        let shell = Shell::new(
+            self.inner.config.clone(),
+            self.member_name(),
+            Subscribed { subscription: topics, readers },
+            Arc::clone(&self.inner.shared),
+            Arc::clone(&self.inner.progress),
+            received,
+        );
+        self.member_tasks.spawn("group-member", shell.run(session));
+        Ok(streams)
+    }
+
+    /// As Kafka names its members, unless the configuration does.
+    fn member_name(&self) -> String {
+        let config = &self.inner.config;
+        config.member.clone().unwrap_or_else(|| {
+            let client: String =
+                config.consumer.client_id.chars().filter(|c| *c != '/' && !c.is_control()).collect();
+            let chance = rng::stream("group-member").next_u64() as u32;
+            format!("{}_{client}-{}-{chance:08x}", config.group, clock::wall_now().0)
+        })
     }
 
     /// Marks a record as finished. One that was not delivered under the present ownership is passed over.
     pub fn mark_finished(&self, partition: &TopicPartition, offset: Offset) {
-        let _ = (partition, offset);
+        self.inner.mark_finished(partition, offset);
     }
 
     /// Commits everything finished so far; returns when ZooKeeper has it.
     pub async fn commit(&self) -> Result<(), GroupError> {
-        Err(GroupError::Closed)
+        let member = self.member.lock().expect("no holder panics").clone();
+        let Some(member) = member else { return Ok(()) };
+        let (told, outcome) = oneshot::channel();
+        if member.send(Command::Commit(told)).await.is_err() {
+            return Err(GroupError::Closed);
+        }
+        outcome.await.unwrap_or(Err(GroupError::Closed))
     }
 
     /// The partitions that this member owns and delivers.
     pub fn owned(&self) -> BTreeSet<TopicPartition> {
-        BTreeSet::new()
+        self.inner.progress().owned()
     }
 
-    /// Goes on from elsewhere; what was delivered before counts as finished. Returns whether it is owned.
+    /// Goes on from elsewhere; what was delivered before counts neither as finished nor as unfinished any more.
+    /// Returns whether the partition is owned.
     pub fn seek(&self, partition: &TopicPartition, to: StartPosition) -> bool {
-        let _ = (partition, to);
-        false
+        // Both in one step: no record is handed out in between.
+        let mut progress = self.inner.progress();
+        let is_owned = self.inner.shared.seek(partition, to);
+        progress.sought(partition);
+        is_owned
     }
 
     /// The next offset to deliver; `None` while it is not known yet, or not owned.
     pub fn position(&self, partition: &TopicPartition) -> Option<Offset> {
-        let _ = partition;
-        None
+        self.inner.shared.position(partition)
     }
 
-    /// Commits what is finished, gives up every partition and leaves the group.
+    /// Commits what is finished, gives up every partition and leaves the group. `SessionLost`: ZooKeeper could
+    /// not be told in time, and the member is left to expire.
     pub async fn close(&self) -> Result<(), GroupError> {
-        Ok(())
+        let member = self.member.lock().expect("no holder panics").take();
+        let patience = self.inner.config.zookeeper.session_timeout * LEAVING_SESSIONS;
+        let left = match member {
+            Some(member) => clock::timeout(patience, leave(member)).await,
+            None => Ok(Ok(())),
+        };
+        let session = self.first_session.lock().expect("no holder panics").take();
+        if let Some(session) = session {
+            session.close().await;
+        }
+        self.inner.shared.close();
+        self.member_tasks.abort_all();
+        self.consumer_tasks.abort_all();
+        left.unwrap_or(Err(GroupError::SessionLost))
     }
 }
 
-impl MessageStream {
-    /// The next record, however long it takes. Dropped half-way, no record is lost.
-    pub async fn next(&mut self) -> Result<ConsumedRecord, ConsumeError> {
-        Err(ConsumeError::Closed)
+async fn leave(member: mpsc::Sender<Command>) -> Result<(), GroupError> {
+    let (told, outcome) = oneshot::channel();
+    if member.send(Command::Close(told)).await.is_err() {
+        return Err(GroupError::Closed);
     }
+    outcome.await.unwrap_or(Err(GroupError::Closed))
+}
 
-    /// As [`GroupConsumer::mark_finished`].
-    pub fn mark_finished(&self, partition: &TopicPartition, offset: Offset) {
-        let _ = (partition, offset);
+fn check_subscription(topics: &BTreeMap<String, u32>) -> Result<(), GroupError> {
+    if topics.is_empty() {
+        return Err(GroupError::BadConfig("no topic is subscribed".to_owned()));
     }
+    for (topic, streams) in topics {
+        path_part("topic", topic)?;
+        if !(1..=STREAMS_MAX).contains(streams) {
+            return Err(GroupError::BadConfig(format!(
+                "{topic} needs 1 to {STREAMS_MAX} streams, not {streams}"
+            )));
+        }
+    }
+    Ok(())
 }

@@ -4,10 +4,14 @@
 //! Distributed Messaging System for Log Processing*). Coordination by the brokers is not here.
 
 mod config;
+mod finished;
 mod group;
+mod stream;
+mod zookeeper;
 
 pub use config::{Finish, GroupConfig};
-pub use group::{GroupConsumer, MessageStream};
+pub use group::GroupConsumer;
+pub use stream::MessageStream;
 
 use super::AutoReset;
 use crate::zookeeper::ZkError;

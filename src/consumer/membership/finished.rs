@@ -1,0 +1,183 @@
+//! What the application has finished, and so what a commit may say (P17).
+//!
+//! Pure. Per partition the offsets that were delivered and not finished are kept, nothing of those that were:
+//! memory is bounded by the limit on unfinished records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::rules::{self, Rule};
+use crate::types::{Offset, TopicPartition};
+
+/// The partitions that a member owns.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    partitions: BTreeMap<TopicPartition, Partition>,
+}
+
+#[derive(Debug)]
+struct Partition {
+    stream: u32,
+    unfinished: BTreeSet<Offset>,
+    /// Behind the last record handed out under this ownership; `None`: none was.
+    delivered_end: Option<Offset>,
+    /// What the offset registry is known to say.
+    committed: Option<Offset>,
+}
+
+impl Progress {
+    /// A partition was taken over.
+    pub(super) fn own(&mut self, partition: TopicPartition, stream: u32, committed: Option<Offset>) {
+        let fresh = Partition { stream, unfinished: BTreeSet::new(), delivered_end: None, committed };
+        self.partitions.insert(partition, fresh);
+    }
+
+    /// A partition was given up.
+    pub(super) fn disown(&mut self, partition: &TopicPartition) {
+        self.partitions.remove(partition);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.partitions.clear();
+    }
+
+    pub(super) fn owned(&self) -> BTreeSet<TopicPartition> {
+        self.partitions.keys().cloned().collect()
+    }
+
+    /// The application goes on from elsewhere and says nothing more about what it had.
+    pub(super) fn sought(&mut self, partition: &TopicPartition) {
+        if let Some(partition) = self.partitions.get_mut(partition) {
+            partition.unfinished.clear();
+            partition.delivered_end = None;
+        }
+    }
+
+    pub(super) fn delivered(&mut self, partition: &TopicPartition, offset: Offset) {
+        if let Some(partition) = self.partitions.get_mut(partition) {
+            partition.unfinished.insert(offset);
+            partition.delivered_end = Some(offset.next());
+        }
+    }
+
+    /// Returns whether the record was delivered under the present ownership, and not finished before.
+    pub(super) fn finish(&mut self, partition: &TopicPartition, offset: Offset) -> bool {
+        self.partitions.get_mut(partition).is_some_and(|partition| partition.unfinished.remove(&offset))
+    }
+
+    /// Of one stream of a topic.
+    pub(super) fn unfinished(&self, topic: &str, stream: u32) -> usize {
+        let own = self.partitions.iter().filter(|(name, p)| &*name.topic == topic && p.stream == stream);
+        own.map(|(_, partition)| partition.unfinished.len()).sum()
+    }
+
+    /// The next offset to read after a crash at this moment, where the registry says something else.
+    /// `prefetched` tells how far a partition was fetched.
+    pub(super) fn to_commit(
+        &self,
+        prefetched: impl Fn(&TopicPartition) -> Option<Offset>,
+    ) -> BTreeMap<TopicPartition, Offset> {
+        let wanted = self.partitions.iter().filter_map(|(name, partition)| {
+            let offset = match rules::holds(Rule::CommitNothingPrefetched) {
+                true => partition.next_unfinished()?,
+                false => prefetched(name)?,
+            };
+            (partition.committed != Some(offset)).then(|| (name.clone(), offset))
+        });
+        wanted.collect()
+    }
+
+    pub(super) fn committed(&mut self, partition: &TopicPartition, offset: Offset) {
+        if let Some(partition) = self.partitions.get_mut(partition) {
+            partition.committed = Some(offset);
+        }
+    }
+}
+
+impl Partition {
+    fn next_unfinished(&self) -> Option<Offset> {
+        match self.unfinished.first() {
+            Some(first) if rules::holds(Rule::CommitOnlyFinished) => Some(*first),
+            _ => self.delivered_end,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name() -> TopicPartition {
+        TopicPartition::new("t", 0)
+    }
+
+    fn owning(committed: Option<Offset>) -> Progress {
+        let mut progress = Progress::default();
+        progress.own(name(), 0, committed);
+        progress
+    }
+
+    fn commit(progress: &Progress) -> Option<Offset> {
+        progress.to_commit(|_| Some(Offset(1_000))).get(&name()).copied()
+    }
+
+    #[test]
+    fn nothing_delivered_is_nothing_to_commit() {
+        assert_eq!(commit(&owning(Some(Offset(5)))), None);
+    }
+
+    #[test]
+    fn a_commit_stops_at_the_first_unfinished_record() {
+        let mut progress = owning(Some(Offset(5)));
+        for offset in 5..8 {
+            progress.delivered(&name(), Offset(offset));
+        }
+        assert!(progress.finish(&name(), Offset(6)));
+        assert_eq!(commit(&progress), None, "the registry says 5 already");
+        assert!(progress.finish(&name(), Offset(5)));
+        assert_eq!(commit(&progress), Some(Offset(7)));
+        assert!(progress.finish(&name(), Offset(7)));
+        assert_eq!(commit(&progress), Some(Offset(8)));
+        progress.committed(&name(), Offset(8));
+        assert_eq!(commit(&progress), None);
+    }
+
+    #[test]
+    fn a_mark_from_an_earlier_ownership_does_not_count() {
+        let mut progress = owning(None);
+        progress.delivered(&name(), Offset(0));
+        progress.disown(&name());
+        progress.own(name(), 0, None);
+        assert!(!progress.finish(&name(), Offset(0)));
+        assert_eq!(commit(&progress), None);
+    }
+
+    #[test]
+    fn after_a_seek_the_commit_follows_the_new_position() {
+        let mut progress = owning(Some(Offset(5)));
+        progress.delivered(&name(), Offset(5));
+        progress.sought(&name());
+        assert_eq!(commit(&progress), None);
+        progress.delivered(&name(), Offset(2));
+        assert_eq!(commit(&progress), Some(Offset(2)));
+    }
+
+    proptest! {
+        /// P17: whatever is finished in whatever order, a commit says that everything below it is finished.
+        #[test]
+        fn everything_below_a_commit_is_finished(order in Just((0_i64..30).collect::<Vec<_>>()).prop_shuffle()) {
+            let mut progress = owning(None);
+            for offset in 0..30 {
+                progress.delivered(&name(), Offset(offset));
+            }
+            let mut finished = BTreeSet::new();
+            for offset in order {
+                progress.finish(&name(), Offset(offset));
+                finished.insert(offset);
+                let commit = commit(&progress).expect("something was delivered");
+                prop_assert!((0..commit.0).all(|below| finished.contains(&below)));
+                prop_assert!(!finished.contains(&commit.0));
+            }
+        }
+    }
+}

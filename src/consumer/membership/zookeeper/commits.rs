@@ -1,0 +1,116 @@
+//! Writes what is finished to the offset registry, through the session that owns the partitions.
+//!
+//! Limit: a commit whose reply was lost is not sent again by itself; the next one says at least as much.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::shell::Shell;
+use crate::consumer::membership::GroupError;
+use crate::facts::{self, Fact};
+use crate::marks::{self, Mark};
+use crate::rules::{self, Rule};
+use crate::types::{Offset, TopicPartition};
+use crate::zookeeper::ZkError;
+
+/// How often a commit is tried before its partition is given up; more may be delivered again then.
+const RELEASE_TRIES_MAX: usize = 2;
+
+impl Shell {
+    /// Commits everything finished.
+    pub(super) async fn commit_all(&mut self) -> Result<(), GroupError> {
+        let offsets = self.to_commit();
+        self.commit(offsets).await
+    }
+
+    /// Commits what is finished of partitions that are about to be given up.
+    pub(super) async fn commit_before_release(&mut self, partitions: &BTreeSet<TopicPartition>) {
+        for _ in 0..RELEASE_TRIES_MAX {
+            let mut offsets = self.to_commit();
+            offsets.retain(|name, _| partitions.contains(name));
+            match self.commit(offsets).await {
+                Err(GroupError::ZooKeeper(ZkError::ConnectionLost)) => {}
+                _ => return,
+            }
+        }
+    }
+
+    fn to_commit(&self) -> BTreeMap<TopicPartition, Offset> {
+        self.progress().to_commit(|partition| self.shared.fetch_offset(partition))
+    }
+
+    async fn commit(&mut self, offsets: BTreeMap<TopicPartition, Offset>) -> Result<(), GroupError> {
+        let offsets: Vec<(TopicPartition, Offset)> = offsets.into_iter().collect();
+        let Some(registry) = self.registry.clone() else { return Err(GroupError::SessionLost) };
+        for (partition, offset) in &offsets {
+            self.state(|group, consumer| Fact::CommitInvoked {
+                group,
+                consumer,
+                partition: partition.clone(),
+                offset: *offset,
+            });
+        }
+        let outcomes = match rules::holds(Rule::CommitThroughOwningSession) {
+            true => registry.commit_offsets(&self.config.group, &offsets).await,
+            false => {
+                let mut outcomes = Vec::new();
+                for (partition, offset) in &offsets {
+                    outcomes.push(registry.overwrite_offset(&self.config.group, partition, *offset).await);
+                }
+                outcomes
+            }
+        };
+        let mut worst = Ok(());
+        for ((partition, offset), outcome) in offsets.into_iter().zip(outcomes) {
+            if let Err(error) = self.committed(partition, offset, outcome) {
+                worst = Err(error);
+            }
+        }
+        worst
+    }
+
+    fn committed(
+        &mut self,
+        partition: TopicPartition,
+        offset: Offset,
+        outcome: Result<(), ZkError>,
+    ) -> Result<(), GroupError> {
+        let Err(error) = outcome else {
+            self.progress().committed(&partition, offset);
+            self.state(|group, consumer| Fact::CommitOk { group, consumer, partition, offset });
+            return Ok(());
+        };
+        let is_unknown = matches!(error, ZkError::ConnectionLost | ZkError::SessionExpired | ZkError::Closed);
+        tracing::warn!(group = self.config.group, %partition, %offset, %error, "group_commit_failed");
+        self.state(|group, consumer| Fact::CommitFailed {
+            group,
+            consumer,
+            partition: partition.clone(),
+            offset,
+            is_unknown,
+        });
+        if is_unknown && !rules::holds(Rule::CommitThroughOwningSession) {
+            self.commits_to_repeat.insert(partition, offset);
+        }
+        match error {
+            ZkError::SessionExpired | ZkError::Closed | ZkError::NoNode => {
+                marks::sometimes(Mark::CommitOfLostSessionDropped);
+                Err(GroupError::SessionLost)
+            }
+            error => Err(error.into()),
+        }
+    }
+
+    /// Where the rule is suspended: what the old session could not say, the new one does.
+    pub(super) async fn repeat_commits(&mut self) {
+        if !self.commits_to_repeat.is_empty() {
+            let offsets = std::mem::take(&mut self.commits_to_repeat);
+            if let Err(error) = self.commit(offsets).await {
+                tracing::warn!(group = self.config.group, %error, "group_commit_not_repeated");
+            }
+        }
+    }
+
+    fn state(&self, fact: impl FnOnce(String, String) -> Fact) {
+        facts::record(|| fact(self.config.group.clone(), self.config.consumer.client_id.clone()));
+    }
+}

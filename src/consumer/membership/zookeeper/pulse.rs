@@ -1,0 +1,81 @@
+//! Pauses delivery while ZooKeeper was not heard for two thirds of the session (P24).
+//!
+//! Limit: it never says that the session expired; only ZooKeeper does. A server that counts from what it heard
+//! last waits for the whole session timeout, so a pause always comes before another member can take over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::consumer::shared::Shared;
+use crate::facts::{self, Fact};
+use crate::marks::{self, Mark};
+use crate::rules::{self, Rule};
+use crate::runtime::{Instant, clock};
+use crate::zookeeper::ZooKeeper;
+
+/// How often a paused member looks whether it is heard again, as a part of the session timeout.
+const LOOKS_PER_SESSION: u32 = 20;
+
+/// Whose delivery.
+pub(super) struct Pulse {
+    pub group: String,
+    pub zookeeper: ZooKeeper,
+    pub shared: Arc<Shared>,
+    /// Stays from one session to the next: whoever begins to deliver ends the pause.
+    pub paused: Arc<AtomicBool>,
+}
+
+fn unheard_at(zookeeper: &ZooKeeper) -> Instant {
+    zookeeper.confirmed_at() + zookeeper.session_timeout() * 2 / 3
+}
+
+impl Pulse {
+    /// Nothing is handed out while the member is unheard, to the instant: whatever the tasks do, and however
+    /// long the whole process was stopped.
+    pub(super) fn close_gate_when_unheard(&self) {
+        let (zookeeper, paused) = (self.zookeeper.clone(), Arc::clone(&self.paused));
+        self.shared.set_gate(Arc::new(move || {
+            !rules::holds(Rule::PauseWhenUnheard)
+                || (!paused.load(Ordering::SeqCst) && clock::now() < unheard_at(&zookeeper))
+        }));
+    }
+
+    /// States pauses and their ends, for as long as the session lives.
+    pub(super) async fn run(self) {
+        loop {
+            while clock::now() < unheard_at(&self.zookeeper) {
+                clock::sleep_until(unheard_at(&self.zookeeper)).await;
+            }
+            if !rules::holds(Rule::PauseWhenUnheard) {
+                return;
+            }
+            self.pause();
+            let look = (self.zookeeper.session_timeout() / LOOKS_PER_SESSION).max(Duration::from_millis(1));
+            while clock::now() >= unheard_at(&self.zookeeper) {
+                clock::sleep(look).await;
+            }
+            marks::sometimes(Mark::PausedAndResumedDelivery);
+            self.resume();
+        }
+    }
+
+    fn pause(&self) {
+        self.paused.store(true, Ordering::SeqCst);
+        let (group, consumer) = (&self.group, &self.shared.config.client_id);
+        tracing::warn!(group, consumer, "group_delivery_paused");
+        facts::record(|| Fact::DeliveryPaused { group: group.clone(), consumer: consumer.clone() });
+    }
+
+    /// Ends a pause, if there is one.
+    pub(super) fn resume(&self) {
+        if !self.paused.load(Ordering::SeqCst) {
+            return;
+        }
+        let (group, consumer) = (&self.group, &self.shared.config.client_id);
+        tracing::info!(group, consumer, "group_delivery_resumed");
+        facts::record(|| Fact::DeliveryResumed { group: group.clone(), consumer: consumer.clone() });
+        self.paused.store(false, Ordering::SeqCst);
+        self.shared.wake_readers();
+    }
+}

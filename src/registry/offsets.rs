@@ -1,0 +1,83 @@
+//! What a group has finished: the offset registry (P20), which outlives every session.
+//!
+//! A write is made once. Whether it may be made again is for the caller to know, who knows its session.
+
+use bytes::Bytes;
+
+use super::concurrent::concurrently;
+use super::{Registry, RegistryError, corrupt, group_znodes, patiently};
+use crate::types::{Offset, TopicPartition};
+use crate::zookeeper::{CreateMode, MultiOp, ZkError};
+
+impl Registry {
+    /// The next offset that the group reads of each partition; `None`: it has none yet.
+    pub async fn group_offsets(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<Offset>>, RegistryError> {
+        let read: Vec<_> = partitions.iter().map(|partition| self.group_offset(group, partition)).collect();
+        concurrently(read).await.into_iter().collect()
+    }
+
+    async fn group_offset(
+        &self,
+        group: &str,
+        partition: &TopicPartition,
+    ) -> Result<Option<Offset>, RegistryError> {
+        let path = group_znodes::offset(group, partition);
+        match patiently(|| self.zookeeper.get_data(&path)).await {
+            Ok((data, _)) => group_znodes::read_offset(&data).map(Some).map_err(|e| corrupt(&path, e)),
+            Err(ZkError::NoNode) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes the next offset of partitions that this session owns, each on its own. `NoNode`: the owner node
+    /// is gone, and nothing was written; after `ConnectionLost` and `SessionExpired` it is not known.
+    pub async fn commit_offsets(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, Offset)],
+    ) -> Vec<Result<(), ZkError>> {
+        let commits: Vec<_> =
+            offsets.iter().map(|(partition, offset)| self.commit_offset(group, partition, *offset)).collect();
+        concurrently(commits).await
+    }
+
+    async fn commit_offset(
+        &self,
+        group: &str,
+        partition: &TopicPartition,
+        offset: Offset,
+    ) -> Result<(), ZkError> {
+        let owner = MultiOp::Check { path: group_znodes::owner(group, partition), version: None };
+        let path = group_znodes::offset(group, partition);
+        let data = Bytes::from(offset.0.to_string());
+        let change = MultiOp::SetData { path: path.clone(), data: data.clone(), version: None };
+        match self.zookeeper.multi(vec![owner.clone(), change]).await {
+            // The group's first commit of the partition, or the owner node is gone.
+            Err(ZkError::NoNode) => {}
+            outcome => return outcome.map(drop),
+        }
+        let creation = MultiOp::Create { path, data, mode: CreateMode::Persistent };
+        self.zookeeper.multi(vec![owner, creation]).await.map(drop)
+    }
+
+    /// Writes the next offset of a partition, whoever owns it.
+    pub async fn overwrite_offset(
+        &self,
+        group: &str,
+        partition: &TopicPartition,
+        offset: Offset,
+    ) -> Result<(), ZkError> {
+        let path = group_znodes::offset(group, partition);
+        let data = offset.0.to_string();
+        match self.zookeeper.set_data(&path, data.as_bytes(), None).await {
+            Err(ZkError::NoNode) => {
+                self.zookeeper.create(&path, data.as_bytes(), CreateMode::Persistent).await.map(drop)
+            }
+            outcome => outcome.map(drop),
+        }
+    }
+}
