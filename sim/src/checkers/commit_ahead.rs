@@ -1,10 +1,13 @@
 //! H16, `commit-ahead`: a group committed an offset although some record below it was never finished there
 //! (P17). Whoever takes over begins at the commit, so that record is missed: the heart of at-least-once.
 //!
+//! Where applications state what they processed, that counts as well: one that says "finished" first and works
+//! later loses what it had in its hands.
+//!
 //! What a group is bound to finish begins where it started to read. A forward seek or a reset explains what
 //! it jumps over, and so does a corrupt batch that was skipped. A commit that certainly failed is none.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
@@ -19,9 +22,12 @@ pub const CHECK: Check = Check { id: "H16", slug: "commit-ahead", judge };
 struct Reading {
     /// The lowest offset that the group has still to finish; `None` before it started.
     due: Option<Offset>,
-    finished: BTreeSet<Offset>,
-    /// The latest delivery of each offset that is not finished.
-    unfinished: HashMap<Offset, usize>,
+    finished: HashSet<Offset>,
+    processed: HashSet<Offset>,
+    /// The latest delivery of each offset.
+    delivered: HashMap<Offset, usize>,
+    /// The application states what it processed.
+    states_processed: bool,
 }
 
 /// A commit that covers something unfinished.
@@ -30,8 +36,15 @@ struct Ahead<'a> {
     place: GroupPartition<'a>,
     life: Life<'a>,
     offset: Offset,
-    missing: Offset,
+    missing: Missing,
+}
+
+/// A record that is due.
+#[derive(Clone, Copy)]
+struct Missing {
+    offset: Offset,
     delivered: Option<usize>,
+    is_finished: bool,
 }
 
 struct Commits<'a> {
@@ -41,25 +54,30 @@ struct Commits<'a> {
 }
 
 fn judge(case: &Case) -> Vec<Finding> {
+    let groups_that_state_processed = groups_that_state_processed(case);
     let mut readings: HashMap<GroupPartition, Reading> = HashMap::new();
     let mut commits = Commits { ahead: Vec::new(), open: HashMap::new() };
     for (at, turn) in case.groups.turns(case.history) {
         let Turn::Stated { life, group, fact } = turn else { continue };
         let Some(partition) = fact.partition() else { continue };
         let place = (group, partition);
-        let reading = readings.entry(place).or_default();
+        let reading = readings.entry(place).or_insert_with(|| Reading {
+            states_processed: groups_that_state_processed.contains(group),
+            ..Reading::default()
+        });
         match fact {
             Fact::OffsetFetched { offset: Some(offset), .. } => reading.resume(*offset),
             Fact::Assigned { position, .. } => reading.due = reading.due.or(Some(*position)),
             Fact::Seeked { position, .. } => reading.due = Some(*position),
             Fact::PositionReset { to, .. } => reading.due = reading.due.max(Some(*to)),
             Fact::Delivered { offset, .. } => {
-                reading.unfinished.insert(*offset, at);
+                reading.delivered.insert(*offset, at);
             }
-            Fact::Finished { offset, .. } => reading.finish(*offset),
+            Fact::Finished { offset, .. } => drop(reading.finished.insert(*offset)),
+            Fact::Processed { offset, .. } => drop(reading.processed.insert(*offset)),
             Fact::CorruptSkipped { offset, .. } => {
                 let last = case.existing.batch_end(partition, *offset);
-                (offset.0..=last.0).for_each(|skipped| reading.finish(Offset(skipped)));
+                (offset.0..=last.0).for_each(|skipped| reading.skip(Offset(skipped)));
             }
             Fact::CommitInvoked { offset, .. } => {
                 let missing = reading.missing_below(case, partition, *offset);
@@ -89,9 +107,13 @@ impl Reading {
         self.due = Some(self.due.map_or(committed, |due| due.min(committed)));
     }
 
-    fn finish(&mut self, offset: Offset) {
+    fn skip(&mut self, offset: Offset) {
         self.finished.insert(offset);
-        self.unfinished.remove(&offset);
+        self.processed.insert(offset);
+    }
+
+    fn is_done(&self, offset: Offset) -> bool {
+        self.finished.contains(&offset) && (!self.states_processed || self.processed.contains(&offset))
     }
 
     /// The first record below `committed` that is due and not finished, and when it was delivered.
@@ -100,15 +122,17 @@ impl Reading {
         case: &Case,
         partition: &TopicPartition,
         committed: Offset,
-    ) -> Option<(Offset, Option<usize>)> {
+    ) -> Option<Missing> {
         let mut due = self.due?;
         while let Some(existing) = case.existing.next(partition, due) {
             if existing >= committed {
                 break;
             }
-            if !self.finished.contains(&existing) {
+            if !self.is_done(existing) {
                 self.due = Some(existing);
-                return Some((existing, self.unfinished.get(&existing).copied()));
+                let delivered = self.delivered.get(&existing).copied();
+                let is_finished = self.finished.contains(&existing);
+                return Some(Missing { offset: existing, delivered, is_finished });
             }
             due = existing.next();
         }
@@ -124,10 +148,10 @@ impl<'a> Commits<'a> {
         place: GroupPartition<'a>,
         life: Life<'a>,
         offset: Offset,
-        missing: Option<(Offset, Option<usize>)>,
+        missing: Option<Missing>,
     ) {
-        let index = missing.map(|(missing, delivered)| {
-            self.ahead.push(Some(Ahead { at, place, life, offset, missing, delivered }));
+        let index = missing.map(|missing| {
+            self.ahead.push(Some(Ahead { at, place, life, offset, missing }));
             self.ahead.len() - 1
         });
         self.open.insert((life, place.1, offset), index);
@@ -145,18 +169,31 @@ impl<'a> Commits<'a> {
     fn findings(self) -> Vec<Finding> {
         let mut told = HashSet::new();
         let ahead = self.ahead.into_iter().flatten();
-        ahead.filter(|ahead| told.insert((ahead.place, ahead.missing))).map(describe).collect()
+        ahead.filter(|ahead| told.insert((ahead.place, ahead.missing.offset))).map(describe).collect()
     }
+}
+
+fn groups_that_state_processed<'a>(case: &Case<'a>) -> HashSet<&'a str> {
+    let stated = case.groups.turns(case.history).filter_map(|(_, turn)| match turn {
+        Turn::Stated { group, fact: Fact::Processed { .. }, .. } => Some(group),
+        _ => None,
+    });
+    stated.collect()
 }
 
 fn describe(ahead: Ahead) -> Finding {
     let (group, partition) = ahead.place;
-    let state = if ahead.delivered.is_some() { "delivered and not finished" } else { "never delivered" };
+    let Missing { offset, delivered, is_finished } = ahead.missing;
+    let state = match (delivered, is_finished) {
+        (_, true) => "finished before it was processed",
+        (Some(_), false) => "delivered and not finished",
+        (None, false) => "never delivered",
+    };
     let message = format!(
-        "{} committed {partition}@{} for {group}, but {} was {state}",
-        ahead.life.consumer, ahead.offset, ahead.missing
+        "{} committed {partition}@{} for {group}, but {offset} was {state}",
+        ahead.life.consumer, ahead.offset
     );
-    let evidence = ahead.delivered.into_iter().chain([ahead.at]).collect();
+    let evidence = delivered.into_iter().chain([ahead.at]).collect();
     Finding::new(Some(partition), message, evidence)
 }
 

@@ -59,6 +59,11 @@ impl<'a> Existing<'a> {
         Some(stretch.first.max(from))
     }
 
+    /// Whether the partition was ever appended to.
+    pub fn was_stored(&self, partition: &TopicPartition) -> bool {
+        self.partitions.get(partition).is_some_and(|places| !places.batches.is_empty())
+    }
+
     /// The last offset of the batch that held `offset`.
     pub fn batch_end(&self, partition: &TopicPartition, offset: Offset) -> Offset {
         let Some(places) = self.partitions.get(partition) else { return offset };

@@ -36,6 +36,9 @@ pub struct Groups<'a> {
 }
 
 impl<'a> Life<'a> {
+    /// Before every other.
+    pub const FIRST: Life<'static> = Life { consumer: "", incarnation: 0 };
+
     /// The life that stated `fact`, if it is a consumer's.
     pub fn of(entry: &'a Entry, fact: &'a Fact) -> Option<Life<'a>> {
         Some(Life { consumer: fact.consumer()?, incarnation: entry.incarnation })

@@ -13,13 +13,18 @@ mod moves;
 mod aborted_read;
 mod commit_ahead;
 mod commit_regresses;
+mod duplicate;
+mod fair_share;
 mod inconsistent_offsets;
+mod lag_after_heal;
 mod liveness;
 mod lost_write;
 mod needless_redelivery;
 mod never_processed;
 mod overlapping_delivery;
 mod phantom;
+mod real_time_order;
+mod repeatable_read;
 mod send_order;
 mod single_owner;
 mod skip;
@@ -57,8 +62,9 @@ pub struct Check {
 }
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 18] = [
+pub static CHECKS: [Check; 23] = [
     inconsistent_offsets::CHECK,
+    duplicate::CHECK,
     lost_write::CHECK,
     never_processed::CHECK,
     unseen::CHECK,
@@ -68,6 +74,9 @@ pub static CHECKS: [Check; 18] = [
     step_back::CHECK,
     skip_in_poll::CHECK,
     send_order::CHECK,
+    lag_after_heal::CHECK,
+    real_time_order::CHECK,
+    repeatable_read::CHECK,
     commit_ahead::CHECK,
     commit_regresses::CHECK,
     unexplained_reset::CHECK,
@@ -75,6 +84,7 @@ pub static CHECKS: [Check; 18] = [
     storage::CHECK,
     single_owner::CHECK,
     overlapping_delivery::CHECK,
+    fair_share::CHECK,
     liveness::CHECK,
 ];
 

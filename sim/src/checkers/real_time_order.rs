@@ -1,0 +1,153 @@
+//! H14, `real-time-order`: a record that was sent after another had been acknowledged stands before it.
+//!
+//! Unlike check H10 this compares all producers of a partition. An acknowledgement that did not wait for every
+//! in-sync replica promises no order, and neither does a cluster over budget.
+
+use std::collections::HashMap;
+
+use seedlog::facts::Fact;
+use seedlog::types::{Acks, Offset, TopicPartition};
+
+use super::ledger::{Outcome, Send};
+use super::{Case, Check, Finding};
+use crate::history::What;
+
+pub const CHECK: Check = Check { id: "H14", slug: "real-time-order", judge };
+
+/// The acknowledged record with the highest offset of a partition so far.
+#[derive(Clone, Copy)]
+struct Highest {
+    offset: Offset,
+    acked_at: usize,
+    send: usize,
+}
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let mut sends = case.ledger.sends.iter().enumerate().peekable();
+    let acks: HashMap<usize, (usize, Offset)> =
+        case.ledger.sends.iter().enumerate().filter_map(|(index, send)| acked(index, send)).collect();
+    let mut highest: HashMap<(&TopicPartition, bool), Highest> = HashMap::new();
+    let mut findings = Vec::new();
+    for (at, entry) in case.history.iter().enumerate() {
+        if !matches!(entry.what, What::Fact(Fact::SendInvoked { .. } | Fact::SendOk { .. })) {
+            continue;
+        }
+        if let Some(&(acked, offset)) = acks.get(&at) {
+            let send = &case.ledger.sends[acked];
+            let place = highest.entry((send.partition, send.acks == Acks::All));
+            let new = Highest { offset, acked_at: at, send: acked };
+            place.and_modify(|old| *old = if old.offset < offset { new } else { *old }).or_insert(new);
+        }
+        if let Some((_, later)) = sends.next_if(|(_, send)| send.invoked == at)
+            && let Some((offset, seen_at)) = lowest(case, later)
+        {
+            // What waited for all replicas first: the other can be excused.
+            let before = [true, false].iter().filter_map(|waited| highest.get(&(later.partition, *waited)));
+            let overtaken = before.into_iter().find(|highest| highest.offset > offset);
+            findings.extend(overtaken.map(|highest| describe(case, highest, later, offset, seen_at)));
+        }
+    }
+    findings
+}
+
+fn acked(index: usize, send: &Send) -> Option<(usize, (usize, Offset))> {
+    match send.outcome {
+        Outcome::Ok { at, offset: Some(offset) } => Some((at, (index, offset))),
+        _ => None,
+    }
+}
+
+/// The lowest place where the record was acknowledged or read, and the entry that tells.
+fn lowest(case: &Case, send: &Send) -> Option<(Offset, usize)> {
+    let acked = match send.outcome {
+        Outcome::Ok { at, offset: Some(offset) } => Some((offset, at)),
+        _ => None,
+    };
+    let read = send.deliveries.iter().map(|&delivery| &case.ledger.deliveries[delivery]);
+    let read = read.filter(|delivery| delivery.partition == send.partition);
+    read.map(|delivery| (delivery.offset, delivery.at)).chain(acked).min()
+}
+
+fn describe(case: &Case, highest: &Highest, later: &Send, offset: Offset, seen_at: usize) -> Finding {
+    let earlier = &case.ledger.sends[highest.send];
+    let message = format!(
+        "{:?} was acked at {}@{} before {:?} was sent, which stands at {offset}",
+        earlier.record.label, later.partition, highest.offset, later.record.label
+    );
+    let mut evidence = vec![earlier.invoked, highest.acked_at, later.invoked, seen_at];
+    evidence.sort_unstable();
+    let weak = [earlier, later].iter().any(|send| send.acks != Acks::All);
+    let excuse = weak.then(|| "an acknowledgement did not wait for all in-sync replicas".to_owned());
+    let excuse = excuse.or_else(|| case.budget.excuses_loss(later.partition));
+    Finding::new(Some(later.partition), message, evidence).excused_by(excuse)
+}
+
+#[cfg(test)]
+mod tests {
+    use seedlog::types::{Acks, Durability};
+
+    use super::CHECK;
+    use crate::checkers::story::Story;
+
+    #[test]
+    fn records_that_stand_as_they_were_acked_pass() {
+        let story = Story::new().send(0, "r-0").acked(0, 4).send(1, "r-1").acked(1, 5);
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_record_sent_after_an_ack_and_stored_before_it_is_found() {
+        let story = Story::new().send(0, "r-0").acked(0, 4).send(1, "r-1").acked(1, 3);
+        assert_eq!(
+            story.violations(&CHECK),
+            [r#""r-0" was acked at orders-0@4 before "r-1" was sent, which stands at 3"#]
+        );
+    }
+
+    #[test]
+    fn a_record_whose_fate_is_unknown_is_judged_by_where_it_is_read() {
+        let story = Story::new().send(0, "r-0").acked(0, 4).send(1, "r-1").unknown(1).read("a", 3, "r-1");
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn records_sent_at_the_same_time_may_stand_in_any_order() {
+        let story = Story::new().send(0, "r-0").send(1, "r-1").acked(0, 4).acked(1, 3);
+        assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn an_ack_that_did_not_wait_excuses_it() {
+        for acks in [Acks::None, Acks::Leader] {
+            let story = Story::new().send_with(acks, 0, "r-0").acked(0, 4).send(1, "r-1").acked(1, 3);
+            assert!(story.violations(&CHECK).is_empty());
+            assert_eq!(story.excused(&CHECK).len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_weak_ack_does_not_hide_a_strong_one() {
+        let story = Story::new()
+            .send(0, "r-0")
+            .acked(0, 4)
+            .send_with(Acks::Leader, 1, "r-1")
+            .acked(1, 9)
+            .send(2, "r-2")
+            .acked(2, 3);
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn damage_over_budget_excuses_it() {
+        let story = Story::new()
+            .durability(Durability::PageCache)
+            .appended(0, 4, 1)
+            .send(0, "r-0")
+            .acked(0, 4)
+            .power_failure()
+            .send(1, "r-1")
+            .acked(1, 0);
+        assert!(story.violations(&CHECK).is_empty());
+        assert_eq!(story.excused(&CHECK).len(), 1);
+    }
+}
