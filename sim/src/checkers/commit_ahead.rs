@@ -1,8 +1,7 @@
 //! H16, `commit-ahead`: a group committed an offset although some record below it was never finished there
 //! (P17). Whoever takes over begins at the commit, so that record is missed: the heart of at-least-once.
 //!
-//! Where applications state what they processed, that counts as well: one that says "finished" first and works
-//! later loses what it had in its hands.
+//! An application that marks a record as finished before it works on it is check G4's business.
 //!
 //! What a group is bound to finish begins where it started to read. A forward seek or a reset explains what
 //! it jumps over, and so does a corrupt batch that was skipped. A commit that certainly failed is none.
@@ -23,11 +22,8 @@ struct Reading {
     /// The lowest offset that the group has still to finish; `None` before it started.
     due: Option<Offset>,
     finished: HashSet<Offset>,
-    processed: HashSet<Offset>,
     /// The latest delivery of each offset.
     delivered: HashMap<Offset, usize>,
-    /// The application states what it processed.
-    states_processed: bool,
 }
 
 /// A commit that covers something unfinished.
@@ -44,7 +40,6 @@ struct Ahead<'a> {
 struct Missing {
     offset: Offset,
     delivered: Option<usize>,
-    is_finished: bool,
 }
 
 struct Commits<'a> {
@@ -54,17 +49,13 @@ struct Commits<'a> {
 }
 
 fn judge(case: &Case) -> Vec<Finding> {
-    let groups_that_state_processed = groups_that_state_processed(case);
     let mut readings: HashMap<GroupPartition, Reading> = HashMap::new();
     let mut commits = Commits { ahead: Vec::new(), open: HashMap::new() };
     for (at, turn) in case.groups.turns(case.history) {
         let Turn::Stated { life, group, fact } = turn else { continue };
         let Some(partition) = fact.partition() else { continue };
         let place = (group, partition);
-        let reading = readings.entry(place).or_insert_with(|| Reading {
-            states_processed: groups_that_state_processed.contains(group),
-            ..Reading::default()
-        });
+        let reading = readings.entry(place).or_default();
         match fact {
             Fact::OffsetFetched { offset: Some(offset), .. } => reading.resume(*offset),
             Fact::Assigned { position, .. } => reading.due = reading.due.or(Some(*position)),
@@ -74,10 +65,9 @@ fn judge(case: &Case) -> Vec<Finding> {
                 reading.delivered.insert(*offset, at);
             }
             Fact::Finished { offset, .. } => drop(reading.finished.insert(*offset)),
-            Fact::Processed { offset, .. } => drop(reading.processed.insert(*offset)),
             Fact::CorruptSkipped { offset, .. } => {
                 let last = case.existing.batch_end(partition, *offset);
-                (offset.0..=last.0).for_each(|skipped| reading.skip(Offset(skipped)));
+                reading.finished.extend((offset.0..=last.0).map(Offset));
             }
             Fact::CommitInvoked { offset, .. } => {
                 let missing = reading.missing_below(case, partition, *offset);
@@ -107,15 +97,6 @@ impl Reading {
         self.due = Some(self.due.map_or(committed, |due| due.min(committed)));
     }
 
-    fn skip(&mut self, offset: Offset) {
-        self.finished.insert(offset);
-        self.processed.insert(offset);
-    }
-
-    fn is_done(&self, offset: Offset) -> bool {
-        self.finished.contains(&offset) && (!self.states_processed || self.processed.contains(&offset))
-    }
-
     /// The first record below `committed` that is due and not finished, and when it was delivered.
     fn missing_below(
         &mut self,
@@ -128,11 +109,10 @@ impl Reading {
             if existing >= committed {
                 break;
             }
-            if !self.is_done(existing) {
+            if !self.finished.contains(&existing) {
                 self.due = Some(existing);
                 let delivered = self.delivered.get(&existing).copied();
-                let is_finished = self.finished.contains(&existing);
-                return Some(Missing { offset: existing, delivered, is_finished });
+                return Some(Missing { offset: existing, delivered });
             }
             due = existing.next();
         }
@@ -173,22 +153,10 @@ impl<'a> Commits<'a> {
     }
 }
 
-fn groups_that_state_processed<'a>(case: &Case<'a>) -> HashSet<&'a str> {
-    let stated = case.groups.turns(case.history).filter_map(|(_, turn)| match turn {
-        Turn::Stated { group, fact: Fact::Processed { .. }, .. } => Some(group),
-        _ => None,
-    });
-    stated.collect()
-}
-
 fn describe(ahead: Ahead) -> Finding {
     let (group, partition) = ahead.place;
-    let Missing { offset, delivered, is_finished } = ahead.missing;
-    let state = match (delivered, is_finished) {
-        (_, true) => "finished before it was processed",
-        (Some(_), false) => "delivered and not finished",
-        (None, false) => "never delivered",
-    };
+    let Missing { offset, delivered } = ahead.missing;
+    let state = if delivered.is_some() { "delivered and not finished" } else { "never delivered" };
     let message = format!(
         "{} committed {partition}@{} for {group}, but {offset} was {state}",
         ahead.life.consumer, ahead.offset

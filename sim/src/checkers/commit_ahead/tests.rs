@@ -164,14 +164,3 @@ fn another_groups_work_does_not_count() {
     let story = reading().fact("z", other).worked_on("z", 0, "r-0").commits("a", 1);
     assert_eq!(story.violations(&CHECK).len(), 1);
 }
-
-#[test]
-fn an_application_that_finishes_before_it_processes_is_found() {
-    let careless = reading().read("a", 0, "r-0").finished("a", 0).commits("a", 1).processed("a", 0);
-    assert_eq!(
-        careless.violations(&CHECK),
-        ["a committed orders-0@1 for billing, but 0 was finished before it was processed"]
-    );
-    let careful = reading().read("a", 0, "r-0").processed("a", 0).finished("a", 0).commits("a", 1);
-    assert!(careful.violations(&CHECK).is_empty());
-}
