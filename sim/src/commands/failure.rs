@@ -1,23 +1,102 @@
-//! From a failure to its cause: `replay`.
+//! From a failure to its cause: `replay`, `shrink`.
+
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
-use super::common::Common;
-use crate::runner::{Exit, replay};
+use super::common::{Common, parse_time};
+use crate::report;
+use crate::runner::named::{self, SHRUNK_FILE};
+use crate::runner::shrink::{self, Shrunk};
+use crate::runner::{Exit, console, replay};
 
+/// Which run is meant.
 #[derive(Args)]
-pub(super) struct Replay {
+pub(super) struct What {
     /// NAME@SEED#COMMIT, a seed, a scenario file with a seed, or the folder of a run
     what: String,
     /// What a plain seed is a seed of
     #[arg(long)]
     scenario: Option<String>,
     #[command(flatten)]
-    common: Common,
+    pub common: Common,
+}
+
+impl What {
+    fn named(&self) -> anyhow::Result<named::Named> {
+        named::find(&self.what, self.scenario.as_deref(), &self.common.without)
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Replay {
+    #[command(flatten)]
+    what: What,
 }
 
 impl Replay {
     pub fn run(&self) -> anyhow::Result<Exit> {
-        replay::replay(&self.what, self.scenario.as_deref(), &self.common.settings(100))
+        replay::replay(self.what.named()?, &self.what.common.settings(100))
     }
+}
+
+#[derive(Args)]
+pub(super) struct Shrink {
+    #[command(flatten)]
+    what: What,
+    /// The check that must stay violated [default: the first that is]
+    #[arg(long)]
+    check: Option<String>,
+    /// Stops after this long with the smallest so far
+    #[arg(long = "for", value_parser = parse_time, default_value = "60s")]
+    time: Duration,
+    /// Where to write the scenario [default: shrunk.toml in the run's folder]
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+impl Shrink {
+    pub fn run(&self) -> anyhow::Result<Exit> {
+        let common = &self.what.common;
+        let named = self.what.named()?;
+        let shrunk = shrink::shrink(&named, self.check.as_deref(), self.time, &common.settings(0))?;
+        let own = report::seed_folder(&shrunk.scenario, shrunk.seed).0.join(SHRUNK_FILE);
+        let path = self.out.clone().unwrap_or(own);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&path, &shrunk.text)?;
+        let file = path.display().to_string();
+        if common.json {
+            let mut line = serde_json::to_value(&shrunk)?;
+            line["file"] = file.into();
+            console::tell(&line.to_string());
+        } else {
+            console::tell(&text(&shrunk, &file, &named.without));
+        }
+        Ok(Exit::Pass)
+    }
+}
+
+fn text(shrunk: &Shrunk, file: &str, without: &[seedlog::rules::Rule]) -> String {
+    let without: String = without.iter().map(|rule| format!(" --without {rule}")).collect();
+    let drawn =
+        if shrunk.is_literal { "" } else { "; what has no words as a step stays drawn from the seed" };
+    let holds = match shrunk.holds_with_rules {
+        Some(true) => "\npasses where the rule holds",
+        Some(false) => "\ndoes not pass where the rule holds",
+        None => "",
+    };
+    format!(
+        "{}\n{}@{}: {} with {} faults instead of {}, {} runs, {:.1} s{drawn}{holds}\nrun it: cargo sim run {file}{without}",
+        shrunk.text,
+        shrunk.scenario,
+        shrunk.seed,
+        shrunk.check,
+        shrunk.faults_after,
+        shrunk.faults_before,
+        shrunk.runs,
+        shrunk.wall_ms as f64 / 1000.0
+    )
 }

@@ -33,6 +33,8 @@ enum Command {
     Replay(failure::Replay),
     /// Draws a run as a page for the browser, timeline.html
     Report(report::Report),
+    /// Finds the smallest scenario that fails as a run did
+    Shrink(failure::Shrink),
     /// Names the first event in which two runs differ
     Diff(compare::Diff),
     /// Suspends one rule at a time and counts the seeds until a check notices
@@ -61,6 +63,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Sweep(command) => command.run(),
         Command::Replay(command) => command.run(),
         Command::Report(command) => command.run(),
+        Command::Shrink(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Golden(command) => command.run(),

@@ -25,3 +25,10 @@ pub enum Origin {
     /// The step of this index.
     Written(usize),
 }
+
+impl Struck {
+    /// Whether somebody was struck at once.
+    pub fn injures(&self) -> bool {
+        self.did.iter().any(|did| did.kind().is_some())
+    }
+}

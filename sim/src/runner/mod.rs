@@ -4,7 +4,7 @@
 
 pub mod child;
 pub mod compare;
-mod console;
+pub mod console;
 pub mod crew;
 pub mod diff;
 pub mod golden;
@@ -15,6 +15,7 @@ mod progress;
 pub mod replay;
 pub mod score;
 pub mod session;
+pub mod shrink;
 mod tally;
 pub mod token;
 pub mod worker;
