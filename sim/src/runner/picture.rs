@@ -12,7 +12,7 @@ use seedlog::runtime::sim::net::messages::Message;
 
 use super::console::tell;
 use super::token::Token;
-use super::{Exit, Settings, replay};
+use super::{Exit, Settings, named, replay};
 use crate::history;
 use crate::phases::{self, Run, RunOptions};
 use crate::report::timeline::{self, Scene};
@@ -44,7 +44,7 @@ pub fn keep(folder: &RunFolder, scenario: &Scenario, run: &Run, options: &RunOpt
 pub fn report(what: &str, scenario: Option<&str>, settings: &Settings) -> anyhow::Result<Exit> {
     let path = Path::new(what);
     if !path.is_dir() {
-        return replay::replay(what, scenario, settings);
+        return replay::replay(named::find(what, scenario, &settings.without)?, settings);
     }
     let read = |name: &str| {
         fs::File::open(path.join(name))
