@@ -210,9 +210,9 @@ fn keys_work(name: &str, browser: &Browser, number: &dyn Fn(&str) -> f64) {
 }
 
 fn what_is_clicked_tells_its_details(name: &str, browser: &Browser, number: &dyn Fn(&str) -> f64) {
-    browser.press("v");
+    browser.press("v\u{e00c}"); // Escape: nothing is selected.
     browser.evaluate("seedlog.drawNow()");
-    let place = "const mark = [...seedlog.lit.keys()][0]; const place = seedlog.placeOf(mark);\
+    let place = "const mark = [...seedlog.lit.keys()].pop(); const place = seedlog.placeOf(mark);\
                  const box = document.getElementById('chart').getBoundingClientRect();";
     let (x, y) = (
         number(&format!("{place} return box.left + place.x")),
@@ -220,13 +220,13 @@ fn what_is_clicked_tells_its_details(name: &str, browser: &Browser, number: &dyn
     );
     browser.click(x, y);
     assert_eq!(
-        number("return seedlog.state.selected.index"),
-        number("return [...seedlog.lit.keys()][0]"),
+        number("return seedlog.state.selected?.index ?? -1"),
+        number("return [...seedlog.lit.keys()].pop()"),
         "{name}: what was clicked is selected"
     );
     let details = browser.evaluate("return document.getElementById('details').innerText");
     let wanted = browser
-        .evaluate("return seedlog.detailsOf({ what: 'mark', index: [...seedlog.lit.keys()][0] })[0][1]");
+        .evaluate("return seedlog.detailsOf({ what: 'mark', index: [...seedlog.lit.keys()].pop() })[0][1]");
     let (details, wanted) = (details.as_str().expect("text"), wanted.as_str().expect("text"));
     let blanks = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(blanks(details).contains(&blanks(wanted)), "{name}: {details:?} should say {wanted:?}");

@@ -193,6 +193,10 @@ impl Bands {
         other: Option<usize>,
         strings: &mut Strings,
     ) {
+        if key.0 == Lasting::Down {
+            // Struck again while down: one after the other, not one over the other.
+            self.close(key.0, &key.1, micros(entry.at_ns));
+        }
         let text = strings.index(&evidence::text(entry));
         let band = Band { lane, from: micros(entry.at_ns), until: u64::MAX, kind: key.0, text, other };
         self.open.entry(key).or_default().push(self.bands.len());

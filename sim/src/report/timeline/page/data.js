@@ -131,6 +131,22 @@ function partitionInQuestion() {
   return most === undefined ? -1 : most[0];
 }
 
+/** Evidence that tells the story; the rest, ends of faults and recoveries, is what went on around it. */
+function isTelling(mark) {
+  const { name } = looks[run.marks.category[mark]];
+  return name !== 'mend' && name !== 'trouble' && name !== 'session';
+}
+
+/** The colour of an event that proves something. */
+function storyColour(mark) {
+  return isTelling(mark) ? colour[looks[run.marks.category[mark]].name] : colour.muted;
+}
+
+/** A record's value as a person would write it: without what fills it up. */
+function unfilled(text) {
+  return text.replace(/([^\d\s])\1{5,}/g, '…').replace(/ …"/g, '"');
+}
+
 function isNecessary(line) {
   return run.story.necessary.includes(line);
 }

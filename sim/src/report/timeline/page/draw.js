@@ -82,7 +82,9 @@ function drawTicks(c, height) {
     c.lineTo(x, height);
     c.stroke();
     c.fillStyle = colour.muted;
-    c.fillText(seconds(at, digits), x, RULER - 14);
+    if (x > GUTTER + 20) {
+      c.fillText(seconds(at, digits), x, RULER - 14);
+    }
   }
 }
 
@@ -159,9 +161,17 @@ function drawStanding(c) {
     c.fillStyle = colour[name];
     c.fillRect(x, top, 2, height - 1);
     drawn.boxes.push({ what: 'band', index, x, y: top, width: end - x, height });
+    if (isLitBand(band)) {
+      return;
+    }
     const begin = Math.max(x, GUTTER) + 7;
     drawFitting(c, bandWords(band), begin, top + lane.height - 9, end - begin - 4, colour[name], 600);
   });
+}
+
+/** Whether the band's fault is evidence, and so has its words already. */
+function isLitBand(band) {
+  return [...lit.keys()].some((mark) => run.marks.time[mark] === band.from && run.marks.text[mark] === band.text);
 }
 
 function bandWords(band) {
@@ -239,6 +249,18 @@ function drawOwned(c, lane) {
   }
 }
 
+/** What the lines at the bottom of a lane are. */
+function drawLineKey(c, lane, strong) {
+  const line = run.lines.find((one) => one.lane === lane.index && (strong < 0 || one.partition === strong));
+  if (line === undefined || lane.lane.kind === 'helper') {
+    return;
+  }
+  const isDisk = lane.lane.kind === 'disk';
+  const partition = strong < 0 ? 'all' : run.strings[strong];
+  c.fillStyle = colour[isDisk ? 'log' : 'read'];
+  c.fillText(`${partition} ${isDisk ? 'log end' : 'position'}`, 26, topOf(lane) + lane.height - 13, GUTTER - 30);
+}
+
 function drawGutter(c, height) {
   c.fillStyle = colour.panel;
   c.fillRect(0, 0, GUTTER, height);
@@ -248,6 +270,7 @@ function drawGutter(c, height) {
   c.clip();
   c.textAlign = 'left';
   c.textBaseline = 'middle';
+  const strong = strongPartition();
   for (const lane of layout.lanes) {
     const top = topOf(lane);
     const isDisk = lane.lane.kind === 'disk';
@@ -268,6 +291,7 @@ function drawGutter(c, height) {
       const word = { helper: 'of the testbed', member: `in ${lane.lane.group}` }[lane.lane.kind] ?? lane.lane.kind;
       c.fillText(word, 12, y + 15, GUTTER - 18);
     }
+    drawLineKey(c, lane, strong);
   }
   c.restore();
   c.strokeStyle = colour.rule;

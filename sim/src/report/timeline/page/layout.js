@@ -97,7 +97,7 @@ function topOf(lane) {
 
 /** The y of a mark's row in its lane. */
 function rowOf(lane, row) {
-  return RULER + lane.rows - state.scroll + row * 13;
+  return RULER + lane.rows - state.scroll + row * 15;
 }
 
 /** The y at which messages leave and reach a lane. */
@@ -137,7 +137,8 @@ function pan(micros) {
 
 /** The stretch of the run in which the chosen violation came about. */
 function showViolation() {
-  const times = [...lit.keys()].map((mark) => run.marks.time[mark]);
+  const telling = [...lit.keys()].filter(isTelling);
+  const times = (telling.length > 1 ? telling : [...lit.keys()]).map((mark) => run.marks.time[mark]);
   if (times.length === 0) {
     show(0, run.end);
     return;

@@ -25,7 +25,7 @@ function fillHeader() {
   byId('badge').classList.toggle('bad', title.verdict !== 'pass');
   const check = told === undefined ? '' : ` — ${told.slug} (${told.check})`;
   byId('name').textContent = `${title.scenario}, seed ${title.seed}${check}`;
-  byId('message').textContent = told === undefined ? '' : told.message;
+  byId('message').textContent = told === undefined ? '' : unfilled(told.message);
 }
 
 function fillStory() {
@@ -52,14 +52,16 @@ function evidenceItem(line, mark) {
   const words = element('span', '', 'what');
   if (mark >= 0) {
     const lane = run.lanes[run.marks.lane[mark]];
-    words.append(element('span', isFault ? 'fault: ' : isOfTestbed ? 'end of fault: ' : `${lane.kind === 'disk' ? lane.name.replace('-', ' ') : lane.label}: `, 'who'), markText(mark));
+    words.append(element('span', isFault ? 'fault: ' : isOfTestbed ? 'end of fault: ' : `${lane.kind === 'disk' ? lane.name.replace('-', ' ') : lane.label}: `, 'who'), unfilled(markText(mark)));
   } else {
     words.append(`${who} ${what}`);
   }
   if (isNecessary(line)) {
     words.append(' ', element('span', 'necessary', 'needed'));
   }
-  button.append(element('span', number === undefined ? '·' : String(number), 'number'), element('time', `${time} s`), words);
+  const badge = element('span', number === undefined ? '·' : String(number), 'number');
+  badge.style.background = mark < 0 ? '' : `var(--${isTelling(mark) ? looks[run.marks.category[mark]].name : 'muted'})`;
+  button.append(badge, element('time', `${time} s`), words);
   button.addEventListener('click', () => mark >= 0 && goTo({ what: 'mark', index: mark }));
   button.dataset.mark = String(mark);
   item.append(button);

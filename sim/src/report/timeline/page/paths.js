@@ -55,7 +55,7 @@ function drawArrows(c) {
       seen.add(key);
     }
     drawn.arrows.push({ index: arrow, ...ends });
-    c.globalAlpha = ends.lost ? Math.max(alpha, 0.7) : alpha;
+    c.globalAlpha = ends.lost ? Math.max(alpha, crowded ? 0.35 : 0.7) : alpha;
     drawArrow(c, ends, colour[familyOf(run.arrows.kind[arrow])], heads);
   }
   c.globalAlpha = 1;

@@ -5,17 +5,18 @@
 function drawStory(c, height) {
   const places = [...lit].map(([mark, number]) => ({ mark, number, ...placeOf(mark) })).filter((place) => place.lane);
   places.sort((a, b) => a.number - b.number);
+  const thread = places.filter(({ mark }) => isTelling(mark));
   c.strokeStyle = colour.lit;
   c.lineWidth = 1.2;
   c.globalAlpha = 0.45;
   c.setLineDash([2, 4]);
   c.beginPath();
-  places.forEach(({ x, y }, nth) => (nth === 0 ? c.moveTo(x, y) : c.lineTo(x, y)));
+  thread.forEach(({ x, y }, nth) => (nth === 0 ? c.moveTo(x, y) : c.lineTo(x, y)));
   c.stroke();
   c.setLineDash([]);
   c.globalAlpha = 1;
   const taken = places.map(({ x, y }) => ({ x: x - 10, y: y - 10, width: 20, height: 20 }));
-  for (const place of places) {
+  for (const place of [...thread, ...places.filter(({ mark }) => !isTelling(mark))]) {
     drawCallout(c, place, taken, height);
   }
   for (const place of places) {
@@ -24,14 +25,13 @@ function drawStory(c, height) {
 }
 
 function drawNumber(c, { x, y, number, mark }) {
-  const isFault = looks[run.marks.category[mark]].name === 'fault';
   c.fillStyle = colour.ground;
   c.beginPath();
-  c.arc(x, y, 10.5, 0, 7);
+  c.arc(x, y, 9.5, 0, 7);
   c.fill();
-  c.fillStyle = isFault ? colour.fault : colour.ink;
+  c.fillStyle = storyColour(mark);
   c.beginPath();
-  c.arc(x, y, 9, 0, 7);
+  c.arc(x, y, 8, 0, 7);
   c.fill();
   c.fillStyle = colour.ground;
   c.font = `700 11px ${FONT}`;
@@ -42,8 +42,9 @@ function drawNumber(c, { x, y, number, mark }) {
 
 const CALLOUT_CHARS_MAX = 46;
 
-function shortened(text) {
-  return text.length <= CALLOUT_CHARS_MAX ? text : `${text.slice(0, CALLOUT_CHARS_MAX - 1)}…`;
+function shortened(text, max = CALLOUT_CHARS_MAX) {
+  const short = unfilled(text);
+  return short.length <= max ? short : `${short.slice(0, max - 1)}…`;
 }
 
 function overlaps(a, b) {
@@ -67,7 +68,7 @@ function drawCallout(c, place, taken, height) {
   if (place.x < GUTTER || place.x > layout.width) {
     return;
   }
-  c.font = `600 12px ${FONT}`;
+  c.font = `${isTelling(place.mark) ? 600 : 400} 12px ${FONT}`;
   const text = shortened(markText(place.mark));
   const width = c.measureText(text).width + 14;
   const box = placeCallout(place, width, taken, height);
@@ -75,15 +76,14 @@ function drawCallout(c, place, taken, height) {
     return;
   }
   taken.push(box);
-  const isFault = looks[run.marks.category[place.mark]].name === 'fault';
-  const ink = isFault ? colour.fault : colour.ink;
+  const ink = storyColour(place.mark);
   c.strokeStyle = ink;
   c.lineWidth = 1;
   c.beginPath();
   c.moveTo(place.x, place.y);
   c.lineTo(box.x > place.x ? box.x : box.x + width, box.y + 9.5);
   c.stroke();
-  c.fillStyle = isFault ? colour['lit-ground'] : colour.panel;
+  c.fillStyle = looks[run.marks.category[place.mark]].name === 'fault' ? colour['lit-ground'] : colour.ground;
   c.beginPath();
   c.roundRect(box.x, box.y, width, box.height, 4);
   c.fill();
@@ -112,9 +112,9 @@ function drawPin(c, height) {
   c.lineTo(x, height);
   c.stroke();
   c.font = `700 12px ${FONT}`;
-  const text = `${told.slug} (${told.check})`;
+  const text = `${told.slug}: ${shortened(told.message, 70)}`;
   const width = c.measureText(text).width + 14;
-  const left = Math.min(x, layout.width - width);
+  const left = Math.max(GUTTER, Math.min(x, layout.width - width));
   c.fillStyle = colour.lit;
   c.fillRect(left, 3, width, 19);
   c.fillStyle = colour.ground;
