@@ -106,7 +106,11 @@ fn a_slip_of_the_pen_exits_with_2_and_names_the_line() {
     let story = place.scenario("usage", "[[step]]\nat = \"1s\"\ndo = \"kil broker(1)\"\n");
     let output = place.sim(&["run", &story]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("usage.toml:18: `kil broker(1)` is no action"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("usage.toml:18:7: `kil` is no action; did you mean `kill`?"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(place.sim(&["replay", "nonsense"]).status.code(), Some(2));
     assert_eq!(place.sim(&["sweep", "--seeds", "9..3"]).status.code(), Some(2));
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use seedlog::runtime::rng::Rng;
 
 /// How often faults of a class strike.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     #[default]

@@ -2,24 +2,19 @@
 //!
 //! Its members run on nodes of their own, called `NAME-1` to `NAME-n`. What a member does is `workload`'s.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use seedlog::consumer::AutoReset;
 use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::rng::derive;
 use serde::Deserialize;
-use toml::Spanned;
 
-use super::error::{ScenarioError, Source};
-use super::{Scenario, units};
+use super::Scenario;
 
 pub const MEMBERS_MAX: u32 = 64;
 pub const STREAMS_MAX: u32 = 16;
-/// Longer would make a group that never gets done.
-const PROCESSING_MAX: Duration = Duration::from_secs(60);
-const SESSION_MIN: Duration = Duration::from_secs(1);
-const SESSION_MAX: Duration = Duration::from_secs(60);
 
 /// Consumers that share topics. `None` means: the seed decides.
 #[derive(Clone, Debug)]
@@ -30,6 +25,8 @@ pub struct Group {
     /// Streams a topic of each member.
     pub streams: Option<u32>,
     pub commit: Option<Commit>,
+    pub commit_interval: Option<Duration>,
+    pub commit_records: Option<u64>,
     pub finish: Option<Finish>,
     pub reset: Option<AutoReset>,
     /// How long a record is worked on, at most.
@@ -43,7 +40,7 @@ pub struct Group {
 }
 
 /// When a member commits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Commit {
     /// By the library, every so often.
@@ -55,103 +52,13 @@ pub enum Commit {
 }
 
 /// How a member says that it is done with a record (P17).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Finish {
     /// By asking for the next one.
     OnNext,
     /// By marking it.
     Explicit,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawGroup {
-    topics: Vec<Spanned<String>>,
-    consumers: Option<Spanned<u32>>,
-    streams: Option<Spanned<u32>>,
-    coordination: Option<Spanned<String>>,
-    commit: Option<Commit>,
-    finish: Option<Finish>,
-    reset: Option<RawReset>,
-    processing: Option<Spanned<String>>,
-    session: Option<Spanned<String>>,
-    application: Option<String>,
-    #[serde(default)]
-    optional: bool,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum RawReset {
-    Smallest,
-    Largest,
-    None,
-}
-
-/// Reads one group.
-pub(super) fn group(source: Source, raw: RawGroup) -> Result<Group, ScenarioError> {
-    if raw.topics.is_empty() {
-        return Err(source.error(0..0, "a group needs `topics`"));
-    }
-    if let Some(by) = raw.coordination.filter(|by| by.get_ref() != "zookeeper") {
-        let message = format!("coordination: `zookeeper`; `{}` is not there yet", by.get_ref());
-        return Err(source.error(by.span(), message));
-    }
-    let count = |number: Option<Spanned<u32>>, high: u32, what: &str| {
-        let checked = number.map(|number| match *number.get_ref() {
-            value if (1..=high).contains(&value) => Ok(value),
-            _ => Err(source.error(number.span(), format!("{what}: 1 to {high}"))),
-        });
-        checked.transpose()
-    };
-    let time = |text: Option<Spanned<String>>, low: Duration, high: Duration, what: &str| {
-        let checked = text.map(|text| {
-            let time = units::duration(text.get_ref()).map_err(|m| source.error(text.span(), m))?;
-            if (low..=high).contains(&time) {
-                return Ok(time);
-            }
-            Err(source.error(text.span(), format!("{what}: {} s to {} s", low.as_secs(), high.as_secs())))
-        });
-        checked.transpose()
-    };
-    Ok(Group {
-        topics: raw.topics.into_iter().map(Spanned::into_inner).collect(),
-        consumers: count(raw.consumers, MEMBERS_MAX, "consumers")?,
-        streams: count(raw.streams, STREAMS_MAX, "streams")?,
-        commit: raw.commit,
-        finish: raw.finish,
-        reset: raw.reset.map(|reset| match reset {
-            RawReset::Smallest => AutoReset::Earliest,
-            RawReset::Largest => AutoReset::Latest,
-            RawReset::None => AutoReset::None,
-        }),
-        processing: time(raw.processing, Duration::ZERO, PROCESSING_MAX, "processing")?,
-        session: time(raw.session, SESSION_MIN, SESSION_MAX, "session")?,
-        application: raw.application,
-        is_optional: raw.optional,
-    })
-}
-
-/// Checks what groups refer to, and that every node has a name of its own.
-pub(super) fn check(source: Source, scenario: &Scenario) -> Result<(), ScenarioError> {
-    let wrong = |group: &str, message: String| {
-        let at = source.text.find(&format!("groups.{group}]")).unwrap_or(0);
-        Err(source.error(at..at, message))
-    };
-    let mut taken: BTreeSet<String> =
-        scenario.producers.keys().chain(scenario.consumers.keys()).cloned().collect();
-    for (name, group) in &scenario.groups {
-        if let Some(topic) = group.topics.iter().find(|topic| !scenario.topics.contains_key(*topic)) {
-            return wrong(name, format!("`{name}` uses topic `{topic}`, which has no [topics.{topic}]"));
-        }
-        for member in group.members_max(name) {
-            if !taken.insert(member.clone()) {
-                return wrong(name, format!("the member `{member}` has the name of another client"));
-            }
-        }
-    }
-    Ok(())
 }
 
 impl Group {
@@ -242,8 +149,8 @@ fn draw_group(name: &str, group: &Group, rng: &mut Rng) -> GroupPlan {
         topics: group.topics.clone(),
         members: member_names(name, group.consumers.unwrap_or(consumers)).into_iter().map(member).collect(),
         commit,
-        commit_interval,
-        commit_records,
+        commit_interval: group.commit_interval.unwrap_or(commit_interval),
+        commit_records: group.commit_records.unwrap_or(commit_records),
         finish,
         reset: group.reset.unwrap_or(AutoReset::Earliest),
         session: group.session.unwrap_or(Duration::from_millis(session_ms)),

@@ -5,12 +5,17 @@
 
 mod action;
 mod chaos;
+mod complaint;
 mod error;
 pub mod file;
 pub mod group;
 pub mod happening;
 pub mod library;
 pub mod plan;
+mod plot;
+mod raw;
+pub mod schema;
+mod scope;
 mod selector;
 mod step;
 pub mod units;
@@ -60,6 +65,8 @@ pub struct Scenario {
     pub producers: BTreeMap<String, Producer>,
     pub consumers: BTreeMap<String, Consumer>,
     pub groups: BTreeMap<String, Group>,
+    /// How long the storm lasts; `None`: until the last producer is to have sent everything.
+    pub storm: Option<Duration>,
     pub steps: Vec<Step>,
     pub chaos: Chaos,
     /// Of the faults that the seed draws only these strike, by number; `None`: all.

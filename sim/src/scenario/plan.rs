@@ -78,7 +78,7 @@ impl Plan {
             within: scenario.expect.within.clone(),
             chaos: swarm(&scenario.chaos, &mut derive(seed, "swarm")),
             only: scenario.only.clone(),
-            storm: longest,
+            storm: scenario.storm.unwrap_or(longest),
         }
     }
 

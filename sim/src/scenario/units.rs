@@ -17,6 +17,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     millis.filter(|&ms| ms <= 86_400_000).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// A time as [`duration`] reads it.
+pub fn written(time: Duration) -> String {
+    match time.as_millis() {
+        millis if millis % 1000 == 0 => format!("{}s", millis / 1000),
+        millis => format!("{millis}ms"),
+    }
+}
+
 /// A rate, as the time between two: `20/s` is 50 ms.
 pub fn interval(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no rate; write it as `20/s` (1 to 1000 a second)");
@@ -36,6 +44,8 @@ mod tests {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("4s"), Ok(Duration::from_secs(4)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(written(Duration::from_millis(250)), "250ms");
+        assert_eq!(written(Duration::from_secs(120)), "120s");
         assert_eq!(interval("20/s"), Ok(Duration::from_millis(50)));
     }
 

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::{Durability, Expose};
 
 pub use checked::{CheckedConfig, Endpoint, Limits};
+pub use topic::check_topic_config;
 pub(super) use topic::topic_log_config;
 
 /// A broker's configuration, unchecked. The Kafka property that each field goes by as well is named beside it.

@@ -32,6 +32,11 @@ const FIXED: &[(&str, &str)] = &[
     ("unclean.leader.election.enable", "false"),
 ];
 
+/// Whether a topic may have this configuration of its own, on a broker with these defaults.
+pub fn check_topic_config(defaults: &CheckedConfig, own: &BTreeMap<String, String>) -> Result<(), Problem> {
+    topic_log_config(defaults, own).map(|_| ())
+}
+
 /// The log settings of a topic with this configuration of its own.
 pub(in crate::broker) fn topic_log_config(
     defaults: &CheckedConfig,
