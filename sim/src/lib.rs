@@ -2,7 +2,8 @@
 //!
 //! Modules in reading order: what is recorded (`history`), what is demanded of it (`checkers`, `liveness`),
 //! what a run is made of (`scenario`, `cluster`, `workload`, `app`, `faults`), how one run goes (`phases`), how
-//! it is told (`report`), how many of them are driven (`runner`), and how one asks for it (`commands`, `testbed`).
+//! it is told (`report`), how many of them are driven (`runner`), and how one asks for it (`commands`, `testbed`,
+//! `prop`).
 
 // The testbed runs on the machine, not inside the simulation: it may use files, threads and the wall clock.
 #![allow(clippy::disallowed_methods)]
@@ -16,6 +17,8 @@ pub mod history;
 pub mod liveness;
 pub mod lookout;
 pub mod phases;
+#[cfg(feature = "prop")]
+pub mod prop;
 pub mod report;
 pub mod runner;
 pub mod scenario;

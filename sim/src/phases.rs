@@ -21,6 +21,7 @@ use crate::faults::{Injector, Storm, Struck};
 use crate::history::{Entry, Phase, Recorder, What};
 use crate::lookout::{Lookout, TooLate};
 use crate::report::{Breakdown, Verdict, evidence_line};
+use crate::runner::sabotage;
 use crate::scenario::{Plan, Scenario};
 use crate::workload::Shared;
 
@@ -99,6 +100,7 @@ pub fn run_seed_with(
     let (planned, shared_entries, without) = (plan.clone(), Arc::clone(&entries), options.without.clone());
     let applications = applications.clone();
     let finished = world::run(config, move || {
+        sabotage::strike(seed);
         for rule in without {
             rules::suspend(rule);
         }

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::nightly;
 use crate::run::{Step, Tally, cargo, run};
 
 /// Only this build has the simulator; `--all-features` would drop every simulation test.
@@ -45,12 +46,23 @@ fn tests() -> Vec<Step> {
         Step { name: "tests, simulation build", command: cargo(&["test", "--workspace"]) },
         Step { name: "tests, real build", command: real },
         Step { name: "smoke of the benchmark", command: bench_smoke },
-        Step { name: "every scenario", command: cargo(&["sim", "run"]) },
+        Step { name: "every scenario", command: cargo(&["sim", "run", "--no-cache"]) },
         Step {
             name: "sweep, each seed run twice",
             command: cargo(&["sim", "sweep", "--seeds", "0..500", "--rerun", "100"]),
         },
+        example(),
     ]
+}
+
+/// A crate outside of the workspace, built as its users build it.
+fn example() -> Step {
+    let manifest = "examples/at_most_once/Cargo.toml";
+    let mut command = cargo(&["run", "--quiet", "--package", "cargo-seedlog", "--"]);
+    command.args(["run", "--quiet", "--manifest-path", manifest, "--", "--seeds", "20"]);
+    // Examples share what they build.
+    command.env("CARGO_TARGET_DIR", "target/examples");
+    Step { name: "smoke of an application outside of the workspace", command }
 }
 
 /// Everything that must pass.
@@ -59,6 +71,7 @@ pub fn test() -> Result<()> {
     for step in lints().into_iter().chain(dependencies()).chain(tests()) {
         run(step, &mut tally)?;
     }
+    nightly::run(&nightly::Options::smoke())?;
     if tally.passed == 0 {
         bail!("no test ran");
     }
@@ -69,16 +82,6 @@ pub fn test() -> Result<()> {
 /// The quick half.
 pub fn check() -> Result<()> {
     lints().into_iter().try_for_each(|step| run(step, &mut Tally::default()))
-}
-
-/// The long runs.
-pub fn nightly() -> Result<()> {
-    let steps = vec![
-        Step { name: "long sweep", command: cargo(&["sim", "sweep", "--seeds", "0..20000"]) },
-        Step { name: "score of every rule", command: cargo(&["sim", "score"]) },
-    ];
-    steps.into_iter().try_for_each(|step| run(step, &mut Tally::default()))?;
-    bench(&[])
 }
 
 /// The end-to-end benchmark, release build.

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods)] // Runs commands and reads files of the machine it is on.
 
 mod gates;
+mod nightly;
 mod run;
 
 use std::process::ExitCode;
@@ -12,7 +13,8 @@ usage: cargo xtask COMMAND
   test       everything that must pass: format, lints, docs, dependencies, tests of both builds,
              every scenario, determinism, a smoke of the sweep and of the benchmark
   check      the quick half of it: format, lints, docs
-  nightly    long sweeps, the score of all rules, the whole benchmark
+  nightly    a long sweep that must meet every mark, the score of all rules, every story, the whole benchmark
+             (options: --seeds N, 5000 unless given; --smoke: the same path, short and without the benchmark)
   bench      CPU seconds per million messages, against the bare prototype (options: cargo xtask bench --help)";
 
 fn main() -> ExitCode {
@@ -20,7 +22,7 @@ fn main() -> ExitCode {
     let outcome = match args.first().map(String::as_str) {
         Some("test") => gates::test(),
         Some("check") => gates::check(),
-        Some("nightly") => gates::nightly(),
+        Some("nightly") => nightly::Options::parse(&args[1..]).and_then(|options| nightly::run(&options)),
         Some("bench") => gates::bench(&args[1..]),
         _ => {
             eprintln!("{USAGE}");

@@ -42,8 +42,8 @@ impl Common {
             json: self.json,
             failures_max: self.max_failures.unwrap_or(default.failures_max),
             rerun_percent: self.rerun.unwrap_or(rerun),
-            time_budget: None,
             wall_limit: self.wall_limit.unwrap_or(default.wall_limit),
+            ..default
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Only parses, names defaults and says what is wrong with the words; the work is the runner's.
 
+mod ci;
 mod common;
 mod compare;
 mod failure;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::runner::{Exit, worker};
+use crate::runner::{Exit, sabotage, worker};
 
 #[derive(Parser)]
 #[command(name = "cargo sim", about = "Injures a simulated Seedlog cluster from one seed, and judges it")]
@@ -58,6 +59,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<Exit> {
+    if !matches!(command, Command::Worker) {
+        sabotage::announce()?;
+    }
     match command {
         Command::Run(command) => command.run(),
         Command::Sweep(command) => command.run(),

@@ -2,8 +2,10 @@
 
 use clap::Args;
 
+use super::ci::Ci;
 use super::common::Common;
 use crate::runner::Exit;
+use crate::runner::sabotage;
 use crate::runner::session::{self, Portion, Telling};
 use crate::runner::worker::Keep;
 use crate::scenario::file::parse_seed;
@@ -16,6 +18,11 @@ pub(super) struct Run {
     /// This seed alone, in decimal or hex
     #[arg(long, value_parser = parse_seed)]
     seed: Option<u64>,
+    /// Runs passes of the same code again instead of taking them from target/sim/cache
+    #[arg(long)]
+    no_cache: bool,
+    #[command(flatten)]
+    ci: Ci,
     #[command(flatten)]
     common: Common,
 }
@@ -28,6 +35,11 @@ impl Run {
         };
         let portions: Vec<Portion> =
             Library::load()?.matching(&self.names)?.into_iter().map(portion).collect();
-        session::run(&portions, &self.common.settings(0), Keep::Always, Telling::Stories)
+        let mut settings = self.common.settings(0);
+        self.ci.apply(&mut settings)?;
+        // Who names a seed wants its files, who wants repeats wants two runs.
+        let is_plain = self.seed.is_none() && settings.rerun_percent == 0 && !sabotage::is_on();
+        settings.cached = is_plain && !self.no_cache;
+        session::run(&portions, &settings, Keep::Always, Telling::Stories)
     }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::ci::{Ci, Marks, parse_marks};
 use super::common::{Common, parse_range, parse_time};
 use crate::runner::Exit;
+use crate::runner::sabotage;
 use crate::runner::session::{self, Portion, Telling};
 use crate::runner::worker::Keep;
 use crate::scenario::{Library, SWEEP};
@@ -25,6 +27,14 @@ pub(super) struct Sweep {
     /// Another scenario than the built-in one
     #[arg(long)]
     scenario: Option<String>,
+    /// Takes passes of the same code from target/sim/cache, without repeating them
+    #[arg(long)]
+    cache: bool,
+    /// Fails if no seed met this mark; may be repeated; `all` for every mark
+    #[arg(long, value_name = "MARK", value_parser = parse_marks)]
+    must_meet: Vec<Marks>,
+    #[command(flatten)]
+    ci: Ci,
     #[command(flatten)]
     common: Common,
 }
@@ -33,6 +43,9 @@ impl Sweep {
     pub fn run(&self) -> anyhow::Result<Exit> {
         let mut settings = self.common.settings(SWEEP_RERUN_PERCENT);
         settings.time_budget = self.time;
+        settings.cached = self.cache && !sabotage::is_on();
+        settings.must_meet = Marks::of(&self.must_meet);
+        self.ci.apply(&mut settings)?;
         let is_bounded_by_time_alone = self.seeds.is_none() && self.time.is_some();
         let all = if is_bounded_by_time_alone { 0..u64::MAX } else { 0..200 };
         let seeds = self.seeds.clone().unwrap_or(all);

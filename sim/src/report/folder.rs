@@ -14,9 +14,13 @@ pub struct RunFolder(pub PathBuf);
 
 /// The folder of one seed under the build's target directory.
 pub fn seed_folder(scenario: &str, seed: u64) -> RunFolder {
+    RunFolder(sim_folder().join(scenario).join(seed.to_string()))
+}
+
+/// The testbed's own part of the build's target directory.
+pub fn sim_folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| crate::scenario::repository().join("target"));
-    RunFolder(target.join("sim").join(scenario).join(seed.to_string()))
+    target.unwrap_or_else(|| crate::scenario::repository().join("target")).join("sim")
 }
 
 /// Writes the files, over those of an earlier run of the seed.
@@ -39,7 +43,7 @@ fn write_history(path: &Path, history: &[Entry]) -> std::io::Result<()> {
 }
 
 /// The scenario's text with its seed fixed, so that the file alone replays the run.
-fn with_seed(text: &str, seed: u64) -> String {
+pub fn with_seed(text: &str, seed: u64) -> String {
     let mut fixed = String::with_capacity(text.len() + 32);
     let mut in_top = true;
     for line in text.lines() {

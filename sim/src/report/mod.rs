@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkers::{self, Case, Judged, Terms};
 use crate::history::{Entry, What};
 
-pub use folder::{RunFolder, seed_folder, write_run};
+pub use folder::{RunFolder, seed_folder, sim_folder, with_seed, write_run};
 pub use text::{failure, sum_line};
 
 /// Coverage marks: rare things that a run is glad to have met. Kinds of happenings.
@@ -72,6 +72,12 @@ pub struct Verdict {
     /// Of a run that did not repeat: the first event in which its traces differ.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub diverged: Option<String>,
+    /// Of a failure that `known.toml` knows: its issue.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub known: Option<String>,
+    /// Not run now: it passed earlier, with the same code.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub cached: bool,
 }
 
 /// A demand that was not met.
@@ -119,9 +125,23 @@ pub enum Breakdown {
     Abort,
     /// The workload could not be set up.
     Setup,
+    /// The run's stack was not deep enough.
+    StackOverflow,
+    /// The worker reached its limit of memory, or the machine's.
+    OutOfMemory,
 }
 
 impl Breakdown {
+    const ALL: [Breakdown; 7] = [
+        Breakdown::Panic,
+        Breakdown::EventLimit,
+        Breakdown::Hang,
+        Breakdown::Abort,
+        Breakdown::Setup,
+        Breakdown::StackOverflow,
+        Breakdown::OutOfMemory,
+    ];
+
     pub fn id(self) -> &'static str {
         match self {
             Breakdown::Panic => "X1",
@@ -129,6 +149,8 @@ impl Breakdown {
             Breakdown::Hang => "X3",
             Breakdown::Abort => "X4",
             Breakdown::Setup => "X5",
+            Breakdown::StackOverflow => "X6",
+            Breakdown::OutOfMemory => "X7",
         }
     }
 
@@ -139,6 +161,8 @@ impl Breakdown {
             Breakdown::Hang => "hang",
             Breakdown::Abort => "abort",
             Breakdown::Setup => "setup",
+            Breakdown::StackOverflow => "stack-overflow",
+            Breakdown::OutOfMemory => "out-of-memory",
         }
     }
 
@@ -151,6 +175,11 @@ impl Breakdown {
             faults: BTreeSet::new(),
         }
     }
+}
+
+/// Whether a violation of this slug says that the run broke off, and not what a check found.
+pub fn is_breakdown(slug: &str) -> bool {
+    Breakdown::ALL.iter().any(|how| how.slug() == slug)
 }
 
 impl Verdict {
@@ -175,6 +204,8 @@ impl Verdict {
             vacuous: Vec::new(),
             without: Vec::new(),
             diverged: None,
+            known: None,
+            cached: false,
         }
     }
 

@@ -4,8 +4,10 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -24,7 +26,18 @@ struct Process {
     child: Child,
     stdin: ChildStdin,
     replies: Receiver<std::io::Result<String>>,
+    last_words: JoinHandle<LastWords>,
 }
+
+/// What a worker said on stderr that tells how it died. All of it is passed on too.
+#[derive(Default)]
+struct LastWords {
+    overflowed: Option<String>,
+    out_of_memory: Option<String>,
+}
+
+/// The signal that cannot be caught; the same number on every Unix.
+const SIGKILL: i32 = 9;
 
 /// What became of a job that brought no verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,11 +82,18 @@ impl Worker {
         // Killing fails only where the process is gone, which is what is wanted.
         let _already_gone = process.child.kill();
         let status = process.child.wait()?;
-        let message = match how {
-            Breakdown::Abort => format!("{message}: {status}"),
-            _ => message.to_owned(),
+        if how != Breakdown::Abort {
+            return Ok(Err(Broken { how, message: message.to_owned() }));
+        }
+        let words = process.last_words.join().expect("reading lines does not panic");
+        let (how, said) = match words {
+            LastWords { out_of_memory: Some(line), .. } => (Breakdown::OutOfMemory, format!(" ({line})")),
+            LastWords { overflowed: Some(line), .. } => (Breakdown::StackOverflow, format!(" ({line})")),
+            // Nobody here kills a worker that owes no reply: it is how the kernel ends what eats its memory.
+            _ if status.signal() == Some(SIGKILL) => (Breakdown::OutOfMemory, String::new()),
+            _ => (Breakdown::Abort, String::new()),
         };
-        Ok(Err(Broken { how, message }))
+        Ok(Err(Broken { how, message: format!("{message}: {status}{said}") }))
     }
 }
 
@@ -92,10 +112,13 @@ impl Process {
             .args(&command[1..])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .context("cannot start a worker process")?;
         let stdin = child.stdin.take().expect("piped above");
         let stdout = child.stdout.take().expect("piped above");
+        let stderr = child.stderr.take().expect("piped above");
+        let last_words = std::thread::spawn(move || LastWords::read(BufReader::new(stderr)));
         // A reply at a time: the worker never gets ahead of its parent.
         let (sender, replies) = sync_channel(1);
         std::thread::spawn(move || {
@@ -105,7 +128,7 @@ impl Process {
                 }
             }
         });
-        Ok(Process { child, stdin, replies })
+        Ok(Process { child, stdin, replies, last_words })
     }
 
     fn ask(&mut self, job: &Job, wall_limit: Duration) -> Result<String, RecvTimeoutError> {
@@ -117,6 +140,24 @@ impl Process {
         }
         let reply = self.replies.recv_timeout(wall_limit)?;
         reply.map_err(|_| RecvTimeoutError::Disconnected)
+    }
+}
+
+impl LastWords {
+    /// Passes every line on, and keeps those that the runtime writes before it aborts.
+    fn read(stderr: impl BufRead) -> LastWords {
+        let mut words = LastWords::default();
+        for line in stderr.split(b'\n') {
+            let Ok(line) = line else { break };
+            let line = String::from_utf8_lossy(&line).into_owned();
+            eprintln!("{line}");
+            if line.contains("has overflowed its stack") {
+                words.overflowed = Some(line);
+            } else if line.contains("memory allocation of") && line.contains("failed") {
+                words.out_of_memory = Some(line);
+            }
+        }
+        words
     }
 }
 
@@ -151,5 +192,16 @@ mod tests {
             assert_eq!(broken.how, Breakdown::Abort);
             assert!(broken.message.contains("signal: 6"), "{}", broken.message);
         }
+    }
+
+    #[test]
+    fn a_worker_that_runs_out_of_stack_or_memory_says_so_before_it_dies() {
+        let mut overflown =
+            worker("read job; echo \"thread 'x' has overflowed its stack\" >&2; kill -ABRT $$");
+        assert_eq!(broken(&mut overflown, Duration::from_secs(60)).how, Breakdown::StackOverflow);
+        let mut full = worker("read job; echo memory allocation of 9 bytes failed >&2; kill -ABRT $$");
+        assert_eq!(broken(&mut full, Duration::from_secs(60)).how, Breakdown::OutOfMemory);
+        let mut killed = worker("read job; kill -KILL $$");
+        assert_eq!(broken(&mut killed, Duration::from_secs(60)).how, Breakdown::OutOfMemory);
     }
 }

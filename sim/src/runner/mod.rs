@@ -2,27 +2,39 @@
 //!
 //! What happens inside a run is `phases`' business.
 
+pub mod annotations;
+mod cache;
+mod calendar;
 pub mod child;
 pub mod compare;
 pub mod console;
 pub mod crew;
 pub mod diff;
 pub mod golden;
+mod junit;
+pub mod known;
 pub mod named;
 pub mod picture;
 pub mod pool;
 mod progress;
 pub mod replay;
+pub mod sabotage;
 pub mod score;
 pub mod session;
+pub mod shard;
 pub mod shrink;
 mod tally;
 pub mod token;
 pub mod worker;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use seedlog::marks::Mark;
 use seedlog::rules::Rule;
+
+use known::Known;
+use shard::Shard;
 
 /// How the command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +77,18 @@ pub struct Settings {
     pub time_budget: Option<Duration>,
     /// A run that takes longer than this on the wall is a hang.
     pub wall_limit: Duration,
+    /// Which of the runs are done here.
+    pub shard: Shard,
+    /// Where to write the session as test cases.
+    pub junit: Option<PathBuf>,
+    /// Failures that do not count.
+    pub known: Known,
+    /// Whether passes of the same code are not run again.
+    pub cached: bool,
+    /// Marks that some run must have met.
+    pub must_meet: Vec<Mark>,
+    /// The step of a GitHub workflow that is told too.
+    pub step: Option<annotations::Step>,
 }
 
 impl Default for Settings {
@@ -77,6 +101,12 @@ impl Default for Settings {
             rerun_percent: 0,
             time_budget: None,
             wall_limit: WALL_LIMIT,
+            shard: Shard::default(),
+            junit: None,
+            known: Known::default(),
+            cached: false,
+            must_meet: Vec::new(),
+            step: None,
         }
     }
 }
@@ -86,3 +116,6 @@ pub const WALL_LIMIT: Duration = Duration::from_secs(120);
 
 /// Events after which a run counts as spinning.
 pub const EVENT_LIMIT: u64 = 20_000_000;
+
+/// Address space of a worker process. A run needs a few hundred MB; its threads reserve some more.
+pub const MEMORY_BYTES_MAX: u64 = 4 << 30;

@@ -35,6 +35,13 @@ pub struct Done {
     pub rerun: bool,
 }
 
+impl Done {
+    /// A verdict that cost nothing here.
+    pub fn of(verdict: Verdict) -> Done {
+        Done { verdict, cpu_ms: 0, events: 0, sim_ms: 0, peak_rss_kb: 0, rerun: false }
+    }
+}
+
 /// Finished tasks that may wait to be told.
 const RESULTS_WAITING_MAX: usize = 64;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use seedlog::marks::Mark;
 use serde::Serialize;
 
 use super::Exit;
@@ -19,8 +20,13 @@ pub struct Tally {
     jobs: usize,
     /// Whether a share of excused runs that is too large is a failure: of a sweep, not of a few stories.
     limits_excuses: bool,
+    /// Marks that some run must have met.
+    must_meet: Vec<Mark>,
     pub runs: u64,
+    /// Failed and not known.
     pub failed: u64,
+    known: u64,
+    cached: u64,
     nondeterministic: u64,
     violations: u64,
     vacuous: u64,
@@ -34,7 +40,21 @@ pub struct Tally {
     /// Runs by check for which something was excused.
     excused: BTreeMap<String, u64>,
     /// The first failure of each cause, and how many there were.
-    causes: BTreeMap<(String, String), (Verdict, u64)>,
+    causes: Causes,
+    /// Likewise, of those that `known.toml` knows.
+    known_causes: Causes,
+    scenarios: BTreeMap<String, Sums>,
+}
+
+/// By scenario and cause.
+type Causes = BTreeMap<(String, String), (Verdict, u64)>;
+
+/// What became of the runs of one scenario. Those that failed as known are counted apart.
+#[derive(Debug, Default)]
+pub struct Sums {
+    pub outcomes: BTreeMap<Outcome, u64>,
+    pub known: u64,
+    pub cached: u64,
 }
 
 /// The last line of `--json`.
@@ -45,12 +65,16 @@ struct Summary<'a> {
     violations: u64,
     vacuous: u64,
     nondeterministic: u64,
+    known: u64,
+    cached: u64,
     causes: usize,
     reruns: u64,
     reruns_equal: u64,
     excused: &'a BTreeMap<String, u64>,
     faults: &'a BTreeMap<String, u64>,
     marks: &'a BTreeMap<String, u64>,
+    /// Of `marks`, those that had to be met and were not.
+    unmet: Vec<&'a str>,
     wall_ms: u64,
     cpu_ms: u64,
     events: u64,
@@ -65,13 +89,17 @@ struct Summary<'a> {
 }
 
 impl Tally {
-    pub fn new(jobs: usize, limits_excuses: bool) -> Tally {
+    /// Sums of a sweep, or of stories.
+    pub fn new(jobs: usize, is_sweep: bool, must_meet: &[Mark]) -> Tally {
         Tally {
             started: Instant::now(),
             jobs: jobs.max(1),
-            limits_excuses,
+            limits_excuses: is_sweep,
+            must_meet: must_meet.to_vec(),
             runs: 0,
             failed: 0,
+            known: 0,
+            cached: 0,
             nondeterministic: 0,
             violations: 0,
             vacuous: 0,
@@ -81,9 +109,12 @@ impl Tally {
             cpu_ms: 0,
             peak_rss_kb: 0,
             faults: BTreeMap::new(),
-            marks: BTreeMap::new(),
+            // A sweep is asked for each of them; a story meets what it tells of.
+            marks: Mark::ALL.iter().filter(|_| is_sweep).map(|mark| (mark.slug().to_owned(), 0)).collect(),
             excused: BTreeMap::new(),
             causes: BTreeMap::new(),
+            known_causes: BTreeMap::new(),
+            scenarios: BTreeMap::new(),
         }
     }
 
@@ -95,12 +126,8 @@ impl Tally {
         self.sim_ms += done.sim_ms;
         self.cpu_ms += done.cpu_ms;
         self.peak_rss_kb = self.peak_rss_kb.max(done.peak_rss_kb);
-        match verdict.verdict {
-            Outcome::Pass => {}
-            Outcome::Vacuous => self.vacuous += 1,
-            Outcome::Violation => self.violations += 1,
-            Outcome::Nondeterministic => self.nondeterministic += 1,
-        }
+        self.cached += u64::from(verdict.cached);
+        self.take_outcome(verdict);
         for (kind, count) in &verdict.faults {
             *self.faults.entry(kind.clone()).or_default() += count;
         }
@@ -112,11 +139,27 @@ impl Tally {
         for slug in slugs {
             *self.excused.entry(slug.clone()).or_default() += 1;
         }
-        if verdict.verdict != Outcome::Pass {
-            self.failed += 1;
-            let key = (verdict.scenario.clone(), verdict.cause());
-            self.causes.entry(key).or_insert_with(|| (verdict.clone(), 0)).1 += 1;
+    }
+
+    fn take_outcome(&mut self, verdict: &Verdict) {
+        let sums = self.scenarios.entry(verdict.scenario.clone()).or_default();
+        sums.cached += u64::from(verdict.cached);
+        let key = (verdict.scenario.clone(), verdict.cause());
+        if verdict.known.is_some() {
+            self.known += 1;
+            sums.known += 1;
+            self.known_causes.entry(key).or_insert_with(|| (verdict.clone(), 0)).1 += 1;
+            return;
         }
+        *sums.outcomes.entry(verdict.verdict).or_default() += 1;
+        match verdict.verdict {
+            Outcome::Pass => return,
+            Outcome::Vacuous => self.vacuous += 1,
+            Outcome::Violation => self.violations += 1,
+            Outcome::Nondeterministic => self.nondeterministic += 1,
+        }
+        self.failed += 1;
+        self.causes.entry(key).or_insert_with(|| (verdict.clone(), 0)).1 += 1;
     }
 
     /// One failure of each cause, with how many runs failed alike.
@@ -124,10 +167,34 @@ impl Tally {
         self.causes.values().map(|(verdict, count)| (verdict, *count))
     }
 
+    /// Likewise, of the failures that are known.
+    pub fn known_causes(&self) -> impl Iterator<Item = (&Verdict, u64)> {
+        self.known_causes.values().map(|(verdict, count)| (verdict, *count))
+    }
+
+    pub fn scenarios(&self) -> &BTreeMap<String, Sums> {
+        &self.scenarios
+    }
+
+    /// Seeds by mark; of a sweep, every mark that there is.
+    pub fn marks(&self) -> &BTreeMap<String, u64> {
+        &self.marks
+    }
+
+    /// How long the session has taken.
+    pub fn wall(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub fn fails(&self) -> bool {
+        self.exit(false) != Exit::Pass
+    }
+
     pub fn exit(&self, ran_out_of_time: bool) -> Exit {
+        let proves_too_little = !self.over_excused().is_empty() || !self.unmet().is_empty();
         match () {
             () if self.nondeterministic > 0 => Exit::Nondeterminism,
-            () if self.violations > 0 || !self.over_excused().is_empty() => Exit::Violation,
+            () if self.violations > 0 || proves_too_little => Exit::Violation,
             () if self.vacuous > 0 => Exit::Vacuous,
             () if ran_out_of_time => Exit::TimeBudget,
             () => Exit::Pass,
@@ -141,6 +208,18 @@ impl Tally {
         self.excused.iter().filter(|(_, runs)| is_over(**runs)).map(|(slug, _)| slug.as_str()).collect()
     }
 
+    /// Marks that had to be met and were not.
+    fn unmet(&self) -> Vec<Mark> {
+        let is_unmet = |mark: &Mark| self.marks.get(mark.slug()).is_none_or(|seeds| *seeds == 0);
+        self.must_meet.iter().copied().filter(is_unmet).collect()
+    }
+
+    /// For every check that excused something: in how many of the seeds.
+    pub fn excused_shares(&self) -> String {
+        let share = |runs: &u64| *runs as f64 * 100.0 / self.runs.max(1) as f64;
+        listed(self.excused.iter().map(|(slug, runs)| format!("{slug} {:.1} %", share(runs))))
+    }
+
     fn summary(&self) -> Summary<'_> {
         let wall = self.started.elapsed().max(Duration::from_millis(1));
         let core_ms = (wall.as_millis() as u64).max(1) * self.jobs as u64;
@@ -150,12 +229,15 @@ impl Tally {
             violations: self.violations,
             vacuous: self.vacuous,
             nondeterministic: self.nondeterministic,
+            known: self.known,
+            cached: self.cached,
             causes: self.causes.len(),
             reruns: self.reruns,
             reruns_equal: self.reruns - self.nondeterministic,
             excused: &self.excused,
             faults: &self.faults,
             marks: &self.marks,
+            unmet: self.unmet().into_iter().map(Mark::slug).collect(),
             wall_ms: wall.as_millis() as u64,
             cpu_ms: self.cpu_ms,
             events: self.events,
@@ -175,44 +257,110 @@ impl Tally {
 
     pub fn text(&self) -> String {
         let s = self.summary();
-        let list = |counts: &BTreeMap<String, u64>| {
-            let items: Vec<String> = counts.iter().map(|(name, n)| format!("{name} {n}")).collect();
-            if items.is_empty() { "none".to_owned() } else { items.join(", ") }
-        };
-        let excused: Vec<String> = self
-            .excused
-            .iter()
-            .map(|(slug, runs)| format!("{slug} {:.1} %", *runs as f64 * 100.0 / self.runs.max(1) as f64))
-            .collect();
+        let met = |(name, n): (&String, &u64)| (*n > 0).then(|| format!("{name} {n}"));
+        let never = |(name, n): (&String, &u64)| (*n == 0).then(|| name.clone());
         let mut lines = vec![
             format!(
                 "{} runs: {} violations, {} vacuous, {} not repeatable; {} causes",
                 s.runs, s.violations, s.vacuous, s.nondeterministic, s.causes
             ),
             format!("repeated in another process: {} of {}, equal: {}", s.reruns, s.runs, s.reruns_equal),
-            format!("faults: {}", list(&self.faults)),
-            format!("marks (seeds): {}", list(&self.marks)),
-            format!(
-                "excused (share of seeds): {}",
-                if excused.is_empty() { "none".into() } else { excused.join(", ") }
-            ),
-            format!(
-                "{} events/s and core, {} simulated s per wall s and core, {} seeds/h",
-                s.events_per_second_and_core, s.sim_seconds_per_second_and_core, s.seeds_per_hour,
-            ),
-            format!(
-                "{} events and {} simulated s per CPU second, {} s CPU, peak RSS of a worker {} MB",
-                s.events_per_cpu_second,
-                s.sim_seconds_per_cpu_second,
-                s.cpu_ms / 1000,
-                s.peak_rss_kb / 1024
-            ),
+            format!("faults: {}", listed(self.faults.iter().filter_map(met))),
+            format!("marks (seeds): {}", listed(self.marks.iter().filter_map(met))),
         ];
+        if self.marks.values().any(|seeds| *seeds == 0) {
+            lines.push(format!("marks NEVER met: {}", listed(self.marks.iter().filter_map(never))));
+        }
+        lines.push(format!("excused (share of seeds): {}", self.excused_shares()));
+        if self.known > 0 {
+            lines.push(format!("failed as known: {}", self.known));
+        }
+        if self.cached > 0 {
+            lines.push(format!("passes from the cache: {} (--no-cache runs them again)", self.cached));
+        }
+        lines.extend(speed(&s));
         for slug in self.over_excused() {
             lines.push(format!(
                 "FAIL more than {EXCUSED_PERCENT_MAX} % of the seeds were excused from {slug}"
             ));
         }
+        for mark in self.unmet() {
+            let summary = mark.summary().trim();
+            lines.push(format!("FAIL no seed met the mark {}: {summary}", mark.slug()));
+        }
         lines.join("\n")
+    }
+}
+
+fn speed(s: &Summary<'_>) -> [String; 2] {
+    [
+        format!(
+            "{} events/s and core, {} simulated s per wall s and core, {} seeds/h",
+            s.events_per_second_and_core, s.sim_seconds_per_second_and_core, s.seeds_per_hour,
+        ),
+        format!(
+            "{} events and {} simulated s per CPU second, {} s CPU, peak RSS of a worker {} MB",
+            s.events_per_cpu_second,
+            s.sim_seconds_per_cpu_second,
+            s.cpu_ms / 1000,
+            s.peak_rss_kb / 1024
+        ),
+    ]
+}
+
+fn listed(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = items.collect();
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Breakdown;
+
+    fn taken(must_meet: &[Mark], verdicts: impl IntoIterator<Item = Verdict>) -> Tally {
+        let mut tally = Tally::new(1, true, must_meet);
+        verdicts.into_iter().for_each(|verdict| tally.take(&Done::of(verdict)));
+        tally
+    }
+
+    fn failed(seed: u64) -> Verdict {
+        Verdict::of_breakdown("sweep", seed, &[], Breakdown::Panic.violation("gone"))
+    }
+
+    #[test]
+    fn a_sweep_names_every_mark_that_no_seed_met() {
+        let met = Verdict { marks: vec!["torn-tail-cut".into()], ..Verdict::empty("sweep", 1) };
+        let tally = taken(&[], [met, Verdict::empty("sweep", 2)]);
+        assert_eq!(tally.marks().len(), Mark::ALL.len());
+        assert!(tally.text().contains("marks (seeds): torn-tail-cut 1\n"), "{}", tally.text());
+        assert!(tally.text().contains("marks NEVER met: "), "{}", tally.text());
+        assert_eq!(tally.exit(false), Exit::Pass);
+        let json: serde_json::Value = serde_json::from_str(&tally.json()).unwrap();
+        assert_eq!(json["marks"]["torn-tail-cut"], 1);
+        assert_eq!(json["marks"]["session-expired-twice"], 0);
+    }
+
+    #[test]
+    fn a_mark_that_had_to_be_met_and_was_not_fails_the_sweep_by_name() {
+        let met = Verdict { marks: vec!["torn-tail-cut".into()], ..Verdict::empty("sweep", 1) };
+        let tally = taken(&[Mark::TornTailCut, Mark::SessionExpiredTwice], [met]);
+        assert_eq!(tally.exit(false), Exit::Violation);
+        assert!(
+            tally.text().contains("FAIL no seed met the mark session-expired-twice: "),
+            "{}",
+            tally.text()
+        );
+        assert!(!tally.text().contains("FAIL no seed met the mark torn-tail-cut"), "{}", tally.text());
+    }
+
+    #[test]
+    fn known_failures_do_not_fail_and_are_counted_apart() {
+        let known = Verdict { known: Some("#12".into()), ..failed(7) };
+        let tally = taken(&[], [Verdict::empty("sweep", 1), known.clone()]);
+        assert_eq!((tally.exit(false), tally.failed, tally.causes().count()), (Exit::Pass, 0, 0));
+        assert_eq!(tally.known_causes().count(), 1);
+        assert!(tally.text().contains("failed as known: 1"), "{}", tally.text());
+        assert_eq!(taken(&[], [known, failed(8)]).exit(false), Exit::Violation);
     }
 }

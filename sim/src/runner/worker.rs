@@ -3,19 +3,22 @@
 //! A run gets a fresh thread (`world::run`'s doing); what a run breaks beyond that costs this process, and the
 //! parent starts another.
 
+use std::any::Any;
 use std::fs;
 use std::io::{self, BufRead, BufWriter, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use seedlog::rules::Rule;
 use seedlog::runtime::sim::trace::Event;
 use serde::{Deserialize, Serialize};
 
-use super::{EVENT_LIMIT, picture};
+use super::{EVENT_LIMIT, MEMORY_BYTES_MAX, picture};
 use crate::faults::Struck;
 use crate::phases::{self, RunOptions};
-use crate::report::{self, Outcome, Verdict};
+use crate::report::{self, Breakdown, Outcome, Verdict};
 use crate::scenario::Scenario;
 
 /// One run to do.
@@ -73,10 +76,13 @@ pub const HISTORY_FILE: &str = "history.jsonl";
 
 /// Serves jobs until stdin ends.
 pub fn serve(input: impl BufRead, mut output: impl Write) -> anyhow::Result<()> {
+    limit_resources()?;
     let mut cpu_before = cpu_ms();
     for line in input.lines() {
         let job: Job = serde_json::from_str(&line?)?;
-        let (verdict, struck) = run(&job)?;
+        // A node's panic is the run's; one of the testbed's own code, judging, must not be taken for less.
+        let (verdict, struck) = catch_unwind(AssertUnwindSafe(|| run(&job)))
+            .unwrap_or_else(|panic| Ok((panicked(&job, &*panic), Vec::new())))?;
         let cpu_now = cpu_ms();
         let reply =
             Reply { verdict, cpu_ms: cpu_now.saturating_sub(cpu_before), peak_rss_kb: peak_rss_kb(), struck };
@@ -86,6 +92,23 @@ pub fn serve(input: impl BufRead, mut output: impl Write) -> anyhow::Result<()> 
         output.flush()?;
     }
     Ok(())
+}
+
+/// A run that eats more fails in its own process, and leaves the machine's other work alone.
+fn limit_resources() -> io::Result<()> {
+    let at_most = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    setrlimit(Resource::As, at_most(MEMORY_BYTES_MAX))?;
+    // A worker's core would be as large and of no use: the seed does it again.
+    setrlimit(Resource::Core, at_most(0))?;
+    Ok(())
+}
+
+fn panicked(job: &Job, panic: &(dyn Any + Send)) -> Verdict {
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
+    let without: Vec<Rule> = job.without.iter().filter_map(|slug| Rule::from_slug(slug)).collect();
+    let violation = Breakdown::Panic.violation(format!("while the run was judged: {said}"));
+    Verdict::of_breakdown(&job.scenario, job.seed, &without, violation)
 }
 
 fn run(job: &Job) -> anyhow::Result<(Verdict, Vec<Struck>)> {

@@ -1,0 +1,107 @@
+//! The long runs: what a night is for.
+
+use anyhow::{Context, Result, bail};
+
+use crate::gates;
+use crate::run::{Step, Tally, cargo};
+
+/// Seeds of the sweep, unless the command line says otherwise.
+const SEEDS: u64 = 5_000;
+
+/// Seeds of the smoke: every step is taken, none of them far.
+const SMOKE_SEEDS: u64 = 12;
+/// What the smoke scores and runs.
+const SMOKE_RULE: &str = "append-before-ack";
+const SMOKE_STORY: &str = "power_failure_with_fsync";
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Options {
+    seeds: u64,
+    is_smoke: bool,
+}
+
+impl Options {
+    pub fn smoke() -> Options {
+        Options { seeds: SMOKE_SEEDS, is_smoke: true }
+    }
+
+    pub fn parse(args: &[String]) -> Result<Options> {
+        let (mut seeds, mut is_smoke) = (None, false);
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--smoke" => is_smoke = true,
+                "--seeds" => {
+                    let number = args.next().context("--seeds needs a number")?;
+                    let number: u64 = number.parse().with_context(|| format!("--seeds {number}"))?;
+                    if number == 0 {
+                        bail!("--seeds 0 would sweep nothing");
+                    }
+                    seeds = Some(number);
+                }
+                other => bail!("nightly knows --seeds N and --smoke, not `{other}`"),
+            }
+        }
+        let default = if is_smoke { SMOKE_SEEDS } else { SEEDS };
+        Ok(Options { seeds: seeds.unwrap_or(default), is_smoke })
+    }
+}
+
+/// Takes every step, and the benchmark.
+pub fn run(options: &Options) -> Result<()> {
+    for (name, arguments) in steps(options) {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        crate::run::run(Step { name, command: cargo(&arguments) }, &mut Tally::default())?;
+    }
+    if options.is_smoke { Ok(()) } else { gates::bench(&[]) }
+}
+
+/// Names and arguments of cargo. A few seeds cannot meet every mark, so the smoke demands none.
+fn steps(options: &Options) -> Vec<(&'static str, Vec<String>)> {
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<String>>();
+    let sweep = format!("sim sweep --seeds 0..{}", options.seeds);
+    if options.is_smoke {
+        return vec![
+            ("nightly, smoke: sweep", words(&sweep)),
+            ("nightly, smoke: score", words(&format!("sim score --rule {SMOKE_RULE}"))),
+            ("nightly, smoke: stories", words(&format!("sim run {SMOKE_STORY} --no-cache"))),
+        ];
+    }
+    vec![
+        ("nightly: sweep that must meet every mark", words(&format!("{sweep} --must-meet all"))),
+        ("nightly: score", words("sim score")),
+        ("nightly: every story", words("sim run --no-cache")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Options> {
+        Options::parse(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_night_sweeps_5000_seeds_unless_told_otherwise_and_demands_every_mark() {
+        let options = parsed("").unwrap();
+        assert_eq!(options, Options { seeds: 5_000, is_smoke: false });
+        let sweep = steps(&options)[0].1.join(" ");
+        assert_eq!(sweep, "sim sweep --seeds 0..5000 --must-meet all");
+        assert_eq!(parsed("--seeds 70").unwrap().seeds, 70);
+    }
+
+    #[test]
+    fn the_smoke_takes_as_many_steps_and_demands_no_mark() {
+        let smoke = steps(&parsed("--smoke").unwrap());
+        assert_eq!(smoke.len(), steps(&parsed("").unwrap()).len());
+        assert!(smoke.iter().all(|(_, arguments)| !arguments.contains(&"--must-meet".to_owned())));
+    }
+
+    #[test]
+    fn what_is_no_option_is_refused() {
+        for text in ["--seeds", "--seeds 0", "--seeds x", "--seedz 9"] {
+            assert!(parsed(text).is_err(), "{text}");
+        }
+    }
+}
