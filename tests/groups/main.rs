@@ -1,0 +1,11 @@
+//! Consumer groups against a broker and a ZooKeeper, in either build: on simulated machines under many seeds, or
+//! on the real machine's loopback.
+
+mod harness;
+mod stories;
+mod told;
+
+#[cfg(not(feature = "real-runtime"))]
+mod bound;
+#[cfg(not(feature = "real-runtime"))]
+mod sessions;
