@@ -32,7 +32,20 @@ fn import_table() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("admin", clients),
         ("lib", &[]),
         // The command puts everything together.
-        ("command", &["admin", "broker", "consumer", "producer", "protocol", "record", "runtime", "zk_sim"]),
+        (
+            "command",
+            &[
+                "admin",
+                "broker",
+                "consumer",
+                "producer",
+                "protocol",
+                "record",
+                "runtime",
+                "zk_sim",
+                "zookeeper",
+            ],
+        ),
     ])
 }
 

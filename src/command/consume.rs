@@ -1,13 +1,15 @@
-//! `seedlog consume`: prints records, one a line.
+//! `seedlog consume`: prints records, one a line, alone or as a member of a group.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
 use seedlog::admin::{Admin, AdminConfig, OffsetQuery};
-use seedlog::consumer::{ConsumedRecord, Consumer, ConsumerConfig, StartPosition};
+use seedlog::consumer::membership::{GroupConfig, GroupConsumer, GroupError, MessageStream};
+use seedlog::consumer::{AutoReset, ConsumedRecord, Consumer, ConsumerConfig, StartPosition};
 use seedlog::runtime::{process, task};
 use seedlog::types::{Offset, TopicPartition};
+use seedlog::zookeeper::ZooKeeperConfig;
 
 use super::{Bootstrap, CommandError};
 
@@ -26,13 +28,28 @@ pub struct Args {
     /// Print the key before the value, with this text in between.
     #[arg(long, value_name = "TEXT")]
     key_separator: Option<String>,
+    /// Share the topic with the other members of this group, and go on where the group stopped, until stopped
+    /// by a signal. A record counts as finished when it is printed.
+    #[arg(long, requires = "zookeeper", conflicts_with_all = ["partition", "follow"])]
+    group: Option<String>,
+    /// The ZooKeeper servers that the group meets at, HOST:PORT, separated by commas.
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', requires = "group")]
+    zookeeper: Vec<String>,
     #[command(flatten)]
     bootstrap: Bootstrap,
 }
 
+/// Of a group member.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
 const POLL_WAIT: Duration = Duration::from_millis(500);
 
 pub fn run(args: Args) -> Result<(), CommandError> {
+    if let Some(group) = args.group.clone() {
+        return task::block_on(run_in_group(args, group));
+    }
     if !args.from_beginning && !args.follow {
         return Err(CommandError::Usage(
             "nothing would be printed: give --from-beginning, --follow or both".to_owned(),
@@ -55,6 +72,50 @@ pub fn run(args: Args) -> Result<(), CommandError> {
         consumer.close().await;
         Ok(())
     })
+}
+
+async fn run_in_group(args: Args, group: String) -> Result<(), CommandError> {
+    let consumer = ConsumerConfig {
+        bootstrap: args.bootstrap.bootstrap.clone(),
+        client_id: "seedlog-consume".to_owned(),
+        ..ConsumerConfig::default()
+    };
+    let zookeeper = ZooKeeperConfig {
+        servers: args.zookeeper.clone(),
+        session_timeout: SESSION_TIMEOUT,
+        connect_timeout: CONNECT_TIMEOUT,
+    };
+    let config = GroupConfig {
+        reset: if args.from_beginning { AutoReset::Earliest } else { AutoReset::Latest },
+        auto_commit: Some(COMMIT_INTERVAL),
+        ..GroupConfig::new(&group, consumer, zookeeper)
+    };
+    let consumer = GroupConsumer::start(config).await.map_err(group_failed)?;
+    let topics = BTreeMap::from([(args.topic.clone(), 1)]);
+    let streams = consumer.create_message_streams(topics).await.map_err(group_failed)?;
+    let stream = streams.into_values().flatten().next().expect("one stream of one topic");
+    tokio::select! {
+        biased;
+        asked = process::termination() => asked.map_err(CommandError::failed)?,
+        printed = print_stream(&args, stream) => printed?,
+    }
+    consumer.close().await.map_err(CommandError::failed)
+}
+
+fn group_failed(error: GroupError) -> CommandError {
+    match error {
+        GroupError::BadConfig(reason) => CommandError::Usage(reason),
+        error => CommandError::failed(error),
+    }
+}
+
+/// Every record is out before the next one is asked for, which finishes it.
+async fn print_stream(args: &Args, mut stream: MessageStream) -> Result<(), CommandError> {
+    let mut output = std::io::stdout();
+    loop {
+        let record = stream.next().await.map_err(CommandError::failed)?;
+        print(&mut output, args, &record).and_then(|()| output.flush()).map_err(CommandError::failed)?;
+    }
 }
 
 /// The partitions to read and where each ends now.

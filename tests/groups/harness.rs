@@ -192,9 +192,18 @@ mod half {
             let story = story.clone();
             let config =
                 RunConfig { seed, keep_trace: false, event_limit: 20_000_000, buggify: seed % 2 == 1 };
-            let finished = world::run(config, move || run(story));
-            finished.outcome.unwrap_or_else(|message| panic!("seed {seed}: {message}"));
+            tell_once(config, story);
         }
+    }
+
+    pub fn tell_once<S, F>(config: RunConfig, story: S)
+    where
+        S: Fn(Setting, Control) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let seed = config.seed;
+        let finished = world::run(config, move || run(story));
+        finished.outcome.unwrap_or_else(|message| panic!("seed {seed}: {message}"));
     }
 
     async fn run<S, F>(story: S)

@@ -1,1 +1,131 @@
+//! What happens to a group when its sessions do not go as planned: only where a test rules over ZooKeeper.
 
+use std::time::Duration;
+
+use seedlog::consumer::membership::GroupConfig;
+use seedlog::facts::Fact;
+use seedlog::runtime::clock;
+use seedlog::zookeeper::{CreateMode, ZooKeeper};
+
+use super::harness::{facts_where, join, partition, take, tell_with_control, until, values};
+
+fn sessions_of(client: &str) -> Vec<i64> {
+    let joined = facts_where(|fact| match fact {
+        Fact::GroupJoined { consumer, session, .. } if consumer == client => Some(*session),
+        _ => None,
+    });
+    joined.into_iter().map(|(_, session)| session).collect()
+}
+
+fn count(kind: &str) -> usize {
+    facts_where(|fact| (fact.kind() == kind).then_some(())).len()
+}
+
+#[test]
+fn a_member_whose_session_expired_drops_everything_and_registers_again() {
+    tell_with_control(|at, control| async move {
+        at.create_topic(2).await;
+        at.produce(0..20).await;
+        let (consumer, mut streams) = join(at.config("billing", "a"), 1).await;
+        take(&mut streams[0], 10).await;
+        let session = sessions_of("a")[0];
+        assert!(control.expire_session(session));
+        until("the member has lost it", || count("group-session-lost") == 1).await;
+        until("it has joined again", || sessions_of("a").len() == 2).await;
+        assert_ne!(sessions_of("a")[1], session);
+        until("it owns everything again", || consumer.owned().len() == 2).await;
+        take(&mut streams[0], 10).await;
+
+        let story = facts_where(|fact| match fact {
+            Fact::GroupSessionLost { .. } => Some("lost"),
+            Fact::PartitionOwned { .. } => Some("owned"),
+            Fact::Delivered { .. } => Some("delivered"),
+            _ => None,
+        });
+        let lost = story.iter().position(|(_, what)| *what == "lost").expect("it was lost");
+        let next = story[lost + 1..].first().map(|(_, what)| *what);
+        assert_eq!(next, Some("owned"), "nothing is delivered on the old ownership");
+        consumer.close().await.expect("it leaves in order");
+    });
+}
+
+#[test]
+fn two_expiries_in_a_row_are_two_new_beginnings() {
+    tell_with_control(|at, control| async move {
+        at.create_topic(1).await;
+        at.produce(0..5).await;
+        let (consumer, mut streams) = join(at.config("billing", "a"), 1).await;
+        take(&mut streams[0], 1).await;
+        for life in 1..3 {
+            until("it has joined", || sessions_of("a").len() == life).await;
+            control.expire_session(sessions_of("a")[life - 1]);
+        }
+        until("it has joined", || sessions_of("a").len() == 3).await;
+        take(&mut streams[0], 1).await;
+        consumer.close().await.expect("it leaves in order");
+    });
+}
+
+#[test]
+fn a_member_unheard_by_zookeeper_pauses_and_goes_on_under_the_same_session() {
+    tell_with_control(|at, control| async move {
+        at.create_topic(1).await;
+        at.produce(0..20).await;
+        let (consumer, mut streams) = join(at.config("billing", "a"), 1).await;
+        take(&mut streams[0], 5).await;
+        control.lose_quorum();
+        until("it pauses", || count("delivery-paused") == 1).await;
+        assert_eq!(count("group-session-lost"), 0, "silence is no expiry");
+        let held_back = clock::timeout(Duration::from_secs(5), streams[0].next()).await;
+        assert!(held_back.is_err(), "nothing is delivered: {held_back:?}");
+        control.regain_quorum();
+        let rest = take(&mut streams[0], 15).await;
+        assert_eq!(values(&rest)[0], "0005", "nothing is skipped");
+        assert_eq!(count("delivery-resumed"), 1);
+        assert_eq!(sessions_of("a").len(), 1);
+        consumer.close().await.expect("it leaves in order");
+    });
+}
+
+#[test]
+fn a_partition_that_somebody_else_owns_is_reported_and_taken_when_it_is_free() {
+    tell_with_control(|at, _| async move {
+        at.create_topic(2).await;
+        at.produce(0..2).await;
+        let stranger = ZooKeeper::connect(at.zookeeper_config()).await.expect("ZooKeeper runs");
+        let path = "/consumers/billing/owners/orders/0";
+        for parent in ["/consumers/billing", "/consumers/billing/owners", "/consumers/billing/owners/orders"]
+        {
+            stranger.create(parent, b"", CreateMode::Persistent).await.expect("a path");
+        }
+        stranger.create(path, b"stranger-0", CreateMode::Ephemeral).await.expect("a node");
+        let config = GroupConfig { rebalance_tries_max: 2, ..at.config("billing", "a") };
+        let (consumer, mut streams) = join(config, 1).await;
+        until("the rebalance has failed twice", || count("rebalance-failed") == 2).await;
+        assert!(consumer.owned().is_empty(), "all or nothing");
+        assert_eq!(count("delivered"), 0);
+        stranger.close().await;
+        take(&mut streams[0], 2).await;
+        assert!(consumer.owned().contains(&partition(0)));
+        consumer.close().await.expect("it leaves in order");
+    });
+}
+
+#[test]
+fn a_lost_reply_is_settled_by_reading() {
+    tell_with_control(|at, control| async move {
+        at.create_topic(3).await;
+        at.produce(0..30).await;
+        let before = control.sessions();
+        let (consumer, mut streams) = join(at.config("billing", "a"), 1).await;
+        for _ in 0..3 {
+            for session in control.sessions().into_iter().filter(|session| !before.contains(session)) {
+                control.lose_reply(session);
+            }
+            take(&mut streams[0], 10).await;
+        }
+        assert_eq!(sessions_of("a").len(), 1, "one registration");
+        assert_eq!(count("rebalance-conflict"), 0, "its own nodes are its own");
+        consumer.close().await.expect("it leaves in order");
+    });
+}

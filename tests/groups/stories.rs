@@ -192,5 +192,30 @@ pub async fn refusals(at: Setting) {
     assert!(matches!(again, Err(GroupError::StreamsExist)));
     consumer.commit().await.expect("nothing to commit");
     consumer.close().await.expect("it leaves in order");
-    assert_eq!(consumer.commit().await, Ok(()));
+    assert_eq!(consumer.commit().await, Err(GroupError::Closed));
+}
+
+/// An ordinary thread reads through iterators.
+#[cfg(feature = "real-runtime")]
+pub async fn threads(at: Setting) {
+    use seedlog::consumer::membership::blocking::BlockingGroupConsumer;
+    use seedlog::runtime::task;
+
+    at.create_topic(2).await;
+    at.produce(0..20).await;
+    let config = at.config("billing", "a");
+    let read = task::blocking(move || {
+        let consumer = BlockingGroupConsumer::start(config).expect("ZooKeeper runs");
+        let topics = BTreeMap::from([(TOPIC.to_owned(), 2)]);
+        let streams = consumer.create_message_streams(topics).expect("a new consumer");
+        let mut read = Vec::new();
+        for stream in streams.into_values().flatten() {
+            let records: Vec<_> = stream.take(10).map(|record| record.expect("nothing is wrong")).collect();
+            read.extend(values(&records));
+        }
+        consumer.commit().expect("ZooKeeper has it");
+        consumer.close().expect("it leaves in order");
+        read
+    });
+    assert_eq!(sorted(read.await), expected(0..20));
 }

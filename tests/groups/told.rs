@@ -47,3 +47,9 @@ fn a_name_that_is_in_use_is_waited_for() {
 fn what_cannot_be_meant_is_refused() {
     tell(stories::refusals);
 }
+
+#[cfg(feature = "real-runtime")]
+#[test]
+fn ordinary_threads_iterate_over_streams() {
+    tell(stories::threads);
+}

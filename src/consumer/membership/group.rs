@@ -169,7 +169,7 @@ impl GroupConsumer {
     /// Commits what is finished, gives up every partition and leaves the group. `SessionLost`: ZooKeeper could
     /// not be told in time, and the member is left to expire.
     pub async fn close(&self) -> Result<(), GroupError> {
-        let member = self.member.lock().expect("no holder panics").take();
+        let member = self.member.lock().expect("no holder panics").clone();
         let patience = self.inner.config.zookeeper.session_timeout * LEAVING_SESSIONS;
         let left = match member {
             Some(member) => clock::timeout(patience, leave(member)).await,

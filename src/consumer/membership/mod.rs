@@ -3,6 +3,7 @@
 //! Groups coordinate themselves through ZooKeeper, without a master (sections 3.1 and 3.2 of the paper *Kafka: a
 //! Distributed Messaging System for Log Processing*). Coordination by the brokers is not here.
 
+pub mod blocking;
 mod config;
 mod finished;
 mod group;

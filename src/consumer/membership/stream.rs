@@ -52,7 +52,7 @@ impl MessageStream {
     fn take_now(&mut self) -> Result<Option<ConsumedRecord>, ConsumeError> {
         let mut progress = self.inner.progress();
         if progress.unfinished(&self.topic, self.stream) >= self.inner.config.unfinished_records_max {
-            tracing::warn!(topic = self.topic, stream = self.stream, "stream_waits_for_marks");
+            tracing::debug!(topic = self.topic, stream = self.stream, "stream_waits_for_marks");
             return Ok(None);
         }
         let records = self.inner.shared.take_now(self.reader, 1)?;

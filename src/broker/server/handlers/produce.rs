@@ -24,6 +24,7 @@ use crate::protocol::messages::{
 };
 use crate::protocol::{ErrorCode, RequestHeader};
 use crate::record::{self, BatchHeader};
+use crate::runtime::buggify;
 use crate::runtime::clock::{self, DeadlineTimer};
 use crate::types::{Acks, Offset, ProducerId};
 
@@ -123,6 +124,10 @@ impl ProduceRun {
     /// The group of a partition. Looked for where the last batch went first: a producer stays with a
     /// partition for a while.
     fn group(&mut self, core: &Core, topic: &str, index: i32) -> Result<usize, ErrorCode> {
+        if buggify::fires("broker.refuses-produce") {
+            // As in the moment of an election: the next attempt may succeed.
+            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        }
         if let Some(last) = self.groups.get(self.last_group)
             && last.partition.is_named(topic, index)
         {

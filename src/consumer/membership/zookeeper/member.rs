@@ -309,3 +309,6 @@ impl Member {
         effects
     }
 }
+
+#[cfg(test)]
+mod tests;
