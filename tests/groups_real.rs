@@ -49,3 +49,28 @@ fn every_group_gets_every_record() {
 fn a_name_that_is_in_use_is_waited_for() {
     tell(stories::names);
 }
+
+#[test]
+fn streams_of_one_member_share_a_topic() {
+    tell(stories::streams);
+}
+
+#[test]
+fn a_member_may_begin_at_either_end_or_be_told_that_there_is_no_position() {
+    tell(stories::resets);
+}
+
+#[test]
+fn a_member_may_go_back_to_a_time_and_skip_to_now() {
+    tell(stories::seeks);
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused() {
+    tell(stories::refusals);
+}
+
+#[test]
+fn ordinary_threads_iterate_over_streams() {
+    tell(stories::threads);
+}
