@@ -1,4 +1,4 @@
-//! From a failure to its cause: `replay`, `shrink`.
+//! From a failure to its cause: `replay`, `shrink`, `explain`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::common::{Common, parse_time};
 use crate::report;
 use crate::runner::named::{self, SHRUNK_FILE};
 use crate::runner::shrink::{self, Shrunk};
-use crate::runner::{Exit, console, replay};
+use crate::runner::{Exit, console, explain, replay};
 
 /// Which run is meant.
 #[derive(Args)]
@@ -76,6 +76,25 @@ impl Shrink {
             console::tell(&text(&shrunk, &file, &named.without));
         }
         Ok(Exit::Pass)
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Explain {
+    #[command(flatten)]
+    what: What,
+    /// The check whose violation is explained [default: the first that is]
+    #[arg(long)]
+    check: Option<String>,
+    /// How long to look for the necessary faults
+    #[arg(long = "for", value_parser = parse_time, default_value = "20s")]
+    time: Duration,
+}
+
+impl Explain {
+    pub fn run(&self) -> anyhow::Result<Exit> {
+        let settings = self.what.common.settings(0);
+        explain::explain(&self.what.named()?, self.check.as_deref(), self.time, &settings)
     }
 }
 

@@ -36,6 +36,8 @@ enum Command {
     Report(report::Report),
     /// Finds the smallest scenario that fails as a run did
     Shrink(failure::Shrink),
+    /// Says which faults a failure needs, and how it came about
+    Explain(failure::Explain),
     /// Names the first event in which two runs differ
     Diff(compare::Diff),
     /// Suspends one rule at a time and counts the seeds until a check notices
@@ -68,6 +70,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Replay(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Shrink(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Golden(command) => command.run(),

@@ -4,7 +4,7 @@ use super::evidence::person;
 use crate::history::{Injected, Refusal};
 
 /// What was done, as a person would say it.
-pub(super) fn text(fault: &Injected) -> String {
+pub(crate) fn text(fault: &Injected) -> String {
     match fault {
         Injected::Kill { target } => format!("kill {}", person(target)),
         Injected::PowerFailure { target } => format!("power failure {}", person(target)),

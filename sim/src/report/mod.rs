@@ -2,10 +2,12 @@
 //!
 //! Says what the checks found; finding is their job.
 
+pub mod cause;
 mod evidence;
 pub use evidence::line as evidence_line;
-mod fault_text;
+pub(crate) mod fault_text;
 mod folder;
+pub mod slice;
 mod text;
 pub mod timeline;
 
@@ -78,6 +80,9 @@ pub struct Verdict {
     /// Not run now: it passed earlier, with the same code.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub cached: bool,
+    /// The faults without which it does not fail, where that was found out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub necessary: Option<cause::Necessary>,
 }
 
 /// A demand that was not met.
@@ -206,6 +211,7 @@ impl Verdict {
             diverged: None,
             known: None,
             cached: false,
+            necessary: None,
         }
     }
 
@@ -254,16 +260,9 @@ impl Verdict {
         };
     }
 
-    /// What makes two failures one: the first violation's check and the faults that led to it.
+    /// What failures that are alike have in common.
     pub fn cause(&self) -> String {
-        match self.violations.first() {
-            Some(first) if first.faults.is_empty() => first.slug.clone(),
-            Some(first) => {
-                let faults: Vec<&str> = first.faults.iter().map(String::as_str).collect();
-                format!("{} after {}", first.slug, faults.join(", "))
-            }
-            None => format!("{:?}", self.verdict).to_lowercase(),
-        }
+        cause::Cause::of(self).to_string()
     }
 
     fn take(&mut self, history: &[Entry], judged: Judged, except: &[String]) {

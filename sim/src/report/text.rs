@@ -34,6 +34,9 @@ pub fn failure(verdict: &Verdict, group: &str, token: &Token) -> String {
     for reason in &verdict.vacuous {
         say(format_args!("VACUOUS {}  seed {}   {group}\n  {reason}\n", verdict.scenario, verdict.seed));
     }
+    if let Some(necessary) = &verdict.necessary {
+        say(format_args!("  necessary: {necessary}\n"));
+    }
     say(format_args!("  budget: {}\n", budget(verdict)));
     say(format_args!("  replay: cargo sim replay {token}{}\n", without(verdict)));
     text

@@ -162,7 +162,7 @@ impl Entry {
     fn covers(&self, verdict: &Verdict, (id, slug): (&str, &str)) -> bool {
         let is_first = verdict.violations.first().is_none_or(|first| first.slug == slug);
         self.check.as_ref().is_none_or(|check| check == id || check == slug)
-            && self.cause.as_ref().is_none_or(|cause| is_first && *cause == verdict.cause())
+            && self.cause.as_ref().is_none_or(|cause| is_first && verdict.cause().starts_with(cause))
     }
 
     fn remark(&self, today: Day) -> Option<String> {

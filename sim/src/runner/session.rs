@@ -11,6 +11,7 @@ use super::calendar::Day;
 use super::console::tell;
 use super::junit::Junit;
 use super::known::{Known, Remark};
+use super::necessity;
 use super::pool::{self, Done, Task};
 use super::progress::Progress;
 use super::shard::Shard;
@@ -192,8 +193,9 @@ impl Session<'_> {
         }
     }
 
-    fn finish(&self, telling: Telling) -> anyhow::Result<()> {
+    fn finish(&mut self, telling: Telling) -> anyhow::Result<()> {
         self.progress.clear();
+        self.find_necessary_faults();
         let remarks = self.known.remarks(self.today);
         for Remark { line, text } in &remarks {
             eprintln!("warning: {}:{line}: {text}", self.known.file());
@@ -235,6 +237,15 @@ impl Session<'_> {
                 "KNOWN {}  {cause}: {issue}   [{count} seeds]  cargo sim replay {token}",
                 verdict.scenario
             ));
+        }
+    }
+
+    /// Of the first failure of each cause, as far as a few seconds suffice.
+    fn find_necessary_faults(&mut self) {
+        for first in self.tally.causes_mut().take(necessity::CAUSES_IN_SWEEP_MAX) {
+            let scenario = self.portions.iter().map(|p| &p.scenario).find(|s| s.name == first.scenario);
+            first.necessary =
+                scenario.and_then(|scenario| necessity::in_sweep(scenario, first, self.settings));
         }
     }
 

@@ -7,6 +7,7 @@ use seedlog::marks::Mark;
 use serde::Serialize;
 
 use super::Exit;
+use super::groups::{GroupLine, Groups};
 use super::pool::Done;
 use crate::report::{Outcome, Verdict};
 
@@ -40,14 +41,11 @@ pub struct Tally {
     /// Runs by check for which something was excused.
     excused: BTreeMap<String, u64>,
     /// The first failure of each cause, and how many there were.
-    causes: Causes,
+    causes: Groups,
     /// Likewise, of those that `known.toml` knows.
-    known_causes: Causes,
+    known_causes: Groups,
     scenarios: BTreeMap<String, Sums>,
 }
-
-/// By scenario and cause.
-type Causes = BTreeMap<(String, String), (Verdict, u64)>;
 
 /// What became of the runs of one scenario. Those that failed as known are counted apart.
 #[derive(Debug, Default)]
@@ -68,6 +66,7 @@ struct Summary<'a> {
     known: u64,
     cached: u64,
     causes: usize,
+    groups: Vec<GroupLine<'a>>,
     reruns: u64,
     reruns_equal: u64,
     excused: &'a BTreeMap<String, u64>,
@@ -112,8 +111,8 @@ impl Tally {
             // A sweep is asked for each of them; a story meets what it tells of.
             marks: Mark::ALL.iter().filter(|_| is_sweep).map(|mark| (mark.slug().to_owned(), 0)).collect(),
             excused: BTreeMap::new(),
-            causes: BTreeMap::new(),
-            known_causes: BTreeMap::new(),
+            causes: Groups::default(),
+            known_causes: Groups::default(),
             scenarios: BTreeMap::new(),
         }
     }
@@ -144,11 +143,10 @@ impl Tally {
     fn take_outcome(&mut self, verdict: &Verdict) {
         let sums = self.scenarios.entry(verdict.scenario.clone()).or_default();
         sums.cached += u64::from(verdict.cached);
-        let key = (verdict.scenario.clone(), verdict.cause());
         if verdict.known.is_some() {
             self.known += 1;
             sums.known += 1;
-            self.known_causes.entry(key).or_insert_with(|| (verdict.clone(), 0)).1 += 1;
+            self.known_causes.take(verdict);
             return;
         }
         *sums.outcomes.entry(verdict.verdict).or_default() += 1;
@@ -159,17 +157,22 @@ impl Tally {
             Outcome::Nondeterministic => self.nondeterministic += 1,
         }
         self.failed += 1;
-        self.causes.entry(key).or_insert_with(|| (verdict.clone(), 0)).1 += 1;
+        self.causes.take(verdict);
     }
 
     /// One failure of each cause, with how many runs failed alike.
     pub fn causes(&self) -> impl Iterator<Item = (&Verdict, u64)> {
-        self.causes.values().map(|(verdict, count)| (verdict, *count))
+        self.causes.firsts()
+    }
+
+    /// The first failure of each cause, to add what was found out about it.
+    pub fn causes_mut(&mut self) -> impl Iterator<Item = &mut Verdict> {
+        self.causes.firsts_mut()
     }
 
     /// Likewise, of the failures that are known.
     pub fn known_causes(&self) -> impl Iterator<Item = (&Verdict, u64)> {
-        self.known_causes.values().map(|(verdict, count)| (verdict, *count))
+        self.known_causes.firsts()
     }
 
     pub fn scenarios(&self) -> &BTreeMap<String, Sums> {
@@ -231,7 +234,8 @@ impl Tally {
             nondeterministic: self.nondeterministic,
             known: self.known,
             cached: self.cached,
-            causes: self.causes.len(),
+            causes: self.causes.count(),
+            groups: self.causes.lines(),
             reruns: self.reruns,
             reruns_equal: self.reruns - self.nondeterministic,
             excused: &self.excused,

@@ -14,7 +14,7 @@ use crate::history::{DiskOperation, Entry, Injected, Phase, What, broker_of_node
 ///
 /// `prefix` names them, so that what ends a fault can refer to its beginning.
 pub fn steps(struck: &Struck, history: &[Entry], prefix: &str) -> Option<Vec<Table>> {
-    let storm = history.iter().find(|entry| is_phase(entry, Phase::Storm))?.at_ns;
+    let storm = storm_began(history)?;
     let after = history.iter().position(|entry| entry.at_ns >= struck.at_ns)?;
     let story = Story { history: &history[after..], at_ns: struck.at_ns };
     let mut steps = Vec::new();
@@ -58,6 +58,11 @@ pub fn duration(time: Duration) -> String {
         0 if millis > 0 => format!("{}s", millis / 1000),
         _ => format!("{millis}ms"),
     }
+}
+
+/// The virtual nanosecond at which the storm began.
+pub fn storm_began(history: &[Entry]) -> Option<u64> {
+    history.iter().find(|entry| is_phase(entry, Phase::Storm)).map(|entry| entry.at_ns)
 }
 
 fn is_phase(entry: &Entry, phase: Phase) -> bool {

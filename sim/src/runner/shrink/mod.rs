@@ -32,8 +32,6 @@ use crate::faults::Origin;
 use crate::report::{Outcome, Verdict};
 use crate::scenario::{Document, Plan, Scenario};
 
-/// How long a shrink may take, unless the command line says another time.
-pub const TIME: Duration = Duration::from_secs(60);
 /// Seeds looked at for a failure where a file names many.
 const SEEDS_MAX: u64 = 200;
 /// Other seeds tried where written steps do not fail with the seed that drew them.

@@ -1,0 +1,95 @@
+//! `explain`: which faults a failure needs, and how one thing led to another, in sentences.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::Settings;
+use super::console::tell;
+use super::crew::Crew;
+use super::named::Named;
+use super::token::Token;
+use super::{Exit, necessity, shrink};
+use crate::checkers::{self, Case, Finding};
+use crate::history::Entry;
+use crate::report::cause::Necessary;
+use crate::report::slice;
+use crate::scenario::Plan;
+
+/// An explained failure; the one line of `--json`.
+#[derive(Debug, Serialize)]
+struct Explained {
+    scenario: String,
+    seed: u64,
+    check: String,
+    message: String,
+    necessary: Necessary,
+    /// How it came about, a sentence a step.
+    story: Vec<String>,
+    replay: String,
+}
+
+/// Explains the first failure of what is named.
+pub fn explain(
+    named: &Named,
+    check: Option<&str>,
+    time: Duration,
+    settings: &Settings,
+) -> anyhow::Result<Exit> {
+    let mut crew = Crew::new(settings.jobs, settings.wall_limit, Instant::now() + time)?;
+    let found = shrink::find_failure(named, check, &mut crew)?;
+    let mut hunt = shrink::hunt_of(&found, crew)?;
+    if settings.json {
+        hunt = hunt.quietly();
+    }
+    let necessary = necessity::necessary(&found, &mut hunt)?;
+    // The smallest run tells its story with the fewest distractions.
+    let history = hunt.history()?;
+    let plan = Plan::new(&hunt.scenario(), hunt.best().seed);
+    hunt.clear();
+    let violation = hunt.reply().verdict.violations.iter().find(|v| v.slug == found.check);
+    let violation = violation.context("the smallest run violates the check")?.clone();
+    let story = match finding(&history, &plan, &found.check) {
+        Some(finding) => slice::sentences(&history, &finding),
+        None => violation.evidence.clone(),
+    };
+    let without: String = found.without.iter().map(|rule| format!(" --without {rule}")).collect();
+    let explained = Explained {
+        scenario: found.scenario.name.clone(),
+        seed: found.seed,
+        check: format!("{} ({})", violation.slug, violation.check),
+        message: violation.message,
+        necessary,
+        story,
+        replay: format!("{}{without}", Token::here(&found.scenario.name, found.seed)),
+    };
+    if settings.json {
+        tell(&serde_json::to_string(&explained)?);
+    } else {
+        tell(&text(&explained));
+    }
+    Ok(Exit::Pass)
+}
+
+/// The finding that the verdict names first.
+fn finding(history: &[Entry], plan: &Plan, check: &str) -> Option<Finding> {
+    let terms = plan.terms();
+    let case = Case::new(history, &terms);
+    let judged = checkers::judge(&case).into_iter().find(|judged| judged.check.slug == check)?;
+    judged.findings.into_iter().find(|finding| finding.excuse.is_none())
+}
+
+fn text(explained: &Explained) -> String {
+    let mut text = format!(
+        "{}@{}  {}\n  {}\n\nnecessary: {}\n",
+        explained.scenario, explained.seed, explained.check, explained.message, explained.necessary
+    );
+    text.push_str("\nWith these faults alone:\n");
+    for sentence in &explained.story {
+        text.push_str(&format!("  {sentence}\n"));
+    }
+    text.push_str(&format!("\nreplay: cargo sim replay {}\n", explained.replay));
+    text.push_str(&format!("shrink: cargo sim shrink {}", explained.replay));
+    text
+}
