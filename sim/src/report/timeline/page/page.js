@@ -31,6 +31,14 @@ function resized() {
 window.seedlog = { run, state, lit, drawn, hit, detailsOf, placeOf, countPassing, drawNow, readyMs: null, errors: [] };
 window.addEventListener('error', (event) => window.seedlog.errors.push(event.message));
 
+/** `timeline.html#3.7-3.8` opens with these seconds. */
+function showWhatIsAsked() {
+  const asked = /^#([\d.]+)-([\d.]+)$/.exec(location.hash);
+  if (asked !== null && Number(asked[1]) < Number(asked[2])) {
+    show(Number(asked[1]) * 1e6, Number(asked[2]) * 1e6);
+  }
+}
+
 function begin() {
   readColours();
   chooseViolation(0);
@@ -47,15 +55,21 @@ function begin() {
   byId('pin').disabled = run.story.violations.length === 0;
   resized();
   showViolation();
+  showWhatIsAsked();
   drawNow();
   window.seedlog.readyMs = performance.now();
   listenToTools();
   listenToChart(byId('chart'));
   listenToOverview(byId('overview'));
   window.addEventListener('keydown', onKey);
-  new ResizeObserver(() => {
-    resized();
+  window.addEventListener('hashchange', () => {
+    showWhatIsAsked();
     redraw();
+  });
+  new ResizeObserver(() => {
+    // At once: a canvas of a new size is empty until it is drawn.
+    resized();
+    drawNow();
   }).observe(byId('stage'));
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
     readColours();
