@@ -17,7 +17,7 @@ use seedlog::types::BrokerId;
 use seedlog::zk_sim;
 
 use crate::app::Applications;
-use crate::history::broker_node;
+use crate::history::{broker_node, broker_of_node};
 use crate::scenario::Plan;
 use crate::workload::{self, Servers, Shared};
 
@@ -39,6 +39,8 @@ pub struct Cluster {
     nodes: BTreeMap<Arc<str>, NodeId>,
     brokers: BTreeMap<BrokerId, Arc<str>>,
     members: Vec<Arc<str>>,
+    /// What each broker's next life runs with.
+    settings: BTreeMap<BrokerId, Arc<Mutex<toml::Table>>>,
     shared: Arc<Shared>,
     zookeeper: Arc<Mutex<Option<zk_sim::Control>>>,
 }
@@ -50,6 +52,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             brokers: BTreeMap::new(),
             members: plan.members().map(|(name, _)| name.as_str().into()).collect(),
+            settings: BTreeMap::new(),
             shared: Arc::clone(shared),
             zookeeper: Arc::new(Mutex::new(None)),
         };
@@ -68,6 +71,19 @@ impl Cluster {
         workload::add_clients(plan, &servers, shared, &mut added);
         workload::add_members(plan, applications, &servers, shared, &mut added)?;
         Ok(cluster)
+    }
+
+    /// Every node but the testbed's own clients, which are there for its own purposes.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.nodes.keys().filter(|name| ![ADMIN, PROBE, AUDITOR].contains(&&***name))
+    }
+
+    /// The broker's next life runs with another setting. Panics if the value is none that a broker takes:
+    /// scenarios are checked before they run.
+    pub fn reconfigure(&self, broker: &str, key: &str, value: &toml::Value) {
+        let id = broker_of_node(broker).expect("only brokers are configured");
+        let mut settings = self.settings[&id].lock().expect("never held over a panic");
+        settings.insert(key.to_owned(), value.clone());
     }
 
     /// The node of this name. Panics if the plan has none: scenarios are checked before they run.
@@ -117,19 +133,35 @@ impl Cluster {
 
     fn add_broker(&mut self, id: BrokerId, config: &toml::Table) -> anyhow::Result<()> {
         let name = broker_node(id);
-        let config = broker_config(config, id).context("the broker's configuration")?;
-        let node = world::add_node(&name, move || run_broker(id, config.clone()));
+        broker_config(config, id).context("the broker's configuration")?;
+        let settings = Arc::new(Mutex::new(config.clone()));
+        self.settings.insert(id, Arc::clone(&settings));
+        let shared = Arc::clone(&self.shared);
+        let node = world::add_node(&name, move || {
+            let settings = settings.lock().expect("never held over a panic").clone();
+            let config = broker_config(&settings, id).expect("every setting was checked");
+            run_broker(id, config, Arc::clone(&shared))
+        });
         self.nodes.insert(Arc::clone(&name), node);
         self.brokers.insert(id, name);
         Ok(())
     }
 }
 
-/// A broker's process: serves until its log directory fails.
-async fn run_broker(id: BrokerId, config: CheckedConfig) {
+/// A broker's process: serves until its log directory fails, or until it is asked to end.
+async fn run_broker(id: BrokerId, config: CheckedConfig, shared: Arc<Shared>) {
+    let name = broker_node(id);
+    shared.begin(&name);
     match Broker::start(config).await {
         Ok(broker) => {
-            broker.failed().await;
+            let is_asked = tokio::select! {
+                biased;
+                () = shared.asked_to_leave(&name) => true,
+                _failed = broker.failed() => false,
+            };
+            if is_asked {
+                broker.shutdown().await;
+            }
         }
         Err(error) => facts::record(|| Fact::BrokerStartFailed { broker: id, reason: error.to_string() }),
     }

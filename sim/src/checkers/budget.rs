@@ -1,8 +1,9 @@
 //! Whether a run's damage stayed within what the cluster promised to survive.
 //!
 //! With one replica a record has one copy: a power failure is in budget only where acknowledgements waited
-//! for the flush, and so is a failed fsync, which may take what it was to store out of the page cache. Kills are always in budget. A disk that fails is in budget as long as it works again before
-//! the cluster must have healed.
+//! for the flush, and so is a failed fsync, which may take what it was to store out of the page cache. Kills
+//! are always in budget. A disk that fails is in budget as long as it works again before the cluster must have
+//! healed; one that is replaced, lies or damages what it holds never is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -69,7 +70,9 @@ impl Default for GroupTerms {
 pub struct Budget {
     /// Power failures of brokers.
     pub lossy_crashes: u64,
-    over: BTreeMap<TopicPartition, String>,
+    over: BTreeMap<TopicPartition, &'static str>,
+    /// Partitions whose only copy was taken away or changed behind the broker's back.
+    damaged: BTreeMap<TopicPartition, &'static str>,
     ill_brokers: BTreeSet<BrokerId>,
     ill: BTreeSet<TopicPartition>,
 }
@@ -80,6 +83,7 @@ impl Budget {
         let mut hosted: BTreeMap<BrokerId, BTreeSet<TopicPartition>> = BTreeMap::new();
         let mut lost_cache: BTreeSet<BrokerId> = BTreeSet::new();
         let mut ill: BTreeSet<BrokerId> = BTreeSet::new();
+        let mut damaged: BTreeMap<BrokerId, &'static str> = BTreeMap::new();
         let mut lossy_crashes = 0;
         for entry in history {
             match &entry.what {
@@ -98,9 +102,15 @@ impl Budget {
                         lost_cache.extend(broker_of_node(target));
                     }
                 }
-                What::Fault(Injected::DiskFull { target }) => ill.extend(broker_of_node(target)),
+                What::Fault(Injected::DiskFull { target } | Injected::DiskSectorLost { target, .. }) => {
+                    ill.extend(broker_of_node(target));
+                }
                 What::Fault(Injected::DiskHealthy { target }) => {
                     ill.retain(|&broker| Some(broker) != broker_of_node(target));
+                }
+                What::Fault(fault) => {
+                    let broker = fault.targets().first().and_then(|target| broker_of_node(target));
+                    damaged.extend(broker.zip(damage_of(fault)));
                 }
                 _ => {}
             }
@@ -110,9 +120,16 @@ impl Budget {
         };
         let over = on(&lost_cache).into_iter().filter(|partition| !terms.survive_loss_of_cache(partition));
         let reason = "the page cache was lost without `durability = fsync` and with one replica";
+        let on_damaged = |(broker, reason): (&BrokerId, &&'static str)| {
+            let partitions = hosted.get(broker).into_iter().flatten();
+            partitions.map(|partition| (partition.clone(), *reason)).collect::<Vec<_>>()
+        };
+        let damaged: BTreeMap<_, _> = damaged.iter().flat_map(on_damaged).collect();
+        let over = over.map(|partition| (partition, reason));
         Budget {
             lossy_crashes,
-            over: over.map(|partition| (partition, reason.to_owned())).collect(),
+            over: over.chain(damaged.clone()).collect(),
+            damaged,
             ill: on(&ill),
             ill_brokers: ill,
         }
@@ -121,6 +138,11 @@ impl Budget {
     /// Why acknowledged records of `partition` may be lost, if they may.
     pub fn excuses_loss(&self, partition: &TopicPartition) -> Option<String> {
         self.over.get(partition).map(|reason| format!("over budget: {reason}"))
+    }
+
+    /// Why the stored log of `partition` may be anything, if it may.
+    pub fn excuses_damage(&self, partition: &TopicPartition) -> Option<String> {
+        self.damaged.get(partition).map(|reason| format!("over budget: {reason}"))
     }
 
     /// Why `partition` may be out of service at the end, if it may.
@@ -133,9 +155,20 @@ impl Budget {
         self.ill_brokers.contains(&broker)
     }
 
-    /// The partitions whose records may be lost.
-    pub fn over(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.over.keys()
+    /// The partitions whose records may be lost, and why.
+    pub fn over(&self) -> impl Iterator<Item = (&TopicPartition, &'static str)> {
+        self.over.iter().map(|(partition, reason)| (partition, *reason))
+    }
+}
+
+/// How a fault takes a partition's only copy away, or changes it.
+fn damage_of(fault: &Injected) -> Option<&'static str> {
+    match fault {
+        Injected::Wipe { .. } => Some("the only replica's disk was replaced by an empty one"),
+        Injected::DiskLies { .. } => Some("the only replica's disk lied about fsync"),
+        Injected::DiskMisdirects { .. } => Some("the only replica's disk misdirected a write"),
+        Injected::BitFlip { .. } => Some("a bit of the only replica flipped"),
+        _ => None,
     }
 }
 

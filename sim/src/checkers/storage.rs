@@ -3,7 +3,8 @@
 //! no failed fsync, which may throw the new bytes away).
 //!
 //! Contents are judged by what is read: under one batch an offset has one value, before and after recovery.
-//! Nothing excuses it: even without fsync a log may lose its tail and nothing else.
+//! Even without fsync a log may lose its tail and nothing else; only damage behind the broker's back (an empty
+//! disk, a lying or misdirecting one, a flipped bit) excuses more.
 
 mod replica;
 
@@ -45,7 +46,11 @@ fn judge(case: &Case) -> Vec<Finding> {
             What::Phase(_) => {}
         }
     }
-    judge.findings
+    let excused = judge.findings.into_iter().map(|finding| {
+        let excuse = finding.partition.as_ref().and_then(|partition| case.budget.excuses_damage(partition));
+        finding.excused_by(excuse)
+    });
+    excused.collect()
 }
 
 impl<'a> Judge<'a> {
@@ -69,7 +74,7 @@ impl<'a> Judge<'a> {
             }
             Fact::Delivered { partition, offset, record, .. } => self.deliver(at, partition, *offset, record),
             Fact::CorruptSkipped { consumer, partition, offset } => {
-                // No fault damages what is stored (yet): the log itself held these bytes.
+                // The log itself held these bytes.
                 let message = format!("{consumer} met a corrupt batch at {partition}@{offset}");
                 self.findings.push(Finding::new(Some(partition), message, vec![at]));
             }
@@ -136,6 +141,20 @@ mod tests {
     use super::CHECK;
     use crate::checkers::story::{Story, broker_1, orders};
     use crate::history::{DiskOperation, Injected};
+
+    #[test]
+    fn damage_behind_the_brokers_back_excuses_what_the_log_lost() {
+        let lost = |fault| {
+            Story::new().appended(0, 4, 1).flushed(5).fault(fault).power_failure().recovered(0, false)
+        };
+        let wiped = lost(Injected::Wipe { target: broker_1() });
+        assert!(wiped.violations(&CHECK).is_empty());
+        assert_eq!(wiped.excused(&CHECK).len(), 1);
+        let lied = lost(Injected::DiskLies { target: broker_1() });
+        assert!(lied.violations(&CHECK).is_empty());
+        let of_another = lost(Injected::Wipe { target: "broker-2".into() });
+        assert_eq!(of_another.violations(&CHECK).len(), 1);
+    }
 
     #[test]
     fn a_log_that_keeps_what_was_flushed_passes() {

@@ -1,25 +1,40 @@
 //! Faults that the seed draws: which kind, whom, how long, and when the next one comes.
 //!
-//! Drawn when they strike, each from a stream of its own; whole classes are left out by the plan.
+//! Drawn when they strike, each from a stream of its own; whole classes are left out by the plan, and so is what
+//! would go over budget in a run that is to stay within.
 
 use std::time::Duration;
 
 use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::disk::Rate;
 use seedlog::runtime::sim::rng;
+use seedlog::runtime::sim::world::Death;
 
+use super::ongoing::Ongoing;
+use super::script::{Later, rolling_restart};
 use super::storm::Due;
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
-use crate::history::DiskOperation;
-use crate::scenario::{Class, Level};
+use crate::history::{DiskOperation, Refusal};
+use crate::scenario::{Class, CrashPoint, Damage, Level, Plan};
 
 /// The shortest time between two faults of a class.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
 
-/// How often, and how many times, the testbed looks whether an armed power failure has come.
+/// How often, and how many times, the testbed looks whether an armed crash has come.
 pub(super) const NOTICE_EVERY: Duration = Duration::from_millis(20);
-const NOTICE_LOOKS_MAX: u32 = 50;
+const NOTICE_LOOKS_MAX: u32 = 100;
+/// Points at which a broker may die; the mean time between two differs, so the count to wait for is small.
+const BROKER_POINTS: [&str; 4] = ["appended", "flushed", "segment-rolled", "broker-registered"];
+/// Points at which a member of a group may die.
+const MEMBER_POINTS: [&str; 6] = [
+    "partition-owned",
+    "partition-released",
+    "rebalance-started",
+    "commit-invoked",
+    "delivered",
+    "group-joined",
+];
 
 /// When the next fault of a class at this level comes.
 pub(super) fn draw_interval(draws: &mut Rng, level: Level) -> Option<Duration> {
@@ -31,66 +46,208 @@ pub(super) fn draw_interval(draws: &mut Rng, level: Level) -> Option<Duration> {
     Some(INTERVAL_MIN + Duration::from_millis(draws.exponential(mean_ms)))
 }
 
+/// What may be drawn in the place of `kind` in a run that must not do so much damage.
+fn within(damage: Damage, kind: &'static str) -> &'static str {
+    let over_budget = match kind {
+        "wipe" => "kill",
+        "disk-lies" | "disk-misdirects" => "disk-slow",
+        "bit-flip" => "disk-sector-lost",
+        _ => kind,
+    };
+    match damage {
+        Damage::Anything => kind,
+        Damage::LossOfCache => over_budget,
+        Damage::NoLoss if kind == "power-failure" => "kill",
+        Damage::NoLoss => over_budget,
+    }
+}
+
 impl Injector {
     /// Strikes once, as the `number`-th fault of the seed; answers what is due later because of it.
-    pub(super) fn strike(&mut self, class: Class, number: u64, clients: &[Name]) -> Vec<(Duration, Due)> {
+    pub(super) fn strike(&mut self, class: Class, number: u64, plan: &Plan) -> Later {
         // A stream of its own: leaving out another fault does not change this one.
         self.draws = rng::world_stream(&format!("fault {number}"));
+        let Some(kind) = plan.chaos.mixes.get(&class).and_then(|mix| mix.draw(class, &mut self.draws)) else {
+            return Vec::new();
+        };
+        let kind = within(self.damage, kind);
         match class {
-            Class::Process => self.strike_process(),
-            Class::Network => self.strike_network(clients),
-            Class::Disk => self.strike_disk(),
-            Class::ZooKeeper => self.strike_zookeeper(),
-            Class::Clock | Class::Clients => Vec::new(),
+            Class::Process => self.strike_process(kind),
+            Class::Network => self.strike_network(kind, plan),
+            Class::Disk => self.strike_disk(kind),
+            Class::Clock => self.strike_clock(kind, plan),
+            Class::ZooKeeper => self.strike_zookeeper(kind, plan),
+            Class::Clients => self.strike_client(kind, plan),
         }
     }
 
-    fn strike_process(&mut self) -> Vec<(Duration, Due)> {
-        let kind = self.draws.below(10);
+    fn strike_process(&mut self, kind: &str) -> Later {
         // Power may fail on a machine whose process is down already: its page cache goes then.
-        let target = if kind == 0 { Some(self.some_broker()) } else { self.some_running_broker() };
+        let even_dead = kind == "power-failure" && self.draws.chance(1, 5);
+        let target = if even_dead { Some(self.some_broker()) } else { self.some_running_broker() };
         let Some(target) = target else { return Vec::new() };
         match kind {
-            0..=2 => self.fail_power(&target),
-            3..=4 => {
-                self.arm_power_failure(&target);
-                return vec![(NOTICE_EVERY, Due::PowerFailure { target, looks_left: NOTICE_LOOKS_MAX })];
+            "power-failure" => self.fail_power(&target),
+            "wipe" => self.wipe(&target),
+            "stop" if self.draws.chance(1, 4) => {
+                let every = self.draw_lasting();
+                return rolling_restart(&self.broker_names(), every);
             }
-            5..=7 => self.kill(&target),
-            _ => {
-                self.pause(&target);
-                return vec![(self.draw_pause(), Due::Resume(target))];
+            "stop" => self.stop(&target),
+            "reconfigure" => {
+                let (key, value) = self.draw_setting();
+                self.reconfigure(&target, key, &value);
+                self.stop(&target);
             }
+            "crash-in-disk" => return self.crash_in_disk(&target),
+            "crash-at-point" => {
+                let point = *self.draws.pick(&BROKER_POINTS).expect("not empty");
+                return self.crash_at(&target, point);
+            }
+            "crash-in-recovery" => return self.crash_in_recovery(target),
+            "pause" => return self.pause_for_a_while(&target),
+            _ => self.kill(&target),
         }
         vec![(self.draw_downtime(), Due::Start(target))]
     }
 
-    fn strike_network(&mut self, clients: &[Name]) -> Vec<(Duration, Due)> {
-        if self.draws.chance(1, 3) {
-            let broker = self.some_broker();
-            let peer = self.draws.pick(clients).cloned().unwrap_or_else(|| ZOOKEEPER.into());
-            self.reset(&peer, &broker);
-            return Vec::new();
-        }
-        let directions = self.draw_cut(clients);
-        self.cut(&directions);
-        vec![(self.draw_lasting(), Due::Mend(directions))]
+    /// Dies inside of a disk operation: by loss of power where that is allowed.
+    fn crash_in_disk(&mut self, target: &Name) -> Later {
+        let operations =
+            [DiskOperation::Fsync, DiskOperation::Fsync, DiskOperation::Write, DiskOperation::Rename];
+        let operation = *self.draws.pick(&operations).expect("not empty");
+        let nth = self.draws.between(1, 3) as u32;
+        let death = self.draw_death();
+        self.arm_crash(target, &CrashPoint::Disk(operation), nth, death);
+        vec![self.look_for_crash_of(target)]
     }
 
-    fn strike_disk(&mut self) -> Vec<(Duration, Due)> {
+    fn crash_at(&mut self, target: &Name, point: &str) -> Later {
+        let nth = self.draws.between(1, 3) as u32;
+        let death = self.draw_death();
+        self.arm_crash(target, &CrashPoint::Fact(point.to_owned()), nth, death);
+        vec![self.look_for_crash_of(target)]
+    }
+
+    /// Dies, and again in the recovery after that.
+    fn crash_in_recovery(&mut self, target: Name) -> Later {
+        self.kill(&target);
+        let death = self.draw_death();
+        if self.draws.chance(1, 2) {
+            self.arm_crash(&target, &CrashPoint::Fact("log-recovered".into()), 1, death);
+        } else {
+            let nth = self.draws.between(1, 8) as u32;
+            self.arm_crash(&target, &CrashPoint::Disk(DiskOperation::Write), nth, death);
+        }
+        let (after, look) = self.look_for_crash_of(&target);
+        let downtime = self.draw_downtime();
+        vec![(downtime, Due::Start(target)), (downtime + after, look)]
+    }
+
+    fn look_for_crash_of(&self, target: &Name) -> (Duration, Due) {
+        (NOTICE_EVERY, Due::ArmedCrash { target: target.clone(), looks_left: Some(NOTICE_LOOKS_MAX) })
+    }
+
+    fn draw_death(&mut self) -> Death {
+        let power = self.damage > Damage::NoLoss && self.draws.chance(1, 2);
+        if power { Death::PowerFailure } else { Death::Kill }
+    }
+
+    fn pause_for_a_while(&mut self, target: &Name) -> Later {
+        self.pause(target);
+        vec![(self.draw_pause(), Due::Resume(target.clone()))]
+    }
+
+    /// An alternative that an operator might try.
+    fn draw_setting(&mut self) -> (&'static str, toml::Value) {
+        let (key, values): (_, &[i64]) = match self.draws.below(4) {
+            0 => ("log.segment.bytes", &[4_096, 16_384, 1 << 20]),
+            1 => ("log.index.interval.bytes", &[64, 4_096]),
+            2 => ("log.flush.interval.messages", &[1, 10, 1_000]),
+            _ => ("zookeeper.session.timeout.ms", &[2_000, 6_000]),
+        };
+        (key, toml::Value::Integer(*self.draws.pick(values).expect("not empty")))
+    }
+
+    fn strike_network(&mut self, kind: &str, plan: &Plan) -> Later {
+        let clients = client_names(plan);
+        match kind {
+            "cut" => {
+                let directions = self.draw_cut(&clients);
+                self.cut(&directions);
+                return vec![(self.draw_lasting(), Due::Mend(directions))];
+            }
+            "connect-refused" | "connect-unanswered" | "slow-accept" => {
+                let target = if self.draws.chance(1, 3) { ZOOKEEPER.into() } else { self.some_broker() };
+                let how = match kind {
+                    "connect-refused" => Refusal::Refused,
+                    "connect-unanswered" => Refusal::Unanswered,
+                    _ => Refusal::Late,
+                };
+                self.refuse(&target, how);
+                return vec![(self.draw_lasting(), Due::End(Ongoing::Refusal(target)))];
+            }
+            _ => {}
+        }
+        let (a, b) = self.draw_link(&clients);
+        match kind {
+            "reset" => self.reset(&a, &b),
+            "silent-drop" => self.drop_silently(&a, &b),
+            "stall" => return self.stall_for_a_while(&a, &b),
+            _ => return self.delay_for_a_while(a, b),
+        }
+        Vec::new()
+    }
+
+    /// A client and a broker, or either of them and ZooKeeper.
+    fn draw_link(&mut self, clients: &[Name]) -> (Name, Name) {
+        let broker = self.some_broker();
+        let client = self.draws.pick(clients).cloned().unwrap_or_else(|| ZOOKEEPER.into());
+        match self.draws.below(4) {
+            0 => (ZOOKEEPER.into(), broker),
+            1 if *client != *ZOOKEEPER => (client, ZOOKEEPER.into()),
+            _ => (client, broker),
+        }
+    }
+
+    /// Stalls some connections, and releases them one by one in an order of their own.
+    fn stall_for_a_while(&mut self, a: &Name, b: &Name) -> Later {
+        let count = self.stall(a, b, false);
+        (0..count).map(|_| (self.draw_lasting(), Due::ReleaseOne(a.clone(), b.clone()))).collect()
+    }
+
+    fn delay_for_a_while(&mut self, a: Name, b: Name) -> Later {
+        let mut links = vec![(a.clone(), b.clone()), (b, a)];
+        if self.draws.chance(1, 3) {
+            links.swap_remove(self.draws.below(2) as usize);
+        }
+        let lasting = self.draw_lasting();
+        let ends = links.into_iter().map(|(from, to)| {
+            let floor = Duration::from_millis(self.draws.below(30));
+            let mean = Duration::from_millis(self.draws.between(1, 100));
+            self.delay(&from, &to, floor, mean);
+            (lasting, Due::End(Ongoing::Delay(from, to)))
+        });
+        ends.collect()
+    }
+
+    fn strike_disk(&mut self, kind: &str) -> Later {
         let target = self.some_broker();
-        match self.draws.below(6) {
-            0..=1 => {
+        match kind {
+            "disk-slow" => {
                 let factor = *self.draws.pick(&[10, 100, 1000]).expect("not empty");
                 self.slow_disk(&target, factor);
             }
-            2 => self.fill_disk(&target),
-            kind => {
-                let operation = match kind {
-                    3 => DiskOperation::Write,
-                    4 => DiskOperation::Fsync,
-                    _ => *self.draws.pick(&[DiskOperation::Read, DiskOperation::Rename]).expect("not empty"),
-                };
+            "disk-full" => self.fill_disk(&target),
+            "disk-lies" => self.lie_about_syncs(&target),
+            "disk-misdirects" => self.misdirect_write(&target),
+            "bit-flip" => {
+                self.flip_bit(&target);
+                return Vec::new();
+            }
+            "disk-sector-lost" if self.lose_sector(&target) => {}
+            _ => {
+                let operation = self.draw_failing_operation();
                 let rate = if self.draws.chance(1, 2) { Rate::Next(1) } else { Rate::OneIn(4) };
                 self.break_disk(&target, operation, rate);
             }
@@ -98,16 +255,160 @@ impl Injector {
         vec![(self.draw_lasting(), Due::CureDisk(target))]
     }
 
-    fn strike_zookeeper(&mut self) -> Vec<(Duration, Due)> {
-        if let Some(target) = self.some_running_broker() {
-            self.expire_session(&target);
+    /// A failed fsync may take what it was to store out of the page cache.
+    fn draw_failing_operation(&mut self) -> DiskOperation {
+        match self.draws.below(6) {
+            0..=1 => DiskOperation::Write,
+            2..=3 if self.damage > Damage::NoLoss => DiskOperation::Fsync,
+            4 => DiskOperation::Rename,
+            _ => DiskOperation::Read,
+        }
+    }
+
+    fn strike_clock(&mut self, kind: &str, plan: &Plan) -> Later {
+        let mut names: Vec<Name> = self.broker_names();
+        names.push(ZOOKEEPER.into());
+        names.extend(client_names(plan));
+        let target = self.draws.pick(&names).cloned().expect("a cluster has brokers");
+        match kind {
+            "clock-drift" => {
+                let ppm = self.draw_drift_ppm();
+                self.drift_clock(&target, ppm);
+            }
+            "clock-strobe" => {
+                let (by_ms, lasting) = (self.draw_bump_ms(), self.draw_lasting());
+                return self.strobe_for(&target, by_ms, lasting);
+            }
+            _ => {
+                let by_ms = self.draw_bump_ms();
+                self.bump_clock(&target, by_ms);
+            }
+        }
+        // Half of the clocks stay wrong until the heal.
+        let is_cured = self.draws.chance(1, 2);
+        let end = (self.draw_lasting(), Due::End(Ongoing::WrongClock(target)));
+        is_cured.then_some(end).into_iter().collect()
+    }
+
+    fn strike_zookeeper(&mut self, kind: &str, plan: &Plan) -> Later {
+        let zookeeper: Name = ZOOKEEPER.into();
+        match kind {
+            "reconnect-storm" => self.storm_of_reconnects(),
+            "quorum-lost" => {
+                self.lose_quorum();
+                return vec![(self.draw_lasting(), Due::End(Ongoing::NoQuorum))];
+            }
+            "zookeeper-kill" => {
+                self.kill(&zookeeper);
+                return vec![(self.draw_downtime(), Due::Start(zookeeper))];
+            }
+            "zookeeper-power-failure" => {
+                self.fail_power(&zookeeper);
+                return vec![(self.draw_downtime(), Due::Start(zookeeper))];
+            }
+            "watches-late" => return self.stagger_watches(plan),
+            _ => {
+                let Some(target) = self.some_session(plan) else { return Vec::new() };
+                if kind == "lost-reply" {
+                    self.lose_reply(&target);
+                } else {
+                    self.expire_session(&target);
+                }
+            }
         }
         Vec::new()
+    }
+
+    /// Everybody who has a session hears of changes at a time of their own.
+    fn stagger_watches(&mut self, plan: &Plan) -> Later {
+        let lasting = self.draw_lasting();
+        let mut ends = Later::new();
+        for target in self.session_holders(plan) {
+            let by = self.draw_watch_delay();
+            if self.draws.chance(2, 3)
+                && let Some(fault) = self.delay_watches(&target, by)
+            {
+                ends.push((lasting, Due::End(fault)));
+            }
+        }
+        ends
+    }
+
+    /// A broker or a member of a group.
+    fn some_session(&mut self, plan: &Plan) -> Option<Name> {
+        let mut holders = self.session_holders(plan);
+        holders.retain(|name| self.is_running(name));
+        self.draws.pick(&holders).cloned()
+    }
+
+    fn session_holders(&self, plan: &Plan) -> Vec<Name> {
+        self.broker_names().into_iter().chain(member_names(plan)).collect()
+    }
+
+    fn strike_client(&mut self, kind: &str, plan: &Plan) -> Later {
+        let producers: Vec<Name> = plan.producers.keys().map(|name| name.as_str().into()).collect();
+        let members = member_names(plan);
+        let mut candidates = match kind {
+            "idle" | "burst" => producers,
+            "leave" | "slow-consumer" | "crash-at-point" if !members.is_empty() => members,
+            _ => client_names(plan),
+        };
+        candidates.retain(|name| self.is_running(name));
+        let Some(target) = self.draws.pick(&candidates).cloned() else { return Vec::new() };
+        match kind {
+            "idle" => self.idle(&target),
+            "burst" => self.burst(&target),
+            "slow-consumer" => {
+                let factor = self.draws.between(2, 50) as u32;
+                self.slow_down(&target, factor);
+                return vec![(self.draw_lasting(), Due::End(Ongoing::Slowness(target)))];
+            }
+            "leave" => {
+                self.stop(&target);
+                return vec![(self.draw_downtime(), Due::Start(target))];
+            }
+            "crash-at-point" => {
+                let point = *self.draws.pick(&MEMBER_POINTS).expect("not empty");
+                return self.crash_at(&target, point);
+            }
+            "pause" => return self.pause_for_a_while(&target),
+            _ => {
+                self.kill(&target);
+                return vec![(self.draw_downtime(), Due::Start(target))];
+            }
+        }
+        vec![(self.draw_lasting(), Due::End(Ongoing::UnusualLoad(target)))]
     }
 
     /// How long something lasts: from hardly noticed to longer than a session.
     fn draw_lasting(&mut self) -> Duration {
         let longest = if self.draws.chance(1, 3) { self.session.as_millis() as u64 * 2 } else { 2_000 };
         Duration::from_millis(self.draws.between(50, longest))
+    }
+}
+
+fn client_names(plan: &Plan) -> Vec<Name> {
+    plan.clients().map(|name| name.as_str().into()).collect()
+}
+
+fn member_names(plan: &Plan) -> Vec<Name> {
+    plan.members().map(|(name, _)| name.as_str().into()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_within_budget_draws_nothing_that_goes_over() {
+        for class in Class::ALL {
+            for (kind, _) in class.kinds() {
+                let drawn = within(Damage::LossOfCache, kind);
+                assert!(!["wipe", "disk-lies", "disk-misdirects", "bit-flip"].contains(&drawn), "{kind}");
+                let drawn = within(Damage::NoLoss, kind);
+                assert_ne!(drawn, "power-failure");
+                assert_eq!(within(Damage::Anything, kind), *kind);
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Disks: operations that fail, no space left, and limping. What is lost in a power failure is the crash
 //! model's choice, not this file's.
 
+use std::path::PathBuf;
+
 use seedlog::runtime::sim::disk::{self, FailedSync, Operation, Rate, Slow};
 
 use super::{Injector, Name};
@@ -43,6 +45,54 @@ impl Injector {
         });
     }
 
+    /// Fsyncs succeed, and store nothing.
+    pub(super) fn lie_about_syncs(&mut self, target: &Name) {
+        self.ill_disks.insert(target.clone());
+        self.state(Injected::DiskLies { target: target.clone() });
+        disk::set_faults(self.cluster.node(target), |faults| faults.sync_lies = Rate::OneIn(1));
+    }
+
+    /// The next write lands elsewhere in its file.
+    pub(super) fn misdirect_write(&mut self, target: &Name) {
+        self.ill_disks.insert(target.clone());
+        self.state(Injected::DiskMisdirects { target: target.clone() });
+        disk::set_faults(self.cluster.node(target), |faults| faults.misdirected_writes = Rate::Next(1));
+    }
+
+    /// A sector of one of the node's logs can no longer be read; whether there was one.
+    pub(super) fn lose_sector(&mut self, target: &Name) -> bool {
+        let Some((path, offset)) = self.draw_byte_of_log(target) else { return false };
+        self.ill_disks.insert(target.clone());
+        let file = path.display().to_string().into();
+        self.state(Injected::DiskSectorLost { target: target.clone(), file, offset });
+        disk::set_faults(self.cluster.node(target), |faults| {
+            faults.lost_sectors.insert((path, offset));
+        });
+        true
+    }
+
+    /// A bit of one of the node's logs flips, for good; whether there was one.
+    pub(super) fn flip_bit(&mut self, target: &Name) -> bool {
+        let Some((path, offset)) = self.draw_byte_of_log(target) else { return false };
+        let file = path.display().to_string().into();
+        self.state(Injected::BitFlip { target: target.clone(), file, offset });
+        disk::flip_bit(self.cluster.node(target), &path, offset)
+    }
+
+    /// A byte of what a log of the node holds.
+    fn draw_byte_of_log(&mut self, target: &Name) -> Option<(PathBuf, u64)> {
+        let node = self.cluster.node(target);
+        let mut files = disk::list_files(node);
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+        let lengths = files.into_iter().filter_map(|path| {
+            let len = disk::current_image(node, &path)?.len() as u64;
+            (len > 0).then_some((path, len))
+        });
+        let lengths: Vec<(PathBuf, u64)> = lengths.collect();
+        let (path, len) = self.draws.pick(&lengths)?.clone();
+        Some((path, self.draws.below(len)))
+    }
+
     /// The disk works well again; what it lost stays lost.
     pub(super) fn cure_disk(&mut self, target: &Name) {
         self.ill_disks.remove(target);
@@ -51,7 +101,7 @@ impl Injector {
     }
 }
 
-fn operation_of(operation: DiskOperation) -> Operation {
+pub(super) fn operation_of(operation: DiskOperation) -> Operation {
     match operation {
         DiskOperation::Read => Operation::Read,
         DiskOperation::Write => Operation::Write,

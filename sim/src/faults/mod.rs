@@ -3,8 +3,11 @@
 //! Every fault is stated in the history before it takes effect, and undone by the heal at the latest.
 
 mod chaos;
+mod clock;
 mod disk;
+mod load;
 mod network;
+mod ongoing;
 mod process;
 mod script;
 mod storm;
@@ -17,12 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seedlog::runtime::rng::Rng;
+use seedlog::runtime::sim::net::Connection;
 use seedlog::runtime::sim::{rng, world};
 use seedlog::types::BrokerId;
 
 use crate::cluster::Cluster;
 use crate::history::{Injected, Recorder};
-use crate::scenario::Plan;
+use crate::scenario::{CrashPoint, Damage, Plan};
+use ongoing::Ongoing;
 pub use storm::Storm;
 pub use struck::{Origin, Struck};
 
@@ -42,6 +47,12 @@ pub struct Injector {
     ill_disks: BTreeSet<Name>,
     /// How many cuts hold each direction.
     cuts: BTreeMap<(Name, Name), u32>,
+    ongoing: BTreeSet<Ongoing>,
+    /// Connections that hold everything back, by the nodes that they connect.
+    stalled: BTreeMap<(Name, Name), Vec<Connection>>,
+    /// Nodes that will die at a point of their work, and have not yet.
+    armed: BTreeMap<Name, CrashPoint>,
+    damage: Damage,
     injured: u64,
     /// What was stated since the storm looked last.
     stated: Vec<Injected>,
@@ -60,6 +71,10 @@ impl Injector {
             put_down: BTreeSet::new(),
             ill_disks: BTreeSet::new(),
             cuts: BTreeMap::new(),
+            ongoing: BTreeSet::new(),
+            stalled: BTreeMap::new(),
+            armed: BTreeMap::new(),
+            damage: plan.damage(),
             injured: 0,
             stated: Vec::new(),
         }
@@ -80,6 +95,8 @@ impl Injector {
     /// Undoes everything: links, disks and processes are well from now on.
     pub fn heal(&mut self) {
         self.mend_everything();
+        self.end_all();
+        self.disarm_all();
         for name in std::mem::take(&mut self.ill_disks) {
             self.cure_disk(&name);
         }
@@ -87,7 +104,7 @@ impl Injector {
             self.resume(&name);
         }
         self.cluster.shared().speed_up_all();
-        for name in self.supervised_names() {
+        for name in self.supervised_names().into_iter().chain(self.put_down.clone()) {
             self.start(&name);
         }
     }

@@ -1,12 +1,18 @@
-//! The network between nodes: cuts in one direction or both, and resets.
+//! The network between nodes: cuts in one direction or both, delays, and what befalls single connections.
 //!
 //! Cuts may overlap; a direction is mended when the last cut over it ends.
 
-use seedlog::runtime::sim::net;
+use std::time::Duration;
 
+use seedlog::runtime::sim::net::{self, Dialing, LinkLatency};
+
+use super::ongoing::Ongoing;
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
-use crate::history::Injected;
+use crate::history::{Injected, Refusal};
+
+/// How late a process gets to accept that is slow to do so.
+const LATE_ACCEPT: Duration = Duration::from_secs(1);
 
 /// Directions that are cut together, and mended together.
 pub(super) type Directions = Vec<(Name, Name)>;
@@ -47,24 +53,124 @@ impl Injector {
         net::control().reset_connections(self.cluster.node(a), self.cluster.node(b));
     }
 
-    /// A broker, and a client, ZooKeeper or everybody on the other side.
+    /// Makes a link slow: what is sent from now on takes a floor, and an exponential part of this mean.
+    pub(super) fn delay(&mut self, from: &Name, to: &Name, floor: Duration, mean: Duration) {
+        self.begin(Ongoing::Delay(from.clone(), to.clone()));
+        self.state(Injected::Delay {
+            from: from.clone(),
+            to: to.clone(),
+            floor_ms: floor.as_millis() as u32,
+            mean_ms: mean.as_millis() as u32,
+        });
+        let latency = LinkLatency { floor, mean };
+        net::control().set_latency(self.cluster.node(from), self.cluster.node(to), latency);
+    }
+
+    pub(super) fn end_delay(&mut self, from: &Name, to: &Name) {
+        self.state(Injected::Prompt { from: from.clone(), to: to.clone() });
+        net::control().restore_latency(self.cluster.node(from), self.cluster.node(to));
+    }
+
+    /// Stalls every connection between the two, or a drawn part of them; how many.
+    pub(super) fn stall(&mut self, a: &Name, b: &Name, all: bool) -> u32 {
+        let (node_a, node_b) = (self.cluster.node(a), self.cluster.node(b));
+        let mut connections = net::control().connections();
+        connections.retain(|c| c.nodes == (node_a, node_b) || c.nodes == (node_b, node_a));
+        connections.retain(|c| !c.stalled && (all || self.draws.chance(2, 3)));
+        let count = connections.len() as u32;
+        if count > 0 {
+            self.begin(Ongoing::Stall(a.clone(), b.clone()));
+            self.state(Injected::Stall { a: a.clone(), b: b.clone(), connections: count });
+            connections.iter().for_each(|connection| net::control().stall(connection));
+            self.stalled.entry((a.clone(), b.clone())).or_default().extend(connections);
+        }
+        count
+    }
+
+    /// Releases one of the stalled connections between the two, drawn.
+    pub(super) fn release_one(&mut self, a: &Name, b: &Name) {
+        let Some(stalled) = self.stalled.get_mut(&(a.clone(), b.clone())) else { return };
+        let at = self.draws.below(stalled.len() as u64) as usize;
+        let connection = stalled.remove(at);
+        if stalled.is_empty() {
+            self.stalled.remove(&(a.clone(), b.clone()));
+            self.ongoing.remove(&Ongoing::Stall(a.clone(), b.clone()));
+        }
+        self.state(Injected::Release { a: a.clone(), b: b.clone(), connections: 1 });
+        net::control().release(&connection);
+    }
+
+    pub(super) fn release_all(&mut self, a: &Name, b: &Name) {
+        let stalled = self.stalled.remove(&(a.clone(), b.clone())).unwrap_or_default();
+        let connections = stalled.len() as u32;
+        self.state(Injected::Release { a: a.clone(), b: b.clone(), connections });
+        stalled.iter().for_each(|connection| net::control().release(connection));
+    }
+
+    /// Every connection between the two is half-open from now on.
+    pub(super) fn drop_silently(&mut self, a: &Name, b: &Name) {
+        self.state(Injected::Drop { a: a.clone(), b: b.clone() });
+        net::control().drop_silently(self.cluster.node(a), self.cluster.node(b));
+    }
+
+    /// The node takes in no new connections, or takes long over it.
+    pub(super) fn refuse(&mut self, target: &Name, how: Refusal) {
+        self.begin(Ongoing::Refusal(target.clone()));
+        self.state(Injected::Refuse { target: target.clone(), how });
+        let dialing = match how {
+            Refusal::Refused => Dialing::Refused,
+            Refusal::Unanswered => Dialing::Unanswered,
+            Refusal::Late => Dialing::Late(LATE_ACCEPT),
+        };
+        net::control().set_dialing(self.cluster.node(target), Some(dialing));
+    }
+
+    pub(super) fn accept(&mut self, target: &Name) {
+        self.state(Injected::Accept { target: target.clone() });
+        net::control().set_dialing(self.cluster.node(target), None);
+    }
+
+    /// Everything between `target` and everybody else.
+    pub(super) fn around(&self, target: &Name) -> Directions {
+        let others = self.cluster.names().filter(|name| *name != target);
+        others.flat_map(|other| both_ways(target, other)).collect()
+    }
+
+    /// Everything between two halves of the nodes, drawn.
+    pub(super) fn draw_halves(&mut self) -> Directions {
+        let names: Vec<Name> = self.cluster.names().cloned().collect();
+        let (left, right): (Vec<Name>, Vec<Name>) = names.into_iter().partition(|_| self.draws.chance(1, 2));
+        left.iter().flat_map(|a| right.iter().flat_map(|b| both_ways(a, b))).collect()
+    }
+
+    /// Two groups of nodes by their roles, cut in one direction or both.
     pub(super) fn draw_cut(&mut self, clients: &[Name]) -> Directions {
         let broker = self.some_broker();
-        let others: Vec<Name> = match self.draws.below(4) {
-            0 => vec![ZOOKEEPER.into()],
-            1 => clients.iter().cloned().chain([ZOOKEEPER.into()]).collect(),
-            _ => self.draws.pick(clients).cloned().into_iter().collect(),
+        let zookeeper: Name = ZOOKEEPER.into();
+        let client = self.draws.pick(clients).cloned().unwrap_or_else(|| zookeeper.clone());
+        let (one, others): (Name, Vec<Name>) = match self.draws.below(8) {
+            0 => return self.around(&broker),
+            1 => return self.draw_halves(),
+            2 => (broker, clients.iter().cloned().chain([zookeeper]).collect()),
+            3 => (client, vec![zookeeper]),
+            4 => (broker, vec![self.some_broker()]),
+            5 => (broker, vec![zookeeper]),
+            _ => (broker, vec![client]),
         };
         let ways = self.draws.below(3);
         let mut directions = Directions::new();
-        for other in others {
+        for other in others.into_iter().filter(|other| *other != one) {
             if ways != 1 {
-                directions.push((broker.clone(), other.clone()));
+                directions.push((one.clone(), other.clone()));
             }
             if ways != 2 {
-                directions.push((other, broker.clone()));
+                directions.push((other, one.clone()));
             }
         }
         directions
     }
+}
+
+fn both_ways(a: &Name, b: &Name) -> Directions {
+    vec![(a.clone(), b.clone()), (b.clone(), a.clone())]
 }

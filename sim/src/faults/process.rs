@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use seedlog::runtime::sim::disk::{self, CrashInside, Operation};
+use seedlog::runtime::sim::disk::{self, CrashInside};
 use seedlog::runtime::sim::world::{self, Death};
 
+use super::disk::operation_of;
 use super::{Injector, Name};
-use crate::history::Injected;
+use crate::history::{Injected, Trap};
+use crate::scenario::CrashPoint;
 
 impl Injector {
     /// The process dies; the machine keeps its page cache.
@@ -30,25 +32,109 @@ impl Injector {
         }
     }
 
-    /// The machine's power will fail inside of one of its next fsyncs, when what it writes is on its way.
-    pub(super) fn arm_power_failure(&mut self, target: &Name) {
-        let after = self.draws.below(3) as u32;
-        let crash = CrashInside { operation: Operation::Sync, after, death: Death::PowerFailure };
-        disk::set_faults(self.cluster.node(target), |faults| faults.crash_inside = Some(crash));
+    /// The process is asked to end in order. Producers and plain consumers know no such end: theirs is a kill.
+    pub(super) fn stop(&mut self, target: &Name) {
+        if !self.supervised_names().contains(target) {
+            return self.kill(target);
+        }
+        if self.is_running(target) && !self.paused.contains(target) {
+            self.put_down.insert(target.clone());
+            self.state(Injected::Stop { target: target.clone() });
+            self.cluster.shared().ask_to_leave(target);
+        }
     }
 
-    /// Whether an armed power failure has come; states it, or lets it come now if `impatient`.
-    pub(super) fn notice_power_failure(&mut self, target: &Name, impatient: bool) -> bool {
+    /// The process dies, and its machine gets an empty disk.
+    pub(super) fn wipe(&mut self, target: &Name) {
+        self.kill(target);
+        self.put_down.insert(target.clone());
+        self.state(Injected::Wipe { target: target.clone() });
+        disk::wipe(self.cluster.node(target));
+    }
+
+    /// The broker's next life runs with another setting.
+    pub(super) fn reconfigure(&mut self, target: &Name, key: &str, value: &toml::Value) {
+        self.state(Injected::Reconfigure {
+            target: target.clone(),
+            key: key.into(),
+            value: value.to_string().into(),
+        });
+        self.cluster.reconfigure(target, key, value);
+    }
+
+    /// The process will die, or its machine's power fail, at the `nth` time from now that it comes to a point:
+    /// a disk operation, or a kind of fact that it states.
+    pub(super) fn arm_crash(&mut self, target: &Name, point: &CrashPoint, nth: u32, death: Death) {
+        assert!(nth > 0, "the first time is number 1");
+        self.state(Injected::CrashArmed {
+            target: target.clone(),
+            point: point.name().into(),
+            nth,
+            power_failure: death == Death::PowerFailure,
+        });
         let node = self.cluster.node(target);
-        let came = disk::faults(node).crash_inside.is_none() && !world::is_powered(node);
-        if came && self.put_down.insert(target.clone()) {
-            self.paused.remove(target);
-            self.state(Injected::PowerFailure { target: target.clone() });
-        } else if impatient {
-            disk::set_faults(node, |faults| faults.crash_inside = None);
-            self.fail_power(target);
+        match point {
+            CrashPoint::Disk(operation) => {
+                let crash = CrashInside { operation: operation_of(*operation), after: nth - 1, death };
+                disk::set_faults(node, |faults| faults.crash_inside = Some(crash));
+            }
+            CrashPoint::Fact(kind) => {
+                let point = kind.as_str().into();
+                self.recorder.traps().set(Trap { node, point, spares: nth - 1, death });
+            }
         }
-        came || impatient
+        self.armed.insert(target.clone(), point.clone());
+    }
+
+    /// States the deaths that armed crashes have brought since this was called last.
+    pub(super) fn notice_crashes(&mut self) {
+        for target in self.recorder.traps().take_trapped() {
+            self.armed.remove(&target);
+            self.paused.remove(&target);
+            self.put_down.insert(target);
+        }
+        for (target, point) in self.armed.clone() {
+            let node = self.cluster.node(&target);
+            let is_spent = disk::faults(node).crash_inside.is_none();
+            if !matches!(point, CrashPoint::Disk(_)) || !is_spent {
+                continue;
+            }
+            self.armed.remove(&target);
+            // The disk forgets an armed crash when it is cured, too; then nobody died.
+            if self.is_running(&target) || !self.put_down.insert(target.clone()) {
+                continue;
+            }
+            self.paused.remove(&target);
+            self.recorder.fault(match world::is_powered(node) {
+                true => Injected::Kill { target },
+                false => Injected::PowerFailure { target },
+            });
+        }
+    }
+
+    /// Whether a crash of this node is armed and has not come.
+    pub(super) fn is_armed(&self, target: &Name) -> bool {
+        self.armed.contains_key(target)
+    }
+
+    pub(super) fn disarm_all(&mut self) {
+        self.notice_crashes();
+        for target in std::mem::take(&mut self.armed).into_keys() {
+            self.disarm(&target);
+        }
+    }
+
+    /// Whether the process was asked to end, and has not got there yet.
+    pub(super) fn is_ending(&self, target: &Name) -> bool {
+        self.is_put_down(target) && self.is_running(target)
+    }
+
+    /// Takes back an armed crash that did not come.
+    pub(super) fn disarm(&mut self, target: &Name) {
+        let node = self.cluster.node(target);
+        self.recorder.traps().disarm(node);
+        self.armed.remove(target);
+        disk::set_faults(node, |faults| faults.crash_inside = None);
     }
 
     /// The process stands still; its kernel goes on.

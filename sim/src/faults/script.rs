@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use seedlog::runtime::sim::disk::Rate;
 
+use super::chaos::NOTICE_EVERY;
 use super::network::Directions;
-use super::storm::Due;
+use super::ongoing::Ongoing;
+use super::storm::{Due, STROBE_EVERY};
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
 use crate::scenario::{Action, Plan, Selector};
@@ -15,7 +17,7 @@ use crate::scenario::{Action, Plan, Selector};
 pub(super) type Bound = BTreeMap<String, Vec<Name>>;
 
 /// What is due later because of a step.
-type Later = Vec<(Duration, Due)>;
+pub(super) type Later = Vec<(Duration, Due)>;
 
 impl Injector {
     /// Performs one action; answers whom it struck first (nobody: a selector met nobody), and what is due later
@@ -28,7 +30,7 @@ impl Injector {
                 names => met.push(names),
             }
         }
-        let targets = met[0].clone();
+        let mut targets = met[0].clone();
         let later = match action {
             Action::Kill(_) => self.each(&targets, Injector::kill),
             Action::PowerFail(_) => self.each(&targets, Injector::fail_power),
@@ -68,8 +70,128 @@ impl Injector {
                 self.each(&targets, |injector, target| injector.slow_disk(target, *factor));
                 undo(&targets, *lasting, Due::CureDisk)
             }
+            Action::Stop(_) => self.each(&targets, Injector::stop),
+            Action::Wipe(_) => self.each(&targets, Injector::wipe),
+            Action::RollingRestart { every } => rolling_restart(&targets, *every),
+            Action::Crash { point, nth, death, .. } => {
+                self.each(&targets, |injector, target| injector.arm_crash(target, point, *nth, *death));
+                let look = |target: &Name| Due::ArmedCrash { target: target.clone(), looks_left: None };
+                targets.iter().map(|target| (NOTICE_EVERY, look(target))).collect()
+            }
+            Action::Configure { key, value, .. } => {
+                self.each(&targets, |injector, target| injector.reconfigure(target, key, value))
+            }
+            Action::LoseReply(_) => self.each(&targets, Injector::lose_reply),
+            Action::DiskLies { lasting, .. } => {
+                self.each(&targets, Injector::lie_about_syncs);
+                undo(&targets, *lasting, Due::CureDisk)
+            }
+            Action::DiskMisdirects(_) => self.each(&targets, Injector::misdirect_write),
+            Action::DiskSectorLost { lasting, .. } => {
+                targets.retain(|target| self.lose_sector(target));
+                undo(&targets, *lasting, Due::CureDisk)
+            }
+            Action::BitFlip(_) => {
+                targets.retain(|target| self.flip_bit(target));
+                Vec::new()
+            }
+            _ => self.act_on_surroundings(action, &mut targets, met.get(1)),
         };
         (targets, later)
+    }
+
+    /// What befalls links, clocks, ZooKeeper and the load.
+    fn act_on_surroundings(
+        &mut self,
+        action: &Action,
+        targets: &mut Vec<Name>,
+        others: Option<&Vec<Name>>,
+    ) -> Later {
+        let others = others.map_or(&[][..], Vec::as_slice);
+        let (lasting, faults): (Option<Duration>, Vec<Ongoing>) = match action {
+            Action::Isolate { lasting, .. } => {
+                let around: Directions = targets.iter().flat_map(|target| self.around(target)).collect();
+                return self.cut_for(around, *lasting);
+            }
+            Action::Split { lasting } => {
+                let halves = self.draw_halves();
+                return self.cut_for(halves, *lasting);
+            }
+            Action::Drop { .. } => {
+                pairs(targets, others).iter().for_each(|(a, b)| self.drop_silently(a, b));
+                return Vec::new();
+            }
+            Action::Delay { both_ways, by, lasting, .. } => {
+                let mut links = pairs(targets, others);
+                if *both_ways {
+                    links.extend(pairs(others, targets));
+                }
+                links.iter().for_each(|(from, to)| self.delay(from, to, *by, Duration::ZERO));
+                (*lasting, links.into_iter().map(|(from, to)| Ongoing::Delay(from, to)).collect())
+            }
+            Action::Stall { lasting, .. } => {
+                let mut links = pairs(targets, others);
+                links.retain(|(a, b)| self.stall(a, b, true) > 0);
+                targets.retain(|target| links.iter().any(|(a, _)| a == target));
+                (*lasting, links.into_iter().map(|(a, b)| Ongoing::Stall(a, b)).collect())
+            }
+            Action::Refuse { how, lasting, .. } => {
+                self.each(targets, |injector, target| injector.refuse(target, *how));
+                (*lasting, ongoing(targets, Ongoing::Refusal))
+            }
+            Action::ClockBump { by_ms, lasting, .. } => {
+                self.each(targets, |injector, target| injector.bump_clock(target, *by_ms));
+                (*lasting, ongoing(targets, Ongoing::WrongClock))
+            }
+            Action::ClockDrift { ppm, lasting, .. } => {
+                self.each(targets, |injector, target| injector.drift_clock(target, *ppm));
+                (*lasting, ongoing(targets, Ongoing::WrongClock))
+            }
+            Action::ClockStrobe { by_ms, lasting, .. } => {
+                return targets.iter().flat_map(|t| self.strobe_for(t, *by_ms, *lasting)).collect();
+            }
+            Action::WatchesLate { by, lasting, .. } => {
+                (*lasting, targets.iter().filter_map(|target| self.delay_watches(target, *by)).collect())
+            }
+            Action::ReconnectStorm => {
+                self.storm_of_reconnects();
+                return Vec::new();
+            }
+            Action::QuorumLost { lasting } => {
+                self.lose_quorum();
+                (*lasting, vec![Ongoing::NoQuorum])
+            }
+            Action::Idle { lasting, .. } => {
+                self.each(targets, Injector::idle);
+                (*lasting, ongoing(targets, Ongoing::UnusualLoad))
+            }
+            Action::Burst { lasting, .. } => {
+                self.each(targets, Injector::burst);
+                (*lasting, ongoing(targets, Ongoing::UnusualLoad))
+            }
+            Action::Slow { factor, lasting, .. } => {
+                self.each(targets, |injector, target| injector.slow_down(target, *factor));
+                (*lasting, ongoing(targets, Ongoing::Slowness))
+            }
+            other => unreachable!("{other:?} is performed elsewhere"),
+        };
+        let ends = lasting.into_iter().flat_map(|lasting| {
+            faults.iter().map(move |fault| (lasting, Due::End(fault.clone()))).collect::<Vec<_>>()
+        });
+        ends.collect()
+    }
+
+    fn cut_for(&mut self, directions: Directions, lasting: Option<Duration>) -> Later {
+        self.cut(&directions);
+        lasting.map(|lasting| (lasting, Due::Mend(directions))).into_iter().collect()
+    }
+
+    /// The clock jumps there and back for so long, and is right after that.
+    pub(super) fn strobe_for(&mut self, target: &Name, by_ms: i64, lasting: Duration) -> Later {
+        self.begin_strobe(target, by_ms);
+        let jumps_left = (lasting.as_millis() / STROBE_EVERY.as_millis()) as u32;
+        let strobe = Due::Strobe { target: target.clone(), by_ms, jumps_left };
+        vec![(Duration::ZERO, strobe), (lasting, Due::End(Ongoing::WrongClock(target.clone())))]
     }
 
     fn each(&mut self, targets: &[Name], act: impl Fn(&mut Injector, &Name)) -> Later {
@@ -132,6 +254,19 @@ fn pairs(from: &[Name], to: &[Name]) -> Directions {
     let with_all =
         |a: &Name| to.iter().filter(|b| *b != a).map(|b| (a.clone(), b.clone())).collect::<Vec<_>>();
     from.iter().flat_map(with_all).collect()
+}
+
+/// One after the other is asked to end, and started again half of `every` later.
+pub(super) fn rolling_restart(brokers: &[Name], every: Duration) -> Later {
+    let turn = |(nth, broker): (usize, &Name)| {
+        let at = every * nth as u32;
+        [(at, Due::Stop(broker.clone())), (at + every / 2, Due::Start(broker.clone()))]
+    };
+    brokers.iter().enumerate().flat_map(turn).collect()
+}
+
+fn ongoing(targets: &[Name], fault: impl Fn(Name) -> Ongoing) -> Vec<Ongoing> {
+    targets.iter().cloned().map(fault).collect()
 }
 
 /// What lasts until the heal has no end of its own.

@@ -4,7 +4,6 @@
 //! operator's supervisor would; everything else that is down comes back when its fault says so.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use seedlog::runtime::rng::Rng;
@@ -13,6 +12,7 @@ use seedlog::runtime::{Instant, clock};
 
 use super::chaos::{self, NOTICE_EVERY};
 use super::network::Directions;
+use super::ongoing::Ongoing;
 use super::script::Bound;
 use super::{Injector, Name, Origin, Struck};
 use crate::scenario::{Class, Plan, Trigger};
@@ -24,10 +24,21 @@ pub(super) enum Due {
     /// The next fault of a class strikes.
     Chaos(Class),
     Start(Name),
-    /// A power failure was armed: has it come?
-    PowerFailure {
+    /// A crash was armed: has it come? With nothing left to look for it is given up, and the node starts anew
+    /// if it died; without a limit whoever armed it brings the node back.
+    ArmedCrash {
         target: Name,
-        looks_left: u32,
+        looks_left: Option<u32>,
+    },
+    Stop(Name),
+    End(Ongoing),
+    /// One of the stalled connections between the two is released.
+    ReleaseOne(Name, Name),
+    /// The clock jumps there, or back, until no jumps are left.
+    Strobe {
+        target: Name,
+        by_ms: i64,
+        jumps_left: u32,
     },
     Resume(Name),
     Mend(Directions),
@@ -48,12 +59,13 @@ enum Woken {
 
 /// How often the supervisor looks.
 const SUPERVISE_EVERY: Duration = Duration::from_millis(500);
+/// The time between two jumps of a clock that strobes.
+pub(super) const STROBE_EVERY: Duration = Duration::from_millis(100);
 
 /// The schedule of one storm.
 pub struct Storm<'a> {
     plan: &'a Plan,
     injector: Injector,
-    clients: Vec<Name>,
     /// By time, then by the order in which they were scheduled.
     schedule: BTreeMap<(Instant, u64), Due>,
     scheduled: u64,
@@ -69,11 +81,9 @@ pub struct Storm<'a> {
 
 impl<'a> Storm<'a> {
     pub fn new(plan: &'a Plan, injector: Injector) -> Storm<'a> {
-        let clients = plan.clients();
         Storm {
             plan,
             injector,
-            clients: clients.map(|name| Arc::from(name.as_str())).collect(),
             schedule: BTreeMap::new(),
             scheduled: 0,
             bound: Bound::new(),
@@ -132,11 +142,7 @@ impl<'a> Storm<'a> {
 
     /// Ends the storm; what was injured is well again.
     pub fn heal(&mut self) {
-        for due in std::mem::take(&mut self.schedule).into_values() {
-            if let Due::PowerFailure { target, .. } = due {
-                self.injector.notice_power_failure(&target, true);
-            }
-        }
+        self.schedule.clear();
         self.injector.heal();
     }
 
@@ -218,11 +224,24 @@ impl<'a> Storm<'a> {
                 }
             }
             Due::Chaos(_) => {}
+            // It takes its time over an orderly end.
+            Due::Start(name) if self.injector.is_ending(&name) => {
+                self.schedule(clock::now() + NOTICE_EVERY, Due::Start(name));
+            }
             Due::Start(name) => {
                 self.awaiting_start.remove(&name);
                 self.injector.start(&name);
             }
-            Due::PowerFailure { target, looks_left } => self.notice_power_failure(target, looks_left),
+            Due::ArmedCrash { target, looks_left } => self.look_for_crash(target, looks_left),
+            Due::Stop(name) => self.injector.stop(&name),
+            Due::End(fault) => self.injector.end(&fault),
+            Due::ReleaseOne(a, b) => self.injector.release_one(&a, &b),
+            Due::Strobe { target, by_ms, jumps_left } => {
+                if self.injector.strobe(&target, by_ms) && jumps_left > 0 {
+                    let next = Due::Strobe { target, by_ms: -by_ms, jumps_left: jumps_left - 1 };
+                    self.schedule(clock::now() + STROBE_EVERY, next);
+                }
+            }
             Due::Resume(name) => self.injector.resume(&name),
             Due::Mend(directions) => self.injector.mend(&directions),
             Due::CureDisk(name) => self.injector.cure_disk(&name),
@@ -239,7 +258,7 @@ impl<'a> Storm<'a> {
         self.drawn += 1;
         if self.plan.only.as_ref().is_none_or(|only| only.contains(&number)) {
             self.injector.stated.clear();
-            let later = self.injector.strike(class, number, &self.clients);
+            let later = self.injector.strike(class, number, self.plan);
             self.note(Origin::Drawn(number));
             self.schedule_all(later);
         }
@@ -251,17 +270,23 @@ impl<'a> Storm<'a> {
         self.struck.push(Struck { by, at_ns: clock::now().as_nanos(), did });
     }
 
-    fn notice_power_failure(&mut self, target: Name, looks_left: u32) {
-        if self.injector.notice_power_failure(&target, looks_left == 0) {
-            let downtime = self.injector.draw_downtime();
-            self.schedule(clock::now() + downtime, Due::Start(target));
+    fn look_for_crash(&mut self, target: Name, looks_left: Option<u32>) {
+        self.injector.notice_crashes();
+        if !self.injector.is_armed(&target) {
+            if looks_left.is_some() && self.injector.is_put_down(&target) {
+                let downtime = self.injector.draw_downtime();
+                self.schedule(clock::now() + downtime, Due::Start(target));
+            }
+        } else if looks_left == Some(0) {
+            self.injector.disarm(&target);
         } else {
-            let next = Due::PowerFailure { target, looks_left: looks_left - 1 };
+            let next = Due::ArmedCrash { target, looks_left: looks_left.map(|left| left - 1) };
             self.schedule(clock::now() + NOTICE_EVERY, next);
         }
     }
 
     fn step(&mut self, index: usize) {
+        self.injector.notice_crashes();
         let step = &self.plan.steps[index];
         self.injector.stated.clear();
         let (struck, later) = self.injector.act(&step.action, self.plan, &self.bound);
@@ -288,6 +313,7 @@ impl<'a> Storm<'a> {
     /// Starts brokers and members that ended by themselves, after a while; what a written step put down stays down until a
     /// step, or the heal, brings it back.
     fn supervise(&mut self) {
+        self.injector.notice_crashes();
         for name in self.injector.supervised_names() {
             let ended_by_itself = !self.injector.is_running(&name) && !self.injector.is_put_down(&name);
             if ended_by_itself && self.awaiting_start.insert(name.clone()) {

@@ -1,17 +1,84 @@
-//! ZooKeeper's sessions: the server says that one is over although its client lives.
+//! ZooKeeper's part: sessions that it ends, replies and watch events that it owes, connections and quorums that
+//! it loses. Nothing of it happens while its process is down.
 
+use std::time::Duration;
+
+use seedlog::zk_sim::Control;
+
+use super::ongoing::Ongoing;
 use super::{Injector, Name};
-use crate::history::{Injected, broker_of_node};
+use crate::cluster::ZOOKEEPER;
+use crate::history::Injected;
 
 impl Injector {
-    /// Expires the session under which the broker registered last, if it still lives.
+    /// Expires the session under which the node registered last, if it still lives.
     pub(super) fn expire_session(&mut self, target: &Name) {
-        let session = broker_of_node(target)
-            .and_then(|broker| self.recorder.progress(|progress| progress.session(broker)));
-        let (Some(session), Some(control)) = (session, self.cluster.zookeeper_control()) else { return };
-        if control.sessions().contains(&session) {
-            self.state(Injected::ExpireSession { target: target.clone(), session });
-            control.expire_session(session);
+        let Some((control, session)) = self.session_of(target) else { return };
+        self.state(Injected::ExpireSession { target: target.clone(), session });
+        control.expire_session(session);
+    }
+
+    /// The node's next write is applied, and its connection closed in place of the reply.
+    pub(super) fn lose_reply(&mut self, target: &Name) {
+        let Some((control, session)) = self.session_of(target) else { return };
+        self.state(Injected::LoseReply { target: target.clone(), session });
+        control.lose_reply(session);
+    }
+
+    /// Watch events reach the node so much later; the fault that its end has to undo.
+    pub(super) fn delay_watches(&mut self, target: &Name, by: Duration) -> Option<Ongoing> {
+        let (control, session) = self.session_of(target)?;
+        let fault = Ongoing::LateWatches(target.clone(), session);
+        self.begin(fault.clone());
+        let millis = by.as_millis() as u32;
+        self.state(Injected::WatchesLate { target: target.clone(), session, millis });
+        control.delay_watches(session, Some(by));
+        Some(fault)
+    }
+
+    pub(super) fn end_late_watches(&mut self, target: &Name, session: i64) {
+        self.state(Injected::WatchesPrompt { target: target.clone(), session });
+        if let Some(control) = self.zookeeper() {
+            control.delay_watches(session, None);
         }
+    }
+
+    /// Closes every connection to ZooKeeper at once.
+    pub(super) fn storm_of_reconnects(&mut self) {
+        let Some(control) = self.zookeeper() else { return };
+        self.state(Injected::ReconnectStorm { target: ZOOKEEPER.into() });
+        control.close_connections();
+    }
+
+    /// ZooKeeper serves nobody; sessions survive.
+    pub(super) fn lose_quorum(&mut self) {
+        let Some(control) = self.zookeeper() else { return };
+        self.begin(Ongoing::NoQuorum);
+        self.state(Injected::QuorumLost { target: ZOOKEEPER.into() });
+        control.lose_quorum();
+    }
+
+    pub(super) fn regain_quorum(&mut self) {
+        self.state(Injected::QuorumBack { target: ZOOKEEPER.into() });
+        // A server that was started anew in between has forgotten that it had none.
+        if let Some(control) = self.zookeeper() {
+            control.regain_quorum();
+        }
+    }
+
+    /// How late watch events are: less than what makes a client believe that nobody is there.
+    pub(super) fn draw_watch_delay(&mut self) -> Duration {
+        Duration::from_millis(self.draws.between(10, self.session.as_millis() as u64 / 3))
+    }
+
+    /// The session of a node, if it is alive, and whom to ask about it.
+    fn session_of(&self, target: &Name) -> Option<(Control, i64)> {
+        let session = self.recorder.progress(|progress| progress.session_of(target))?;
+        let control = self.zookeeper()?;
+        control.sessions().contains(&session).then_some((control, session))
+    }
+
+    fn zookeeper(&self) -> Option<Control> {
+        self.is_running(&ZOOKEEPER.into()).then(|| self.cluster.zookeeper_control()).flatten()
     }
 }

@@ -172,6 +172,11 @@ pub enum Injected {
         target: Arc<str>,
         ppm: i64,
     },
+    /// Jumps there and back, again and again; each jump is stated.
+    ClockStrobe {
+        target: Arc<str>,
+        by_ms: i64,
+    },
     ClockRight {
         target: Arc<str>,
     },
@@ -263,6 +268,7 @@ impl Injected {
         "bit-flip",
         "clock-bump",
         "clock-drift",
+        "clock-strobe",
         "expire-session",
         "lost-reply",
         "watches-late",
@@ -306,6 +312,7 @@ impl Injected {
             Injected::BitFlip { .. } => "bit-flip",
             Injected::ClockBump { .. } => "clock-bump",
             Injected::ClockDrift { .. } => "clock-drift",
+            Injected::ClockStrobe { .. } => "clock-strobe",
             Injected::ExpireSession { .. } => "expire-session",
             Injected::LoseReply { .. } => "lost-reply",
             Injected::WatchesLate { .. } => "watches-late",
@@ -354,6 +361,7 @@ impl Injected {
             | Injected::DiskHealthy { target }
             | Injected::ClockBump { target, .. }
             | Injected::ClockDrift { target, .. }
+            | Injected::ClockStrobe { target, .. }
             | Injected::ClockRight { target }
             | Injected::ExpireSession { target, .. }
             | Injected::LoseReply { target, .. }

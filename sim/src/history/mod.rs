@@ -6,6 +6,7 @@
 mod hasher;
 mod injected;
 mod recorder;
+mod traps;
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use injected::{DiskOperation, Injected, Refusal};
 pub use recorder::Recorder;
+pub use traps::Trap;
 
 /// One line of the history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex};
 
 use seedlog::facts::{Fact, Sink};
 use seedlog::runtime::clock;
-use seedlog::runtime::sim::identity::{self, NodeId};
+use seedlog::runtime::sim::identity::{self, Identity, NodeId};
 use seedlog::runtime::sim::trace::{self, Kind};
-use seedlog::runtime::sim::world;
+use seedlog::runtime::sim::world::{self, Death};
 use tokio::sync::Notify;
 
 use super::hasher::stable_hash;
+use super::traps::Traps;
 use super::{Entered, Entry, Injected, Phase, What};
 use crate::checkers::Terms;
 use crate::liveness::Progress;
@@ -25,6 +26,7 @@ pub struct Recorder {
     entries: Arc<Mutex<Vec<Entry>>>,
     progress: RefCell<Progress>,
     names: RefCell<BTreeMap<NodeId, Arc<str>>>,
+    traps: Traps,
     lookout: RefCell<Option<Lookout>>,
     /// A step's time has come.
     called: Notify,
@@ -37,6 +39,7 @@ impl Recorder {
             entries,
             progress: RefCell::new(Progress::new(terms)),
             names: RefCell::default(),
+            traps: Traps::default(),
             lookout: RefCell::default(),
             called: Notify::new(),
         }
@@ -55,6 +58,27 @@ impl Recorder {
     /// What has been reached so far.
     pub fn progress<T>(&self, read: impl FnOnce(&Progress) -> T) -> T {
         read(&self.progress.borrow())
+    }
+
+    /// Points at which nodes die.
+    pub fn traps(&self) -> &Traps {
+        &self.traps
+    }
+
+    /// The operation that stated this fact is its life's last if it steps into a trap.
+    fn spring(&self, kind: &str) {
+        let node = identity::current().node;
+        let Some(trap) = self.traps.step(node, kind) else { return };
+        let target = self.name_of(node);
+        self.traps.note(Arc::clone(&target));
+        let death = match trap.death {
+            Death::PowerFailure => Injected::PowerFailure { target },
+            Death::Kill | Death::Exit => Injected::Kill { target },
+        };
+        identity::with(Identity::TESTBED, || {
+            self.fault(death);
+            world::end(node, trap.death);
+        });
     }
 
     /// Lets `lookout` see every entry from now on.
@@ -96,6 +120,8 @@ impl Recorder {
 
 impl Sink for Recorder {
     fn record(&self, fact: Fact) {
+        let kind = fact.kind();
         self.push(Kind::Fact, stable_hash(&fact), What::Fact(fact));
+        self.spring(kind);
     }
 }

@@ -12,7 +12,7 @@ use seedlog::types::{BrokerId, Offset, TopicPartition};
 
 use self::groups::Groups;
 use crate::checkers::Terms;
-use crate::history::{Injected, Phase, What, broker_of_node};
+use crate::history::{Injected, Phase, What, broker_node, broker_of_node};
 
 /// The state of the cluster and its clients, as far as facts tell.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +25,7 @@ pub struct Progress {
     log_ends: BTreeMap<TopicPartition, Offset>,
     positions: BTreeMap<(String, TopicPartition), Offset>,
     leaders: BTreeMap<TopicPartition, BrokerId>,
-    sessions: BTreeMap<BrokerId, i64>,
+    sessions: BTreeMap<String, i64>,
     unregistered: BTreeSet<BrokerId>,
     groups: Groups,
     sends: u64,
@@ -132,9 +132,9 @@ impl Progress {
         self.leaders.get(partition).copied()
     }
 
-    /// The session under which a broker registered last.
-    pub fn session(&self, broker: BrokerId) -> Option<i64> {
-        self.sessions.get(&broker).copied()
+    /// The session under which the node, a broker or a member, registered last.
+    pub fn session_of(&self, node: &str) -> Option<i64> {
+        self.sessions.get(node).copied()
     }
 
     /// Whether every broker that was started is registered.
@@ -189,8 +189,12 @@ impl Progress {
             Injected::Start { target } => target,
             _ => return,
         };
-        if let Some(broker) = broker_of_node(down) {
-            self.unregistered.insert(broker);
+        match broker_of_node(down) {
+            Some(broker) => {
+                self.unregistered.insert(broker);
+            }
+            // Nobody is left who could learn what became of its sends.
+            None => self.unresolved.retain(|(producer, _)| **producer != **down),
         }
     }
 
@@ -199,10 +203,13 @@ impl Progress {
         match fact {
             Fact::BrokerRegistered { broker, session } => {
                 self.unregistered.remove(broker);
-                self.sessions.insert(*broker, *session);
+                self.sessions.insert(broker_node(*broker).to_string(), *session);
             }
             Fact::BrokerStopped { broker } | Fact::LogDirFailed { broker, .. } => {
                 self.unregistered.insert(*broker);
+            }
+            Fact::GroupJoined { consumer, session, .. } => {
+                self.sessions.insert(consumer.clone(), *session);
             }
             Fact::BecameLeader { broker, partition, .. } => {
                 self.leaders.insert(partition.clone(), *broker);

@@ -26,6 +26,9 @@ pub(crate) fn text(fault: &Injected) -> String {
         Injected::ClockDrift { target, ppm } => {
             format!("wall clock of {} drifts {ppm:+} ppm", person(target))
         }
+        Injected::ClockStrobe { target, by_ms } => {
+            format!("wall clock of {} jumps by {by_ms:+} ms and back, again and again", person(target))
+        }
         Injected::ClockRight { target } => format!("wall clock of {} is right", person(target)),
         Injected::Idle { target } => format!("{} has nothing to send", person(target)),
         Injected::Burst { target } => format!("{} sends as fast as it can", person(target)),

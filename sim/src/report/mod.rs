@@ -113,8 +113,8 @@ pub struct BudgetLine {
     pub acks: BTreeMap<String, Acks>,
     pub durability: BTreeMap<String, Durability>,
     pub lossy_crashes: u64,
-    /// Partitions whose loss is excused.
-    pub over: Vec<String>,
+    /// Partitions whose loss is excused, and why.
+    pub over: BTreeMap<String, String>,
 }
 
 /// Trouble that no check finds because the run itself broke off.
@@ -246,7 +246,10 @@ impl Verdict {
             acks: terms.producers.iter().map(|(name, p)| (name.clone(), p.acks)).collect(),
             durability: terms.topics.iter().map(|(name, t)| (name.to_string(), t.durability)).collect(),
             lossy_crashes: budget.lossy_crashes,
-            over: budget.over().map(ToString::to_string).collect(),
+            over: budget
+                .over()
+                .map(|(partition, reason)| (partition.to_string(), reason.to_owned()))
+                .collect(),
         };
     }
 

@@ -1,5 +1,6 @@
 //! Verdicts as text for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::Verdict;
@@ -46,26 +47,36 @@ fn without(verdict: &Verdict) -> String {
     verdict.without.iter().map(|rule| format!(" --without {rule}")).collect()
 }
 
-fn budget(verdict: &Verdict) -> String {
+/// What the run promised, how hard it was hit, and why it may have lost something.
+pub fn budget(verdict: &Verdict) -> String {
     let budget = &verdict.budget;
     let acks: Vec<String> = budget.acks.iter().map(|(name, acks)| format!("{name} acks {acks:?}")).collect();
     let durability: Vec<String> =
         budget.durability.iter().map(|(topic, durability)| format!("{topic} {durability:?}")).collect();
-    let over = match budget.over.len() {
-        0 => "in budget".to_owned(),
-        n => format!("{n} partitions over budget"),
-    };
-    let parts =
-        [acks.join(", "), durability.join(", "), format!("{} lossy crashes", budget.lossy_crashes), over];
-    parts.join("; ").to_lowercase()
+    let lossy = format!("{} lossy crashes", budget.lossy_crashes);
+    let mut text = [acks.join(", "), durability.join(", "), lossy].join("; ").to_lowercase();
+    text.push_str("; unclean election n/a; ");
+    let mut over: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (partition, reason) in &budget.over {
+        over.entry(reason).or_default().push(partition);
+    }
+    let reasons: Vec<String> =
+        over.iter().map(|(reason, of)| format!("over budget: {reason} ({})", of.join(", "))).collect();
+    text.push_str(if reasons.is_empty() { "in budget" } else { "" });
+    text.push_str(&reasons.join("; "));
+    text
 }
 
 /// One line about the runs of one scenario.
 pub fn sum_line(scenario: &str, verdicts: &[&Verdict]) -> String {
     let sum = |of: fn(&Verdict) -> u64| verdicts.iter().map(|verdict| of(verdict)).sum::<u64>();
     let faults: u64 = verdicts.iter().flat_map(|verdict| verdict.faults.values()).sum();
+    let of_one = match verdicts {
+        [one] => format!("\n  budget: {}", budget(one)),
+        _ => String::new(),
+    };
     format!(
-        "{scenario:<40} {:>3} seeds  {:>5} s simulated  {:>6} sent  {:>6} acked  {:>4} faults",
+        "{scenario:<40} {:>3} seeds  {:>5} s simulated  {:>6} sent  {:>6} acked  {:>4} faults{of_one}",
         verdicts.len(),
         sum(|v| v.sim_ms) / 1000,
         sum(|v| v.sends),

@@ -3,6 +3,7 @@
 //! What happens inside a run is `phases`' business.
 
 pub mod annotations;
+mod atlas;
 mod cache;
 mod calendar;
 pub mod child;

@@ -7,6 +7,7 @@ use seedlog::marks::Mark;
 use serde::Serialize;
 
 use super::Exit;
+use super::atlas::Atlas;
 use super::groups::{GroupLine, Groups};
 use super::pool::Done;
 use crate::report::{Outcome, Verdict};
@@ -37,6 +38,7 @@ pub struct Tally {
     pub cpu_ms: u64,
     peak_rss_kb: u64,
     faults: BTreeMap<String, u64>,
+    atlas: Atlas,
     marks: BTreeMap<String, u64>,
     /// Runs by check for which something was excused.
     excused: BTreeMap<String, u64>,
@@ -71,6 +73,10 @@ struct Summary<'a> {
     reruns_equal: u64,
     excused: &'a BTreeMap<String, u64>,
     faults: &'a BTreeMap<String, u64>,
+    /// Seeds and times by kind of fault.
+    atlas: &'a Atlas,
+    /// Kinds of faults that fired in no run.
+    never_fired: Vec<&'static str>,
     marks: &'a BTreeMap<String, u64>,
     /// Of `marks`, those that had to be met and were not.
     unmet: Vec<&'a str>,
@@ -108,6 +114,7 @@ impl Tally {
             cpu_ms: 0,
             peak_rss_kb: 0,
             faults: BTreeMap::new(),
+            atlas: Atlas::default(),
             // A sweep is asked for each of them; a story meets what it tells of.
             marks: Mark::ALL.iter().filter(|_| is_sweep).map(|mark| (mark.slug().to_owned(), 0)).collect(),
             excused: BTreeMap::new(),
@@ -127,6 +134,7 @@ impl Tally {
         self.peak_rss_kb = self.peak_rss_kb.max(done.peak_rss_kb);
         self.cached += u64::from(verdict.cached);
         self.take_outcome(verdict);
+        self.atlas.take(verdict);
         for (kind, count) in &verdict.faults {
             *self.faults.entry(kind.clone()).or_default() += count;
         }
@@ -217,6 +225,14 @@ impl Tally {
         self.must_meet.iter().copied().filter(is_unmet).collect()
     }
 
+    /// A table of a sweep's faults, a line of a few stories'.
+    fn faults_text(&self) -> String {
+        if self.limits_excuses {
+            return self.atlas.text();
+        }
+        format!("faults: {}", listed(self.faults.iter().map(|(kind, count)| format!("{kind} {count}"))))
+    }
+
     /// For every check that excused something: in how many of the seeds.
     pub fn excused_shares(&self) -> String {
         let share = |runs: &u64| *runs as f64 * 100.0 / self.runs.max(1) as f64;
@@ -240,6 +256,8 @@ impl Tally {
             reruns_equal: self.reruns - self.nondeterministic,
             excused: &self.excused,
             faults: &self.faults,
+            atlas: &self.atlas,
+            never_fired: self.atlas.never(),
             marks: &self.marks,
             unmet: self.unmet().into_iter().map(Mark::slug).collect(),
             wall_ms: wall.as_millis() as u64,
@@ -269,7 +287,7 @@ impl Tally {
                 s.runs, s.violations, s.vacuous, s.nondeterministic, s.causes
             ),
             format!("repeated in another process: {} of {}, equal: {}", s.reruns, s.runs, s.reruns_equal),
-            format!("faults: {}", listed(self.faults.iter().filter_map(met))),
+            self.faults_text(),
             format!("marks (seeds): {}", listed(self.marks.iter().filter_map(met))),
         ];
         if self.marks.values().any(|seeds| *seeds == 0) {

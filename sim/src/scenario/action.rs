@@ -5,33 +5,186 @@
 
 use std::time::Duration;
 
-use super::selector::{self, Selector};
-use super::{units, words};
-use crate::history::DiskOperation;
+use seedlog::runtime::sim::world::Death;
+use seedlog::types::BrokerId;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+use super::selector::{self, Selector};
+use super::{happening, units, words};
+use crate::history::{DiskOperation, Refusal};
+
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     Kill(Selector),
     PowerFail(Selector),
-    Pause { target: Selector, lasting: Option<Duration> },
+    Pause {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
     Resume(Selector),
     Restart(Selector),
-    Cut { from: Selector, to: Selector, both_ways: bool, lasting: Option<Duration> },
-    Reset { a: Selector, b: Selector },
-    DiskError { target: Selector, operation: DiskOperation, lasting: Option<Duration> },
-    DiskFull { target: Selector, lasting: Option<Duration> },
-    DiskSlow { target: Selector, factor: u32, lasting: Option<Duration> },
+    Cut {
+        from: Selector,
+        to: Selector,
+        both_ways: bool,
+        lasting: Option<Duration>,
+    },
+    Reset {
+        a: Selector,
+        b: Selector,
+    },
+    DiskError {
+        target: Selector,
+        operation: DiskOperation,
+        lasting: Option<Duration>,
+    },
+    DiskFull {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    DiskSlow {
+        target: Selector,
+        factor: u32,
+        lasting: Option<Duration>,
+    },
     DiskHeal(Selector),
     Expire(Selector),
+    /// Asked to end in order; of a member: to leave its group.
+    Stop(Selector),
+    /// The process dies, and comes back with an empty disk when it is started.
+    Wipe(Selector),
+    /// Every broker is stopped and started again, one after the other.
+    RollingRestart {
+        every: Duration,
+    },
+    Crash {
+        target: Selector,
+        point: CrashPoint,
+        nth: u32,
+        death: Death,
+    },
+    /// What the broker's next life runs with.
+    Configure {
+        target: Selector,
+        key: String,
+        value: toml::Value,
+    },
+    /// Cut off from everybody else.
+    Isolate {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    /// The nodes fall into two drawn halves that do not hear each other.
+    Split {
+        lasting: Option<Duration>,
+    },
+    Delay {
+        from: Selector,
+        to: Selector,
+        both_ways: bool,
+        by: Duration,
+        lasting: Option<Duration>,
+    },
+    Stall {
+        a: Selector,
+        b: Selector,
+        lasting: Option<Duration>,
+    },
+    Drop {
+        a: Selector,
+        b: Selector,
+    },
+    Refuse {
+        target: Selector,
+        how: Refusal,
+        lasting: Option<Duration>,
+    },
+    DiskLies {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    DiskMisdirects(Selector),
+    DiskSectorLost {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    BitFlip(Selector),
+    ClockBump {
+        target: Selector,
+        by_ms: i64,
+        lasting: Option<Duration>,
+    },
+    ClockDrift {
+        target: Selector,
+        ppm: i64,
+        lasting: Option<Duration>,
+    },
+    ClockStrobe {
+        target: Selector,
+        by_ms: i64,
+        lasting: Duration,
+    },
+    LoseReply(Selector),
+    WatchesLate {
+        target: Selector,
+        by: Duration,
+        lasting: Option<Duration>,
+    },
+    ReconnectStorm,
+    QuorumLost {
+        lasting: Option<Duration>,
+    },
+    Idle {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    Burst {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    Slow {
+        target: Selector,
+        factor: u32,
+        lasting: Option<Duration>,
+    },
+}
+
+/// Where in its work a process dies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CrashPoint {
+    /// Inside of a disk operation.
+    Disk(DiskOperation),
+    /// Where it states a fact of this kind.
+    Fact(String),
+}
+
+impl CrashPoint {
+    /// As the history calls it.
+    pub fn name(&self) -> &str {
+        match self {
+            CrashPoint::Disk(DiskOperation::Read) => "read",
+            CrashPoint::Disk(DiskOperation::Write) => "write",
+            CrashPoint::Disk(DiskOperation::Fsync) => "fsync",
+            CrashPoint::Disk(DiskOperation::Rename) => "rename",
+            CrashPoint::Fact(kind) => kind,
+        }
+    }
 }
 
 /// Every form of an action, for error messages.
-pub const FORMS: &str = "kill WHO, power-fail WHO, pause WHO [for TIME], resume WHO, restart WHO, \
-     cut WHO | WHO [for TIME], cut WHO -> WHO [for TIME], reset WHO | WHO, \
-     disk-error WHO read|write|fsync|rename [for TIME], disk-full WHO [for TIME], \
-     disk-slow WHO xN [for TIME], disk-heal WHO, expire WHO";
+pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WHO [for TIME], resume WHO, restart WHO, \
+     join WHO, wipe WHO, rolling-restart TIME, crash WHO at POINT [N], power-crash WHO at POINT [N], \
+     configure WHO KEY=VALUE, cut WHO | WHO [for TIME], cut WHO -> WHO [for TIME], isolate WHO [for TIME], \
+     split [for TIME], reset WHO | WHO, delay WHO | WHO TIME [for TIME], delay WHO -> WHO TIME [for TIME], \
+     stall WHO | WHO [for TIME], drop WHO | WHO, refuse WHO [for TIME], ignore-connects WHO [for TIME], \
+     accept-late WHO [for TIME], disk-error WHO read|write|fsync|rename [for TIME], disk-full WHO [for TIME], \
+     disk-slow WHO xN [for TIME], disk-lies WHO [for TIME], disk-misdirects WHO, disk-sector-lost WHO [for TIME], \
+     bit-flip WHO, disk-heal WHO, clock WHO +TIME|-TIME|+Nppm|-Nppm [for TIME], \
+     strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, watches-late WHO TIME [for TIME], reconnect-storm, \
+     zookeeper-down [for TIME], idle WHO [for TIME], burst WHO [for TIME], slow WHO xN [for TIME]";
 
-/// Largest factor by which a disk may be slowed down.
+/// Most that a clock may drift, in parts per million.
+const DRIFT_PPM_MAX: i64 = 100_000;
+/// Largest factor by which anything may be slowed down.
 const SLOWDOWN_MAX: u32 = 1000;
 
 /// Reads what a step does.
@@ -55,13 +208,49 @@ pub fn parse(text: &str) -> Result<Action, String> {
         ["disk-slow", who, factor] => {
             Action::DiskSlow { target: selector::parse(who)?, factor: slowdown(factor)?, lasting }
         }
+        ["isolate", who] => Action::Isolate { target: selector::parse(who)?, lasting },
+        ["split"] => Action::Split { lasting },
+        ["delay", a, "|", b, by] => delay(a, b, true, by, lasting)?,
+        ["delay", a, "->", b, by] => delay(a, b, false, by, lasting)?,
+        ["stall", a, "|", b] => Action::Stall { a: selector::parse(a)?, b: selector::parse(b)?, lasting },
+        ["refuse", who] => refuse(who, Refusal::Refused, lasting)?,
+        ["ignore-connects", who] => refuse(who, Refusal::Unanswered, lasting)?,
+        ["accept-late", who] => refuse(who, Refusal::Late, lasting)?,
+        ["disk-lies", who] => Action::DiskLies { target: selector::parse(who)?, lasting },
+        ["disk-sector-lost", who] => Action::DiskSectorLost { target: selector::parse(who)?, lasting },
+        ["clock", who, change] => clock(who, change, lasting)?,
+        ["strobe", who, by] => Action::ClockStrobe {
+            target: selector::parse(who)?,
+            by_ms: signed_ms(by)?,
+            lasting: lasting.ok_or_else(|| format!("`{text}`: write for how long, as `for 4s`"))?,
+        },
+        ["watches-late", who, by] => {
+            Action::WatchesLate { target: selector::parse(who)?, by: units::duration(by)?, lasting }
+        }
+        ["zookeeper-down"] => Action::QuorumLost { lasting },
+        ["idle", who] => Action::Idle { target: selector::parse(who)?, lasting },
+        ["burst", who] => Action::Burst { target: selector::parse(who)?, lasting },
+        ["slow", who, factor] => {
+            Action::Slow { target: selector::parse(who)?, factor: slowdown(factor)?, lasting }
+        }
         _ if lasting.is_some() => {
             return Err(format!("`{text}` is no action that lasts; there are: {FORMS}"));
         }
         ["kill", who] => Action::Kill(selector::parse(who)?),
         ["power-fail", who] => Action::PowerFail(selector::parse(who)?),
         ["resume", who] => Action::Resume(selector::parse(who)?),
-        ["restart", who] => Action::Restart(selector::parse(who)?),
+        ["restart" | "join", who] => Action::Restart(selector::parse(who)?),
+        ["stop" | "leave", who] => Action::Stop(selector::parse(who)?),
+        ["wipe", who] => Action::Wipe(selector::parse(who)?),
+        ["rolling-restart", every] => Action::RollingRestart { every: units::duration(every)? },
+        ["crash", who, "at", point @ ..] => crash(who, point, Death::Kill)?,
+        ["power-crash", who, "at", point @ ..] => crash(who, point, Death::PowerFailure)?,
+        ["configure", who, setting] => configure(who, setting)?,
+        ["drop", a, "|", b] => Action::Drop { a: selector::parse(a)?, b: selector::parse(b)? },
+        ["disk-misdirects", who] => Action::DiskMisdirects(selector::parse(who)?),
+        ["bit-flip", who] => Action::BitFlip(selector::parse(who)?),
+        ["lose-reply", who] => Action::LoseReply(selector::parse(who)?),
+        ["reconnect-storm"] => Action::ReconnectStorm,
         ["reset", a, "|", b] => Action::Reset { a: selector::parse(a)?, b: selector::parse(b)? },
         ["disk-heal", who] => Action::DiskHeal(selector::parse(who)?),
         ["expire", who] => Action::Expire(selector::parse(who)?),
@@ -72,6 +261,81 @@ pub fn parse(text: &str) -> Result<Action, String> {
 
 fn cut(from: &str, to: &str, both_ways: bool, lasting: Option<Duration>) -> Result<Action, String> {
     Ok(Action::Cut { from: selector::parse(from)?, to: selector::parse(to)?, both_ways, lasting })
+}
+
+fn delay(
+    from: &str,
+    to: &str,
+    both_ways: bool,
+    by: &str,
+    lasting: Option<Duration>,
+) -> Result<Action, String> {
+    let by = units::duration(by)?;
+    Ok(Action::Delay { from: selector::parse(from)?, to: selector::parse(to)?, both_ways, by, lasting })
+}
+
+fn refuse(who: &str, how: Refusal, lasting: Option<Duration>) -> Result<Action, String> {
+    Ok(Action::Refuse { target: selector::parse(who)?, how, lasting })
+}
+
+fn crash(who: &str, point: &[&str], death: Death) -> Result<Action, String> {
+    let (point, nth) = match point {
+        [point] => (*point, 1),
+        [point, nth] => {
+            let number = nth.parse().ok().filter(|&n| n > 0);
+            (*point, number.ok_or_else(|| format!("`{nth}` is no count; write it as `at append 3`"))?)
+        }
+        _ => return Err("say where, as `crash broker(1) at append 3`".to_owned()),
+    };
+    Ok(Action::Crash { target: selector::parse(who)?, point: crash_point(point)?, nth, death })
+}
+
+fn crash_point(text: &str) -> Result<CrashPoint, String> {
+    let kind = match text {
+        "append" => "appended",
+        "flush" => "flushed",
+        "roll" => "segment-rolled",
+        "recovery" => "log-recovered",
+        other => other,
+    };
+    if happening::is_kind_of_fact(kind) {
+        return Ok(CrashPoint::Fact(kind.to_owned()));
+    }
+    disk_operation(text).map(CrashPoint::Disk).map_err(|_| {
+        format!(
+            "`{text}` is no point to crash at; there are append, flush, roll, recovery, the disk operations \
+             read, write, fsync and rename, and every kind of fact"
+        )
+    })
+}
+
+fn configure(who: &str, setting: &str) -> Result<Action, String> {
+    let wrong = || format!("`{setting}` is no setting; write it as `log.segment.bytes=4096`");
+    let (key, value) = setting.split_once('=').ok_or_else(wrong)?;
+    let value = value.parse().unwrap_or_else(|_| toml::Value::String(value.to_owned()));
+    let table = toml::Table::from_iter([(key.to_owned(), value.clone())]);
+    crate::cluster::broker_config(&table, BrokerId(1)).map_err(|error| error.to_string())?;
+    Ok(Action::Configure { target: selector::parse(who)?, key: key.to_owned(), value })
+}
+
+fn clock(who: &str, change: &str, lasting: Option<Duration>) -> Result<Action, String> {
+    let target = selector::parse(who)?;
+    if let Some(ppm) = change.strip_suffix("ppm") {
+        let ppm = ppm.parse().ok().filter(|ppm: &i64| ppm.abs() <= DRIFT_PPM_MAX);
+        let ppm = ppm.ok_or_else(|| format!("`{change}` is no drift; write it as `+500ppm`"))?;
+        return Ok(Action::ClockDrift { target, ppm, lasting });
+    }
+    Ok(Action::ClockBump { target, by_ms: signed_ms(change)?, lasting })
+}
+
+/// Reads `+30s`, `-11ms`.
+fn signed_ms(text: &str) -> Result<i64, String> {
+    let millis = |text: &str| units::duration(text).map(|time| time.as_millis() as i64);
+    match (text.strip_prefix('+'), text.strip_prefix('-')) {
+        (Some(later), _) => millis(later),
+        (_, Some(earlier)) => millis(earlier).map(|ms| -ms),
+        (None, None) => Err(format!("`{text}` is no jump of a clock; write it as `+30s` or `-11ms`")),
+    }
 }
 
 fn slowdown(text: &str) -> Result<u32, String> {
@@ -100,13 +364,35 @@ impl Action {
             | Action::Resume(who)
             | Action::Restart(who)
             | Action::DiskHeal(who)
+            | Action::Stop(who)
+            | Action::Wipe(who)
+            | Action::DiskMisdirects(who)
+            | Action::BitFlip(who)
+            | Action::LoseReply(who)
             | Action::Expire(who) => vec![who],
             Action::Pause { target, .. }
+            | Action::Crash { target, .. }
+            | Action::Configure { target, .. }
+            | Action::Isolate { target, .. }
+            | Action::Refuse { target, .. }
             | Action::DiskError { target, .. }
             | Action::DiskFull { target, .. }
-            | Action::DiskSlow { target, .. } => vec![target],
-            Action::Cut { from, to, .. } => vec![from, to],
-            Action::Reset { a, b } => vec![a, b],
+            | Action::DiskSlow { target, .. }
+            | Action::DiskLies { target, .. }
+            | Action::DiskSectorLost { target, .. }
+            | Action::ClockBump { target, .. }
+            | Action::ClockDrift { target, .. }
+            | Action::ClockStrobe { target, .. }
+            | Action::WatchesLate { target, .. }
+            | Action::Idle { target, .. }
+            | Action::Burst { target, .. }
+            | Action::Slow { target, .. } => vec![target],
+            Action::Cut { from, to, .. } | Action::Delay { from, to, .. } => vec![from, to],
+            Action::Reset { a, b } | Action::Stall { a, b, .. } | Action::Drop { a, b } => vec![a, b],
+            Action::RollingRestart { .. } => vec![&Selector::Brokers],
+            Action::Split { .. } | Action::ReconnectStorm | Action::QuorumLost { .. } => {
+                vec![&Selector::ZooKeeper]
+            }
         }
     }
 }
@@ -146,6 +432,47 @@ mod tests {
     }
 
     #[test]
+    fn every_form_is_read() {
+        for text in [
+            "stop broker(1)",
+            "leave member(billing)",
+            "join billing-1",
+            "wipe broker(1)",
+            "rolling-restart 2s",
+            "crash broker(1) at append 3",
+            "power-crash broker(1) at fsync",
+            "crash billing-1 at partition-owned",
+            "configure broker(1) log.segment.bytes=4096",
+            "isolate broker(1) for 2s",
+            "split for 3s",
+            "delay shop -> broker(1) 50ms for 2s",
+            "delay shop | broker(1) 50ms",
+            "stall shop | broker(1) for 1s",
+            "drop shop | broker(1)",
+            "refuse zookeeper for 2s",
+            "ignore-connects broker(1)",
+            "accept-late broker(1) for 5s",
+            "disk-lies broker(1)",
+            "disk-misdirects broker(1)",
+            "disk-sector-lost broker(1) for 2s",
+            "bit-flip broker(1)",
+            "clock broker(1) +30s for 2s",
+            "clock broker(1) -11ms",
+            "clock broker(1) +500ppm",
+            "strobe broker(1) +200ms for 3s",
+            "lose-reply broker(1)",
+            "watches-late broker(1) 500ms for 4s",
+            "reconnect-storm",
+            "zookeeper-down for 4s",
+            "idle shop for 2s",
+            "burst shop for 2s",
+            "slow billing-1 x10 for 4s",
+        ] {
+            assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));
+        }
+    }
+
+    #[test]
     fn what_is_no_action_is_refused_with_what_would_be_right() {
         for (text, hint) in [
             ("kil broker(1)", "power-fail WHO"),
@@ -156,6 +483,12 @@ mod tests {
             ("pause broker(1) for ever", "`4s`"),
             ("disk-slow any 100", "`x100`"),
             ("disk-error any open", "fsync"),
+            ("crash any at lunch", "recovery"),
+            ("crash any at append 0", "`at append 3`"),
+            ("configure any log.segment.byte=4", "log.segment.bytes"),
+            ("clock any 30s", "`+30s`"),
+            ("clock any +xppm", "`+500ppm`"),
+            ("strobe any +1s", "`for 4s`"),
             ("kill leader(orders)", "`leader(orders-0)`"),
         ] {
             let error = parse(text).unwrap_err();

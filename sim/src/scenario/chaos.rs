@@ -47,11 +47,55 @@ impl Class {
     /// their usual weights.
     pub fn kinds(self) -> &'static [(&'static str, u32)] {
         match self {
-            Class::Process => &[("power-failure", 5), ("kill", 3), ("pause", 2)],
-            Class::Network => &[("cut", 2), ("reset", 1)],
-            Class::Disk => &[("disk-error", 3), ("disk-slow", 2), ("disk-full", 1)],
-            Class::ZooKeeper => &[("expire-session", 1)],
-            Class::Clock | Class::Clients => &[],
+            Class::Process => &[
+                ("power-failure", 4),
+                ("kill", 3),
+                ("pause", 2),
+                ("crash-in-disk", 2),
+                ("crash-at-point", 2),
+                ("crash-in-recovery", 2),
+                ("stop", 2),
+                ("reconfigure", 1),
+                ("wipe", 2),
+            ],
+            Class::Network => &[
+                ("cut", 4),
+                ("reset", 2),
+                ("delay", 2),
+                ("stall", 2),
+                ("silent-drop", 1),
+                ("connect-refused", 1),
+                ("connect-unanswered", 1),
+                ("slow-accept", 1),
+            ],
+            Class::Disk => &[
+                ("disk-error", 3),
+                ("disk-slow", 2),
+                ("disk-full", 1),
+                ("disk-sector-lost", 1),
+                ("disk-lies", 2),
+                ("disk-misdirects", 2),
+                ("bit-flip", 2),
+            ],
+            Class::ZooKeeper => &[
+                ("expire-session", 4),
+                ("lost-reply", 2),
+                ("watches-late", 3),
+                ("reconnect-storm", 1),
+                ("quorum-lost", 1),
+                ("zookeeper-kill", 1),
+                ("zookeeper-power-failure", 1),
+            ],
+            Class::Clock => &[("clock-bump", 2), ("clock-drift", 1), ("clock-strobe", 1)],
+            Class::Clients => &[
+                ("client-kill", 4),
+                ("pause", 2),
+                ("leave", 2),
+                ("slow-consumer", 2),
+                ("crash-at-point", 2),
+                ("idle", 1),
+                ("burst", 1),
+            ],
         }
     }
 }

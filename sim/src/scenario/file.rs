@@ -81,6 +81,9 @@ pub(super) fn parse(name: &str, file: &str, text: &str) -> Checked<Scenario> {
         steps,
         only: raw.chaos.only.as_ref().map(|numbers| numbers.iter().copied().collect()),
         chaos: plot::chaos(source, &raw.chaos)?,
+        over_budget_percent: bounded(source, raw.chaos.over_budget_percent, 0, 100, "over-budget-percent")?
+            .unwrap_or(0)
+            .into(),
         expect: plot::expect(source, &scope, &raw.expect)?,
         story: raw.story.into_inner(),
     })

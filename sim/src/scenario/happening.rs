@@ -106,6 +106,11 @@ const STATES: &[&str] = &["isr", "high-watermark", "controller", "leader-epoch"]
 /// How often something may be waited for; more is a slip of the pen.
 const COUNT_MAX: u32 = 1_000_000;
 
+/// Whether facts of this kind are stated.
+pub fn is_kind_of_fact(kind: &str) -> bool {
+    KINDS.contains(&kind)
+}
+
 /// Reads `[Nth] KIND [SUBJECT...] [OFFSET] [xN]`.
 pub fn parse(text: &str) -> Result<Happening, String> {
     let all: Vec<&str> = text.split_whitespace().collect();

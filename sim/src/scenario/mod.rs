@@ -30,13 +30,13 @@ use seedlog::record::Compression;
 use seedlog::rules::Rule;
 use seedlog::types::{Acks, Durability};
 
-pub use action::Action;
+pub use action::{Action, CrashPoint};
 pub use chaos::{Chaos, Class, Level, Mix};
 pub use error::ScenarioError;
 pub use group::{Commit, Finish, Group};
 pub use happening::Happening;
 pub use library::{Library, SWEEP, repository};
-pub use plan::Plan;
+pub use plan::{Damage, Plan};
 pub use selector::Selector;
 pub use step::{Step, Trigger};
 pub use within::{Condition, Since, Within};
@@ -69,6 +69,8 @@ pub struct Scenario {
     pub storm: Option<Duration>,
     pub steps: Vec<Step>,
     pub chaos: Chaos,
+    /// The share of the seeds whose drawn faults may go over budget.
+    pub over_budget_percent: u64,
     /// Of the faults that the seed draws only these strike, by number; `None`: all.
     pub only: Option<BTreeSet<u64>>,
     pub expect: Expect,

@@ -31,10 +31,23 @@ pub struct Plan {
     pub within: Vec<Within>,
     /// What is left of the scenario's classes after the swarm selection.
     pub chaos: Chaos,
+    /// Whether drawn faults may go beyond what the cluster promises to survive.
+    pub over_budget: bool,
     /// Of the drawn faults only these strike, by number.
     pub only: Option<BTreeSet<u64>>,
     /// How long the workload takes, and with it the storm.
     pub storm: Duration,
+}
+
+/// How much damage drawn faults may do. What a scenario writes down is done whatever this says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Damage {
+    /// The page cache must survive: some topic promises no more than that.
+    NoLoss,
+    /// What was not flushed may be lost.
+    LossOfCache,
+    /// Over budget on purpose: only what must hold even then is demanded.
+    Anything,
 }
 
 #[derive(Clone, Debug)]
@@ -77,8 +90,19 @@ impl Plan {
             steps: scenario.steps.clone(),
             within: scenario.expect.within.clone(),
             chaos: swarm(&scenario.chaos, &mut derive(seed, "swarm")),
+            over_budget: derive(seed, "atlas").below(100) < scenario.over_budget_percent,
             only: scenario.only.clone(),
             storm: scenario.storm.unwrap_or(longest),
+        }
+    }
+
+    /// How much damage drawn faults may do.
+    pub fn damage(&self) -> Damage {
+        let all_flush = self.topics.values().all(|topic| topic.durability == Durability::Fsync);
+        match () {
+            () if self.over_budget => Damage::Anything,
+            () if all_flush => Damage::LossOfCache,
+            () => Damage::NoLoss,
         }
     }
 

@@ -246,6 +246,10 @@ pub struct RawChaos {
     pub clients: At<RawMix>,
     /// Of the faults that the seed draws only these strike, by number.
     pub only: Option<At<Vec<u64>>>,
+    /// The share of the seeds, in percent, whose drawn faults may go beyond what the cluster promises to
+    /// survive; 0 if it is left out.
+    #[serde(rename = "over-budget-percent")]
+    pub over_budget_percent: Option<At<i64>>,
 }
 
 impl<T: Default> Default for At<T> {

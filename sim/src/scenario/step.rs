@@ -7,7 +7,7 @@ use super::happening::{self, Happening};
 use super::{is_name, units};
 
 /// One written fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     pub trigger: Trigger,
     pub action: Action,

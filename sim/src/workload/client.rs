@@ -9,10 +9,10 @@ use seedlog::admin::{Admin, AdminConfig, AdminError};
 use seedlog::consumer::{AutoReset, Consumer, ConsumerConfig, OnCorruption, StartPosition};
 use seedlog::producer::{Partitioner, Producer, ProducerConfig, ProducerRecord};
 use seedlog::runtime::rng::Rng;
-use seedlog::runtime::{clock, rng};
+use seedlog::runtime::{Instant, clock, rng};
 use seedlog::types::{Acks, TopicPartition};
 
-use super::Shared;
+use super::{Pace, Shared};
 use crate::scenario::plan::{ProducerPlan, TopicPlan};
 
 /// What every client knows.
@@ -51,8 +51,8 @@ pub(super) async fn make_topics(context: Context, topics: Arc<BTreeMap<String, T
     context.shared.set_topics_made();
 }
 
-/// Sends the plan's records at its rate. A record that was not accepted is not tried again: its number is
-/// its own.
+/// Sends the plan's records at its rate; a new life goes on where the last one ended. A record that was not
+/// accepted is not tried again: its number is its own.
 pub(super) async fn produce(context: Context, plan: ProducerPlan) {
     let producer = Producer::start(ProducerConfig {
         compression: plan.compression,
@@ -60,8 +60,8 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan) {
     });
     let mut draws = rng::stream("workload");
     let mut due = clock::now();
-    for number in 0..plan.records {
-        clock::sleep_until(due).await;
+    while let Some(number) = context.shared.take_number(&context.name, plan.records) {
+        wait_for_turn(&context, due).await;
         due = (due + plan.interval).max(clock::now());
         let record = ProducerRecord {
             topic: plan.topic.clone(),
@@ -77,6 +77,16 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan) {
     producer.flush().await;
     context.shared.finish(&context.name);
     std::future::pending::<()>().await;
+}
+
+/// Waits until the next record is due, as the load has it now.
+async fn wait_for_turn(context: &Context, due: Instant) {
+    while context.shared.pace(&context.name) == Pace::Idle {
+        clock::sleep(PAUSE).await;
+    }
+    if context.shared.pace(&context.name) == Pace::Usual {
+        clock::sleep_until(due).await;
+    }
 }
 
 /// Sends one record to each partition and waits for their fates.

@@ -15,7 +15,7 @@ use crate::app::{Applications, Place};
 use crate::cluster::{ADMIN, AUDITOR, PROBE};
 use crate::scenario::Plan;
 
-pub use shared::Shared;
+pub use shared::{Pace, Shared};
 
 /// Adds a node for every client of the plan, and the testbed's own three.
 pub fn add_clients(

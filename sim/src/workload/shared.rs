@@ -21,6 +21,21 @@ struct State {
     leaving: BTreeSet<String>,
     /// How many times longer than planned a member works on a record.
     slowness: BTreeMap<String, u32>,
+    /// How producers send that do not send at their usual rate.
+    paces: BTreeMap<String, Pace>,
+    /// The number of each producer's next record.
+    numbers: BTreeMap<String, u64>,
+}
+
+/// How fast a producer sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// At its own rate.
+    Usual,
+    /// Nothing.
+    Idle,
+    /// As fast as it can.
+    Burst,
 }
 
 /// Troubles kept; the first ones tell.
@@ -57,6 +72,24 @@ impl Shared {
         self.state().slowness.clear();
     }
 
+    /// How fast the producer sends from now on.
+    pub fn set_pace(&self, producer: &str, pace: Pace) {
+        self.state().paces.insert(producer.to_owned(), pace);
+    }
+
+    pub(super) fn pace(&self, producer: &str) -> Pace {
+        self.state().paces.get(producer).copied().unwrap_or(Pace::Usual)
+    }
+
+    /// The number of the producer's next record, below `limit`; no other life of it gets the same.
+    pub(super) fn take_number(&self, producer: &str, limit: u64) -> Option<u64> {
+        let mut state = self.state();
+        let next = state.numbers.entry(producer.to_owned()).or_default();
+        let number = *next;
+        *next += 1;
+        (number < limit).then_some(number)
+    }
+
     pub(super) fn set_topics_made(&self) {
         self.state().topics_made = true;
     }
@@ -73,7 +106,7 @@ impl Shared {
     }
 
     /// A member's process begins: what its earlier life was asked no longer counts.
-    pub(super) fn begin(&self, member: &str) {
+    pub(crate) fn begin(&self, member: &str) {
         self.state().leaving.remove(member);
     }
 

@@ -17,6 +17,7 @@ use seedlog::runtime::{clock, rng};
 mod crash_model;
 mod errors;
 mod lives;
+mod shams;
 
 use crash_model::{SYNCED, count_seeds, random_files, synced_then_appended};
 

@@ -39,10 +39,14 @@ pub fn now() -> Instant {
 /// The running node's wall clock, in milliseconds since 1970.
 pub fn wall_now() -> Timestamp {
     let elapsed_ms = now().as_millis() as i64;
-    let node = identity::current().node;
-    let fault = FAULTS.with_borrow(|faults| faults.get(&node).copied()).unwrap_or_default();
+    let fault = wall_clock_fault(identity::current().node);
     let drifted = elapsed_ms + elapsed_ms * fault.drift_ppm / 1_000_000;
     Timestamp(WALL_START_MS + drifted + fault.skew_ms)
+}
+
+/// How far off `node`'s wall clock is.
+pub fn wall_clock_fault(node: NodeId) -> WallClockFault {
+    FAULTS.with_borrow(|faults| faults.get(&node).copied()).unwrap_or_default()
 }
 
 /// Sets how far off `node`'s wall clock is.

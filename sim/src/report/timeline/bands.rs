@@ -94,7 +94,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::DiskSlow { .. }
         | Injected::DiskLies { .. } => Begins(Lasting::Disk),
         Injected::DiskHealthy { .. } => Ends(Lasting::Disk),
-        Injected::ClockDrift { .. } => Begins(Lasting::Clock),
+        Injected::ClockDrift { .. } | Injected::ClockStrobe { .. } => Begins(Lasting::Clock),
         Injected::ClockRight { .. } => Ends(Lasting::Clock),
         Injected::WatchesLate { .. } => Begins(Lasting::Watches),
         Injected::WatchesPrompt { .. } => Ends(Lasting::Watches),

@@ -1,0 +1,74 @@
+//! Wall clocks that jump, drift and strobe. The monotonic clock, by which everything is timed, never does.
+
+use seedlog::runtime::sim::clock::{self, WallClockFault};
+
+use super::ongoing::Ongoing;
+use super::{Injector, Name};
+use crate::history::Injected;
+
+/// How far a clock jumps, either way.
+const BUMP_MS: (u64, u64) = (11, 288_000);
+/// How fast a clock drifts, either way.
+const DRIFT_PPM_MAX: u64 = 500;
+
+impl Injector {
+    /// The wall clock jumps by so much, on top of what was wrong with it.
+    pub(super) fn bump_clock(&mut self, target: &Name, by_ms: i64) {
+        self.begin(Ongoing::WrongClock(target.clone()));
+        self.state(Injected::ClockBump { target: target.clone(), by_ms });
+        self.change_clock(target, |fault| fault.skew_ms += by_ms);
+    }
+
+    /// The wall clock runs fast, or slow below 0; from now on, without a jump.
+    pub(super) fn drift_clock(&mut self, target: &Name, ppm: i64) {
+        self.begin(Ongoing::WrongClock(target.clone()));
+        self.state(Injected::ClockDrift { target: target.clone(), ppm });
+        self.change_clock(target, |fault| {
+            let elapsed_ms = seedlog::runtime::clock::now().as_millis() as i64;
+            fault.skew_ms += elapsed_ms * fault.drift_ppm / 1_000_000 - elapsed_ms * ppm / 1_000_000;
+            fault.drift_ppm = ppm;
+        });
+    }
+
+    /// The wall clock begins to jump there and back.
+    pub(super) fn begin_strobe(&mut self, target: &Name, by_ms: i64) {
+        self.begin(Ongoing::WrongClock(target.clone()));
+        self.state(Injected::ClockStrobe { target: target.clone(), by_ms });
+    }
+
+    /// The next jump of a clock that strobes; whether it still does.
+    pub(super) fn strobe(&mut self, target: &Name, by_ms: i64) -> bool {
+        let still = self.ongoing.contains(&Ongoing::WrongClock(target.clone()));
+        if still {
+            self.bump_clock(target, by_ms);
+        }
+        still
+    }
+
+    pub(super) fn right_clock(&mut self, target: &Name) {
+        self.state(Injected::ClockRight { target: target.clone() });
+        self.change_clock(target, |fault| *fault = WallClockFault::default());
+    }
+
+    pub(super) fn draw_bump_ms(&mut self) -> i64 {
+        // Small jumps are as likely as large ones.
+        let (least, most) = BUMP_MS;
+        let most = (least << self.draws.below(15)).min(most);
+        self.draw_sign() * self.draws.between(least, most) as i64
+    }
+
+    pub(super) fn draw_drift_ppm(&mut self) -> i64 {
+        self.draw_sign() * self.draws.between(1, DRIFT_PPM_MAX) as i64
+    }
+
+    fn draw_sign(&mut self) -> i64 {
+        if self.draws.chance(1, 2) { 1 } else { -1 }
+    }
+
+    fn change_clock(&mut self, target: &Name, change: impl FnOnce(&mut WallClockFault)) {
+        let node = self.cluster.node(target);
+        let mut fault = clock::wall_clock_fault(node);
+        change(&mut fault);
+        clock::set_wall_clock_fault(node, fault);
+    }
+}

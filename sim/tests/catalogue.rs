@@ -1,0 +1,236 @@
+//! Every written fault strikes a cluster: it is stated, has its effect, is undone by its end or the heal, and
+//! the cluster works again after that.
+
+use std::time::Duration;
+
+use seedlog::facts::Fact;
+use seedlog_sim::history::{Entry, Injected, What};
+use seedlog_sim::phases::{Run, RunOptions, run_seed};
+use seedlog_sim::report::Outcome;
+use seedlog_sim::scenario::Scenario;
+
+/// One broker, a producer of 10 s, a consumer; these steps.
+fn told_with(seed: u64, steps: &[(&str, &str)]) -> Run {
+    let mut text = r#"
+format = 1
+story  = "One fault."
+[cluster]
+brokers = 1
+config = { "zookeeper.session.timeout.ms" = 2000 }
+[topics.orders]
+partitions = 2
+config = { durability = "fsync" }
+[producers.shop]
+topic = "orders"
+records = 500
+rate = "50/s"
+acks = "all"
+[consumers.billing]
+topics = ["orders"]
+"#
+    .to_owned();
+    for (at, action) in steps {
+        text.push_str(&format!("[[step]]\nat = \"{at}\"\ndo = \"{action}\"\n"));
+    }
+    let scenario = Scenario::parse("catalogue", "catalogue.toml", &text).unwrap_or_else(|e| panic!("{e}"));
+    let options = RunOptions { without: Vec::new(), keep_trace: false, event_limit: 20_000_000 };
+    run_seed(&scenario, seed, &options)
+}
+
+/// As [`told_with`]; nothing may be violated.
+fn told(steps: &[(&str, &str)]) -> Run {
+    let run = told_with(3, steps);
+    assert_eq!(
+        run.verdict.verdict,
+        Outcome::Pass,
+        "{steps:?}: {:#?}",
+        (&run.verdict.violations, &run.verdict.vacuous)
+    );
+    run
+}
+
+fn faults(run: &Run) -> impl Iterator<Item = (Duration, &Injected)> {
+    run.history.iter().filter_map(|entry| match &entry.what {
+        What::Fault(fault) => Some((Duration::from_nanos(entry.at_ns), fault)),
+        _ => None,
+    })
+}
+
+/// How long the first fault of this kind lasted, up to the first entry that `ends` it.
+fn lasted(run: &Run, kind: &str, ends: impl Fn(&Injected) -> bool) -> Duration {
+    let began = faults(run).find(|(_, fault)| fault.kind() == Some(kind)).expect("it is stated").0;
+    let ended = faults(run).find(|(at, fault)| *at >= began && ends(fault)).expect("its end is stated").0;
+    ended - began
+}
+
+fn facts(run: &Run) -> impl Iterator<Item = (&Entry, &Fact)> {
+    run.history.iter().filter_map(|entry| match &entry.what {
+        What::Fact(fact) => Some((entry, fact)),
+        _ => None,
+    })
+}
+
+#[test]
+fn every_fault_within_budget_is_stated_and_survived() {
+    for (action, kind) in [
+        ("kill shop", "client-kill"),
+        ("kill billing", "client-kill"),
+        ("kill zookeeper", "zookeeper-kill"),
+        ("power-fail zookeeper", "zookeeper-power-failure"),
+        ("stop broker(1)", "stop"),
+        ("rolling-restart 2s", "stop"),
+        ("power-crash broker(1) at fsync 3", "crash-in-disk"),
+        ("power-crash broker(1) at append 3", "crash-at-point"),
+        ("isolate broker(1) for 3s", "cut"),
+        ("split for 3s", "cut"),
+        ("delay shop | broker(1) 50ms for 3s", "delay"),
+        ("stall shop | broker(1) for 3s", "stall"),
+        ("drop shop | broker(1)", "silent-drop"),
+        ("drop billing | broker(1)", "silent-drop"),
+        ("drop broker(1) | zookeeper", "silent-drop"),
+        ("refuse broker(1) for 3s", "connect-refused"),
+        ("ignore-connects zookeeper for 3s", "connect-unanswered"),
+        ("accept-late broker(1) for 3s", "slow-accept"),
+        ("disk-sector-lost broker(1) for 3s", "disk-sector-lost"),
+        ("clock broker(1) -30s for 3s", "clock-bump"),
+        ("clock zookeeper +500ppm", "clock-drift"),
+        ("strobe broker(1) +5s for 2s", "clock-strobe"),
+        ("lose-reply broker(1)", "lost-reply"),
+        ("watches-late broker(1) 500ms for 3s", "watches-late"),
+        ("reconnect-storm", "reconnect-storm"),
+        ("zookeeper-down for 5s", "quorum-lost"),
+        ("idle shop for 3s", "idle"),
+        ("burst shop for 3s", "burst"),
+    ] {
+        let run = told(&[("2s", action)]);
+        assert!(run.verdict.faults.contains_key(kind), "{action}: {:?}", run.verdict.faults);
+    }
+}
+
+#[test]
+fn damage_behind_the_brokers_back_is_over_budget_and_nothing_else_is_excused() {
+    for action in ["wipe broker(1)", "bit-flip broker(1)", "disk-misdirects broker(1)", "disk-lies broker(1)"]
+    {
+        let run = told(&[("2s", action), ("4s", "power-fail broker(1)"), ("5s", "restart broker(1)")]);
+        assert!(!run.verdict.budget.over.is_empty(), "{action}");
+        let excused = run.verdict.excused.iter();
+        assert!(excused.clone().all(|e| !["H5", "H6", "H8", "H9"].contains(&&*e.check)), "{action}");
+    }
+}
+
+#[test]
+fn a_wiped_broker_comes_back_with_empty_logs() {
+    let run = told(&[("4s", "wipe broker(1)"), ("5s", "restart broker(1)")]);
+    let second_life = facts(&run).filter(|(entry, _)| *entry.node == *"broker-1" && entry.incarnation == 2);
+    let appended = second_life.filter_map(|(_, fact)| match fact {
+        Fact::Appended { base, .. } => Some(base.0),
+        _ => None,
+    });
+    assert_eq!(appended.min(), Some(0));
+}
+
+#[test]
+fn a_crash_at_the_third_append_comes_at_the_third_append() {
+    let run = told(&[("2s", "crash broker(1) at append 3")]);
+    let armed = run.history.iter().position(|e| matches!(&e.what, What::Fault(Injected::CrashArmed { .. })));
+    let after = &run.history[armed.expect("it is stated")..];
+    let death = after.iter().position(|e| matches!(&e.what, What::Fault(Injected::Kill { .. }))).unwrap();
+    let appends = |entries: &[Entry]| {
+        entries.iter().filter(|e| matches!(&e.what, What::Fact(Fact::Appended { .. }))).count()
+    };
+    assert_eq!(appends(&after[..death]), 3);
+    assert!(matches!(&after[death - 1].what, What::Fact(Fact::Appended { .. })));
+}
+
+#[test]
+fn a_crash_in_the_recovery_comes_before_the_broker_is_registered() {
+    let run =
+        told(&[("2s", "kill broker(1)"), ("2s", "crash broker(1) at recovery"), ("3s", "restart broker(1)")]);
+    assert!(run.verdict.faults.contains_key("crash-in-recovery"));
+    let in_second_life = |(entry, _): &(&Entry, &Fact)| *entry.node == *"broker-1" && entry.incarnation == 2;
+    let kinds: Vec<_> = facts(&run).filter(in_second_life).map(|(_, fact)| fact.kind()).collect();
+    assert_eq!(kinds.last(), Some(&"log-recovered"), "{kinds:?}");
+    assert!(!kinds.contains(&"broker-registered"), "{kinds:?}");
+}
+
+#[test]
+fn a_stopped_broker_recovers_from_a_clean_stop() {
+    let run = told(&[("2s", "stop broker(1)"), ("6s", "restart broker(1)")]);
+    let clean = facts(&run)
+        .any(|(_, fact)| matches!(fact, Fact::LogRecovered { clean: true, log_end, .. } if log_end.0 > 0));
+    assert!(clean);
+}
+
+#[test]
+fn a_changed_setting_holds_in_the_next_life() {
+    let rolled = |run: &Run| facts(run).filter(|(_, fact)| fact.kind() == "segment-rolled").count();
+    let usual = told(&[("2s", "stop broker(1)"), ("4s", "restart broker(1)")]);
+    let changed = told(&[
+        ("1s", "configure broker(1) log.segment.bytes=1024"),
+        ("2s", "stop broker(1)"),
+        ("4s", "restart broker(1)"),
+    ]);
+    assert!(rolled(&changed) > rolled(&usual) + 3, "{} and {}", rolled(&changed), rolled(&usual));
+}
+
+#[test]
+fn a_restarted_producer_goes_on_with_fresh_numbers() {
+    let run = told(&[("2s", "kill shop"), ("3s", "restart shop")]);
+    let of_shop = facts(&run).filter(|(entry, _)| *entry.node == *"shop");
+    let sent = of_shop.filter_map(|(entry, fact)| match fact {
+        Fact::SendInvoked { record, .. } => Some((entry.incarnation, record.label.clone())),
+        _ => None,
+    });
+    let sent: Vec<_> = sent.collect();
+    assert!(sent.iter().any(|(life, _)| *life == 1) && sent.iter().any(|(life, _)| *life == 2));
+    let labels: std::collections::BTreeSet<_> = sent.iter().map(|(_, label)| label).collect();
+    assert_eq!(labels.len(), sent.len(), "no record was sent under an old number");
+    assert!(sent.len() >= 490, "the new life sends what is left: {}", sent.len());
+}
+
+#[test]
+fn lasting_faults_end_when_they_were_to() {
+    for (action, kind, ends) in [
+        ("delay shop -> broker(1) 50ms for 3s", "delay", "prompt"),
+        ("refuse broker(1) for 3s", "connect-refused", "accept"),
+        ("clock broker(1) +30s for 3s", "clock-bump", "clock-right"),
+        ("watches-late broker(1) 500ms for 3s", "watches-late", "watches-prompt"),
+        ("zookeeper-down for 3s", "quorum-lost", "quorum-back"),
+        ("idle shop for 3s", "idle", "usual-load"),
+    ] {
+        let run = told(&[("2s", action)]);
+        let is_end = |fault: &Injected| {
+            let json = serde_json::to_value(fault).expect("plain data");
+            json["fault"] == ends
+        };
+        assert_eq!(lasted(&run, kind, is_end), Duration::from_secs(3), "{action}");
+    }
+}
+
+#[test]
+fn sessions_survive_a_lost_quorum_and_a_storm_of_reconnects() {
+    for action in ["zookeeper-down for 8s", "reconnect-storm"] {
+        let run = told(&[("1s", action)]);
+        let expired = facts(&run).any(|(_, fact)| matches!(fact, Fact::SessionExpired { .. }));
+        assert!(!expired, "{action}");
+    }
+}
+
+#[test]
+fn an_idle_producer_sends_nothing_and_a_burst_sends_all() {
+    let sent_in = |run: &Run, from_ms: u64, to_ms: u64| {
+        let storm = run
+            .history
+            .iter()
+            .find(|e| matches!(&e.what, What::Phase(p) if p.phase == seedlog_sim::history::Phase::Storm));
+        let begin = storm.expect("it raged").at_ns / 1_000_000;
+        let window = begin + from_ms..begin + to_ms;
+        facts(run)
+            .filter(|(e, f)| f.kind() == "send-invoked" && window.contains(&(e.at_ns / 1_000_000)))
+            .count()
+    };
+    let idle = told(&[("2s", "idle shop for 3s")]);
+    assert_eq!(sent_in(&idle, 2_200, 4_900), 0);
+    let burst = told(&[("2s", "burst shop for 3s")]);
+    assert!(sent_in(&burst, 2_000, 3_000) > 200, "{}", sent_in(&burst, 2_000, 3_000));
+}
