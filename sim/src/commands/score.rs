@@ -17,7 +17,7 @@ pub(super) struct Score {
     /// Every rule, not only those that the default sweep must find
     #[arg(long)]
     all: bool,
-    #[arg(long, default_value = "0..200", value_parser = parse_range)]
+    #[arg(long, default_value = "0..500", value_parser = parse_range)]
     seeds: Range<u64>,
     #[arg(long)]
     scenario: Option<String>,
