@@ -60,6 +60,22 @@ pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
     units::duration(text)
 }
 
+/// A moment of virtual time: `12.4s`, `12400ms`.
+pub(super) fn parse_moment(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no moment; write it as 12.4s or 12400ms");
+    if let Some(millis) = text.strip_suffix("ms") {
+        return millis.parse().map(Duration::from_millis).map_err(|_| wrong());
+    }
+    let (seconds, rest) =
+        text.strip_suffix('s').unwrap_or(text).split_once('.').unwrap_or((text.trim_end_matches('s'), ""));
+    let is_number = |digits: &str| digits.chars().all(|c| c.is_ascii_digit());
+    if seconds.is_empty() || seconds.len() > 9 || rest.len() > 9 || !is_number(seconds) || !is_number(rest) {
+        return Err(wrong());
+    }
+    let nanos: u64 = format!("{rest:0<9}").parse().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(seconds.parse().map_err(|_| wrong())?) + Duration::from_nanos(nanos))
+}
+
 pub(super) fn parse_rule(text: &str) -> Result<Rule, String> {
     Rule::from_slug(text).ok_or_else(|| {
         let known: Vec<&str> = Rule::ALL.iter().map(|rule| rule.slug()).collect();
@@ -76,6 +92,16 @@ mod tests {
         assert_eq!(parse_range("0..0x10"), Ok(0..16));
         for text in ["", "7", "9..3", "3..3", "a..b"] {
             assert!(parse_range(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_moment_may_have_a_fraction() {
+        assert_eq!(parse_moment("12.4s"), Ok(Duration::from_millis(12_400)));
+        assert_eq!(parse_moment("3"), Ok(Duration::from_secs(3)));
+        assert_eq!(parse_moment("250ms"), Ok(Duration::from_millis(250)));
+        for text in ["", "s", ".5s", "1.2.3s", "-1s", "4m"] {
+            assert!(parse_moment(text).unwrap_err().contains("12.4s"), "{text}");
         }
     }
 

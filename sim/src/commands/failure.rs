@@ -1,15 +1,15 @@
-//! From a failure to its cause: `replay`, `shrink`, `explain`.
+//! From a failure to its cause: `replay`, `shrink`, `promote`, `explain`, `inspect`, `judge`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::common::{Common, parse_time};
+use super::common::{Common, parse_moment, parse_time};
 use crate::report;
 use crate::runner::named::{self, SHRUNK_FILE};
 use crate::runner::shrink::{self, Shrunk};
-use crate::runner::{Exit, console, explain, replay};
+use crate::runner::{Exit, console, explain, inspect, judge, promote, replay};
 
 /// Which run is meant.
 #[derive(Args)]
@@ -95,6 +95,62 @@ impl Explain {
     pub fn run(&self) -> anyhow::Result<Exit> {
         let settings = self.what.common.settings(0);
         explain::explain(&self.what.named()?, self.check.as_deref(), self.time, &settings)
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Promote {
+    #[command(flatten)]
+    what: What,
+    /// The story's name [default: from the check and the faults]
+    name: Option<String>,
+    /// The story in a sentence [default: what the check found]
+    #[arg(long)]
+    story: Option<String>,
+    /// The check that must stay violated [default: the first that is]
+    #[arg(long)]
+    check: Option<String>,
+    /// Stops shrinking after this long
+    #[arg(long = "for", value_parser = parse_time, default_value = "60s")]
+    time: Duration,
+}
+
+impl Promote {
+    pub fn run(&self) -> anyhow::Result<Exit> {
+        let filed = promote::As { name: self.name.clone(), story: self.story.clone() };
+        let settings = self.what.common.settings(0);
+        promote::promote(&self.what.named()?, &filed, self.check.as_deref(), self.time, &settings)
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Inspect {
+    #[command(flatten)]
+    what: What,
+    /// When, in virtual time since the run began, e.g. 12.4s
+    #[arg(long, value_parser = parse_moment)]
+    at: Duration,
+}
+
+impl Inspect {
+    pub fn run(&self) -> anyhow::Result<Exit> {
+        let What { what, scenario, common } = &self.what;
+        inspect::inspect(what, scenario.as_deref(), self.at, &common.settings(0))
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Judge {
+    /// A history.jsonl with its scenario.toml beside it, or a run's folder
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Judge {
+    pub fn run(&self) -> anyhow::Result<Exit> {
+        judge::judge(&self.files, &self.common.settings(0))
     }
 }
 

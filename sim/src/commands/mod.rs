@@ -38,6 +38,12 @@ enum Command {
     Shrink(failure::Shrink),
     /// Says which faults a failure needs, and how it came about
     Explain(failure::Explain),
+    /// Shrinks a failure and files it as a story under scenarios/regressions/
+    Promote(failure::Promote),
+    /// Tells the state of every node at a moment of a run
+    Inspect(failure::Inspect),
+    /// Judges stored histories again
+    Judge(failure::Judge),
     /// Names the first event in which two runs differ
     Diff(compare::Diff),
     /// Suspends one rule at a time and counts the seeds until a check notices
@@ -71,6 +77,9 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Report(command) => command.run(),
         Command::Shrink(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Promote(command) => command.run(),
+        Command::Inspect(command) => command.run(),
+        Command::Judge(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Golden(command) => command.run(),

@@ -6,6 +6,7 @@
 mod hasher;
 mod injected;
 mod recorder;
+pub mod stored;
 mod traps;
 
 use std::io::{self, BufRead, Write};

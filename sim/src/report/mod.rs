@@ -8,6 +8,7 @@ pub use evidence::line as evidence_line;
 pub(crate) mod fault_text;
 mod folder;
 pub mod slice;
+pub mod state;
 mod text;
 pub mod timeline;
 

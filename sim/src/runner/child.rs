@@ -53,6 +53,11 @@ impl Worker {
         Ok(Worker::of_command(vec![program.into(), "worker".into()]))
     }
 
+    /// A worker of another program that serves runs as this one does.
+    pub fn of_program(program: &std::path::Path) -> Worker {
+        Worker::of_command(vec![program.into(), "worker".into()])
+    }
+
     fn of_command(command: Vec<OsString>) -> Worker {
         Worker { command, process: None }
     }

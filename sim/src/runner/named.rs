@@ -35,8 +35,7 @@ pub fn find(what: &str, scenario: Option<&str>, without: &[Rule]) -> anyhow::Res
     if what.contains('@') {
         let token: Token = what.parse().map_err(anyhow::Error::msg)?;
         warn_of_other_code(&token);
-        let scenario = Library::load()?.named(&token.scenario)?;
-        return Ok(Named { scenario, seeds: one(token.seed), without: without.to_vec() });
+        return of_token(&token, without);
     }
     if path.join("scenario.toml").is_file() {
         return of_folder(path, without);
@@ -48,6 +47,16 @@ pub fn find(what: &str, scenario: Option<&str>, without: &[Rule]) -> anyhow::Res
 
 fn one(seed: u64) -> Range<u64> {
     seed..seed.saturating_add(1)
+}
+
+/// A run of a scenario, or one whose folder is still there: a file need not lie under `scenarios/`.
+fn of_token(token: &Token, without: &[Rule]) -> anyhow::Result<Named> {
+    let found = Library::load()?.named(&token.scenario);
+    let folder = seed_folder(&token.scenario, token.seed).0;
+    if found.is_err() && folder.join("scenario.toml").is_file() {
+        return of_folder(&folder, without);
+    }
+    Ok(Named { scenario: found?, seeds: one(token.seed), without: without.to_vec() })
 }
 
 fn of_folder(folder: &Path, without: &[Rule]) -> anyhow::Result<Named> {
