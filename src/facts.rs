@@ -279,6 +279,49 @@ pub enum Fact {
     SessionExpired {
         session: i64,
     },
+    /// A server applied a write; `owner` is the session of a new ephemeral node, or 0.
+    ZnodeChanged {
+        zxid: i64,
+        path: String,
+        change: ZnodeChange,
+        owner: i64,
+    },
+    /// The client is attached to a server, for the first time or again.
+    SessionAttached {
+        session: i64,
+    },
+    /// What a reply says of a node as of `zxid`: the write that its data comes from, `None` if there is none.
+    ZnodeRead {
+        session: i64,
+        zxid: i64,
+        path: String,
+        mzxid: Option<i64>,
+        watches: bool,
+    },
+    /// As above. `names`: the exclusive or of the crc32 of each child's name.
+    ChildrenRead {
+        session: i64,
+        zxid: i64,
+        path: String,
+        names: Option<u32>,
+        watches: bool,
+    },
+    /// A watch event reached the client.
+    WatchFired {
+        session: i64,
+        path: String,
+        change: ZnodeChange,
+    },
+}
+
+/// What happened to a node of ZooKeeper's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ZnodeChange {
+    Created,
+    Deleted,
+    DataChanged,
+    ChildrenChanged,
 }
 
 impl Fact {
@@ -324,6 +367,11 @@ impl Fact {
             Fact::PositionReset { .. } => "position-reset",
             Fact::SessionOpened { .. } => "session-opened",
             Fact::SessionExpired { .. } => "session-expired",
+            Fact::ZnodeChanged { .. } => "znode-changed",
+            Fact::SessionAttached { .. } => "session-attached",
+            Fact::ZnodeRead { .. } => "znode-read",
+            Fact::ChildrenRead { .. } => "children-read",
+            Fact::WatchFired { .. } => "watch-fired",
         }
     }
 

@@ -27,6 +27,17 @@ pub(super) enum Effect {
     CloseNow(ConnectionId),
     SessionOpened(i64),
     SessionExpired(i64),
+    Changed(Changed),
+}
+
+/// A change that was made to a node, for the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Changed {
+    pub zxid: i64,
+    pub path: String,
+    pub kind: EventKind,
+    /// The session of a new ephemeral node, or 0.
+    pub owner: i64,
 }
 
 /// When something happens, by both clocks.
@@ -251,10 +262,23 @@ impl Core {
 
     /// Sends the events that `changes` cause.
     pub(super) fn fire(&mut self, changes: &[Change]) {
+        self.note(changes);
         for change in changes {
             for connection in self.watches.fire(change) {
                 self.tell(connection, change.kind, &change.path);
             }
+        }
+    }
+
+    /// Has the changes stated before anybody can see them.
+    fn note(&mut self, changes: &[Change]) {
+        for change in changes.iter().filter(|change| change.kind != EventKind::ChildrenChanged) {
+            let owner = match change.kind {
+                EventKind::Created => self.tree.stat(&change.path).map_or(0, |stat| stat.ephemeral_owner),
+                _ => 0,
+            };
+            let (zxid, path, kind) = (self.zxid, change.path.clone(), change.kind);
+            self.effects.push(Effect::Changed(Changed { zxid, path, kind, owner }));
         }
     }
 

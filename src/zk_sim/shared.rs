@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::commit::{Arrival, Commit, Step};
-use super::core::{Effect, Moment};
+use super::core::{Changed, Effect, Moment};
 use super::mischief::{Mischief, xid_of_reply};
 use super::watches::ConnectionId;
 use crate::facts::{self, Fact};
@@ -311,6 +311,9 @@ impl State {
                 }
                 Effect::SessionOpened(session) => facts::record(|| Fact::SessionOpened { session }),
                 Effect::SessionExpired(session) => facts::record(|| Fact::SessionExpired { session }),
+                Effect::Changed(Changed { zxid, path, kind, owner }) => {
+                    facts::record(|| Fact::ZnodeChanged { zxid, path, change: kind.into(), owner });
+                }
             }
         }
     }

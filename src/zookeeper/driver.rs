@@ -14,9 +14,11 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 
 use super::codec::{EventKind, Op, REPLY_BYTES_MAX, Reply, next_frame};
+use super::seen::Seen;
 use super::session::{Effect, Request, SENT_MAX, Session, Timing, WatchOutcome, WatchRequest};
 use super::watches::Ticket;
 use super::{WatchEvent, ZkError, ZooKeeperConfig};
+use crate::facts::{self, Fact, ZnodeChange};
 use crate::runtime::clock::{self, DeadlineTimer};
 use crate::runtime::net::{self, Stream, WriteHalf};
 use crate::runtime::rng::{self, Rng};
@@ -295,13 +297,33 @@ impl Driver {
         let mut effects = Vec::new();
         loop {
             match next_frame(buffer, REPLY_BYTES_MAX) {
-                Ok(Some(message)) => effects.extend(self.session.message(message, clock::now())),
+                Ok(Some(message)) => {
+                    effects.extend(self.session.message(message, clock::now()));
+                    self.state_seen();
+                }
                 Ok(None) => return effects,
                 Err(error) => effects.push(Effect::Disconnect(error.to_string())),
             }
             if matches!(effects.last(), Some(Effect::Disconnect(_))) {
                 return effects;
             }
+        }
+    }
+
+    /// Stated before the effects are performed, so that nobody has acted on it yet.
+    fn state_seen(&mut self) {
+        let session = self.session.id();
+        for seen in self.session.take_seen() {
+            facts::record(|| match seen {
+                Seen::Attached => Fact::SessionAttached { session },
+                Seen::Node { zxid, path, mzxid, watches } => {
+                    Fact::ZnodeRead { session, zxid, path, mzxid, watches }
+                }
+                Seen::Children { zxid, path, names, watches } => {
+                    Fact::ChildrenRead { session, zxid, path, names, watches }
+                }
+                Seen::Event { path, kind } => Fact::WatchFired { session, path, change: kind.into() },
+            });
         }
     }
 
@@ -369,6 +391,17 @@ impl Driver {
         self.session.forget_watches(&gone);
         self.watchers.retain(|ticket, _| !gone.contains(ticket));
         self.sweep_at = (self.session.watches_set() * 2).max(SWEEP_AT);
+    }
+}
+
+impl From<EventKind> for ZnodeChange {
+    fn from(kind: EventKind) -> ZnodeChange {
+        match kind {
+            EventKind::Created => ZnodeChange::Created,
+            EventKind::Deleted => ZnodeChange::Deleted,
+            EventKind::DataChanged => ZnodeChange::DataChanged,
+            EventKind::ChildrenChanged => ZnodeChange::ChildrenChanged,
+        }
     }
 }
 

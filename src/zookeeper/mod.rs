@@ -6,6 +6,7 @@
 pub mod client;
 pub mod codec;
 mod driver;
+mod seen;
 mod session;
 mod watches;
 

@@ -13,6 +13,7 @@ use super::codec::{
     ConnectRequest, ConnectResponse, ErrorCode, Op, PASSWORD_BYTES, REQUEST_BYTES_MAX, Reader, Reply,
     ReplyHeader, WatcherEvent, frame, xid,
 };
+use super::seen::{ReadOf, Seen};
 use super::watches::{Ticket, WatchOn, Watches};
 use crate::rules::{self, Rule};
 use crate::types::Instant;
@@ -95,6 +96,7 @@ struct Sent {
     ticket: Ticket,
     watch: Option<WatchRequest>,
     at: Instant,
+    read: Option<ReadOf>,
 }
 
 pub(super) struct Session {
@@ -116,6 +118,8 @@ pub(super) struct Session {
     opened_at: Instant,
     /// The server lets the session live for its timeout from here on, at least: what was sent then was answered.
     confirmed_at: Instant,
+    /// Learned and not taken yet.
+    seen: Vec<Seen>,
 }
 
 impl Session {
@@ -135,6 +139,7 @@ impl Session {
             pings: VecDeque::new(),
             opened_at: Instant::START,
             confirmed_at: Instant::START,
+            seen: Vec::new(),
         }
     }
 
@@ -157,6 +162,11 @@ impl Session {
 
     pub fn watches_set(&self) -> usize {
         self.watches.count()
+    }
+
+    /// What the last message told; to be taken after each.
+    pub fn take_seen(&mut self) -> Vec<Seen> {
+        std::mem::take(&mut self.seen)
     }
 
     /// Nobody waits for these watches any longer.
@@ -218,6 +228,7 @@ impl Session {
     /// A whole message arrived.
     pub fn message(&mut self, message: Bytes, now: Instant) -> Vec<Effect> {
         self.heard_at = now;
+        self.seen.clear();
         let mut reader = Reader::new(message);
         let outcome = match self.phase {
             Phase::Handshake => self.connect_response(&mut reader, now),
@@ -299,6 +310,7 @@ impl Session {
         self.phase = Phase::Attached;
         self.sent_at = now;
         self.confirmed_at = self.opened_at;
+        self.seen.push(Seen::Attached);
         let mut effects = vec![Effect::Attached];
         if rules::holds(Rule::SetWatchesAgain) {
             for request in self.watches.to_set_again(self.last_zxid) {
@@ -342,6 +354,7 @@ impl Session {
         };
         let watching = self.set_watch(&sent, &outcome);
         let is_close = sent.code == Op::Close.code();
+        self.seen.extend(sent.read.and_then(|read| read.answered(header.zxid, &outcome, watching)));
         let mut effects = vec![Effect::Answer { ticket: sent.ticket, outcome, watching }];
         if is_close {
             effects.extend(self.end(ZkError::Closed));
@@ -367,6 +380,7 @@ impl Session {
     fn event(&mut self, reader: &mut Reader) -> Result<Vec<Effect>, String> {
         let event: WatcherEvent = reader.read().map_err(|error| error.to_string())?;
         let tickets = self.watches.fire(event.kind, &event.path);
+        self.seen.push(Seen::Event { path: event.path.clone(), kind: event.kind });
         Ok(tickets.into_iter().map(|t| Effect::Fire(t, WatchOutcome::Event(event.kind))).collect())
     }
 
@@ -386,6 +400,7 @@ impl Session {
                 ticket: request.ticket,
                 watch: request.watch,
                 at: now,
+                read: ReadOf::request(&request.op),
             });
             self.sent_at = now;
             effects.push(Effect::Send(bytes));

@@ -33,6 +33,7 @@ mod step_back;
 mod storage;
 mod unexplained_reset;
 mod unseen;
+mod zookeeper_model;
 
 #[cfg(test)]
 mod story;
@@ -62,7 +63,7 @@ pub struct Check {
 }
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 23] = [
+pub static CHECKS: [Check; 24] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -84,6 +85,7 @@ pub static CHECKS: [Check; 23] = [
     storage::CHECK,
     single_owner::CHECK,
     overlapping_delivery::CHECK,
+    zookeeper_model::CHECK,
     fair_share::CHECK,
     liveness::CHECK,
 ];

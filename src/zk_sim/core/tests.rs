@@ -62,7 +62,9 @@ fn open(core: &mut Core, connection: ConnectionId) -> i64 {
 /// What one request caused, events and replies in words.
 fn ask(core: &mut Core, connection: ConnectionId, op: &Op) -> Vec<String> {
     core.message(connection, op.encode(1).slice(4..), [0; 16], at(0));
-    std::mem::take(&mut core.effects).into_iter().map(|effect| describe(effect, op.code())).collect()
+    let effects = std::mem::take(&mut core.effects).into_iter();
+    let seen = effects.filter(|effect| !matches!(effect, Effect::Changed(_)));
+    seen.map(|effect| describe(effect, op.code())).collect()
 }
 
 fn describe(effect: Effect, code: i32) -> String {
