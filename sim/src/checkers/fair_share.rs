@@ -16,8 +16,8 @@ use crate::history::{Phase, What};
 
 pub const CHECK: Check = Check { id: "C5", slug: "fair-share", judge };
 
-/// So many session timeouts must have passed since the last change: news of it, and two rebalances, fit in.
-const PEACE_SESSIONS: u32 = 3;
+/// So many session timeouts must have passed since the last change: a dead member is known to be dead by then.
+const PEACE_SESSIONS: u32 = 2;
 
 struct Member<'a> {
     subscription: &'a BTreeMap<String, u32>,
@@ -41,8 +41,10 @@ fn judge(case: &Case) -> Vec<Finding> {
             Turn::Stated { life, group, fact } => state.stated(at, life, group, fact),
             Turn::Ended { node } => state.gone(at, |life| life.consumer == node),
             Turn::Expired { session } => {
-                let member = case.groups.member(session);
-                state.gone(at, |life| Some(life) == member);
+                let Some(member) = case.groups.member(session) else { continue };
+                state.gone(at, |life| life == member);
+                // It may have been dead already; its partitions are free only now.
+                state.changed.extend(case.groups.of(member).map(|group| (group, at)));
             }
         }
     }
@@ -76,13 +78,14 @@ fn judge_group(
     let mut findings = Vec::new();
     for topic in topics {
         let all = partitions.get(topic).cloned().unwrap_or_default();
-        // A partition whose broker is gone is nobody's to own.
-        let all = all.into_iter().filter(|partition| case.budget.excuses_outage(partition).is_none());
         let evidence: Vec<usize> = members.iter().map(|(_, member)| member.finished_at).collect();
-        let ownerless = all.filter(|partition| !members.iter().any(|(_, m)| m.owned.contains_key(partition)));
+        let ownerless =
+            all.into_iter().filter(|partition| !members.iter().any(|(_, m)| m.owned.contains_key(partition)));
         for partition in ownerless {
             let message = format!("{partition} has no owner in {group}, which has come to rest");
-            findings.push(Finding::new(Some(partition), message, evidence.clone()));
+            // A partition whose broker is gone is nobody's to own.
+            let finding = Finding::new(Some(partition), message, evidence.clone());
+            findings.push(finding.excused_by(case.budget.excuses_outage(partition)));
         }
         let shares = shares(members, topic);
         let most = shares.iter().max_by_key(|(_, share)| *share);

@@ -94,11 +94,6 @@ impl<'a> State<'a> {
         match fact {
             Fact::PositionReset { from: Some(from), to, .. } => self.judge(at, place, *from, *to),
             Fact::PositionReset { from: None, to, .. } => self.judge_first(at, place, *to),
-            Fact::Seeked { position, reason, .. } => {
-                if let Some(from) = reset_by_seek(reason) {
-                    self.judge(at, place, from, *position);
-                }
-            }
             Fact::OffsetFetched { offset: Some(offset), .. } => {
                 self.fetched.insert(place, (at, *offset));
                 return;
@@ -107,7 +102,7 @@ impl<'a> State<'a> {
                 self.fetched.remove(&place);
                 return;
             }
-            Fact::Assigned { .. } | Fact::Delivered { .. } => {}
+            Fact::Assigned { .. } | Fact::Seeked { .. } | Fact::Delivered { .. } => {}
             _ => return,
         }
         let log = self.logs.now.get(place.1).copied().unwrap_or_default();
@@ -139,18 +134,10 @@ impl<'a> State<'a> {
     }
 }
 
-/// A consumer of assigned partitions states its resets as seeks.
-fn reset_by_seek(reason: &str) -> Option<Offset> {
-    reason.strip_prefix("offset ")?.strip_suffix(" is out of range")?.parse().ok().map(Offset)
-}
-
 #[cfg(test)]
 mod tests {
-    use seedlog::facts::Fact;
-    use seedlog::types::Offset;
-
     use super::CHECK;
-    use crate::checkers::story::{Story, orders};
+    use crate::checkers::story::Story;
 
     fn reading() -> Story {
         Story::new().appended(0, 9, 1).assigned("a", 0).read("a", 4, "r-4")
@@ -194,15 +181,9 @@ mod tests {
     }
 
     #[test]
-    fn a_seek_because_of_the_range_is_a_reset() {
-        let seek = |reason: &str| Fact::Seeked {
-            consumer: "a".into(),
-            partition: orders(),
-            position: Offset(0),
-            reason: reason.into(),
-        };
-        assert_eq!(reading().fact("a", seek("offset 5 is out of range")).violations(&CHECK).len(), 1);
-        assert!(reading().fact("a", seek("sought by the application")).violations(&CHECK).is_empty());
+    fn a_seek_is_no_reset() {
+        let story = reading().recovered(2, false).reset("a", Some(5), 2, (0, 2));
+        assert!(story.appended(2, 9, 2).sought("a", 2).violations(&CHECK).is_empty());
     }
 
     #[test]
