@@ -90,6 +90,10 @@ pub static CHECKS: [Check; 24] = [
     liveness::CHECK,
 ];
 
+/// Checks whose excuses tell what was asked for, not what was damaged: a retry without idempotence may store a
+/// record twice however gentle the run. Their share says nothing about how much a sweep proves.
+pub const EXCUSED_BY_SETTINGS: [&str; 1] = [duplicate::CHECK.slug];
+
 /// A demand that was not met.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {

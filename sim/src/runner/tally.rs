@@ -10,6 +10,7 @@ use super::Exit;
 use super::atlas::Atlas;
 use super::groups::{GroupLine, Groups};
 use super::pool::Done;
+use crate::checkers::EXCUSED_BY_SETTINGS;
 use crate::report::{Outcome, Verdict};
 
 /// A sweep in which more than this share of the seeds was excused for some check proves too little of it.
@@ -216,7 +217,8 @@ impl Tally {
     fn over_excused(&self) -> Vec<&str> {
         let tells = self.limits_excuses && self.runs >= EXCUSED_RUNS_MIN;
         let is_over = |runs: u64| tells && runs * 100 > self.runs * EXCUSED_PERCENT_MAX;
-        self.excused.iter().filter(|(_, runs)| is_over(**runs)).map(|(slug, _)| slug.as_str()).collect()
+        let damaged = self.excused.iter().filter(|(slug, _)| !EXCUSED_BY_SETTINGS.contains(&slug.as_str()));
+        damaged.filter(|(_, runs)| is_over(**runs)).map(|(slug, _)| slug.as_str()).collect()
     }
 
     /// Marks that had to be met and were not.
