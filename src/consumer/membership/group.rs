@@ -79,7 +79,7 @@ impl GroupConsumer {
         Ok(GroupConsumer {
             inner: Arc::new(inner),
             consumer_tasks,
-            member_tasks: TaskGroup::new(Lane::Control),
+            member_tasks: TaskGroup::new(Lane::Data),
             member: Mutex::new(None),
             first_session: Mutex::new(Some(session)),
         })

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::consumer::shared::Shared;
 use crate::facts::{self, Fact};
 use crate::marks::{self, Mark};
 use crate::rules::{self, Rule};
-use crate::runtime::{Instant, clock};
+use crate::runtime::Instant;
+use crate::runtime::clock::{self, DeadlineTimer};
 use crate::zookeeper::ZooKeeper;
 
 /// How often a paused member looks whether it is heard again, as a part of the session timeout.
@@ -24,6 +27,8 @@ pub(super) struct Pulse {
     pub shared: Arc<Shared>,
     /// Stays from one session to the next: whoever begins to deliver ends the pause.
     pub paused: Arc<AtomicBool>,
+    /// A reader was turned away, and has to be told when the gate is open again.
+    pub refused: Arc<Notify>,
 }
 
 fn unheard_at(zookeeper: &ZooKeeper) -> Instant {
@@ -35,17 +40,29 @@ impl Pulse {
     /// long the whole process was stopped.
     pub(super) fn close_gate_when_unheard(&self) {
         let (zookeeper, paused) = (self.zookeeper.clone(), Arc::clone(&self.paused));
+        let refused = Arc::clone(&self.refused);
         self.shared.set_gate(Arc::new(move || {
-            !rules::holds(Rule::PauseWhenUnheard)
-                || (!paused.load(Ordering::SeqCst) && clock::now() < unheard_at(&zookeeper))
+            let is_open = !rules::holds(Rule::PauseWhenUnheard)
+                || (!paused.load(Ordering::SeqCst) && clock::now() < unheard_at(&zookeeper));
+            if !is_open {
+                refused.notify_one();
+            }
+            is_open
         }));
     }
 
     /// States pauses and their ends, for as long as the session lives.
     pub(super) async fn run(self) {
+        let mut timer = DeadlineTimer::new();
         loop {
             while clock::now() < unheard_at(&self.zookeeper) {
-                clock::sleep_until(unheard_at(&self.zookeeper)).await;
+                timer.set(Some(unheard_at(&self.zookeeper)));
+                tokio::select! {
+                    biased;
+                    // Heard again before this task came to say otherwise.
+                    () = self.refused.notified() => self.wake_if_open(),
+                    () = timer.expired() => {}
+                }
             }
             if !rules::holds(Rule::PauseWhenUnheard) {
                 return;
@@ -57,6 +74,13 @@ impl Pulse {
             }
             marks::sometimes(Mark::PausedAndResumedDelivery);
             self.resume();
+        }
+    }
+
+    /// Not while a pause lasts, whose end wakes everybody: they would come and go for ever.
+    fn wake_if_open(&self) {
+        if !self.paused.load(Ordering::SeqCst) {
+            self.shared.wake_readers();
         }
     }
 

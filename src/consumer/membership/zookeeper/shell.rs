@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::member::{Event, Member, Patience};
 use super::pulse::Pulse;
@@ -62,6 +62,7 @@ pub(in crate::consumer::membership) struct Shell {
     pub(super) watches: Vec<Watch>,
     commands: mpsc::Receiver<Command>,
     paused: Arc<AtomicBool>,
+    refused: Arc<Notify>,
     pub(super) pulse: Option<Pulse>,
     sessions_lost: u32,
     pause: DeadlineTimer,
@@ -107,6 +108,7 @@ impl Shell {
             watches: Vec::new(),
             commands,
             paused: Arc::new(AtomicBool::new(false)),
+            refused: Arc::new(Notify::new()),
             pulse: None,
             sessions_lost: 0,
             pause: DeadlineTimer::new(),
@@ -229,6 +231,7 @@ impl Shell {
             zookeeper: zookeeper.clone(),
             shared: Arc::clone(&self.shared),
             paused: Arc::clone(&self.paused),
+            refused: Arc::clone(&self.refused),
         }
     }
 
