@@ -203,7 +203,7 @@ fn lasting_faults_end_when_they_were_to() {
             let json = serde_json::to_value(fault).expect("plain data");
             json["fault"] == ends
         };
-        assert_eq!(lasted(&run, kind, is_end), Duration::from_secs(3), "{action}");
+        assert_eq!(lasted(&run, kind, is_end).as_millis(), 3_000, "{action}");
     }
 }
 

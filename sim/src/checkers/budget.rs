@@ -147,7 +147,10 @@ impl Budget {
 
     /// Why `partition` may be out of service at the end, if it may.
     pub fn excuses_outage(&self, partition: &TopicPartition) -> Option<String> {
-        self.ill.contains(partition).then(|| "the disk of its broker was left broken".to_owned())
+        let left_broken = self.ill.contains(partition).then_some("the disk of its broker was left broken");
+        let unreadable =
+            self.damaged.get(partition).copied().filter(|reason| MAKES_UNREADABLE.contains(reason));
+        left_broken.or(unreadable).map(str::to_owned)
     }
 
     /// Whether the broker's disk was left broken.
@@ -161,13 +164,19 @@ impl Budget {
     }
 }
 
+const MISDIRECTED: &str = "the only replica's disk misdirected a write";
+const FLIPPED: &str = "a bit of the only replica flipped";
+/// Damage in the middle of a log: with one replica nobody can say what stood there, nor where the next batch
+/// begins, and a reader may have to stop in front of it.
+const MAKES_UNREADABLE: [&str; 2] = [MISDIRECTED, FLIPPED];
+
 /// How a fault takes a partition's only copy away, or changes it.
 fn damage_of(fault: &Injected) -> Option<&'static str> {
     match fault {
         Injected::Wipe { .. } => Some("the only replica's disk was replaced by an empty one"),
         Injected::DiskLies { .. } => Some("the only replica's disk lied about fsync"),
-        Injected::DiskMisdirects { .. } => Some("the only replica's disk misdirected a write"),
-        Injected::BitFlip { .. } => Some("a bit of the only replica flipped"),
+        Injected::DiskMisdirects { .. } => Some(MISDIRECTED),
+        Injected::BitFlip { .. } => Some(FLIPPED),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seedlog::runtime::sim::disk::Rate;
+use seedlog::runtime::sim::world::Death;
 
 use super::chaos::NOTICE_EVERY;
 use super::network::Directions;
@@ -11,7 +12,7 @@ use super::ongoing::Ongoing;
 use super::storm::{Due, STROBE_EVERY};
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
-use crate::scenario::{Action, Plan, Selector};
+use crate::scenario::{Action, CrashPoint, Plan, Selector};
 
 /// Whom earlier steps struck, by the steps' names.
 pub(super) type Bound = BTreeMap<String, Vec<Name>>;
@@ -53,8 +54,7 @@ impl Injector {
                 if *both_ways {
                     directions.extend(pairs(&met[1], &targets));
                 }
-                self.cut(&directions);
-                lasting.map(|lasting| (lasting, Due::Mend(directions))).into_iter().collect()
+                self.cut_for(directions, *lasting)
             }
             Action::DiskError { operation, lasting, .. } => {
                 self.each(&targets, |injector, target| {
@@ -73,11 +73,7 @@ impl Injector {
             Action::Stop(_) => self.each(&targets, Injector::stop),
             Action::Wipe(_) => self.each(&targets, Injector::wipe),
             Action::RollingRestart { every } => rolling_restart(&targets, *every),
-            Action::Crash { point, nth, death, .. } => {
-                self.each(&targets, |injector, target| injector.arm_crash(target, point, *nth, *death));
-                let look = |target: &Name| Due::ArmedCrash { target: target.clone(), looks_left: None };
-                targets.iter().map(|target| (NOTICE_EVERY, look(target))).collect()
-            }
+            Action::Crash { point, nth, death, .. } => self.arm_crashes(&targets, point, *nth, *death),
             Action::Configure { key, value, .. } => {
                 self.each(&targets, |injector, target| injector.reconfigure(target, key, value))
             }
@@ -139,14 +135,6 @@ impl Injector {
                 self.each(targets, |injector, target| injector.refuse(target, *how));
                 (*lasting, ongoing(targets, Ongoing::Refusal))
             }
-            Action::ClockBump { by_ms, lasting, .. } => {
-                self.each(targets, |injector, target| injector.bump_clock(target, *by_ms));
-                (*lasting, ongoing(targets, Ongoing::WrongClock))
-            }
-            Action::ClockDrift { ppm, lasting, .. } => {
-                self.each(targets, |injector, target| injector.drift_clock(target, *ppm));
-                (*lasting, ongoing(targets, Ongoing::WrongClock))
-            }
             Action::ClockStrobe { by_ms, lasting, .. } => {
                 return targets.iter().flat_map(|t| self.strobe_for(t, *by_ms, *lasting)).collect();
             }
@@ -161,6 +149,28 @@ impl Injector {
                 self.lose_quorum();
                 (*lasting, vec![Ongoing::NoQuorum])
             }
+            _ => self.act_on_clocks_and_load(action, targets),
+        };
+        let ends = lasting.into_iter().flat_map(|lasting| {
+            faults.iter().map(move |fault| (lasting, Due::End(fault.clone()))).collect::<Vec<_>>()
+        });
+        ends.collect()
+    }
+
+    fn act_on_clocks_and_load(
+        &mut self,
+        action: &Action,
+        targets: &[Name],
+    ) -> (Option<Duration>, Vec<Ongoing>) {
+        match action {
+            Action::ClockBump { by_ms, lasting, .. } => {
+                self.each(targets, |injector, target| injector.bump_clock(target, *by_ms));
+                (*lasting, ongoing(targets, Ongoing::WrongClock))
+            }
+            Action::ClockDrift { ppm, lasting, .. } => {
+                self.each(targets, |injector, target| injector.drift_clock(target, *ppm));
+                (*lasting, ongoing(targets, Ongoing::WrongClock))
+            }
             Action::Idle { lasting, .. } => {
                 self.each(targets, Injector::idle);
                 (*lasting, ongoing(targets, Ongoing::UnusualLoad))
@@ -174,11 +184,14 @@ impl Injector {
                 (*lasting, ongoing(targets, Ongoing::Slowness))
             }
             other => unreachable!("{other:?} is performed elsewhere"),
-        };
-        let ends = lasting.into_iter().flat_map(|lasting| {
-            faults.iter().map(move |fault| (lasting, Due::End(fault.clone()))).collect::<Vec<_>>()
-        });
-        ends.collect()
+        }
+    }
+
+    /// Nobody brings them back but a step, or the heal.
+    fn arm_crashes(&mut self, targets: &[Name], point: &CrashPoint, nth: u32, death: Death) -> Later {
+        self.each(targets, |injector, target| injector.arm_crash(target, point, nth, death));
+        let look = |target: &Name| Due::ArmedCrash { target: target.clone(), looks_left: None };
+        targets.iter().map(|target| (NOTICE_EVERY, look(target))).collect()
     }
 
     fn cut_for(&mut self, directions: Directions, lasting: Option<Duration>) -> Later {

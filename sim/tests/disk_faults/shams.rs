@@ -29,13 +29,16 @@ fn what_a_lie_covered_is_stored_by_the_next_honest_sync() {
         let node = started(|| async {
             let file = open("/data/log");
             disk::sync_dir(Path::new("/data")).await.unwrap();
+            a_second().await;
             write(&file, b"late", 0).unwrap();
             file.sync_data().await.unwrap();
             a_second().await;
             file.sync_data().await.unwrap();
         });
-        control::set_faults(node, |faults| faults.sync_lies = Rate::OneIn(1));
         clock::sleep(Duration::from_millis(500)).await;
+        control::set_faults(node, |faults| faults.sync_lies = Rate::OneIn(1));
+        clock::sleep(Duration::from_secs(1)).await;
+        assert_eq!(durable(node, "/data/log").unwrap(), b"");
         control::heal(node);
         clock::sleep(Duration::from_secs(2)).await;
         assert_eq!(durable(node, "/data/log").unwrap(), b"late");
