@@ -13,19 +13,21 @@ use seedlog_sim::scenario::{Library, Scenario};
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for scenario in Library::load().expect("every scenario file can be read").stories() {
-        trials.extend(trials_of(scenario));
+    let library = Library::load().expect("every scenario file can be read");
+    for (path, scenario) in library.with_paths() {
+        trials.extend(trials_of(path, scenario));
     }
     trials.extend(golden_trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 
-fn trials_of(scenario: &Scenario) -> Vec<Trial> {
+/// `path` is the story's folder and name, as `disk/slow_disk`.
+fn trials_of(path: &str, scenario: &Scenario) -> Vec<Trial> {
     let story = scenario.clone();
-    let mut trials = vec![Trial::test(format!("story::{}", scenario.name), move || holds(&story))];
+    let mut trials = vec![Trial::test(format!("story::{path}"), move || holds(&story))];
     for without in &scenario.expect.without {
         let (story, rule, check) = (scenario.clone(), without.rule, without.violates.clone());
-        let name = format!("story::{}::needs::{rule}", scenario.name);
+        let name = format!("story::{path}::needs::{rule}");
         trials.push(Trial::test(name, move || fails_without(&story, rule, &check)));
     }
     trials

@@ -50,6 +50,8 @@ enum Command {
     Score(score::Score),
     /// Compares the golden hashes with sim/golden.toml
     Golden(compare::Golden),
+    /// Prints the JSON schema of scenario files, for editors
+    Schema,
     /// Serves runs to a parent process
     #[command(hide = true)]
     Worker,
@@ -83,6 +85,10 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Diff(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Golden(command) => command.run(),
+        Command::Schema => {
+            print!("{}", crate::scenario::schema::text());
+            Ok(Exit::Pass)
+        }
         Command::Worker => {
             worker::serve(std::io::stdin().lock(), std::io::stdout().lock())?;
             Ok(Exit::Pass)

@@ -191,11 +191,11 @@ const SLOWDOWN_MAX: u32 = 1000;
 pub fn parse(text: &str) -> Result<Action, String> {
     let found = words::of_step(text);
     let words: Vec<&str> = found.iter().map(String::as_str).collect();
-    let (words, lasting) = match words.as_slice() {
+    let (said, lasting) = match words.as_slice() {
         [rest @ .., "for", time] => (rest, Some(units::duration(time)?)),
         all => (all, None),
     };
-    let action = match words {
+    let action = match said {
         ["pause", who] => Action::Pause { target: selector::parse(who)?, lasting },
         ["cut", a, "|", b] => cut(a, b, true, lasting)?,
         ["cut", a, "->", b] => cut(a, b, false, lasting)?,
@@ -233,9 +233,7 @@ pub fn parse(text: &str) -> Result<Action, String> {
         ["slow", who, factor] => {
             Action::Slow { target: selector::parse(who)?, factor: slowdown(factor)?, lasting }
         }
-        _ if lasting.is_some() => {
-            return Err(format!("`{text}` is no action that lasts; there are: {FORMS}"));
-        }
+        _ if lasting.is_some() => return Err(unknown(text, &words, "action that lasts")),
         ["kill", who] => Action::Kill(selector::parse(who)?),
         ["power-fail", who] => Action::PowerFail(selector::parse(who)?),
         ["resume", who] => Action::Resume(selector::parse(who)?),
@@ -254,9 +252,32 @@ pub fn parse(text: &str) -> Result<Action, String> {
         ["reset", a, "|", b] => Action::Reset { a: selector::parse(a)?, b: selector::parse(b)? },
         ["disk-heal", who] => Action::DiskHeal(selector::parse(who)?),
         ["expire", who] => Action::Expire(selector::parse(who)?),
-        _ => return Err(format!("`{text}` is no action; there are: {FORMS}")),
+        _ => return Err(unknown(text, &words, "action")),
     };
     Ok(action)
+}
+
+/// Says what would be right: the forms of a verb that there is, or of the one that is near, or all of them.
+fn unknown(text: &str, said: &[&str], what: &str) -> String {
+    let verbs = FORMS.split(", ").filter_map(|form| form.split(' ').next());
+    let verb = said.first().copied().unwrap_or_default();
+    let forms = |verb: &str| {
+        let forms: Vec<String> = FORMS
+            .split(", ")
+            .filter(|form| form.split(' ').next() == Some(verb))
+            .map(|form| format!("`{form}`"))
+            .collect();
+        forms.join(" or ")
+    };
+    if verbs.clone().any(|known| known == verb) {
+        return format!("`{text}` is no {what}; write it as {}", forms(verb));
+    }
+    match words::nearest(verb, verbs) {
+        Some(meant) => {
+            format!("`{verb}` is no {what}; did you mean `{meant}`? It is written as {}", forms(meant))
+        }
+        None => format!("`{text}` is no {what}; there are: {FORMS}"),
+    }
 }
 
 fn cut(from: &str, to: &str, both_ways: bool, lasting: Option<Duration>) -> Result<Action, String> {
@@ -475,11 +496,11 @@ mod tests {
     #[test]
     fn what_is_no_action_is_refused_with_what_would_be_right() {
         for (text, hint) in [
-            ("kil broker(1)", "power-fail WHO"),
+            ("kil broker(1)", "`kil` is no action; did you mean `kill`? It is written as `kill WHO`"),
             ("kill", "kill WHO"),
             ("kill broker(0)", "`broker(1)`"),
             ("kill brokr(1)", "`broker(1)`"),
-            ("restart old for 2s", "no action that lasts"),
+            ("restart old for 2s", "no action that lasts; write it as `restart WHO`"),
             ("pause broker(1) for ever", "`4s`"),
             ("disk-slow any 100", "`x100`"),
             ("disk-error any open", "fsync"),

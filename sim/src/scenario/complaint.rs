@@ -13,7 +13,10 @@ pub fn translated(source: Source, error: &toml::de::Error) -> ScenarioError {
     if let Some((key, known)) = listed(message, "unknown field ") {
         let hint = words::did_you_mean(key, known.iter().copied());
         let hint = if hint.is_empty() { format!("; there are: {}", known.join(", ")) } else { hint };
-        return source.error(span, format!("unknown key `{key}` {place}{hint}"));
+        let is_header = line_of(source.text, span.start).trim_start().starts_with('[');
+        let what =
+            if is_header { format!("unknown table [{key}]") } else { format!("unknown key `{key}` {place}") };
+        return source.error(span, format!("{what}{hint}"));
     }
     if let Some((word, known)) = listed(message, "unknown variant ") {
         let hint = words::did_you_mean(word, known.iter().copied());
@@ -68,6 +71,26 @@ fn place_of(text: &str, span: &Range<usize>) -> String {
     match header.and_then(|line| line.split('#').next()) {
         Some(header) => format!("in {}", header.trim()),
         None => "at the top of the file".to_owned(),
+    }
+}
+
+fn line_of(text: &str, at: usize) -> &str {
+    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default()
+}
+
+/// A setting's problem, without the names of Rust's types.
+pub fn of_setting(message: &str) -> String {
+    let wants = |text: &str| match text {
+        "u64" | "u32" | "usize" => "a number from 0 on".to_owned(),
+        other => wanted(other),
+    };
+    match message.split_once(", expected ") {
+        Some((found, expected)) => {
+            let found = found.replace("invalid value: integer ", "").replace("invalid type: ", "");
+            format!("{found} will not do; {} is wanted", wants(expected))
+        }
+        None => message.to_owned(),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn parse(name: &str, file: &str, text: &str) -> Checked<Scenario> {
         return Err(source.error(raw.format.span(), "this testbed reads `format = 1`"));
     }
     if raw.story.trim().is_empty() {
-        return Err(source.error(raw.story.span(), "a story needs a sentence"));
+        return Err(source.error(raw.story.span(), "a story needs a sentence that says what happens"));
     }
     if let Some(count) = raw.cluster.zookeepers.as_ref().filter(|count| ***count != 1) {
         return Err(source.error(count.span(), "zookeepers: 1; more servers cannot be simulated yet"));
@@ -158,7 +158,7 @@ fn broker_config(source: Source, config: Option<At<toml::Table>>) -> Checked<(to
     let table = config.map(At::into_inner).unwrap_or_default();
     match crate::cluster::broker_config(&table, BrokerId(1)) {
         Ok(checked) => Ok((table, checked)),
-        Err(error) => Err(source.error(span, error.to_string())),
+        Err(error) => Err(source.error(span, complaint::of_setting(&error.to_string()))),
     }
 }
 

@@ -1,10 +1,11 @@
 //! Where scenarios come from: the files under `scenarios/`, and the built-in one that sweeps draw from.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::Scenario;
+use super::{Scenario, words};
 
 /// The name of the built-in scenario whose every part is drawn from the seed.
 pub const SWEEP: &str = "sweep";
@@ -14,16 +15,35 @@ const SWEEP_TEXT: &str = include_str!("sweep.toml");
 /// Every scenario that can be named.
 pub struct Library {
     scenarios: Vec<Scenario>,
+    /// The folder and name of each, as `disk/slow_disk`.
+    paths: Vec<String>,
 }
 
 impl Library {
     /// Reads every file under `scenarios/` of the repository, in the order of their names.
     pub fn load() -> anyhow::Result<Library> {
+        let root = repository().join("scenarios");
         let mut files = Vec::new();
-        collect(&repository().join("scenarios"), &mut files)?;
+        collect(&root, &mut files)?;
         files.sort();
         let scenarios = files.iter().map(|file| load_file(file)).collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(Library { scenarios })
+        let path = |file: &PathBuf| {
+            let inside = file.strip_prefix(&root).unwrap_or(file);
+            inside.with_extension("").display().to_string().replace('\\', "/")
+        };
+        let mut names = BTreeSet::new();
+        for (scenario, file) in scenarios.iter().zip(&files) {
+            // Run folders, replay tokens and golden hashes go by the name alone.
+            if !names.insert(&scenario.name) {
+                bail!("{}: another scenario is called `{}` already", file.display(), scenario.name);
+            }
+        }
+        Ok(Library { paths: files.iter().map(path).collect(), scenarios })
+    }
+
+    /// The stories with their folders and names, as `disk/slow_disk`.
+    pub fn with_paths(&self) -> impl Iterator<Item = (&str, &Scenario)> {
+        self.paths.iter().map(String::as_str).zip(&self.scenarios)
     }
 
     /// The stories, without the built-in sweep.
@@ -31,11 +51,12 @@ impl Library {
         &self.scenarios
     }
 
-    /// The stories whose names contain one of `parts`; all of them where there are no parts.
+    /// The stories whose names, folder included, contain one of `parts`; all of them where there are no parts.
     pub fn matching(&self, parts: &[String]) -> anyhow::Result<Vec<Scenario>> {
         let mut found = Vec::new();
-        for scenario in &self.scenarios {
-            if parts.is_empty() || parts.iter().any(|part| scenario.name.contains(part.as_str())) {
+        let is_meant = |part: &String| self.paths.iter().any(|path| path.contains(part.as_str()));
+        for (path, scenario) in self.with_paths() {
+            if parts.is_empty() || parts.iter().any(|part| path.contains(part.as_str())) {
                 found.push(scenario.clone());
             }
         }
@@ -45,8 +66,8 @@ impl Library {
         for part in parts {
             if Path::new(part).extension().is_some_and(|extension| extension == "toml") {
                 found.push(load_file(Path::new(part))?);
-            } else if !found.iter().any(|scenario| scenario.name.contains(part.as_str())) {
-                bail!("no scenario has `{part}` in its name; there are: {}", self.names().join(", "));
+            } else if part != SWEEP && !is_meant(part) {
+                bail!("no scenario has `{part}` in its name; {}", self.near(part));
             }
         }
         Ok(found)
@@ -58,9 +79,15 @@ impl Library {
             return Ok(built_in_sweep());
         }
         let found = self.scenarios.iter().find(|scenario| scenario.name == name);
-        found
-            .cloned()
-            .with_context(|| format!("there is no scenario `{name}`; there are: {}", self.names().join(", ")))
+        found.cloned().with_context(|| format!("there is no scenario `{name}`; {}", self.near(name)))
+    }
+
+    /// The name that was meant, or all of them.
+    fn near(&self, name: &str) -> String {
+        match words::nearest(name, self.names().into_iter()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("there are: {}", self.names().join(", ")),
+        }
     }
 
     fn names(&self) -> Vec<&str> {

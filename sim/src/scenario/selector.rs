@@ -65,9 +65,11 @@ pub fn partition(text: &str) -> Option<TopicPartition> {
 
 fn single(text: &str) -> Result<Selector, String> {
     let wrong = || {
-        let hint =
-            super::words::did_you_mean(text.split(['(', ':']).next().unwrap_or(text), WORDS.iter().copied());
-        format!("`{text}` names nobody{hint}; write {FORMS}")
+        let word = text.split(['(', ':']).next().unwrap_or(text);
+        match super::words::nearest(word, WORDS.iter().copied()).filter(|meant| *meant != word) {
+            Some(meant) => format!("`{text}` names nobody; did you mean `{meant}`?"),
+            None => format!("`{text}` names nobody; write {FORMS}"),
+        }
     };
     let (kind, argument) = match text.strip_suffix(')').and_then(|t| t.split_once('(')) {
         Some((kind, argument)) => (kind, Some(argument.trim())),
