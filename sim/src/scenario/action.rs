@@ -499,7 +499,7 @@ mod tests {
             ("kil broker(1)", "`kil` is no action; did you mean `kill`? It is written as `kill WHO`"),
             ("kill", "kill WHO"),
             ("kill broker(0)", "`broker(1)`"),
-            ("kill brokr(1)", "`broker(1)`"),
+            ("kill brokr(1)", "did you mean `broker`?"),
             ("restart old for 2s", "no action that lasts; write it as `restart WHO`"),
             ("pause broker(1) for ever", "`4s`"),
             ("disk-slow any 100", "`x100`"),

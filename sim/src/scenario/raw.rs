@@ -68,6 +68,7 @@ pub struct RawFile {
     #[serde(default)]
     pub covers: Vec<String>,
     /// The one seed to run.
+    #[serde(default)]
     #[schemars(schema_with = "seed_schema")]
     pub seed: Option<At<toml::Value>>,
     /// Runs the seeds from 0 to this, exclusive. Without `seed` and `seeds`: 3.
@@ -137,6 +138,7 @@ pub struct RawProducer {
     /// How many a second: `20/s`.
     pub rate: Option<At<String>>,
     /// What it waits for: 0 nothing, 1 the leader, "all" every in-sync replica.
+    #[serde(default)]
     #[schemars(schema_with = "acks_schema")]
     pub acks: Option<At<toml::Value>>,
     /// How long a batch waits for more records: `5ms`.
