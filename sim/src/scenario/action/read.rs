@@ -1,174 +1,13 @@
-//! What a step does: `power-fail leader(orders-0)`, `cut shop -> broker(1) for 3s`.
-//!
-//! Words in, an [`Action`] out. A new one is a variant here, its words in [`parse`] and [`FORMS`], and what it
-//! does in `faults::script`.
+//! The words of an action, and what would be right where they are wrong.
 
 use std::time::Duration;
 
 use seedlog::runtime::sim::world::Death;
 use seedlog::types::BrokerId;
 
-use super::selector::{self, Selector};
-use super::{happening, units, words};
+use super::super::{happening, selector, units, words};
+use super::{Action, CrashPoint};
 use crate::history::{DiskOperation, Refusal};
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    Kill(Selector),
-    PowerFail(Selector),
-    Pause {
-        target: Selector,
-        lasting: Option<Duration>,
-    },
-    Resume(Selector),
-    Restart(Selector),
-    Cut {
-        from: Selector,
-        to: Selector,
-        both_ways: bool,
-        lasting: Option<Duration>,
-    },
-    Reset {
-        a: Selector,
-        b: Selector,
-    },
-    DiskError {
-        target: Selector,
-        operation: DiskOperation,
-        lasting: Option<Duration>,
-    },
-    DiskFull {
-        target: Selector,
-        lasting: Option<Duration>,
-    },
-    DiskSlow {
-        target: Selector,
-        factor: u32,
-        lasting: Option<Duration>,
-    },
-    DiskHeal(Selector),
-    Expire(Selector),
-    /// Asked to end in order; of a member: to leave its group.
-    Stop(Selector),
-    /// The process dies, and comes back with an empty disk when it is started.
-    Wipe(Selector),
-    /// Every broker is stopped and started again, one after the other.
-    RollingRestart {
-        every: Duration,
-    },
-    Crash {
-        target: Selector,
-        point: CrashPoint,
-        nth: u32,
-        death: Death,
-    },
-    /// What the broker's next life runs with.
-    Configure {
-        target: Selector,
-        key: String,
-        value: toml::Value,
-    },
-    /// Cut off from everybody else.
-    Isolate {
-        target: Selector,
-        lasting: Option<Duration>,
-    },
-    /// The nodes fall into two drawn halves that do not hear each other.
-    Split {
-        lasting: Option<Duration>,
-    },
-    Delay {
-        from: Selector,
-        to: Selector,
-        both_ways: bool,
-        by: Duration,
-        lasting: Option<Duration>,
-    },
-    Stall {
-        a: Selector,
-        b: Selector,
-        lasting: Option<Duration>,
-    },
-    Drop {
-        a: Selector,
-        b: Selector,
-    },
-    Refuse {
-        target: Selector,
-        how: Refusal,
-        lasting: Option<Duration>,
-    },
-    DiskLies {
-        target: Selector,
-        lasting: Option<Duration>,
-    },
-    DiskMisdirects(Selector),
-    DiskSectorLost {
-        target: Selector,
-        lasting: Option<Duration>,
-    },
-    BitFlip(Selector),
-    ClockBump {
-        target: Selector,
-        by_ms: i64,
-        lasting: Option<Duration>,
-    },
-    ClockDrift {
-        target: Selector,
-        ppm: i64,
-        lasting: Option<Duration>,
-    },
-    ClockStrobe {
-        target: Selector,
-        by_ms: i64,
-        lasting: Duration,
-    },
-    LoseReply(Selector),
-    WatchesLate {
-        target: Selector,
-        by: Duration,
-        lasting: Option<Duration>,
-    },
-    ReconnectStorm,
-    QuorumLost {
-        lasting: Option<Duration>,
-    },
-    Idle {
-        target: Selector,
-        lasting: Option<Duration>,
-    },
-    Burst {
-        target: Selector,
-        lasting: Option<Duration>,
-    },
-    Slow {
-        target: Selector,
-        factor: u32,
-        lasting: Option<Duration>,
-    },
-}
-
-/// Where in its work a process dies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CrashPoint {
-    /// Inside of a disk operation.
-    Disk(DiskOperation),
-    /// Where it states a fact of this kind.
-    Fact(String),
-}
-
-impl CrashPoint {
-    /// As the history calls it.
-    pub fn name(&self) -> &str {
-        match self {
-            CrashPoint::Disk(DiskOperation::Read) => "read",
-            CrashPoint::Disk(DiskOperation::Write) => "write",
-            CrashPoint::Disk(DiskOperation::Fsync) => "fsync",
-            CrashPoint::Disk(DiskOperation::Rename) => "rename",
-            CrashPoint::Fact(kind) => kind,
-        }
-    }
-}
 
 /// Every form of an action, for error messages.
 pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WHO [for TIME], resume WHO, restart WHO, \
@@ -195,6 +34,17 @@ pub fn parse(text: &str) -> Result<Action, String> {
         [rest @ .., "for", time] => (rest, Some(units::duration(time)?)),
         all => (all, None),
     };
+    if let Some(action) = that_may_last(said, lasting)? {
+        return Ok(action);
+    }
+    if lasting.is_some() {
+        return Err(unknown(text, &words, "action that lasts"));
+    }
+    that_is_sudden(said)?.ok_or_else(|| unknown(text, &words, "action"))
+}
+
+/// What may have an end of its own.
+fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Action>, String> {
     let action = match said {
         ["pause", who] => Action::Pause { target: selector::parse(who)?, lasting },
         ["cut", a, "|", b] => cut(a, b, true, lasting)?,
@@ -222,7 +72,8 @@ pub fn parse(text: &str) -> Result<Action, String> {
         ["strobe", who, by] => Action::ClockStrobe {
             target: selector::parse(who)?,
             by_ms: signed_ms(by)?,
-            lasting: lasting.ok_or_else(|| format!("`{text}`: write for how long, as `for 4s`"))?,
+            lasting: lasting
+                .ok_or_else(|| format!("`{}`: write for how long, as `for 4s`", said.join(" ")))?,
         },
         ["watches-late", who, by] => {
             Action::WatchesLate { target: selector::parse(who)?, by: units::duration(by)?, lasting }
@@ -233,7 +84,13 @@ pub fn parse(text: &str) -> Result<Action, String> {
         ["slow", who, factor] => {
             Action::Slow { target: selector::parse(who)?, factor: slowdown(factor)?, lasting }
         }
-        _ if lasting.is_some() => return Err(unknown(text, &words, "action that lasts")),
+        _ => return Ok(None),
+    };
+    Ok(Some(action))
+}
+
+fn that_is_sudden(said: &[&str]) -> Result<Option<Action>, String> {
+    let action = match said {
         ["kill", who] => Action::Kill(selector::parse(who)?),
         ["power-fail", who] => Action::PowerFail(selector::parse(who)?),
         ["resume", who] => Action::Resume(selector::parse(who)?),
@@ -252,9 +109,9 @@ pub fn parse(text: &str) -> Result<Action, String> {
         ["reset", a, "|", b] => Action::Reset { a: selector::parse(a)?, b: selector::parse(b)? },
         ["disk-heal", who] => Action::DiskHeal(selector::parse(who)?),
         ["expire", who] => Action::Expire(selector::parse(who)?),
-        _ => return Err(unknown(text, &words, "action")),
+        _ => return Ok(None),
     };
-    Ok(action)
+    Ok(Some(action))
 }
 
 /// Says what would be right: the forms of a verb that there is, or of the one that is near, or all of them.
@@ -376,53 +233,12 @@ fn disk_operation(text: &str) -> Result<DiskOperation, String> {
     }
 }
 
-impl Action {
-    /// Everyone whom the action names.
-    pub fn selectors(&self) -> Vec<&Selector> {
-        match self {
-            Action::Kill(who)
-            | Action::PowerFail(who)
-            | Action::Resume(who)
-            | Action::Restart(who)
-            | Action::DiskHeal(who)
-            | Action::Stop(who)
-            | Action::Wipe(who)
-            | Action::DiskMisdirects(who)
-            | Action::BitFlip(who)
-            | Action::LoseReply(who)
-            | Action::Expire(who) => vec![who],
-            Action::Pause { target, .. }
-            | Action::Crash { target, .. }
-            | Action::Configure { target, .. }
-            | Action::Isolate { target, .. }
-            | Action::Refuse { target, .. }
-            | Action::DiskError { target, .. }
-            | Action::DiskFull { target, .. }
-            | Action::DiskSlow { target, .. }
-            | Action::DiskLies { target, .. }
-            | Action::DiskSectorLost { target, .. }
-            | Action::ClockBump { target, .. }
-            | Action::ClockDrift { target, .. }
-            | Action::ClockStrobe { target, .. }
-            | Action::WatchesLate { target, .. }
-            | Action::Idle { target, .. }
-            | Action::Burst { target, .. }
-            | Action::Slow { target, .. } => vec![target],
-            Action::Cut { from, to, .. } | Action::Delay { from, to, .. } => vec![from, to],
-            Action::Reset { a, b } | Action::Stall { a, b, .. } | Action::Drop { a, b } => vec![a, b],
-            Action::RollingRestart { .. } => vec![&Selector::Brokers],
-            Action::Split { .. } | Action::ReconnectStorm | Action::QuorumLost { .. } => {
-                vec![&Selector::ZooKeeper]
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use seedlog::types::{BrokerId, TopicPartition};
+    use seedlog::types::TopicPartition;
 
     use super::*;
+    use crate::scenario::Selector;
 
     fn broker(id: i32) -> Selector {
         Selector::Broker(BrokerId(id))

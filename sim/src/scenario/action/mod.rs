@@ -1,0 +1,214 @@
+//! What a step does: `power-fail leader(orders-0)`, `cut shop -> broker(1) for 3s`.
+//!
+//! A new one is a variant here, its words in `read`, and what it does in `faults::script`.
+
+mod read;
+
+use std::time::Duration;
+
+use seedlog::runtime::sim::world::Death;
+
+use super::selector::Selector;
+use crate::history::{DiskOperation, Refusal};
+
+pub use read::parse;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    Kill(Selector),
+    PowerFail(Selector),
+    Pause {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    Resume(Selector),
+    Restart(Selector),
+    Cut {
+        from: Selector,
+        to: Selector,
+        both_ways: bool,
+        lasting: Option<Duration>,
+    },
+    Reset {
+        a: Selector,
+        b: Selector,
+    },
+    DiskError {
+        target: Selector,
+        operation: DiskOperation,
+        lasting: Option<Duration>,
+    },
+    DiskFull {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    DiskSlow {
+        target: Selector,
+        factor: u32,
+        lasting: Option<Duration>,
+    },
+    DiskHeal(Selector),
+    Expire(Selector),
+    /// Asked to end in order; of a member: to leave its group.
+    Stop(Selector),
+    /// The process dies, and comes back with an empty disk when it is started.
+    Wipe(Selector),
+    /// Every broker is stopped and started again, one after the other.
+    RollingRestart {
+        every: Duration,
+    },
+    Crash {
+        target: Selector,
+        point: CrashPoint,
+        nth: u32,
+        death: Death,
+    },
+    /// What the broker's next life runs with.
+    Configure {
+        target: Selector,
+        key: String,
+        value: toml::Value,
+    },
+    /// Cut off from everybody else.
+    Isolate {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    /// The nodes fall into two drawn halves that do not hear each other.
+    Split {
+        lasting: Option<Duration>,
+    },
+    Delay {
+        from: Selector,
+        to: Selector,
+        both_ways: bool,
+        by: Duration,
+        lasting: Option<Duration>,
+    },
+    Stall {
+        a: Selector,
+        b: Selector,
+        lasting: Option<Duration>,
+    },
+    Drop {
+        a: Selector,
+        b: Selector,
+    },
+    Refuse {
+        target: Selector,
+        how: Refusal,
+        lasting: Option<Duration>,
+    },
+    DiskLies {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    DiskMisdirects(Selector),
+    DiskSectorLost {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    BitFlip(Selector),
+    ClockBump {
+        target: Selector,
+        by_ms: i64,
+        lasting: Option<Duration>,
+    },
+    ClockDrift {
+        target: Selector,
+        ppm: i64,
+        lasting: Option<Duration>,
+    },
+    ClockStrobe {
+        target: Selector,
+        by_ms: i64,
+        lasting: Duration,
+    },
+    LoseReply(Selector),
+    WatchesLate {
+        target: Selector,
+        by: Duration,
+        lasting: Option<Duration>,
+    },
+    ReconnectStorm,
+    QuorumLost {
+        lasting: Option<Duration>,
+    },
+    Idle {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    Burst {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    Slow {
+        target: Selector,
+        factor: u32,
+        lasting: Option<Duration>,
+    },
+}
+
+/// Where in its work a process dies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CrashPoint {
+    /// Inside of a disk operation.
+    Disk(DiskOperation),
+    /// Where it states a fact of this kind.
+    Fact(String),
+}
+
+impl CrashPoint {
+    /// As the history calls it.
+    pub fn name(&self) -> &str {
+        match self {
+            CrashPoint::Disk(DiskOperation::Read) => "read",
+            CrashPoint::Disk(DiskOperation::Write) => "write",
+            CrashPoint::Disk(DiskOperation::Fsync) => "fsync",
+            CrashPoint::Disk(DiskOperation::Rename) => "rename",
+            CrashPoint::Fact(kind) => kind,
+        }
+    }
+}
+
+impl Action {
+    /// Everyone whom the action names.
+    pub fn selectors(&self) -> Vec<&Selector> {
+        match self {
+            Action::Kill(who)
+            | Action::PowerFail(who)
+            | Action::Resume(who)
+            | Action::Restart(who)
+            | Action::DiskHeal(who)
+            | Action::Stop(who)
+            | Action::Wipe(who)
+            | Action::DiskMisdirects(who)
+            | Action::BitFlip(who)
+            | Action::LoseReply(who)
+            | Action::Expire(who) => vec![who],
+            Action::Pause { target, .. }
+            | Action::Crash { target, .. }
+            | Action::Configure { target, .. }
+            | Action::Isolate { target, .. }
+            | Action::Refuse { target, .. }
+            | Action::DiskError { target, .. }
+            | Action::DiskFull { target, .. }
+            | Action::DiskSlow { target, .. }
+            | Action::DiskLies { target, .. }
+            | Action::DiskSectorLost { target, .. }
+            | Action::ClockBump { target, .. }
+            | Action::ClockDrift { target, .. }
+            | Action::ClockStrobe { target, .. }
+            | Action::WatchesLate { target, .. }
+            | Action::Idle { target, .. }
+            | Action::Burst { target, .. }
+            | Action::Slow { target, .. } => vec![target],
+            Action::Cut { from, to, .. } | Action::Delay { from, to, .. } => vec![from, to],
+            Action::Reset { a, b } | Action::Stall { a, b, .. } | Action::Drop { a, b } => vec![a, b],
+            Action::RollingRestart { .. } => vec![&Selector::Brokers],
+            Action::Split { .. } | Action::ReconnectStorm | Action::QuorumLost { .. } => {
+                vec![&Selector::ZooKeeper]
+            }
+        }
+    }
+}
