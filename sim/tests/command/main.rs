@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods)] // Starts the command and reads what it left.
 
 mod ci;
+mod failure;
 mod sabotage;
 mod workflow;
 
