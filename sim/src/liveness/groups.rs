@@ -139,7 +139,7 @@ impl Groups {
             (Some(owner), None) => {
                 let position = self.members[owner].owned[partition].unwrap_or(Offset::ZERO);
                 let (consumer, partition) = (owner.clone(), partition.clone());
-                (position < end).then_some(Missing::Lag { consumer, partition, position, end })
+                (position != end).then_some(Missing::Lag { consumer, partition, position, end })
             }
         }
     }

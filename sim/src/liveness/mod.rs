@@ -172,7 +172,7 @@ impl Progress {
     fn lagging(&self) -> impl Iterator<Item = Missing> {
         self.positions.iter().filter_map(|((consumer, partition), &position)| {
             let end = self.log_end(partition);
-            (position < end).then(|| Missing::Lag {
+            (position != end).then(|| Missing::Lag {
                 consumer: consumer.clone(),
                 partition: partition.clone(),
                 position,
