@@ -168,7 +168,8 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     let everything = plan.partitions_of(plan.topics.keys());
     let is_drained = || {
         recorder.progress(|p| {
-            everything.iter().all(|tp| p.has_read_all(AUDITOR, tp) && p.groups_have_processed(tp))
+            let has_all = |tp| p.has_read_all(AUDITOR, tp) && p.groups_have_processed(tp);
+            p.is_settled() && everything.iter().all(has_all)
         })
     };
     until(DRAIN_MAX, is_drained).await;

@@ -1,7 +1,7 @@
 //! `score`: does the sweep notice when a safety rule is suspended?
 //!
-//! Each rule is suspended for itself; seeds of the default sweep are run until a check fires, and the replay
-//! token of that run must fail again, with the same trace.
+//! Each rule is suspended for itself; seeds of the default sweep are run until a check fires on one that passes
+//! with the rule in force, and the replay token of that run must fail again, with the same trace.
 
 use std::ops::{ControlFlow, Range};
 
@@ -17,11 +17,22 @@ use crate::report::Outcome;
 use crate::scenario::Scenario;
 
 /// The rules that the default sweep must find.
-pub const REQUIRED: [Rule; 4] = [
+pub const REQUIRED: [Rule; 15] = [
     Rule::CutTornTail,
     Rule::AppendBeforeAck,
     Rule::SyncDirectoryOfNewName,
     Rule::DeadIncarnationWritesNothing,
+    Rule::CommitOnlyFinished,
+    Rule::CommitNothingPrefetched,
+    Rule::QueueBeforeAdvancing,
+    Rule::OwnBeforeDelivering,
+    Rule::DropOwnershipOnExpiry,
+    Rule::CompareEphemeralOwner,
+    Rule::SettleAmbiguousCreate,
+    Rule::SetWatchesAgain,
+    Rule::KeepTryingToRebalance,
+    Rule::PauseWhenUnheard,
+    Rule::CommitThroughOwningSession,
 ];
 
 /// What became of one rule; one line of `--json`.
@@ -70,17 +81,22 @@ fn score_rule(
     settings: &Settings,
 ) -> anyhow::Result<Score> {
     let tasks = seeds.map(|seed| task(scenario, rule, seed));
-    let (mut runs, mut cpu_ms, mut found) = (0, 0, None::<Done>);
+    let (mut runs, mut cpu_ms, mut found) = (0, 0, Ok(None::<Done>));
     pool::run_all(tasks, settings.jobs, settings.wall_limit, |done| {
         runs += 1;
         cpu_ms += done.cpu_ms;
-        if done.verdict.verdict == Outcome::Violation {
-            found = Some(done);
-            return ControlFlow::Break(());
+        if done.verdict.verdict != Outcome::Violation {
+            return ControlFlow::Continue(());
         }
-        ControlFlow::Continue(())
+        // A seed that fails anyhow says nothing about the rule.
+        match passes_in_force(scenario, done.verdict.seed, settings) {
+            Ok(false) => return ControlFlow::Continue(()),
+            Ok(true) => found = Ok(Some(done)),
+            Err(error) => found = Err(error),
+        }
+        ControlFlow::Break(())
     })?;
-    let Some(found) = found else {
+    let Some(found) = found? else {
         return Ok(Score {
             rule: rule.slug(),
             found: false,
@@ -108,6 +124,17 @@ fn score_rule(
 
 fn task(scenario: &Scenario, rule: Rule, seed: u64) -> Task {
     Task { job: Job::new(scenario, seed, &[rule], Keep::Failures), rerun: false }
+}
+
+/// Whether the seed passes while every rule is in force.
+fn passes_in_force(scenario: &Scenario, seed: u64, settings: &Settings) -> anyhow::Result<bool> {
+    let mut passes = false;
+    let job = Job::new(scenario, seed, &[], Keep::Never);
+    pool::run_all(std::iter::once(Task { job, rerun: false }), 1, settings.wall_limit, |done| {
+        passes = done.verdict.verdict != Outcome::Violation;
+        ControlFlow::Continue(())
+    })?;
+    Ok(passes)
 }
 
 /// Runs the failure once more, in a new process.
