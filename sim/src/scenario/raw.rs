@@ -248,9 +248,9 @@ pub struct RawChaos {
     pub clients: At<RawMix>,
     /// Of the faults that the seed draws only these strike, by number.
     pub only: Option<At<Vec<u64>>>,
-    /// The share of the seeds, in percent, whose drawn faults may go beyond what the cluster promises to
-    /// survive; 0 if it is left out.
+    /// The share of the seeds, in percent, whose drawn faults may go over budget. Left out: 0.
     #[serde(rename = "over-budget-percent")]
+    #[schemars(range(min = 0, max = 100))]
     pub over_budget_percent: Option<At<i64>>,
 }
 
