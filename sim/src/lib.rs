@@ -1,9 +1,9 @@
 //! The testbed: injures a simulated cluster from one seed, records what happened, and judges it.
 //!
-//! Modules in reading order: what is recorded (`history`), what is demanded of it (`checkers`, `liveness`),
-//! what a run is made of (`scenario`, `cluster`, `workload`, `app`, `faults`), how one run goes (`phases`), how
-//! it is told (`report`), how many of them are driven (`runner`), and how one asks for it (`commands`, `testbed`,
-//! `prop`).
+//! Modules in reading order: what is recorded (`history`), what is demanded of it (`checkers`, `liveness`,
+//! `lookout`), what a run is made of (`scenario`, `cluster`, `workload`, `app`, `faults`), how one run goes
+//! (`phases`), how it is told (`report`), how many of them are driven (`runner`), and how one asks for it
+//! (`commands`, `testbed`, `prop`).
 
 // The testbed runs on the machine, not inside the simulation: it may use files, threads and the wall clock.
 #![allow(clippy::disallowed_methods)]

@@ -3,7 +3,7 @@
 //! The validator below knows the keywords that the schema uses, and refuses any other.
 #![allow(clippy::disallowed_methods)] // Reads the committed schema and the stories.
 
-use seedlog_sim::scenario::{Library, repository, schema};
+use seedlog_sim::scenario::{Library, Scenario, repository, schema};
 use serde_json::Value;
 
 #[test]
@@ -39,6 +39,23 @@ fn the_schema_refuses_what_the_parser_refuses() {
     ] {
         let problems = problems(&root, &root, &story(&format!("{start}{broken}\n")), "story");
         assert!(!problems.is_empty(), "{broken}");
+    }
+}
+
+#[test]
+fn the_documented_example_can_be_read() {
+    let page = std::fs::read_to_string(repository().join("docs/testbed.md")).unwrap();
+    let examples: Vec<&str> = page
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .filter(|text| text.contains("\nformat = 1"))
+        .collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        if let Err(error) = Scenario::parse("example", "docs/testbed.md", example) {
+            panic!("{error}");
+        }
     }
 }
 
