@@ -15,6 +15,7 @@ use super::index::offset::OffsetIndex;
 use super::names::{base_of_log, index_path, log_name, log_path};
 use super::scan::{BatchScan, Damage, RECOVERY_WINDOW_BYTES, ScanError};
 use super::segment::Segment;
+use crate::marks::{self, Mark};
 use crate::rules::{Rule, holds};
 use crate::runtime::disk::{self, File, OpenMode};
 use crate::types::{LeaderEpoch, Offset};
@@ -258,6 +259,7 @@ impl Recovery<'_> {
         if cut > 0 {
             segment.file.truncate(segment.size)?;
             self.bytes_cut += cut;
+            marks::sometimes(Mark::TornTailCut);
         }
         self.keep(segment);
         Ok(cut == 0)
