@@ -1,5 +1,6 @@
 //! H17, `commit-regresses`: a member fetched a committed offset below one that was acknowledged before the
-//! fetch could have begun, or none at all.
+//! fetch could have begun, or none at all. A later commit of a lower offset is no explanation: it is what a
+//! member leaves behind that commits what it no longer owns.
 //!
 //! The fetch began after the member's latest start of a rebalance and its latest taking of the partition.
 //! A rewind that the group asked for excuses it.
@@ -16,9 +17,15 @@ pub const CHECK: Check = Check { id: "H17", slug: "commit-regresses", judge };
 
 #[derive(Default)]
 struct Commits {
-    /// Acknowledged ones, as they were.
-    acked: Vec<(usize, Offset)>,
+    /// Each acknowledgement with the highest one until then, since the latest rewind.
+    acked: Vec<(usize, Acked)>,
     rewound: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+struct Acked {
+    at: usize,
+    offset: Offset,
 }
 
 #[derive(Default)]
@@ -41,14 +48,16 @@ fn judge(case: &Case) -> Vec<Finding> {
                 begun.taking.insert((life, partition), at);
             }
             Fact::CommitOk { partition, offset, .. } => {
-                commits.entry((group, partition)).or_default().acked.push((at, *offset));
+                commits.entry((group, partition)).or_default().acked_at(Acked { at, offset: *offset });
             }
-            Fact::Seeked { partition, .. } => {
+            Fact::Seeked { partition, .. } | Fact::PositionReset { partition, .. } => {
                 commits.entry((group, partition)).or_default().rewound = Some(at);
             }
             Fact::OffsetFetched { partition, offset, .. } => {
                 let Some(commits) = commits.get(&(group, partition)) else { continue };
-                let Some((acked_at, acked)) = commits.latest_before(begun.fetch(life, partition, at)) else {
+                let Some(Acked { at: acked_at, offset: acked }) =
+                    commits.highest_before(begun.fetch(life, partition, at))
+                else {
                     continue;
                 };
                 if offset.is_none_or(|offset| offset < acked) {
@@ -77,9 +86,17 @@ impl<'a> Begun<'a> {
 }
 
 impl Commits {
-    fn latest_before(&self, begun: usize) -> Option<(usize, Offset)> {
+    fn acked_at(&mut self, acked: Acked) {
+        let highest = self.acked.last().map(|(_, highest)| *highest);
+        let still_counts = |highest: &Acked| self.rewound.is_none_or(|rewound| rewound < highest.at);
+        let highest = highest.filter(still_counts).filter(|highest| highest.offset > acked.offset);
+        self.acked.push((acked.at, highest.unwrap_or(acked)));
+    }
+
+    /// The highest offset acknowledged before that entry.
+    fn highest_before(&self, begun: usize) -> Option<Acked> {
         let before = self.acked.partition_point(|(at, _)| *at < begun);
-        before.checked_sub(1).map(|index| self.acked[index])
+        before.checked_sub(1).map(|index| self.acked[index].1)
     }
 }
 
@@ -105,6 +122,21 @@ mod tests {
             committed().member("b", 2, 5).violations(&CHECK),
             ["b fetched 5 for orders-0 of billing, which had committed 8"]
         );
+    }
+
+    #[test]
+    fn a_later_commit_of_less_does_not_hide_the_earlier_one() {
+        let story = committed().member("b", 2, 8).commits("b", 12).commits("a", 9).released("b");
+        assert_eq!(
+            story.member("c", 3, 9).violations(&CHECK),
+            ["c fetched 9 for orders-0 of billing, which had committed 12"]
+        );
+    }
+
+    #[test]
+    fn what_was_committed_after_a_rewind_counts_from_there() {
+        let story = committed().member("b", 2, 8).sought("b", 0).commits("b", 3).released("b");
+        assert!(story.member("c", 3, 3).violations(&CHECK).is_empty());
     }
 
     #[test]
