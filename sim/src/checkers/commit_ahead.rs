@@ -75,7 +75,8 @@ fn judge(case: &Case) -> Vec<Finding> {
             }
             Fact::CommitOk { offset, .. } => {
                 // A commit of which only the end was stated is judged there.
-                if commits.open.remove(&(life, partition, *offset)).is_none() {
+                let was_open = commits.open.remove(&(life, partition, *offset)).is_some();
+                if !was_open {
                     let missing = reading.missing_below(case, partition, *offset);
                     commits.invoked(at, place, life, *offset, missing);
                     commits.open.remove(&(life, partition, *offset));
