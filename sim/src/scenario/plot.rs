@@ -45,7 +45,7 @@ fn step_of(source: Source, scope: &Scope, raw: &RawStep) -> Checked<Step> {
     for selector in action.selectors() {
         scope.selector(selector).map_err(|message| wrong(&raw.action, message))?;
     }
-    let name = raw.name.as_ref().map(|name| String::clone(name));
+    let name = raw.name.as_deref().cloned();
     Ok(Step { trigger, action, name, text: String::clone(&raw.action) })
 }
 
