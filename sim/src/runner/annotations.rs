@@ -219,7 +219,10 @@ mod tests {
         let verdict = Verdict::of_breakdown(SWEEP, 7, &[], Breakdown::Panic.violation("gone\nfor good"));
         let told = failure_command(&verdict, 3);
         assert!(told.starts_with("::error file=sim/src/scenario/sweep.toml,line="), "{told}");
-        assert!(told.contains("title=sweep seed 7%3A panic::FAIL sweep  seed 7  panic (X1)"), "{told}");
+        assert!(
+            told.contains("title=sweep seed 7%3A panic%3A gone%0Afor good::FAIL sweep  seed 7  panic (X1)"),
+            "{told}"
+        );
         assert!(told.contains("cargo sim replay sweep@7#"), "{told}");
         assert_eq!(told.lines().count(), 1);
     }
@@ -249,7 +252,7 @@ mod tests {
         let text = summary(&tally, &[Remark { line: 3, text: "#9 expired".into() }]);
         assert!(text.starts_with("## Simulation failed\n"), "{text}");
         assert!(text.contains("| a\\|b | 1 | 1 | 0 | 0 | 1 | 0 |"), "{text}");
-        assert!(text.contains("| panic | 1 | `cargo sim replay a\\|b@7#"), "{text}");
+        assert!(text.contains("| panic: gone | 1 | `cargo sim replay a\\|b@7#"), "{text}");
         assert!(text.contains("@8#") && text.contains("| #12 |"), "{text}");
         assert!(text.contains("| torn-tail-cut | **never** |"), "{text}");
         assert!(text.contains("known.toml, line 3: #9 expired"), "{text}");

@@ -190,8 +190,11 @@ mod tests {
         let names: Vec<_> = cases.iter().map(|case| case.attribute("name").unwrap()).collect();
         assert_eq!(names, ["seed 7", "seeds 0 to 99", "seeds 100 to 199", "seeds 200 to 249"]);
         let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
-        assert_eq!(failure.attribute("type"), Some("panic"));
-        assert_eq!(failure.attribute("message"), Some("1 of 1 runs failed; first: panic"));
+        assert_eq!(failure.attribute("type"), Some("panic: a … & c\u{fffd}]]>"));
+        assert_eq!(
+            failure.attribute("message"),
+            Some("1 of 1 runs failed; first: panic: a … & c\u{fffd}]]>")
+        );
         let text = failure.text().unwrap();
         assert!(text.contains("a \"b\" & c\u{fffd}]]>"), "{text}");
         assert!(text.contains("cargo sim replay lost <leader>@7#"), "{text}");
@@ -218,7 +221,7 @@ mod tests {
         let xml = parsed(&junit);
         let document = roxmltree::Document::parse(&xml).unwrap();
         let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
-        assert_eq!(failure.attribute("message"), Some("90 of 90 runs failed; first: panic"));
+        assert_eq!(failure.attribute("message"), Some("90 of 90 runs failed; first: panic: gone"));
         assert_eq!(failure.text().unwrap().matches("replay:").count(), FAILURES_TOLD_MAX);
     }
 }
