@@ -3,15 +3,17 @@
 //!
 //! What may happen: the owner crashes, loses its session or is unheard for too long, the partition changes
 //! hands or is taken again, a member seeks, or the position is reset. A record that stands where another was
-//! read before is not that record again.
+//! read before is not that record again. A member whose session was ended by force may deliver on until it
+//! hears of it, for as long as [`Rule::PauseWhenUnheard`](seedlog::rules::Rule) lets it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::{GroupPartition, Life, Turn};
 use super::{Case, Check, Finding};
+use crate::history::{Entry, Injected, What};
 
 pub const CHECK: Check = Check { id: "H20", slug: "needless-redelivery", judge };
 
@@ -33,6 +35,8 @@ struct Reading<'a> {
 #[derive(Default)]
 struct State<'a> {
     readings: HashMap<GroupPartition<'a>, Reading<'a>>,
+    /// Sessions that ended while ZooKeeper still heard their members, and when.
+    cut_short: HashMap<Life<'a>, u64>,
     /// The committed offset at which a life began with a partition, and the entry that tells.
     begun: HashMap<(Life<'a>, &'a TopicPartition), (usize, Offset)>,
     findings: Vec<Finding>,
@@ -40,20 +44,46 @@ struct State<'a> {
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut state = State::default();
+    let forced = sessions_expired_by_force(case.history);
     for (at, turn) in case.groups.turns(case.history) {
         match turn {
             Turn::Ended { node } => state.disturb(at, |owner| owner.consumer == node),
             Turn::Expired { session } => {
                 let member = case.groups.member(session);
+                if let Some(member) = member.filter(|_| forced.contains(&session)) {
+                    state.cut_short.insert(member, case.history[at].at_ns);
+                }
                 state.disturb(at, |owner| Some(owner) == member);
             }
+            Turn::Stated { life, fact: Fact::Delivered { partition, .. }, group }
+                if state.is_yet_to_notice(case, at, life, (group, partition)) => {}
             Turn::Stated { life, group, fact } => state.stated(at, life, group, fact),
         }
     }
     state.findings
 }
 
+fn sessions_expired_by_force(history: &[Entry]) -> HashSet<i64> {
+    let forced = history.iter().filter_map(|entry| match &entry.what {
+        What::Fault(Injected::ExpireSession { session, .. }) => Some(*session),
+        _ => None,
+    });
+    forced.collect()
+}
+
 impl<'a> State<'a> {
+    /// Whether the member has lost the partition with a session that ended by force, and may not have heard of
+    /// it: it was heard itself until then, so it delivers for up to two thirds of a session (P24).
+    fn is_yet_to_notice(&self, case: &Case, at: usize, life: Life<'a>, place: GroupPartition<'a>) -> bool {
+        let has_another_owner =
+            self.readings.get(&place).and_then(|reading| reading.owner).is_some_and(|owner| owner != life);
+        let Some(session) = case.terms.groups.get(place.0).map(|group| group.session_timeout) else {
+            return false;
+        };
+        let since = self.cut_short.get(&life).map(|ended_ns| case.history[at].at_ns - ended_ns);
+        has_another_owner && since.is_some_and(|since| u128::from(since) * 3 <= session.as_nanos() * 2)
+    }
+
     fn stated(&mut self, at: usize, life: Life<'a>, group: &'a str, fact: &'a Fact) {
         match fact {
             Fact::GroupSessionLost { .. } | Fact::GroupLeft { .. } | Fact::DeliveryPaused { .. } => {
@@ -123,8 +153,11 @@ impl<'a> State<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::CHECK;
     use crate::checkers::story::Story;
+    use crate::history::Injected;
 
     fn reading() -> Story {
         Story::new().member("a", 1, 0).worked_on("a", 0, "r-0").read("a", 1, "r-1")
@@ -160,6 +193,29 @@ mod tests {
         let story = reading().session_expired(1).member("b", 2, 1).read("a", 2, "r-2");
         let story = story.session_lost("a", 1).read("b", 1, "r-1").read("b", 2, "r-2");
         assert!(story.violations(&CHECK).is_empty());
+    }
+
+    fn delivered_by_a_former_owner(how_it_ended: impl Fn(Story) -> Story, later: Duration) -> Story {
+        let story = how_it_ended(reading()).session_expired(1).member("b", 2, 1);
+        story.read("b", 1, "r-1").read("b", 2, "r-2").after(later).read("a", 2, "r-2")
+    }
+
+    fn forced(story: Story) -> Story {
+        story.fault(Injected::ExpireSession { target: "a".into(), session: 1 })
+    }
+
+    #[test]
+    fn a_member_whose_session_was_ended_by_force_may_deliver_until_it_hears_of_it() {
+        let soon = delivered_by_a_former_owner(forced, Duration::from_millis(500));
+        assert!(soon.violations(&CHECK).is_empty());
+        let late = delivered_by_a_former_owner(forced, Duration::from_secs(60));
+        assert_eq!(late.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_member_whose_session_ran_out_should_have_paused_long_before() {
+        let unheard = delivered_by_a_former_owner(|story| story, Duration::from_millis(500));
+        assert_eq!(unheard.violations(&CHECK).len(), 1);
     }
 
     #[test]

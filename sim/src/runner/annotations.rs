@@ -196,7 +196,9 @@ fn cell(text: &str) -> String {
 fn within(mut text: String, bytes_max: usize) -> String {
     const CUT: &str = "\n(cut)\n";
     if text.len() > bytes_max {
-        text.truncate(text.floor_char_boundary(bytes_max - CUT.len()));
+        let room = bytes_max - CUT.len();
+        let border = (0..=room).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(border.expect("0 is a border"));
         text.push_str(CUT);
     }
     text

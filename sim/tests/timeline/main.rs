@@ -104,7 +104,7 @@ fn large_page() -> String {
     }
     let message = |n: u64| Message {
         sent_ns: n * 1_500_000,
-        read_ns: (n % 97 != 0).then_some(n * 1_500_000 + 4_000_000),
+        read_ns: (!n.is_multiple_of(97)).then_some(n * 1_500_000 + 4_000_000),
         from: format!("shop-{}", n % 4).into(),
         to: format!("broker-{}", n % 3 + 1).into(),
         connection: n % 12,

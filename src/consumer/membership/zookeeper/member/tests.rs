@@ -66,7 +66,7 @@ fn a_conflict_releases_everything_and_waits_for_what_was_in_the_way() {
     let effects = member.on(Event::Conflict(others.clone()));
     assert_eq!(effects[1], Effect::Release(names(&[0, 1, 2])));
     let pause = Effect::PauseUntilUnowned(PATIENCE.backoff, names(&[2]));
-    assert_eq!(member.on(Event::Released), [pause.clone()]);
+    assert_eq!(member.on(Event::Released), std::slice::from_ref(&pause));
     assert!(member.held().is_empty());
 
     member.on(Event::PauseOver);
