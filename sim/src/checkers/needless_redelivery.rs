@@ -196,7 +196,8 @@ mod tests {
     }
 
     fn delivered_by_a_former_owner(how_it_ended: impl Fn(Story) -> Story, later: Duration) -> Story {
-        let story = how_it_ended(reading()).session_expired(1).member("b", 2, 1);
+        let story = reading().group_terms(Duration::from_secs(6), Duration::ZERO);
+        let story = how_it_ended(story).session_expired(1).member("b", 2, 1);
         story.read("b", 1, "r-1").read("b", 2, "r-2").after(later).read("a", 2, "r-2")
     }
 

@@ -60,7 +60,7 @@ fn entry(bytes: &[u8], is_whole: bool) -> Result<Entry, String> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| "no text: the file is damaged, or no history".to_owned())?;
     let shown: String = text.trim_end().chars().take(SHOWN_MAX).collect();
-    let value: serde_json::Value = match serde_json::from_str(text) {
+    let value: serde_json::Value = match serde_json::from_str(text.trim_end()) {
         Ok(value) => value,
         Err(error) if error.is_eof() || !is_whole => return Err(format!("cut off in the middle: {shown}")),
         Err(error) => return Err(format!("no JSON object ({error}): {shown}")),
