@@ -47,13 +47,13 @@ impl Progress {
     /// The application goes on from elsewhere and says nothing more about what it had.
     pub(super) fn sought(&mut self, partition: &TopicPartition) {
         if let Some(partition) = self.partitions.get_mut(partition) {
-            partition.unfinished.clear();
-            partition.delivered_end = None;
+            partition.forget();
         }
     }
 
     pub(super) fn delivered(&mut self, partition: &TopicPartition, offset: Offset) {
         if let Some(partition) = self.partitions.get_mut(partition) {
+            partition.go_on_at(offset);
             partition.unfinished.insert(offset);
             partition.delivered_end = Some(offset.next());
         }
@@ -71,12 +71,17 @@ impl Progress {
     }
 
     /// The next offset to read after a crash at this moment, where the registry says something else.
-    /// `prefetched` tells how far a partition was fetched.
-    pub(super) fn to_commit(
-        &self,
+    /// `position` tells where the next record to hand out of a partition is looked for, `prefetched` how far it
+    /// was fetched.
+    pub(super) fn due_commits(
+        &mut self,
+        position: impl Fn(&TopicPartition) -> Option<Offset>,
         prefetched: impl Fn(&TopicPartition) -> Option<Offset>,
     ) -> BTreeMap<TopicPartition, Offset> {
-        let wanted = self.partitions.iter().filter_map(|(name, partition)| {
+        let wanted = self.partitions.iter_mut().filter_map(|(name, partition)| {
+            if let Some(position) = position(name) {
+                partition.go_on_at(position);
+            }
             let offset = match rules::holds(Rule::CommitNothingPrefetched) {
                 true => partition.next_unfinished()?,
                 false => prefetched(name)?,
@@ -94,6 +99,19 @@ impl Progress {
 }
 
 impl Partition {
+    fn forget(&mut self) {
+        self.unfinished.clear();
+        self.delivered_end = None;
+    }
+
+    /// A position before what was delivered was reset: the log had lost its end. What was done with the records
+    /// of then says nothing about those that have their offsets now.
+    fn go_on_at(&mut self, position: Offset) {
+        if self.delivered_end.is_some_and(|end| position < end) {
+            self.forget();
+        }
+    }
+
     fn next_unfinished(&self) -> Option<Offset> {
         match self.unfinished.first() {
             Some(first) if rules::holds(Rule::CommitOnlyFinished) => Some(*first),
@@ -117,13 +135,17 @@ mod tests {
         progress
     }
 
-    fn commit(progress: &Progress) -> Option<Offset> {
-        progress.to_commit(|_| Some(Offset(1_000))).get(&name()).copied()
+    fn commit(progress: &mut Progress) -> Option<Offset> {
+        commit_standing_at(progress, Offset(1_000))
+    }
+
+    fn commit_standing_at(progress: &mut Progress, position: Offset) -> Option<Offset> {
+        progress.due_commits(|_| Some(position), |_| Some(Offset(1_000))).get(&name()).copied()
     }
 
     #[test]
     fn nothing_delivered_is_nothing_to_commit() {
-        assert_eq!(commit(&owning(Some(Offset(5)))), None);
+        assert_eq!(commit(&mut owning(Some(Offset(5)))), None);
     }
 
     #[test]
@@ -133,13 +155,13 @@ mod tests {
             progress.delivered(&name(), Offset(offset));
         }
         assert!(progress.finish(&name(), Offset(6)));
-        assert_eq!(commit(&progress), None, "the registry says 5 already");
+        assert_eq!(commit(&mut progress), None, "the registry says 5 already");
         assert!(progress.finish(&name(), Offset(5)));
-        assert_eq!(commit(&progress), Some(Offset(7)));
+        assert_eq!(commit(&mut progress), Some(Offset(7)));
         assert!(progress.finish(&name(), Offset(7)));
-        assert_eq!(commit(&progress), Some(Offset(8)));
+        assert_eq!(commit(&mut progress), Some(Offset(8)));
         progress.committed(&name(), Offset(8));
-        assert_eq!(commit(&progress), None);
+        assert_eq!(commit(&mut progress), None);
     }
 
     #[test]
@@ -149,7 +171,7 @@ mod tests {
         progress.disown(&name());
         progress.own(name(), 0, None);
         assert!(!progress.finish(&name(), Offset(0)));
-        assert_eq!(commit(&progress), None);
+        assert_eq!(commit(&mut progress), None);
     }
 
     #[test]
@@ -157,9 +179,41 @@ mod tests {
         let mut progress = owning(Some(Offset(5)));
         progress.delivered(&name(), Offset(5));
         progress.sought(&name());
-        assert_eq!(commit(&progress), None);
+        assert_eq!(commit(&mut progress), None);
         progress.delivered(&name(), Offset(2));
-        assert_eq!(commit(&progress), Some(Offset(2)));
+        assert_eq!(commit(&mut progress), Some(Offset(2)));
+    }
+
+    #[test]
+    fn after_a_reset_to_before_what_was_finished_there_is_nothing_to_commit_until_more_is_delivered() {
+        let mut progress = owning(Some(Offset(5)));
+        for offset in 5..8 {
+            progress.delivered(&name(), Offset(offset));
+            progress.finish(&name(), Offset(offset));
+        }
+        assert_eq!(commit_standing_at(&mut progress, Offset(0)), None);
+        progress.delivered(&name(), Offset(0));
+        assert_eq!(commit_standing_at(&mut progress, Offset(1)), Some(Offset(0)));
+    }
+
+    #[test]
+    fn a_record_from_before_a_reset_holds_no_commit_back_and_lets_none_run_ahead() {
+        let mut progress = owning(Some(Offset(5)));
+        progress.delivered(&name(), Offset(70));
+        for offset in 0..3 {
+            progress.delivered(&name(), Offset(offset));
+            progress.finish(&name(), Offset(offset));
+        }
+        assert_eq!(commit_standing_at(&mut progress, Offset(3)), Some(Offset(3)));
+    }
+
+    #[test]
+    fn after_a_reset_to_behind_what_was_delivered_the_unfinished_still_count() {
+        let mut progress = owning(Some(Offset(5)));
+        progress.delivered(&name(), Offset(5));
+        progress.delivered(&name(), Offset(6));
+        progress.finish(&name(), Offset(5));
+        assert_eq!(commit_standing_at(&mut progress, Offset(90)), Some(Offset(6)));
     }
 
     proptest! {
@@ -174,7 +228,7 @@ mod tests {
             for offset in order {
                 progress.finish(&name(), Offset(offset));
                 finished.insert(offset);
-                let commit = commit(&progress).expect("something was delivered");
+                let commit = commit(&mut progress).expect("something was delivered");
                 prop_assert!((0..commit.0).all(|below| finished.contains(&below)));
                 prop_assert!(!finished.contains(&commit.0));
             }

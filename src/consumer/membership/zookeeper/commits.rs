@@ -35,7 +35,8 @@ impl Shell {
     }
 
     fn to_commit(&self) -> BTreeMap<TopicPartition, Offset> {
-        self.progress().to_commit(|partition| self.shared.fetch_offset(partition))
+        let position = |partition: &TopicPartition| self.shared.position(partition);
+        self.progress().due_commits(position, |partition| self.shared.fetch_offset(partition))
     }
 
     async fn commit(&mut self, offsets: BTreeMap<TopicPartition, Offset>) -> Result<(), GroupError> {
