@@ -65,120 +65,207 @@ impl Default for GroupTerms {
     }
 }
 
+type Reasons = BTreeMap<TopicPartition, BTreeSet<&'static str>>;
+
 /// The damage of one run, measured against the terms.
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
     /// Power failures of brokers.
     pub lossy_crashes: u64,
-    over: BTreeMap<TopicPartition, &'static str>,
+    over: Reasons,
     /// Partitions whose only copy was taken away or changed behind the broker's back.
-    damaged: BTreeMap<TopicPartition, &'static str>,
-    ill_brokers: BTreeSet<BrokerId>,
+    damaged: Reasons,
     ill: BTreeSet<TopicPartition>,
+    ill_brokers: BTreeSet<BrokerId>,
+    /// Brokers that refuse to start, for want of what their disks claimed to have stored.
+    refusing: BTreeSet<BrokerId>,
+    /// Partitions that such a disk's broker did not open when it was started last.
+    unopened: BTreeSet<TopicPartition>,
+}
+
+/// What a pass over the history has gathered, by broker.
+#[derive(Default)]
+struct Gathered {
+    lossy_crashes: u64,
+    hosted: BTreeMap<BrokerId, BTreeSet<TopicPartition>>,
+    /// What each broker has opened since it was started last.
+    opened: BTreeMap<BrokerId, BTreeSet<TopicPartition>>,
+    lost_cache: BTreeSet<BrokerId>,
+    ill: BTreeSet<BrokerId>,
+    damaged: BTreeMap<BrokerId, BTreeSet<&'static str>>,
+    flipped: BTreeSet<TopicPartition>,
+    /// Their disks lied and then lost their power.
+    lied_and_lost: BTreeSet<BrokerId>,
+    start_failed: BTreeSet<BrokerId>,
+}
+
+impl Gathered {
+    fn take(&mut self, what: &What) {
+        match what {
+            What::Fact(fact) => self.take_fact(fact),
+            What::Fault(fault) => self.take_fault(fault),
+            What::Phase(_) => {}
+        }
+    }
+
+    fn take_fact(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Appended { broker, partition, .. } => {
+                self.hosted.entry(*broker).or_default().insert(partition.clone());
+            }
+            Fact::LogRecovered { broker, partition, .. } => {
+                self.hosted.entry(*broker).or_default().insert(partition.clone());
+                self.opened.entry(*broker).or_default().insert(partition.clone());
+            }
+            Fact::BrokerStartFailed { broker, .. } => drop(self.start_failed.insert(*broker)),
+            Fact::BrokerRegistered { broker, .. } => drop(self.start_failed.remove(broker)),
+            _ => {}
+        }
+    }
+
+    fn take_fault(&mut self, fault: &Injected) {
+        let Some(broker) = fault.targets().first().and_then(|target| broker_of_node(target)) else { return };
+        match fault {
+            Injected::PowerFailure { .. } => {
+                self.lossy_crashes += 1;
+                self.lost_cache.insert(broker);
+                if self.damaged.get(&broker).is_some_and(|reasons| reasons.contains(LIED)) {
+                    self.lied_and_lost.insert(broker);
+                }
+            }
+            Injected::Start { .. } => drop(self.opened.remove(&broker)),
+            Injected::DiskError { operation, .. } => {
+                self.ill.insert(broker);
+                if *operation == DiskOperation::Fsync {
+                    self.lost_cache.insert(broker);
+                }
+            }
+            Injected::DiskFull { .. } | Injected::DiskSectorLost { .. } => drop(self.ill.insert(broker)),
+            Injected::DiskHealthy { .. } => drop(self.ill.remove(&broker)),
+            Injected::BitFlip { file, .. } => match partition_of_log(file) {
+                Some(partition) => drop(self.flipped.insert(partition)),
+                None => drop(self.damaged.entry(broker).or_default().insert(FLIPPED)),
+            },
+            Injected::Wipe { .. } => drop(self.damaged.entry(broker).or_default().insert(WIPED)),
+            Injected::DiskLies { .. } => drop(self.damaged.entry(broker).or_default().insert(LIED)),
+            Injected::DiskMisdirects { .. } => {
+                self.damaged.entry(broker).or_default().insert(MISDIRECTED);
+            }
+            _ => {}
+        }
+    }
+
+    fn on<'a>(&'a self, brokers: &'a BTreeSet<BrokerId>) -> impl Iterator<Item = &'a TopicPartition> {
+        brokers.iter().filter_map(|broker| self.hosted.get(broker)).flatten()
+    }
+
+    fn damaged(&self) -> Reasons {
+        let mut damaged = Reasons::new();
+        for (broker, reasons) in &self.damaged {
+            for partition in self.hosted.get(broker).into_iter().flatten() {
+                damaged.entry(partition.clone()).or_default().extend(reasons);
+            }
+        }
+        for partition in &self.flipped {
+            damaged.entry(partition.clone()).or_default().insert(FLIPPED);
+        }
+        damaged
+    }
+
+    fn unopened(&self) -> BTreeSet<TopicPartition> {
+        let none = BTreeSet::new();
+        let unopened = self.lied_and_lost.iter().flat_map(|broker| {
+            let opened = self.opened.get(broker).unwrap_or(&none);
+            self.hosted.get(broker).unwrap_or(&none).difference(opened)
+        });
+        unopened.cloned().collect()
+    }
 }
 
 impl Budget {
     /// One pass over the history.
     pub fn of(history: &[Entry], terms: &Terms) -> Budget {
-        let mut hosted: BTreeMap<BrokerId, BTreeSet<TopicPartition>> = BTreeMap::new();
-        let mut lost_cache: BTreeSet<BrokerId> = BTreeSet::new();
-        let mut ill: BTreeSet<BrokerId> = BTreeSet::new();
-        let mut damaged: BTreeMap<BrokerId, &'static str> = BTreeMap::new();
-        let mut lossy_crashes = 0;
+        let mut gathered = Gathered::default();
         for entry in history {
-            match &entry.what {
-                What::Fact(
-                    Fact::Appended { broker, partition, .. } | Fact::LogRecovered { broker, partition, .. },
-                ) => {
-                    hosted.entry(*broker).or_default().insert(partition.clone());
-                }
-                What::Fault(Injected::PowerFailure { target }) => {
-                    lossy_crashes += u64::from(broker_of_node(target).is_some());
-                    lost_cache.extend(broker_of_node(target));
-                }
-                What::Fault(Injected::DiskError { target, operation }) => {
-                    ill.extend(broker_of_node(target));
-                    if *operation == DiskOperation::Fsync {
-                        lost_cache.extend(broker_of_node(target));
-                    }
-                }
-                What::Fault(Injected::DiskFull { target } | Injected::DiskSectorLost { target, .. }) => {
-                    ill.extend(broker_of_node(target));
-                }
-                What::Fault(Injected::DiskHealthy { target }) => {
-                    ill.retain(|&broker| Some(broker) != broker_of_node(target));
-                }
-                What::Fault(fault) => {
-                    let broker = fault.targets().first().and_then(|target| broker_of_node(target));
-                    damaged.extend(broker.zip(damage_of(fault)));
-                }
-                _ => {}
-            }
+            gathered.take(&entry.what);
         }
-        let on = |brokers: &BTreeSet<BrokerId>| -> BTreeSet<TopicPartition> {
-            brokers.iter().filter_map(|broker| hosted.get(broker)).flatten().cloned().collect()
-        };
-        let over = on(&lost_cache).into_iter().filter(|partition| !terms.survive_loss_of_cache(partition));
-        let reason = "the page cache was lost without `durability = fsync` and with one replica";
-        let on_damaged = |(broker, reason): (&BrokerId, &&'static str)| {
-            let partitions = hosted.get(broker).into_iter().flatten();
-            partitions.map(|partition| (partition.clone(), *reason)).collect::<Vec<_>>()
-        };
-        let damaged: BTreeMap<_, _> = damaged.iter().flat_map(on_damaged).collect();
-        let over = over.map(|partition| (partition, reason));
+        let damaged = gathered.damaged();
+        let mut over = damaged.clone();
+        let lost = gathered.on(&gathered.lost_cache);
+        for partition in lost.filter(|partition| !terms.survive_loss_of_cache(partition)) {
+            over.entry(partition.clone()).or_default().insert(LOST_CACHE);
+        }
         Budget {
-            lossy_crashes,
-            over: over.chain(damaged.clone()).collect(),
+            lossy_crashes: gathered.lossy_crashes,
+            over,
             damaged,
-            ill: on(&ill),
-            ill_brokers: ill,
+            ill: gathered.on(&gathered.ill).cloned().collect(),
+            unopened: gathered.unopened(),
+            refusing: gathered.start_failed.intersection(&gathered.lied_and_lost).copied().collect(),
+            ill_brokers: gathered.ill,
         }
     }
 
     /// Why acknowledged records of `partition` may be lost, if they may.
     pub fn excuses_loss(&self, partition: &TopicPartition) -> Option<String> {
-        self.over.get(partition).map(|reason| format!("over budget: {reason}"))
+        excuse(&self.over, partition, |_| true)
     }
 
     /// Why the stored log of `partition` may be anything, if it may.
     pub fn excuses_damage(&self, partition: &TopicPartition) -> Option<String> {
-        self.damaged.get(partition).map(|reason| format!("over budget: {reason}"))
+        excuse(&self.damaged, partition, |_| true)
+    }
+
+    /// Why records of `partition` may stand at other offsets than they were given, or be written over by others,
+    /// without anybody being able to tell: a batch's CRC does not cover where it stands.
+    pub fn excuses_misplacement(&self, partition: &TopicPartition) -> Option<String> {
+        excuse(&self.damaged, partition, |reason| DAMAGES_WHAT_STANDS.contains(&reason))
     }
 
     /// Why `partition` may be out of service at the end, if it may.
     pub fn excuses_outage(&self, partition: &TopicPartition) -> Option<String> {
-        let left_broken = self.ill.contains(partition).then_some("the disk of its broker was left broken");
-        let unreadable =
-            self.damaged.get(partition).copied().filter(|reason| MAKES_UNREADABLE.contains(reason));
-        left_broken.or(unreadable).map(str::to_owned)
+        let left_broken =
+            self.ill.contains(partition).then(|| "the disk of its broker was left broken".into());
+        let unreadable = || self.excuses_misplacement(partition);
+        let offline = || self.unopened.contains(partition).then(|| format!("over budget: {LIED}"));
+        left_broken.or_else(unreadable).or_else(offline)
     }
 
-    /// Whether the broker's disk was left broken.
-    pub fn ill_broker(&self, broker: BrokerId) -> bool {
-        self.ill_brokers.contains(&broker)
+    /// Why the broker may be down at the end, if it may.
+    pub fn excuses_absence(&self, broker: BrokerId) -> Option<String> {
+        let left_broken = self.ill_brokers.contains(&broker).then(|| "its disk was left broken".to_owned());
+        let refuses = || self.refusing.contains(&broker).then(|| format!("over budget: {LIED}"));
+        left_broken.or_else(refuses)
     }
 
     /// The partitions whose records may be lost, and why.
-    pub fn over(&self) -> impl Iterator<Item = (&TopicPartition, &'static str)> {
-        self.over.iter().map(|(partition, reason)| (partition, *reason))
+    pub fn over(&self) -> impl Iterator<Item = (&TopicPartition, String)> {
+        self.over.iter().map(|(partition, reasons)| {
+            (partition, reasons.iter().copied().collect::<Vec<_>>().join(", and "))
+        })
     }
 }
 
+fn excuse(reasons: &Reasons, partition: &TopicPartition, counts: impl Fn(&str) -> bool) -> Option<String> {
+    let reason = reasons.get(partition)?.iter().find(|reason| counts(reason))?;
+    Some(format!("over budget: {reason}"))
+}
+
+const LOST_CACHE: &str = "the page cache was lost without `durability = fsync` and with one replica";
+const WIPED: &str = "the only replica's disk was replaced by an empty one";
+const LIED: &str = "the only replica's disk lied about fsync";
 const MISDIRECTED: &str = "the only replica's disk misdirected a write";
 const FLIPPED: &str = "a bit of the only replica flipped";
 /// Damage in the middle of a log: with one replica nobody can say what stood there, nor where the next batch
 /// begins, and a reader may have to stop in front of it.
-const MAKES_UNREADABLE: [&str; 2] = [MISDIRECTED, FLIPPED];
+const DAMAGES_WHAT_STANDS: [&str; 2] = [MISDIRECTED, FLIPPED];
 
-/// How a fault takes a partition's only copy away, or changes it.
-fn damage_of(fault: &Injected) -> Option<&'static str> {
-    match fault {
-        Injected::Wipe { .. } => Some("the only replica's disk was replaced by an empty one"),
-        Injected::DiskLies { .. } => Some("the only replica's disk lied about fsync"),
-        Injected::DiskMisdirects { .. } => Some(MISDIRECTED),
-        Injected::BitFlip { .. } => Some(FLIPPED),
-        _ => None,
-    }
+/// The partition whose directory holds the file.
+fn partition_of_log(file: &str) -> Option<TopicPartition> {
+    let (directory, _) = file.rsplit_once('/')?;
+    let name = directory.rsplit('/').next()?;
+    let (topic, partition) = name.rsplit_once('-')?;
+    Some(TopicPartition::new(topic, partition.parse().ok()?))
 }
 
 impl Terms {
@@ -204,3 +291,6 @@ impl Terms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

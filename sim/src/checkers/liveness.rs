@@ -27,9 +27,9 @@ fn judge(case: &Case) -> Vec<Finding> {
 fn describe(case: &Case, deadline: usize, missing: Missing) -> Finding {
     match missing {
         Missing::Unregistered { broker } => {
-            let outage = case.budget.ill_broker(broker).then(|| "its disk was left broken".to_owned());
+            let absence = case.budget.excuses_absence(broker);
             let message = format!("broker {broker} is not registered at the deadline");
-            Finding::new(None, message, vec![deadline]).excused_by(outage)
+            Finding::new(None, message, vec![deadline]).excused_by(absence)
         }
         Missing::Unresolved { producer, sends, first } => {
             let invoked = case.ledger.sends.iter().find(|s| s.producer == producer && s.seq == first);
@@ -115,6 +115,39 @@ mod tests {
     fn a_broker_that_did_not_register_again_is_found() {
         let story = registered(Story::new()).kill().phase(Phase::Drain);
         assert_eq!(story.violations(&CHECK), ["broker 1 is not registered at the deadline"]);
+    }
+
+    fn refusing(fault: Option<Injected>, power_fails: bool) -> Story {
+        let story = registered(Story::new()).recovered(0, false).assigned("a", 0).appended(0, 0, 1);
+        let story = fault.into_iter().fold(story, Story::fault);
+        let story = if power_fails { story.power_failure() } else { story.kill() };
+        let reason = "meta.properties is empty".into();
+        let story = story.fault(Injected::Start { target: broker_1() });
+        story.fact("broker-1", Fact::BrokerStartFailed { broker: BrokerId(1), reason })
+    }
+
+    #[test]
+    fn a_disk_that_lied_and_lost_power_excuses_a_broker_that_refuses_to_start_and_its_partitions() {
+        let lied = || Some(Injected::DiskLies { target: broker_1() });
+        let story = refusing(lied(), true).phase(Phase::Drain);
+        assert!(story.violations(&CHECK).is_empty());
+        assert_eq!(story.excused(&CHECK).len(), 2, "the broker, and who reads its partition");
+        for story in [refusing(None, true), refusing(lied(), false)] {
+            assert_eq!(story.phase(Phase::Drain).violations(&CHECK).len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_disk_that_lied_excuses_no_broker_that_does_not_say_why_it_is_down() {
+        let story = registered(Story::new()).fault(Injected::DiskLies { target: broker_1() });
+        assert_eq!(story.power_failure().phase(Phase::Drain).violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_disk_that_lied_excuses_no_partition_that_was_opened_again() {
+        let lied = Some(Injected::DiskLies { target: broker_1() });
+        let story = registered(refusing(lied, true).recovered(1, false)).phase(Phase::Drain);
+        assert_eq!(story.violations(&CHECK), ["a stands at orders-0@0, the log ends at 1"]);
     }
 
     #[test]

@@ -247,10 +247,7 @@ impl Verdict {
             acks: terms.producers.iter().map(|(name, p)| (name.clone(), p.acks)).collect(),
             durability: terms.topics.iter().map(|(name, t)| (name.to_string(), t.durability)).collect(),
             lossy_crashes: budget.lossy_crashes,
-            over: budget
-                .over()
-                .map(|(partition, reason)| (partition.to_string(), reason.to_owned()))
-                .collect(),
+            over: budget.over().map(|(partition, reasons)| (partition.to_string(), reasons)).collect(),
         };
     }
 
