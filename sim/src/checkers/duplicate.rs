@@ -1,7 +1,8 @@
 //! H2, `duplicate`: one record stands at more offsets than it was sent times.
 //!
 //! Excused where the protocol cannot know better: the producer sent the batch again without idempotence, or
-//! it was started again and sent the record anew.
+//! it was started again and sent the record anew. So is what a disk did that flipped a bit of the partition's
+//! log or misdirected a write: where a batch stands is not covered by its CRC.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,10 +40,10 @@ fn judge(case: &Case) -> Vec<Finding> {
         }
     }
     let doubled = records.into_iter().filter(|(_, stored)| stored.places.len() > 1);
-    doubled.map(|(record, stored)| describe(record, stored)).collect()
+    doubled.map(|(record, stored)| describe(case, record, stored)).collect()
 }
 
-fn describe(record: &RecordTag, stored: Stored) -> Finding {
+fn describe(case: &Case, record: &RecordTag, stored: Stored) -> Finding {
     let mut places = stored.places.iter();
     let (&(partition, offset), &first) = places.next().expect("there are at least two");
     let (&(other, other_offset), &second) = places.next().expect("there are at least two");
@@ -54,7 +55,7 @@ fn describe(record: &RecordTag, stored: Stored) -> Finding {
     } else if stored.sends.len() >= stored.places.len() {
         Some("its producer was started again and sent it anew".to_owned())
     } else {
-        None
+        stored.places.keys().find_map(|(partition, _)| case.budget.excuses_misplacement(partition))
     };
     Finding::new(Some(partition), message, evidence).excused_by(excuse)
 }
@@ -64,7 +65,8 @@ mod tests {
     use seedlog::facts::Fact;
 
     use super::CHECK;
-    use crate::checkers::story::{Story, orders};
+    use crate::checkers::story::{Story, broker_1, orders};
+    use crate::history::Injected;
 
     fn sent() -> Story {
         Story::new().send(0, "r-0").acked(0, 0)
@@ -91,6 +93,20 @@ mod tests {
         let story = Story::new().send(0, "r-0").fact("shop", retried).acked(0, 1).read("a", 0, "r-0");
         assert!(story.violations(&CHECK).is_empty());
         assert_eq!(story.excused(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_disk_that_changed_where_batches_stand_excuses_it_and_one_that_lied_does_not() {
+        let doubled = |fault| Story::new().appended(0, 0, 1).fault(fault).send(0, "r-0").acked(0, 0);
+        let file = "/data/orders-0/00000000000000000000.log".into();
+        let flipped = doubled(Injected::BitFlip { target: broker_1(), file, offset: 7 }).read("a", 1, "r-0");
+        assert!(flipped.violations(&CHECK).is_empty());
+        assert_eq!(flipped.excused(&CHECK).len(), 1);
+        let file = "/data/orders-1/00000000000000000000.log".into();
+        let elsewhere = doubled(Injected::BitFlip { target: broker_1(), file, offset: 7 });
+        assert_eq!(elsewhere.read("a", 1, "r-0").violations(&CHECK).len(), 1);
+        let lied = doubled(Injected::DiskLies { target: broker_1() }).read("a", 1, "r-0");
+        assert_eq!(lied.violations(&CHECK).len(), 1);
     }
 
     #[test]

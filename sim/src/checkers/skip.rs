@@ -1,6 +1,7 @@
 //! H7, `skip`: a consumer's next record lies behind one that the partition held, and nothing explains the gap.
 //!
-//! Being assigned, seeking, a reset and a corrupt batch explain it. Gaps inside one poll are check H9's.
+//! Being assigned, seeking, a reset and a corrupt batch explain it; a flipped bit or a misdirected write in the
+//! partition's log excuses it, for a batch with another base offset looks whole. Gaps inside one poll are check H9's.
 
 use seedlog::types::Offset;
 
@@ -11,7 +12,7 @@ pub const CHECK: Check = Check { id: "H7", slug: "skip", judge };
 
 fn judge(case: &Case) -> Vec<Finding> {
     let between_polls = case.jumps.iter().filter(|jump| !jump.in_one_poll);
-    between_polls.filter_map(|jump| describe(jump, skipped(case, jump)?)).collect()
+    between_polls.filter_map(|jump| describe(case, jump, skipped(case, jump)?)).collect()
 }
 
 /// The first record that the jump left out.
@@ -19,16 +20,18 @@ pub fn skipped(case: &Case, jump: &Jump) -> Option<Offset> {
     case.existing.next(jump.partition, jump.stood).filter(|existing| *existing < jump.delivered)
 }
 
-fn describe(jump: &Jump, skipped: Offset) -> Option<Finding> {
+fn describe(case: &Case, jump: &Jump, skipped: Offset) -> Option<Finding> {
     let Jump { life, partition, delivered, .. } = jump;
     let message = format!("{} went on to {partition}@{delivered}, never to {skipped}", life.consumer);
-    Some(Finding::new(Some(partition), message, vec![jump.stood_at, jump.delivered_at]))
+    let finding = Finding::new(Some(partition), message, vec![jump.stood_at, jump.delivered_at]);
+    Some(finding.excused_by(case.budget.excuses_misplacement(partition)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::CHECK;
-    use crate::checkers::story::Story;
+    use crate::checkers::story::{Story, broker_1};
+    use crate::history::Injected;
 
     fn reading() -> Story {
         Story::new().appended(0, 9, 1).assigned("a", 0).read("a", 0, "r-0")
@@ -60,6 +63,18 @@ mod tests {
         ] {
             assert!(story.read("a", 3, "r-3").violations(&CHECK).is_empty());
         }
+    }
+
+    #[test]
+    fn a_flipped_bit_in_the_log_excuses_it_and_one_in_another_log_does_not() {
+        let in_log = |partition: i32| {
+            let file = format!("/data/orders-{partition}/00000000000000000000.log").into();
+            let flipped = reading().fault(Injected::BitFlip { target: broker_1(), file, offset: 7 });
+            flipped.read("a", 3, "r-3")
+        };
+        assert!(in_log(0).violations(&CHECK).is_empty());
+        assert_eq!(in_log(0).excused(&CHECK).len(), 1);
+        assert_eq!(in_log(1).violations(&CHECK).len(), 1);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! H9, `skip-in-poll`: the records of one poll leave one out, or go back.
 //!
-//! One poll hands its records out at one instant. A rebalance inside it explains what a rebalance explains.
+//! One poll hands its records out at one instant. A rebalance inside it explains what a rebalance explains. A
+//! flipped bit or a misdirected write in the partition's log excuses it: a batch with another base offset, or in
+//! the place of others, looks whole.
 
 use super::moves::Jump;
 use super::skip::skipped;
@@ -11,13 +13,16 @@ pub const CHECK: Check = Check { id: "H9", slug: "skip-in-poll", judge };
 fn judge(case: &Case) -> Vec<Finding> {
     let in_poll = case.jumps.iter().filter(|jump| jump.in_one_poll);
     let wrong = in_poll.filter(|jump| jump.delivered < jump.stood || skipped(case, jump).is_some());
-    wrong.map(describe).collect()
+    wrong.map(|jump| describe(case, jump)).collect()
 }
 
-fn describe(jump: &Jump) -> Finding {
+fn describe(case: &Case, jump: &Jump) -> Finding {
     let Jump { life, partition, delivered, stood, .. } = jump;
     let message = format!("one poll of {} has {partition}@{delivered} where {stood} follows", life.consumer);
-    Finding::new(Some(partition), message, vec![jump.stood_at, jump.delivered_at])
+    let finding = Finding::new(Some(partition), message, vec![jump.stood_at, jump.delivered_at]);
+    // What lies before its position a consumer can tell, and must not hand out.
+    let is_skip = delivered > stood;
+    finding.excused_by(is_skip.then(|| case.budget.excuses_misplacement(partition)).flatten())
 }
 
 #[cfg(test)]
@@ -25,6 +30,7 @@ mod tests {
     use super::CHECK;
     use crate::checkers::story::Story;
     use crate::checkers::{skip, step_back};
+    use crate::history::Injected;
 
     fn polled(second: i64) -> Story {
         Story::new().appended(0, 9, 1).assigned("a", 0).read("a", 0, "r-0").read("a", second, "r").at_once()
@@ -43,6 +49,16 @@ mod tests {
             assert!(story.violations(&step_back::CHECK).is_empty());
         }
         assert_eq!(polled(2).violations(&CHECK), ["one poll of a has orders-0@2 where 1 follows"]);
+    }
+
+    #[test]
+    fn a_misdirected_write_excuses_it_and_one_elsewhere_does_not() {
+        let on = |target: &str| polled(2).fault(Injected::DiskMisdirects { target: target.into() });
+        assert!(on("broker-1").violations(&CHECK).is_empty());
+        assert_eq!(on("broker-1").excused(&CHECK).len(), 1);
+        assert_eq!(on("broker-2").violations(&CHECK).len(), 1);
+        let back = polled(0).fault(Injected::DiskMisdirects { target: "broker-1".into() });
+        assert_eq!(back.violations(&CHECK).len(), 1, "a return is no skip");
     }
 
     #[test]
