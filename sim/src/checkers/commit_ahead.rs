@@ -4,7 +4,8 @@
 //! An application that marks a record as finished before it works on it is check G4's business.
 //!
 //! What a group is bound to finish begins where it started to read. A forward seek or a reset explains what
-//! it jumps over, and so does a corrupt batch that was skipped. A commit that certainly failed is none.
+//! it jumps over, and so does a corrupt batch that was skipped. A commit that certainly failed is none. Records
+//! that were never delivered are excused where a flipped bit or a misdirected write may have hidden them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -66,7 +67,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             }
             Fact::Finished { offset, .. } => drop(reading.finished.insert(*offset)),
             Fact::CorruptSkipped { offset, .. } => {
-                let last = case.existing.batch_end(partition, *offset);
+                let last = case.existing.batch_end(partition, *offset, at);
                 reading.finished.extend((offset.0..=last.0).map(Offset));
             }
             Fact::CommitInvoked { offset, .. } => {
@@ -88,7 +89,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             _ => {}
         }
     }
-    commits.findings()
+    commits.findings(case)
 }
 
 impl Reading {
@@ -147,14 +148,15 @@ impl<'a> Commits<'a> {
     }
 
     /// One finding a missed record: later commits cover the same one again.
-    fn findings(self) -> Vec<Finding> {
+    fn findings(self, case: &Case) -> Vec<Finding> {
         let mut told = HashSet::new();
         let ahead = self.ahead.into_iter().flatten();
-        ahead.filter(|ahead| told.insert((ahead.place, ahead.missing.offset))).map(describe).collect()
+        let first = ahead.filter(|ahead| told.insert((ahead.place, ahead.missing.offset)));
+        first.map(|ahead| describe(case, ahead)).collect()
     }
 }
 
-fn describe(ahead: Ahead) -> Finding {
+fn describe(case: &Case, ahead: Ahead) -> Finding {
     let (group, partition) = ahead.place;
     let Missing { offset, delivered } = ahead.missing;
     let state = if delivered.is_some() { "delivered and not finished" } else { "never delivered" };
@@ -163,7 +165,8 @@ fn describe(ahead: Ahead) -> Finding {
         ahead.life.consumer, ahead.offset
     );
     let evidence = delivered.into_iter().chain([ahead.at]).collect();
-    Finding::new(Some(partition), message, evidence)
+    let hidden = delivered.is_none().then(|| case.budget.excuses_misplacement(partition)).flatten();
+    Finding::new(Some(partition), message, evidence).excused_by(hidden)
 }
 
 #[cfg(test)]

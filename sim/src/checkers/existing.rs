@@ -16,10 +16,16 @@ struct Stretch {
     last: Offset,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    appended_at: usize,
+    stretch: Stretch,
+}
+
 #[derive(Default)]
 struct Places {
-    /// Ordered by their first offset.
-    batches: Vec<Stretch>,
+    /// In the order in which they were appended.
+    batches: Vec<Batch>,
     /// The same and single records, in order, without touching each other.
     merged: Vec<Stretch>,
 }
@@ -31,10 +37,11 @@ pub struct Existing<'a> {
 impl<'a> Existing<'a> {
     pub fn new(history: &'a [Entry]) -> Existing<'a> {
         let mut partitions: HashMap<&TopicPartition, Places> = HashMap::new();
-        for entry in history {
+        for (at, entry) in history.iter().enumerate() {
             match &entry.what {
                 What::Fact(Fact::Appended { partition, base, last, .. }) => {
-                    let batch = Stretch { first: *base, last: *last };
+                    let stretch = Stretch { first: *base, last: *last };
+                    let batch = Batch { appended_at: at, stretch };
                     partitions.entry(partition).or_default().batches.push(batch);
                 }
                 What::Fact(Fact::Delivered { partition, offset, .. }) => {
@@ -45,8 +52,7 @@ impl<'a> Existing<'a> {
             }
         }
         for places in partitions.values_mut() {
-            places.batches.sort_unstable_by_key(|batch| (batch.first, batch.last));
-            places.merged.extend(&places.batches);
+            places.merged.extend(places.batches.iter().map(|batch| batch.stretch));
             places.merged = merge(std::mem::take(&mut places.merged));
         }
         Existing { partitions }
@@ -64,12 +70,14 @@ impl<'a> Existing<'a> {
         self.partitions.get(partition).is_some_and(|places| !places.batches.is_empty())
     }
 
-    /// The last offset of the batch that held `offset`.
-    pub fn batch_end(&self, partition: &TopicPartition, offset: Offset) -> Offset {
+    /// The last offset of the batch that held `offset` before the entry `at`: the one appended last, where a log
+    /// lost its end and grew again.
+    pub fn batch_end(&self, partition: &TopicPartition, offset: Offset, at: usize) -> Offset {
         let Some(places) = self.partitions.get(partition) else { return offset };
-        let behind = places.batches.partition_point(|batch| batch.first <= offset);
-        let batch = behind.checked_sub(1).map(|index| places.batches[index]);
-        batch.map_or(offset, |batch| batch.last.max(offset))
+        let before = places.batches.iter().rev().skip_while(|batch| batch.appended_at >= at);
+        let mut stretches = before.map(|batch| batch.stretch);
+        let batch = stretches.find(|stretch| (stretch.first..=stretch.last).contains(&offset));
+        batch.map_or(offset, |stretch| stretch.last)
     }
 }
 
@@ -108,7 +116,16 @@ mod tests {
     fn a_batch_ends_where_it_was_appended_to_end() {
         let story = Story::new().appended(0, 3, 1).appended(4, 6, 2);
         let existing = Existing::new(story.entries());
-        assert_eq!(existing.batch_end(&orders(), Offset(4)), Offset(6));
-        assert_eq!(existing.batch_end(&orders(), Offset(2)), Offset(3));
+        assert_eq!(existing.batch_end(&orders(), Offset(4), 2), Offset(6));
+        assert_eq!(existing.batch_end(&orders(), Offset(2), 2), Offset(3));
+        assert_eq!(existing.batch_end(&orders(), Offset(9), 2), Offset(9), "nothing is known of it");
+    }
+
+    #[test]
+    fn of_two_batches_that_held_an_offset_the_latest_until_then_counts() {
+        let story = Story::new().appended(0, 3, 1).recovered(0, false).appended(0, 9, 2).appended(10, 11, 3);
+        let existing = Existing::new(story.entries());
+        assert_eq!(existing.batch_end(&orders(), Offset(2), 2), Offset(3));
+        assert_eq!(existing.batch_end(&orders(), Offset(2), 3), Offset(9));
     }
 }

@@ -1,5 +1,6 @@
 use super::CHECK;
-use crate::checkers::story::Story;
+use crate::checkers::story::{Story, broker_1};
+use crate::history::Injected;
 
 /// Three records stand in the log, and `a` reads for the group from the first.
 fn reading() -> Story {
@@ -133,6 +134,24 @@ fn a_corrupt_batch_that_was_skipped_cannot_be_finished() {
         .worked_on("a", 2, "r-2")
         .commits("a", 3);
     assert!(story.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn a_corrupt_batch_of_a_log_that_was_wiped_and_grew_again_ends_where_the_new_one_does() {
+    let wiped = || Story::new().appended(0, 1, 1).member("a", 1, 0).recovered(0, false).appended(0, 4, 2);
+    let skipped = wiped().skipped_corrupt("a", 0).commits("a", 5);
+    assert!(skipped.violations(&CHECK).is_empty());
+    let one_more = wiped().appended(5, 5, 3).skipped_corrupt("a", 0).commits("a", 6);
+    assert_eq!(one_more.violations(&CHECK).len(), 1);
+}
+
+#[test]
+fn a_misdirected_write_excuses_what_was_never_delivered_and_nothing_that_was() {
+    let fault = || Injected::DiskMisdirects { target: broker_1() };
+    let story = || Story::new().appended(0, 1, 1).member("a", 1, 0).fault(fault());
+    assert!(story().commits("a", 2).violations(&CHECK).is_empty());
+    assert_eq!(story().commits("a", 2).excused(&CHECK).len(), 1);
+    assert_eq!(story().read("a", 0, "r-0").commits("a", 2).violations(&CHECK).len(), 1);
 }
 
 #[test]
