@@ -1,6 +1,7 @@
 //! S13, `storage`: a log's offsets increase, and what recovery finds is a prefix of the log before the crash
 //! that holds everything which was flushed; all of it, where the page cache survived (no power failure, and
-//! no failed fsync, which may throw the new bytes away).
+//! no failed fsync, which may throw the new bytes away). A broker that died inside of a write did not get to
+//! state that append: of one of its logs recovery may find one more behind the end.
 //!
 //! Contents are judged by what is read: under one batch an offset has one value, before and after recovery.
 //! Even without fsync a log may lose its tail and nothing else; only damage behind the broker's back (an empty
@@ -8,7 +9,7 @@
 
 mod replica;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{BrokerId, Offset, TopicPartition};
@@ -33,6 +34,10 @@ struct Judge<'a> {
     leaders: HashMap<&'a TopicPartition, BrokerId>,
     /// Brokers whose fsyncs fail now, and since which entry.
     fsync_fails: BTreeMap<BrokerId, usize>,
+    /// Brokers that are to die inside of a write.
+    to_die_writing: BTreeSet<BrokerId>,
+    /// Brokers that did, and whose logs have shown no append yet that was not stated.
+    died_writing: BTreeSet<BrokerId>,
     read: HashMap<(&'a TopicPartition, Offset, u32), FirstRead<'a>>,
     findings: Vec<Finding>,
 }
@@ -67,6 +72,12 @@ impl<'a> Judge<'a> {
                 self.step(at, *broker, partition, |replica| replica.truncate(*end));
             }
             Fact::LogRecovered { broker, partition, clean, log_end, .. } => {
+                let may_hold_more = self.died_writing.contains(broker) && !*clean;
+                let end = self.replicas.entry((*broker, partition)).or_default().end();
+                if may_hold_more && *log_end > end {
+                    self.died_writing.remove(broker);
+                    self.step(at, *broker, partition, |replica| replica.grow_unstated(*log_end));
+                }
                 self.step(at, *broker, partition, |replica| replica.recover(at, *log_end, *clean));
                 if let Some(&fault) = self.fsync_fails.get(broker) {
                     self.lose_cache(fault, Some(*broker));
@@ -99,16 +110,35 @@ impl<'a> Judge<'a> {
 
     fn injure(&mut self, at: usize, fault: &Injected) {
         match fault {
-            Injected::PowerFailure { target } => self.lose_cache(at, broker_of_node(target)),
+            Injected::PowerFailure { target } => {
+                self.lose_cache(at, broker_of_node(target));
+                self.die(target);
+            }
+            Injected::Kill { target } => self.die(target),
+            Injected::CrashArmed { target, point, .. } if &**point == "write" => {
+                self.to_die_writing.extend(broker_of_node(target));
+            }
+            Injected::CrashArmed { target, .. } => self.spare(target),
             Injected::DiskError { target, operation: DiskOperation::Fsync } => {
                 self.fsync_fails.extend(broker_of_node(target).map(|broker| (broker, at)));
                 self.lose_cache(at, broker_of_node(target));
             }
             Injected::DiskHealthy { target } => {
+                // It forgets the crash that was armed, too.
+                self.spare(target);
                 self.fsync_fails.retain(|&broker, _| Some(broker) != broker_of_node(target));
             }
             _ => {}
         }
+    }
+
+    fn spare(&mut self, target: &str) {
+        self.to_die_writing.retain(|&broker| Some(broker) != broker_of_node(target));
+    }
+
+    fn die(&mut self, target: &str) {
+        let broker = broker_of_node(target).filter(|broker| self.to_die_writing.remove(broker));
+        self.died_writing.extend(broker);
     }
 
     fn lose_cache(&mut self, at: usize, broker: Option<BrokerId>) {
@@ -134,153 +164,4 @@ impl<'a> Judge<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use seedlog::facts::Fact;
-    use seedlog::types::Offset;
-
-    use super::CHECK;
-    use crate::checkers::story::{Story, broker_1, orders};
-    use crate::history::{DiskOperation, Injected};
-
-    #[test]
-    fn damage_behind_the_brokers_back_excuses_what_the_log_lost() {
-        let lost = |fault| {
-            Story::new().appended(0, 4, 1).flushed(5).fault(fault).power_failure().recovered(0, false)
-        };
-        let wiped = lost(Injected::Wipe { target: broker_1() });
-        assert!(wiped.violations(&CHECK).is_empty());
-        assert_eq!(wiped.excused(&CHECK).len(), 1);
-        let lied = lost(Injected::DiskLies { target: broker_1() });
-        assert!(lied.violations(&CHECK).is_empty());
-        let of_another = lost(Injected::Wipe { target: "broker-2".into() });
-        assert_eq!(of_another.violations(&CHECK).len(), 1);
-    }
-
-    #[test]
-    fn a_log_that_keeps_what_was_flushed_passes() {
-        let story = Story::new()
-            .appended(0, 4, 1)
-            .flushed(5)
-            .appended(5, 9, 2)
-            .power_failure()
-            .recovered(5, false)
-            .appended(5, 6, 3)
-            .kill()
-            .recovered(7, false);
-        assert!(story.violations(&CHECK).is_empty());
-    }
-
-    #[test]
-    fn an_append_below_the_end_of_the_log_is_found() {
-        let story = Story::new().appended(0, 4, 1).appended(4, 6, 2);
-        assert_eq!(
-            story.violations(&CHECK),
-            ["orders-0 on broker 1: a batch was appended at 4, the log ended at 5"]
-        );
-    }
-
-    #[test]
-    fn a_recovery_that_loses_flushed_batches_is_found() {
-        let story = Story::new().appended(0, 4, 1).flushed(5).power_failure().recovered(0, false);
-        assert_eq!(
-            story.violations(&CHECK),
-            ["orders-0 on broker 1: recovered up to 0, though 5 had been flushed"]
-        );
-    }
-
-    #[test]
-    fn a_recovery_that_ends_inside_a_batch_is_found() {
-        let story = Story::new().appended(0, 4, 1).power_failure().recovered(3, false);
-        assert_eq!(
-            story.violations(&CHECK),
-            ["orders-0 on broker 1: recovered up to 3, which is inside of the batch 0..=4"]
-        );
-    }
-
-    #[test]
-    fn a_recovery_that_invents_records_is_found() {
-        let story = Story::new().appended(0, 4, 1).kill().recovered(9, false);
-        assert_eq!(
-            story.violations(&CHECK),
-            ["orders-0 on broker 1: recovered up to 9, the log had ended at 5"]
-        );
-    }
-
-    #[test]
-    fn a_kill_that_loses_the_page_cache_is_found() {
-        let story = Story::new().appended(0, 4, 1).kill().recovered(0, false);
-        assert_eq!(
-            story.violations(&CHECK),
-            ["orders-0 on broker 1: recovered up to 0 of 5, though the page cache had survived"]
-        );
-    }
-
-    #[test]
-    fn a_failed_fsync_may_lose_what_it_was_to_flush_and_nothing_else() {
-        let story = |end| {
-            let operation = DiskOperation::Fsync;
-            let fault = Injected::DiskError { target: broker_1(), operation };
-            Story::new()
-                .appended(0, 4, 1)
-                .flushed(5)
-                .appended(5, 9, 2)
-                .fault(fault)
-                .kill()
-                .recovered(end, false)
-        };
-        assert!(story(5).violations(&CHECK).is_empty());
-        assert_eq!(story(0).violations(&CHECK).len(), 1);
-    }
-
-    #[test]
-    fn a_clean_stop_that_loses_records_is_found() {
-        let story = Story::new().appended(0, 4, 1).power_failure().recovered(0, true);
-        assert_eq!(story.violations(&CHECK).len(), 1);
-    }
-
-    #[test]
-    fn a_second_recovery_that_disagrees_with_the_first_is_found() {
-        let story =
-            Story::new().appended(0, 4, 1).power_failure().recovered(5, false).kill().recovered(0, false);
-        assert_eq!(story.violations(&CHECK).len(), 1);
-    }
-
-    #[test]
-    fn another_value_read_from_the_same_batch_is_found() {
-        let story = Story::new()
-            .appended(0, 0, 1)
-            .read("a", 0, "r-0")
-            .kill()
-            .recovered(1, false)
-            .read("a", 0, "garbage");
-        assert_eq!(
-            story.violations(&CHECK),
-            [r#"orders-0@0 was read as "r-0" and as "garbage", from the same batch"#]
-        );
-    }
-
-    #[test]
-    fn another_value_under_a_batch_that_replaced_the_first_passes() {
-        let story = Story::new()
-            .appended(0, 0, 1)
-            .read("a", 0, "r-0")
-            .power_failure()
-            .recovered(0, false)
-            .appended(0, 0, 2)
-            .read("a", 0, "r-1");
-        assert!(story.violations(&CHECK).is_empty());
-    }
-
-    #[test]
-    fn a_corrupt_batch_that_a_consumer_met_is_found() {
-        let (consumer, partition, offset) = ("a".to_owned(), orders(), Offset(3));
-        let story = Story::new().fact("a", Fact::CorruptSkipped { consumer, partition, offset });
-        assert_eq!(story.violations(&CHECK), ["a met a corrupt batch at orders-0@3"]);
-    }
-
-    #[test]
-    fn a_flush_of_more_than_was_appended_is_found() {
-        let story = Story::new().appended(0, 4, 1).flushed(6);
-        assert_eq!(story.violations(&CHECK).len(), 1);
-    }
-}
+mod tests;

@@ -81,6 +81,16 @@ impl Replica {
         wrong
     }
 
+    pub fn end(&self) -> Offset {
+        self.end
+    }
+
+    /// An append took effect that nobody could state.
+    pub fn grow_unstated(&mut self, end: Offset) -> Option<Wrong> {
+        self.end = end;
+        None
+    }
+
     /// The batch that holds `offset`.
     pub fn batch_at(&self, offset: Offset) -> Option<&Batch> {
         let index = self.batches.partition_point(|batch| batch.last < offset);

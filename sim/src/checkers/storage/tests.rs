@@ -1,0 +1,172 @@
+use seedlog::facts::Fact;
+use seedlog::types::Offset;
+
+use super::CHECK;
+use crate::checkers::story::{Story, broker_1, orders};
+use crate::history::{DiskOperation, Injected};
+
+#[test]
+fn damage_behind_the_brokers_back_excuses_what_the_log_lost() {
+    let lost =
+        |fault| Story::new().appended(0, 4, 1).flushed(5).fault(fault).power_failure().recovered(0, false);
+    let wiped = lost(Injected::Wipe { target: broker_1() });
+    assert!(wiped.violations(&CHECK).is_empty());
+    assert_eq!(wiped.excused(&CHECK).len(), 1);
+    let lied = lost(Injected::DiskLies { target: broker_1() });
+    assert!(lied.violations(&CHECK).is_empty());
+    let of_another = lost(Injected::Wipe { target: "broker-2".into() });
+    assert_eq!(of_another.violations(&CHECK).len(), 1);
+}
+
+#[test]
+fn a_log_that_keeps_what_was_flushed_passes() {
+    let story = Story::new()
+        .appended(0, 4, 1)
+        .flushed(5)
+        .appended(5, 9, 2)
+        .power_failure()
+        .recovered(5, false)
+        .appended(5, 6, 3)
+        .kill()
+        .recovered(7, false);
+    assert!(story.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn an_append_below_the_end_of_the_log_is_found() {
+    let story = Story::new().appended(0, 4, 1).appended(4, 6, 2);
+    assert_eq!(
+        story.violations(&CHECK),
+        ["orders-0 on broker 1: a batch was appended at 4, the log ended at 5"]
+    );
+}
+
+#[test]
+fn a_recovery_that_loses_flushed_batches_is_found() {
+    let story = Story::new().appended(0, 4, 1).flushed(5).power_failure().recovered(0, false);
+    assert_eq!(
+        story.violations(&CHECK),
+        ["orders-0 on broker 1: recovered up to 0, though 5 had been flushed"]
+    );
+}
+
+#[test]
+fn a_recovery_that_ends_inside_a_batch_is_found() {
+    let story = Story::new().appended(0, 4, 1).power_failure().recovered(3, false);
+    assert_eq!(
+        story.violations(&CHECK),
+        ["orders-0 on broker 1: recovered up to 3, which is inside of the batch 0..=4"]
+    );
+}
+
+#[test]
+fn a_recovery_that_invents_records_is_found() {
+    let story = Story::new().appended(0, 4, 1).kill().recovered(9, false);
+    assert_eq!(story.violations(&CHECK), ["orders-0 on broker 1: recovered up to 9, the log had ended at 5"]);
+}
+
+#[test]
+fn a_kill_that_loses_the_page_cache_is_found() {
+    let story = Story::new().appended(0, 4, 1).kill().recovered(0, false);
+    assert_eq!(
+        story.violations(&CHECK),
+        ["orders-0 on broker 1: recovered up to 0 of 5, though the page cache had survived"]
+    );
+}
+
+#[test]
+fn a_failed_fsync_may_lose_what_it_was_to_flush_and_nothing_else() {
+    let story = |end| {
+        let operation = DiskOperation::Fsync;
+        let fault = Injected::DiskError { target: broker_1(), operation };
+        Story::new().appended(0, 4, 1).flushed(5).appended(5, 9, 2).fault(fault).kill().recovered(end, false)
+    };
+    assert!(story(5).violations(&CHECK).is_empty());
+    assert_eq!(story(0).violations(&CHECK).len(), 1);
+}
+
+#[test]
+fn a_clean_stop_that_loses_records_is_found() {
+    let story = Story::new().appended(0, 4, 1).power_failure().recovered(0, true);
+    assert_eq!(story.violations(&CHECK).len(), 1);
+}
+
+#[test]
+fn a_second_recovery_that_disagrees_with_the_first_is_found() {
+    let story = Story::new().appended(0, 4, 1).power_failure().recovered(5, false).kill().recovered(0, false);
+    assert_eq!(story.violations(&CHECK).len(), 1);
+}
+
+#[test]
+fn another_value_read_from_the_same_batch_is_found() {
+    let story =
+        Story::new().appended(0, 0, 1).read("a", 0, "r-0").kill().recovered(1, false).read("a", 0, "garbage");
+    assert_eq!(
+        story.violations(&CHECK),
+        [r#"orders-0@0 was read as "r-0" and as "garbage", from the same batch"#]
+    );
+}
+
+#[test]
+fn another_value_under_a_batch_that_replaced_the_first_passes() {
+    let story = Story::new()
+        .appended(0, 0, 1)
+        .read("a", 0, "r-0")
+        .power_failure()
+        .recovered(0, false)
+        .appended(0, 0, 2)
+        .read("a", 0, "r-1");
+    assert!(story.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn a_corrupt_batch_that_a_consumer_met_is_found() {
+    let (consumer, partition, offset) = ("a".to_owned(), orders(), Offset(3));
+    let story = Story::new().fact("a", Fact::CorruptSkipped { consumer, partition, offset });
+    assert_eq!(story.violations(&CHECK), ["a met a corrupt batch at orders-0@3"]);
+}
+
+#[test]
+fn a_flush_of_more_than_was_appended_is_found() {
+    let story = Story::new().appended(0, 4, 1).flushed(6);
+    assert_eq!(story.violations(&CHECK).len(), 1);
+}
+
+/// Five records stand there; what comes then is followed by a death, and recovery finds eight.
+fn recovered_more(fault: Option<Injected>, power_fails: bool) -> Story {
+    let story = fault.into_iter().fold(Story::new().appended(0, 4, 1), Story::fault);
+    let story = if power_fails { story.power_failure() } else { story.kill() };
+    story.recovered(8, false)
+}
+
+fn armed(point: &str) -> Option<Injected> {
+    let (target, point) = (broker_1(), point.into());
+    Some(Injected::CrashArmed { target, point, nth: 2, power_failure: false })
+}
+
+#[test]
+fn a_death_inside_of_a_write_leaves_one_append_that_nobody_stated() {
+    assert!(recovered_more(armed("write"), false).violations(&CHECK).is_empty());
+    assert!(recovered_more(armed("write"), true).violations(&CHECK).is_empty());
+    let went_on = recovered_more(armed("write"), false).appended(8, 8, 2);
+    assert!(went_on.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn no_other_death_leaves_more_than_was_stated() {
+    for story in [
+        recovered_more(None, true),
+        recovered_more(armed("fsync"), false),
+        recovered_more(armed("flushed"), false),
+        recovered_more(armed("write"), false).kill().recovered(9, false),
+        Story::new().appended(0, 4, 1).kill().fault(armed("write").unwrap()).recovered(8, false),
+    ] {
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+}
+
+#[test]
+fn a_death_inside_of_a_write_excuses_no_loss() {
+    let story = Story::new().appended(0, 4, 1).appended(5, 9, 2).fault(armed("write").unwrap());
+    assert_eq!(story.kill().recovered(5, false).violations(&CHECK).len(), 1);
+}
