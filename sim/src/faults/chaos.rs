@@ -21,6 +21,9 @@ use crate::scenario::{Class, CrashPoint, Damage, Level, Plan};
 /// The shortest time between two faults of a class.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
 
+/// How many kinds are drawn for one fault until one finds somebody to strike.
+const DRAWS_MAX: u32 = 8;
+
 /// How often, and how many times, the testbed looks whether an armed crash has come.
 pub(super) const NOTICE_EVERY: Duration = Duration::from_millis(20);
 const NOTICE_LOOKS_MAX: u32 = 100;
@@ -67,10 +70,19 @@ impl Injector {
     pub(super) fn strike(&mut self, class: Class, number: u64, plan: &Plan) -> Later {
         // A stream of its own: leaving out another fault does not change this one.
         self.draws = rng::world_stream(&format!("fault {number}"));
-        let Some(kind) = plan.chaos.mixes.get(&class).and_then(|mix| mix.draw(class, &mut self.draws)) else {
-            return Vec::new();
-        };
-        let kind = within(self.damage, kind);
+        for _ in 0..DRAWS_MAX {
+            let mix = plan.chaos.mixes.get(&class);
+            let Some(kind) = mix.and_then(|mix| mix.draw(class, &mut self.draws)) else { break };
+            let later = self.strike_with(class, within(self.damage, kind), plan);
+            if !self.stated.is_empty() || !later.is_empty() {
+                return later;
+            }
+            // It found nobody: nothing to expire, no connection to stall, nobody who runs.
+        }
+        Vec::new()
+    }
+
+    fn strike_with(&mut self, class: Class, kind: &'static str, plan: &Plan) -> Later {
         match class {
             Class::Process => self.strike_process(kind),
             Class::Network => self.strike_network(kind, plan),
@@ -174,6 +186,10 @@ impl Injector {
         match kind {
             "cut" => {
                 let directions = self.draw_cut(&clients);
+                // A broker may have been drawn against itself.
+                if directions.is_empty() {
+                    return Vec::new();
+                }
                 self.cut(&directions);
                 return vec![(self.draw_lasting(), Due::Mend(directions))];
             }

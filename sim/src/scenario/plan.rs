@@ -13,7 +13,7 @@ use seedlog::runtime::sim::rng::derive;
 use seedlog::types::{Acks, Durability, TopicPartition};
 
 use super::group::{self, GroupPlan, MemberPlan};
-use super::{Chaos, Class, Scenario, Step, Within};
+use super::{Chaos, Class, Level, Scenario, Step, Within};
 use crate::checkers::{GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
 
 /// Everything that a run needs to know, besides the seed's own draws while it runs.
@@ -156,7 +156,8 @@ fn group_terms(group: &GroupPlan) -> GroupTerms {
     GroupTerms { session_timeout: group.session, processing: longest.unwrap_or_default() }
 }
 
-/// A seed leaves each whole class out with one chance in two: faults mask each other otherwise.
+/// A seed leaves each whole class out with one chance in two: faults mask each other otherwise. One class at
+/// least stays in, if the scenario has any.
 fn swarm(chaos: &Chaos, rng: &mut Rng) -> Chaos {
     let mut swarm = Chaos::default();
     for class in Class::ALL {
@@ -165,6 +166,12 @@ fn swarm(chaos: &Chaos, rng: &mut Rng) -> Chaos {
         if let Some(mix) = chaos.mixes.get(&class).filter(|_| is_in) {
             swarm.mixes.insert(class, mix.clone());
         }
+    }
+    let demanded: Vec<_> = chaos.mixes.iter().filter(|(_, mix)| mix.level != Level::None).collect();
+    if swarm.is_none()
+        && let Some((class, mix)) = rng.pick(&demanded)
+    {
+        swarm.mixes.insert(**class, (*mix).clone());
     }
     swarm
 }

@@ -88,8 +88,7 @@ fn the_swarm_leaves_each_class_out_of_about_half_of_the_seeds() {
     let with_disk =
         (0..200).filter(|&seed| Plan::new(&sweep, seed).chaos.level(Class::Disk) != Level::None).count();
     assert!((70..130).contains(&with_disk), "{with_disk} of 200");
-    let quiet = (0..200).filter(|&seed| !Plan::new(&sweep, seed).demands_faults()).count();
-    assert!((1..40).contains(&quiet), "{quiet} of 200");
+    assert!((0..200).all(|seed| Plan::new(&sweep, seed).demands_faults()), "one class stays in");
 }
 
 const GROUP: &str = r#"
