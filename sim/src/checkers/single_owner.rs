@@ -30,6 +30,8 @@ struct Ownership<'a> {
     expired: HashSet<i64>,
     /// What each member believes to own.
     held: BTreeMap<Life<'a>, HashSet<&'a TopicPartition>>,
+    /// Where a member last gave up something that it had owned.
+    gave_up: HashMap<Life<'a>, usize>,
     /// Deliveries told already.
     told: HashSet<(Life<'a>, &'a TopicPartition)>,
     findings: Vec<Finding>,
@@ -49,6 +51,13 @@ fn judge(case: &Case) -> Vec<Finding> {
 
 impl<'a> Ownership<'a> {
     fn stated(&mut self, at: usize, life: Life<'a>, group: &'a str, fact: &'a Fact) {
+        let gives_up = matches!(
+            fact,
+            Fact::PartitionReleased { .. } | Fact::GroupSessionLost { .. } | Fact::GroupLeft { .. }
+        );
+        if gives_up {
+            self.gave_up.insert(life, at);
+        }
         match fact {
             Fact::PartitionOwned { partition, session, .. } => {
                 self.held.entry(life).or_default().insert(partition);
@@ -77,7 +86,8 @@ impl<'a> Ownership<'a> {
                         "{} of {group} delivered {partition}@{offset} without owning it",
                         life.consumer
                     );
-                    self.findings.push(Finding::new(Some(partition), message, vec![at]));
+                    let evidence = self.gave_up.get(&life).copied().into_iter().chain([at]);
+                    self.findings.push(Finding::new(Some(partition), message, evidence.collect()));
                 }
             }
             _ => {}
