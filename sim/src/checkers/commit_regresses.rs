@@ -3,7 +3,7 @@
 //! member leaves behind that commits what it no longer owns.
 //!
 //! The fetch began after the member's latest start of a rebalance and its latest taking of the partition.
-//! A rewind that the group asked for excuses it.
+//! A rewind that the group asked for, or a reset, excuses it, as long as the commit began before.
 
 use std::collections::HashMap;
 
@@ -25,6 +25,7 @@ struct Commits {
 #[derive(Clone, Copy)]
 struct Acked {
     at: usize,
+    invoked_at: usize,
     offset: Offset,
 }
 
@@ -32,6 +33,7 @@ struct Acked {
 struct Begun<'a> {
     rebalance: HashMap<Life<'a>, usize>,
     taking: HashMap<(Life<'a>, &'a TopicPartition), usize>,
+    commits: HashMap<(Life<'a>, &'a TopicPartition, Offset), usize>,
 }
 
 fn judge(case: &Case) -> Vec<Finding> {
@@ -47,15 +49,20 @@ fn judge(case: &Case) -> Vec<Finding> {
             Fact::PartitionOwned { partition, .. } => {
                 begun.taking.insert((life, partition), at);
             }
+            Fact::CommitInvoked { partition, offset, .. } => {
+                begun.commits.insert((life, partition, *offset), at);
+            }
             Fact::CommitOk { partition, offset, .. } => {
-                commits.entry((group, partition)).or_default().acked_at(Acked { at, offset: *offset });
+                let invoked_at = begun.commits.get(&(life, partition, *offset)).copied().unwrap_or(at);
+                let acked = Acked { at, invoked_at, offset: *offset };
+                commits.entry((group, partition)).or_default().acked_at(acked);
             }
             Fact::Seeked { partition, .. } | Fact::PositionReset { partition, .. } => {
                 commits.entry((group, partition)).or_default().rewound = Some(at);
             }
             Fact::OffsetFetched { partition, offset, .. } => {
                 let Some(commits) = commits.get(&(group, partition)) else { continue };
-                let Some(Acked { at: acked_at, offset: acked }) =
+                let Some(Acked { at: acked_at, invoked_at, offset: acked }) =
                     commits.highest_before(begun.fetch(life, partition, at))
                 else {
                     continue;
@@ -66,7 +73,7 @@ fn judge(case: &Case) -> Vec<Finding> {
                         "{} fetched {found} for {partition} of {group}, which had committed {acked}",
                         life.consumer
                     );
-                    let excuse = commits.rewound.filter(|&rewound| rewound > acked_at);
+                    let excuse = commits.rewound.filter(|&rewound| rewound > invoked_at);
                     let finding = Finding::new(Some(partition), message, vec![acked_at, at]);
                     findings.push(finding.excused_by(excuse.map(|_| "the group was told to rewind".into())));
                 }
@@ -88,7 +95,7 @@ impl<'a> Begun<'a> {
 impl Commits {
     fn acked_at(&mut self, acked: Acked) {
         let highest = self.acked.last().map(|(_, highest)| *highest);
-        let still_counts = |highest: &Acked| self.rewound.is_none_or(|rewound| rewound < highest.at);
+        let still_counts = |highest: &Acked| self.rewound.is_none_or(|rewound| rewound < highest.invoked_at);
         let highest = highest.filter(still_counts).filter(|highest| highest.offset > acked.offset);
         self.acked.push((acked.at, highest.unwrap_or(acked)));
     }
@@ -185,6 +192,17 @@ mod tests {
         let story = story.released("a").member("b", 2, 3);
         assert!(story.violations(&CHECK).is_empty());
         assert_eq!(story.excused(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_commit_that_was_under_way_at_the_rewind_is_of_before_it() {
+        let overtaken = || Story::new().member("a", 1, 0).committing("a", 8).sought("a", 0).committed("a", 8);
+        let went_on = overtaken().commits("a", 3).released("a").member("b", 2, 3);
+        assert!(went_on.violations(&CHECK).is_empty());
+        let unchanged = overtaken().released("a").member("b", 2, 3);
+        assert_eq!(unchanged.excused(&CHECK).len(), 1);
+        let stale = Story::new().member("a", 1, 0).sought("a", 0).commits("a", 8).commits("a", 3);
+        assert_eq!(stale.released("a").member("b", 2, 3).violations(&CHECK).len(), 1);
     }
 
     #[test]
