@@ -130,6 +130,7 @@ fn fact_text(fact: &Fact) -> String {
             format!("read {partition}@{offset} {:?}", record.label)
         }
         Fact::CorruptSkipped { partition, offset, .. } => format!("skipped damage at {partition}@{offset}"),
+        Fact::Processed { partition, offset, .. } => format!("processed {partition}@{offset}"),
         Fact::Finished { partition, offset, .. } => format!("finished {partition}@{offset}"),
         Fact::SessionOpened { session } => format!("opened session {session:#x}"),
         Fact::SessionExpired { session } => format!("session {session:#x} expired"),

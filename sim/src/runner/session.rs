@@ -12,6 +12,7 @@ use super::console::tell;
 use super::junit::Junit;
 use super::known::{Known, Remark};
 use super::necessity;
+use super::picture;
 use super::pool::{self, Done, Task};
 use super::progress::Progress;
 use super::shard::Shard;
@@ -246,6 +247,12 @@ impl Session<'_> {
             let scenario = self.portions.iter().map(|p| &p.scenario).find(|s| s.name == first.scenario);
             first.necessary =
                 scenario.and_then(|scenario| necessity::in_sweep(scenario, first, self.settings));
+            let Some(necessary) = &first.necessary else { continue };
+            let folder = report::seed_folder(&first.scenario, first.seed);
+            let token = Token::here(&first.scenario, first.seed).to_string();
+            if let Err(error) = picture::light(&folder, &token, necessary) {
+                eprintln!("warning: the necessary faults are not in the picture of {token}: {error:#}");
+            }
         }
     }
 
