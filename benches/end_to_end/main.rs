@@ -6,6 +6,7 @@ mod client;
 mod process;
 mod prototype;
 mod report;
+mod usage;
 mod wire;
 
 use std::io::{BufRead, BufReader, Write};
@@ -16,8 +17,9 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use client::Client;
-use process::{Server, Usage};
+use process::Server;
 use report::{Load, Round};
+use usage::Usage;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::process::Usage;
+use crate::usage::Usage;
 
 pub const VALUE_BYTES: usize = 200;
 /// A fetch of the round's messages costs a few ticks of the kernel's CPU clock: it is repeated this often.
