@@ -3,33 +3,18 @@
 //! [`record`] takes a closure and costs one check when nobody listens. In simulation the history listens; in
 //! a deployed broker nothing does, or a JSON-lines journal. Log lines are for people; checkers read facts.
 
+mod about;
+mod sink;
+mod tag;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Acks, BrokerId, LeaderEpoch, Offset, TopicPartition};
 
-/// Enough of a record to know it again: a hash over key and value, and the start of the value for people.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct RecordTag {
-    /// crc32 of the key, or 0 without one.
-    pub key: u32,
-    /// crc32 of the value, or 0 without one.
-    pub value: u32,
-    /// The first 32 bytes of the value, as text.
-    pub label: String,
-}
-
-impl RecordTag {
-    pub fn of(key: Option<&[u8]>, value: Option<&[u8]>) -> RecordTag {
-        let start = value.map(|v| &v[..v.len().min(32)]).unwrap_or_default();
-        RecordTag {
-            key: key.map_or(0, crc32fast::hash),
-            value: value.map_or(0, crc32fast::hash),
-            label: String::from_utf8_lossy(start).into_owned(),
-        }
-    }
-}
+pub use sink::{Sink, install, record};
+pub use tag::RecordTag;
 
 /// One statement. Broker-side facts are stated before the effect can be seen from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -323,170 +308,3 @@ pub enum ZnodeChange {
     DataChanged,
     ChildrenChanged,
 }
-
-impl Fact {
-    /// The tag under which the fact is serialised.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Fact::BrokerRegistered { .. } => "broker-registered",
-            Fact::BrokerStopped { .. } => "broker-stopped",
-            Fact::BrokerStartFailed { .. } => "broker-start-failed",
-            Fact::LogRecovered { .. } => "log-recovered",
-            Fact::BecameLeader { .. } => "became-leader",
-            Fact::Appended { .. } => "appended",
-            Fact::Flushed { .. } => "flushed",
-            Fact::Truncated { .. } => "truncated",
-            Fact::SegmentRolled { .. } => "segment-rolled",
-            Fact::LogDirFailed { .. } => "log-dir-failed",
-            Fact::SendInvoked { .. } => "send-invoked",
-            Fact::SendOk { .. } => "send-ok",
-            Fact::SendFailed { .. } => "send-failed",
-            Fact::SendUnknown { .. } => "send-unknown",
-            Fact::SendRetried { .. } => "send-retried",
-            Fact::Assigned { .. } => "assigned",
-            Fact::Seeked { .. } => "seeked",
-            Fact::Delivered { .. } => "delivered",
-            Fact::CorruptSkipped { .. } => "corrupt-skipped",
-            Fact::Finished { .. } => "finished",
-            Fact::Processed { .. } => "processed",
-            Fact::GroupJoined { .. } => "group-joined",
-            Fact::GroupLeft { .. } => "group-left",
-            Fact::GroupSessionLost { .. } => "group-session-lost",
-            Fact::RebalanceStarted { .. } => "rebalance-started",
-            Fact::RebalanceConflict { .. } => "rebalance-conflict",
-            Fact::RebalanceFailed { .. } => "rebalance-failed",
-            Fact::RebalanceFinished { .. } => "rebalance-finished",
-            Fact::PartitionOwned { .. } => "partition-owned",
-            Fact::PartitionReleased { .. } => "partition-released",
-            Fact::DeliveryPaused { .. } => "delivery-paused",
-            Fact::DeliveryResumed { .. } => "delivery-resumed",
-            Fact::OffsetFetched { .. } => "offset-fetched",
-            Fact::CommitInvoked { .. } => "commit-invoked",
-            Fact::CommitOk { .. } => "commit-ok",
-            Fact::CommitFailed { .. } => "commit-failed",
-            Fact::PositionReset { .. } => "position-reset",
-            Fact::SessionOpened { .. } => "session-opened",
-            Fact::SessionExpired { .. } => "session-expired",
-            Fact::ZnodeChanged { .. } => "znode-changed",
-            Fact::SessionAttached { .. } => "session-attached",
-            Fact::ZnodeRead { .. } => "znode-read",
-            Fact::ChildrenRead { .. } => "children-read",
-            Fact::WatchFired { .. } => "watch-fired",
-        }
-    }
-
-    /// The partition it is about.
-    pub fn partition(&self) -> Option<&TopicPartition> {
-        match self {
-            Fact::LogRecovered { partition, .. }
-            | Fact::BecameLeader { partition, .. }
-            | Fact::Appended { partition, .. }
-            | Fact::Flushed { partition, .. }
-            | Fact::Truncated { partition, .. }
-            | Fact::SegmentRolled { partition, .. }
-            | Fact::SendInvoked { partition, .. }
-            | Fact::SendOk { partition, .. }
-            | Fact::SendFailed { partition, .. }
-            | Fact::SendUnknown { partition, .. }
-            | Fact::SendRetried { partition, .. }
-            | Fact::Assigned { partition, .. }
-            | Fact::Seeked { partition, .. }
-            | Fact::Delivered { partition, .. }
-            | Fact::CorruptSkipped { partition, .. }
-            | Fact::Finished { partition, .. }
-            | Fact::Processed { partition, .. }
-            | Fact::RebalanceConflict { partition, .. }
-            | Fact::PartitionOwned { partition, .. }
-            | Fact::PartitionReleased { partition, .. }
-            | Fact::OffsetFetched { partition, .. }
-            | Fact::CommitInvoked { partition, .. }
-            | Fact::CommitOk { partition, .. }
-            | Fact::CommitFailed { partition, .. }
-            | Fact::PositionReset { partition, .. } => Some(partition),
-            _ => None,
-        }
-    }
-
-    /// The consumer it is about.
-    pub fn consumer(&self) -> Option<&str> {
-        match self {
-            Fact::Assigned { consumer, .. }
-            | Fact::Seeked { consumer, .. }
-            | Fact::Delivered { consumer, .. }
-            | Fact::CorruptSkipped { consumer, .. }
-            | Fact::Finished { consumer, .. }
-            | Fact::Processed { consumer, .. }
-            | Fact::GroupJoined { consumer, .. }
-            | Fact::GroupLeft { consumer, .. }
-            | Fact::GroupSessionLost { consumer, .. }
-            | Fact::RebalanceStarted { consumer, .. }
-            | Fact::RebalanceConflict { consumer, .. }
-            | Fact::RebalanceFailed { consumer, .. }
-            | Fact::RebalanceFinished { consumer, .. }
-            | Fact::PartitionOwned { consumer, .. }
-            | Fact::PartitionReleased { consumer, .. }
-            | Fact::DeliveryPaused { consumer, .. }
-            | Fact::DeliveryResumed { consumer, .. }
-            | Fact::OffsetFetched { consumer, .. }
-            | Fact::CommitInvoked { consumer, .. }
-            | Fact::CommitOk { consumer, .. }
-            | Fact::CommitFailed { consumer, .. }
-            | Fact::PositionReset { consumer, .. } => Some(consumer),
-            _ => None,
-        }
-    }
-}
-
-/// Receives facts as they are stated.
-pub trait Sink {
-    fn record(&self, fact: Fact);
-}
-
-#[cfg(feature = "real-runtime")]
-mod sink {
-    use super::{Fact, Sink};
-    use std::sync::OnceLock;
-
-    static SINK: OnceLock<Box<dyn Sink + Send + Sync>> = OnceLock::new();
-
-    /// Installs the process's journal. The first one stays; returns whether this was it.
-    pub fn install(sink: Box<dyn Sink + Send + Sync>) -> bool {
-        SINK.set(sink).is_ok()
-    }
-
-    /// States a fact; `fact` is not called when nobody listens.
-    #[inline]
-    pub fn record(fact: impl FnOnce() -> Fact) {
-        if let Some(sink) = SINK.get() {
-            sink.record(fact());
-        }
-    }
-}
-
-#[cfg(not(feature = "real-runtime"))]
-mod sink {
-    use super::{Fact, Sink};
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
-    thread_local! {
-        static SINK: RefCell<Option<Rc<dyn Sink>>> = const { RefCell::new(None) };
-    }
-
-    /// Installs the history of this thread's simulation, or removes it.
-    pub fn install(sink: Option<Rc<dyn Sink>>) {
-        SINK.set(sink);
-    }
-
-    /// States a fact; `fact` is not called when nobody listens, nor for a node's dead incarnation.
-    pub fn record(fact: impl FnOnce() -> Fact) {
-        let sink = SINK.with_borrow(|sink| sink.clone());
-        if let Some(sink) = sink
-            && crate::runtime::task::current_is_alive()
-        {
-            sink.record(fact());
-        }
-    }
-}
-
-pub use sink::{install, record};
