@@ -10,19 +10,20 @@ use super::named::Named;
 use super::shrink::{self, Found, Hunt};
 use super::{Settings, shrink::strikes};
 use crate::faults::Struck;
-use crate::report::Verdict;
 use crate::report::cause::Necessary;
-use crate::report::fault_text;
+use crate::report::{self, Verdict, fault_text};
 use crate::scenario::Scenario;
 
 /// How long a sweep looks for the necessary faults of one cause, and of how many causes.
 const TIME_IN_SWEEP: Duration = Duration::from_secs(4);
-pub const CAUSES_IN_SWEEP_MAX: usize = 3;
+pub const CAUSES_IN_SWEEP_MAX: usize = 8;
 
 /// The necessary faults of a failed run, as a sweep tells them. `None` where no check but the run itself broke.
 pub fn in_sweep(scenario: &Scenario, verdict: &Verdict, settings: &Settings) -> Option<Necessary> {
     let first = verdict.violations.first()?;
-    crate::checkers::named(&first.slug)?;
+    if report::is_breakdown(&first.slug) {
+        return None;
+    }
     let named = Named {
         scenario: scenario.clone(),
         seeds: verdict.seed..verdict.seed.saturating_add(1),

@@ -94,6 +94,15 @@ impl Hunt {
 
     /// The first of the candidates, in their order, that still fails becomes the best one.
     pub fn improve(&mut self, candidates: Vec<Candidate>) -> anyhow::Result<Option<usize>> {
+        self.improve_if(candidates, |_| true)
+    }
+
+    /// As [`Hunt::improve`], if what the run told is as wanted besides.
+    pub fn improve_if(
+        &mut self,
+        candidates: Vec<Candidate>,
+        is_wanted: impl Fn(&Reply) -> bool + Sync,
+    ) -> anyhow::Result<Option<usize>> {
         let mut jobs = Vec::new();
         let mut places = Vec::new();
         for (place, candidate) in candidates.iter().enumerate() {
@@ -107,7 +116,7 @@ impl Hunt {
             }
         }
         let check = self.check.clone();
-        let found = self.crew.first(&jobs, |reply| violates(&reply.verdict, &check))?;
+        let found = self.crew.first(&jobs, |reply| violates(&reply.verdict, &check) && is_wanted(reply))?;
         let Some((at, reply)) = found else { return Ok(None) };
         self.reply = reply;
         let place = places[at];

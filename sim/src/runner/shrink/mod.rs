@@ -1,6 +1,6 @@
 //! `shrink`: from a failing run to the smallest scenario that fails in the same check.
 //!
-//! First faults are left out one by one while all others stay as drawn; then the topology, the settings and the
+//! First the storm ends sooner, and faults are left out one by one while all others stay as drawn; then the topology, the settings and the
 //! workload are written down, and the faults as steps; then everything gets smaller as long as the check stays
 //! violated; last, times become logical moments. Every change is tried; what does not fail is not kept. Bounded
 //! by time: the best so far is the answer.
@@ -29,7 +29,8 @@ use super::token::Token;
 use super::worker::{Job, Keep, Reply};
 use crate::checkers;
 use crate::faults::Origin;
-use crate::report::{Outcome, Verdict};
+use crate::lookout::TooLate;
+use crate::report::{self, Outcome, Verdict};
 use crate::scenario::{Document, Plan, Scenario};
 
 /// Seeds looked at for a failure where a file names many.
@@ -40,6 +41,8 @@ const OTHER_SEEDS: u64 = 64;
 const OTHER_SEEDS_OF_A_LIST: u64 = 8;
 /// Other seeds tried with each smaller scenario.
 const OTHER_SEEDS_OF_A_STEP: u64 = 2;
+/// Shorter storms that are tried, in percent of the failing run's.
+const STORM_SHARES: [u32; 5] = [10, 20, 35, 50, 75];
 /// A candidate that takes this many times as long as the failing run, and then some, is no smaller one.
 const SLOWER_MAX: u32 = 20;
 const SLOWER_GRACE: Duration = Duration::from_secs(5);
@@ -127,20 +130,17 @@ pub fn shrink(
 pub fn hunt_of(found: &Found, mut crew: Crew) -> anyhow::Result<Hunt> {
     let document = Document::of(&found.scenario.text).context("the scenario's text")?;
     let took = Duration::from_millis(found.reply.verdict.wall_ms);
-    if !is_breakdown(&found.check) {
+    // Of a run that broke off, how long it takes is what it is about.
+    if !report::is_breakdown(&found.check) {
         crew.wall_limit = crew.wall_limit.min(took * SLOWER_MAX + SLOWER_GRACE);
     }
     let best = Candidate { document, seed: found.seed };
     Ok(Hunt::new(crew, &found.scenario.name, &found.without, &found.check, best, found.reply.clone()))
 }
 
-/// Whether the run itself broke off: then how long it takes is what it is about.
-fn is_breakdown(check: &str) -> bool {
-    checkers::named(check).is_none()
-}
-
 /// Leaves out every fault without which the check is still violated.
 pub fn leave_out_faults(hunt: &mut Hunt) -> anyhow::Result<()> {
+    end_storm_sooner(hunt)?;
     let all: Vec<Origin> = hunt.reply().struck.iter().map(|struck| struck.by).collect();
     let whole = hunt.best().clone();
     hunt.tell("leaving faults out");
@@ -152,6 +152,24 @@ pub fn leave_out_faults(hunt: &mut Hunt) -> anyhow::Result<()> {
         hunt.tell("leaving faults out");
         found
     })?;
+    Ok(())
+}
+
+/// Ends the storm soon after what fails has happened: later faults are not needed, and shorter runs are sooner done.
+/// Those before stay as they were: a fault that a shorter storm moves would be another.
+fn end_storm_sooner(hunt: &mut Hunt) -> anyhow::Result<()> {
+    hunt.tell("ending the storm sooner");
+    let plan = Plan::new(&hunt.scenario(), hunt.best().seed);
+    let whole = hunt.best().clone();
+    let sooner = STORM_SHARES.iter().filter_map(|percent| {
+        let storm = Duration::from_secs((plan.storm * *percent / 100).as_secs());
+        let mut smaller = whole.clone();
+        smaller.document.set(&["storm"], literal::duration(storm));
+        (!storm.is_zero()).then_some(smaller)
+    });
+    let strikes = |reply: &Reply| reply.struck.iter().map(|s| (s.by, s.at_ns)).collect::<BTreeSet<_>>();
+    let drawn = strikes(hunt.reply());
+    hunt.improve_if(sooner.collect(), |reply| strikes(reply).is_subset(&drawn))?;
     Ok(())
 }
 
@@ -321,6 +339,15 @@ fn seeds_for(best: &Candidate, others: u64) -> Vec<u64> {
     seeds
 }
 
+/// What the story had expected besides; a time limit stays where it is what was violated.
+fn forget_expectations(document: &mut Document, check: &str) {
+    if check == TooLate::SLUG {
+        ["happens", "except", "without"].iter().for_each(|key| document.remove(&["expect", key]));
+    } else {
+        document.remove(&["expect"]);
+    }
+}
+
 fn finish(
     hunt: &mut Hunt,
     found: &Found,
@@ -340,14 +367,15 @@ fn finish(
     document.set(&["covers"], vec![violation.check.clone()]);
     document.remove(&["seeds"]);
     document.set(&["seed"], i64::try_from(seed).map_or(Value::String(seed.to_string()), Value::Integer));
-    document.remove(&["expect"]);
+    forget_expectations(&mut document, &check);
     let without: String = found.without.iter().map(|rule| format!(" --without {rule}")).collect();
     document.remarks.push(format!("Shrunk from {}{without}", Token::here(&found.scenario.name, found.seed)));
     let holds_with_rules = match found.without.as_slice() {
         [] => None,
         rules => {
             let passes = hunt.verdict(&document.text(), seed, &[])?.verdict == Outcome::Pass;
-            if let ([rule], true, false) = (rules, passes, is_breakdown(&check)) {
+            let is_of_history = checkers::named(&check).is_some();
+            if let ([rule], true, true) = (rules, passes, is_of_history) {
                 let mut without = toml::Table::new();
                 without.insert("rule".into(), Value::String(rule.slug().to_owned()));
                 without.insert("violates".into(), Value::String(check.clone()));

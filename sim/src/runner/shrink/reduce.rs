@@ -14,7 +14,8 @@ use crate::scenario::{Document, units};
 pub type Pass = (&'static str, fn(&Document) -> Vec<Document>);
 
 /// What is tried, in this order, again and again until nothing gets smaller.
-pub const PASSES: [Pass; 9] = [
+pub const PASSES: [Pass; 10] = [
+    ("storm", shorter_storm),
     ("clients", without_one_client),
     ("topics", without_one_topic),
     ("brokers", fewer_brokers),
@@ -37,6 +38,20 @@ fn without_one_client(document: &Document) -> Vec<Document> {
     for kind in ["consumers", "groups", "producers"] {
         for name in document.names(&[kind]) {
             found.push(changed(document, |d| d.remove(&[kind, &name])));
+        }
+    }
+    found
+}
+
+/// As long as the workload, or else shorter.
+fn shorter_storm(document: &Document) -> Vec<Document> {
+    let storm = document.get(&["storm"]).and_then(Value::as_str).and_then(time);
+    let Some(storm) = storm else { return Vec::new() };
+    let mut found = vec![changed(document, |d| d.remove(&["storm"]))];
+    for shorter in [storm / 4, storm / 2, storm * 3 / 4] {
+        let shorter = rounded(shorter, Duration::from_secs(1));
+        if shorter < storm && !shorter.is_zero() {
+            found.push(changed(document, |d| d.set(&["storm"], duration(shorter))));
         }
     }
     found
@@ -364,6 +379,16 @@ mod tests {
         steps.insert(1, other);
         let lengths: Vec<usize> = groups(&steps).iter().map(Vec::len).collect();
         assert_eq!(lengths, [2, 1]);
+    }
+
+    #[test]
+    fn a_storm_lasts_as_long_as_the_workload_or_gets_shorter() {
+        let mut long = document();
+        long.set(&["storm"], "9s");
+        let storms = shorter_storm(&long);
+        let storms: Vec<Option<&str>> = storms.iter().map(|d| d.get(&["storm"])?.as_str()).collect();
+        assert_eq!(storms, [None, Some("2s"), Some("4s"), Some("6s")]);
+        assert!(shorter_storm(&document()).is_empty());
     }
 
     #[test]
