@@ -35,8 +35,12 @@ pub fn failure(verdict: &Verdict, group: &str, token: &Token) -> String {
     for reason in &verdict.vacuous {
         say(format_args!("VACUOUS {}  seed {}   {group}\n  {reason}\n", verdict.scenario, verdict.seed));
     }
-    if let Some(necessary) = &verdict.necessary {
-        say(format_args!("  necessary: {necessary}\n"));
+    match (&verdict.necessary, verdict.violations.first()) {
+        (Some(necessary), _) => say(format_args!("  necessary: {necessary}\n")),
+        (None, Some(first)) if !super::is_breakdown(&first.slug) => {
+            say(format_args!("  necessary: not looked for; cargo sim explain {token}{}\n", without(verdict)));
+        }
+        (None, _) => {}
     }
     say(format_args!("  budget: {}\n", budget(verdict)));
     say(format_args!("  replay: cargo sim replay {token}{}\n", without(verdict)));

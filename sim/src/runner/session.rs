@@ -228,7 +228,11 @@ impl Session<'_> {
             let token = Token::here(&verdict.scenario, verdict.seed);
             let plural = if causes == 1 { "cause" } else { "causes" };
             let group = format!("[{count} of {} seeds, {causes} {plural}]", self.tally.runs);
-            tell(&report::failure(verdict, &group, &token));
+            let mut text = report::failure(verdict, &group, &token);
+            for shape in self.tally.also(verdict) {
+                text.push_str(&format!("  of the same cause: {shape}\n"));
+            }
+            tell(&text);
         }
         for (verdict, count) in self.tally.known_causes() {
             let token = Token::here(&verdict.scenario, verdict.seed);
@@ -241,7 +245,7 @@ impl Session<'_> {
         }
     }
 
-    /// Of the first failure of each cause, as far as a few seconds suffice.
+    /// Of the first failure of each cause, as far as a few seconds suffice. Causes that need the same become one.
     fn find_necessary_faults(&mut self) {
         for first in self.tally.causes_mut().take(necessity::CAUSES_IN_SWEEP_MAX) {
             let scenario = self.portions.iter().map(|p| &p.scenario).find(|s| s.name == first.scenario);
@@ -254,6 +258,7 @@ impl Session<'_> {
                 eprintln!("warning: the necessary faults are not in the picture of {token}: {error:#}");
             }
         }
+        self.tally.merge_causes();
     }
 
     fn tell_story(&self, name: &str) {

@@ -179,7 +179,17 @@ impl Tally {
         self.causes.firsts_mut()
     }
 
-    /// Likewise, of the failures that are known.
+    /// Makes causes one of which has been found out that they are.
+    pub fn merge_causes(&mut self) {
+        self.causes.merge();
+    }
+
+    /// How else failures of the cause are told whose first one this is.
+    pub fn also(&self, first: &Verdict) -> impl Iterator<Item = &str> {
+        self.causes.also(first)
+    }
+
+    /// The first failure of each cause that is known, and how many there were.
     pub fn known_causes(&self) -> impl Iterator<Item = (&Verdict, u64)> {
         self.known_causes.firsts()
     }
