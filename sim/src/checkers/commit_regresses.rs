@@ -20,6 +20,8 @@ struct Commits {
     /// Each acknowledgement with the highest one until then, since the latest rewind.
     acked: Vec<(usize, Acked)>,
     rewound: Option<usize>,
+    /// Where each offset was last said to be committed, acknowledged or not.
+    written: HashMap<Offset, usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -51,6 +53,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             }
             Fact::CommitInvoked { partition, offset, .. } => {
                 begun.commits.insert((life, partition, *offset), at);
+                commits.entry((group, partition)).or_default().written.insert(*offset, at);
             }
             Fact::CommitOk { partition, offset, .. } => {
                 let invoked_at = begun.commits.get(&(life, partition, *offset)).copied().unwrap_or(at);
@@ -74,7 +77,9 @@ fn judge(case: &Case) -> Vec<Finding> {
                         life.consumer
                     );
                     let excuse = commits.rewound.filter(|&rewound| rewound > invoked_at);
-                    let finding = Finding::new(Some(partition), message, vec![acked_at, at]);
+                    let written = offset.and_then(|offset| commits.written.get(&offset).copied());
+                    let evidence = [acked_at].into_iter().chain(written).chain([at]).collect();
+                    let finding = Finding::new(Some(partition), message, evidence);
                     findings.push(finding.excused_by(excuse.map(|_| "the group was told to rewind".into())));
                 }
             }
@@ -129,6 +134,17 @@ mod tests {
             committed().member("b", 2, 5).violations(&CHECK),
             ["b fetched 5 for orders-0 of billing, which had committed 8"]
         );
+    }
+
+    #[test]
+    fn the_evidence_is_the_commit_who_wrote_less_and_the_fetch() {
+        let story = committed().member("b", 2, 8).committing("a", 3).released("b").member("c", 3, 3);
+        let told = ["commits orders-0@3", "committed orders-0@8", "finds orders-0@3 committed"];
+        let evidence = story.evidence(&CHECK);
+        assert_eq!(evidence.len(), 3, "{evidence:?}");
+        for text in told {
+            assert!(evidence.iter().any(|line| line.ends_with(text)), "{text}: {evidence:?}");
+        }
     }
 
     #[test]

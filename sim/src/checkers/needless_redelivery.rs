@@ -30,6 +30,8 @@ struct Reading<'a> {
     /// When something last happened that explains a delivery of what was delivered before.
     disturbed: Option<usize>,
     owner: Option<Life<'a>>,
+    /// The group's latest acknowledged commit.
+    committed: Option<usize>,
 }
 
 #[derive(Default)]
@@ -107,6 +109,9 @@ impl<'a> State<'a> {
                     None => self.begun.remove(&(life, partition)),
                 };
             }
+            Fact::CommitOk { partition, .. } => {
+                self.readings.entry((group, partition)).or_default().committed = Some(at);
+            }
             Fact::Delivered { partition, offset, record, .. } => {
                 self.delivered(life, (group, partition), *offset, Read { at, record });
             }
@@ -137,8 +142,8 @@ impl<'a> State<'a> {
                 "{} delivered {partition}@{offset} again to {group}, which had committed {committed}",
                 life.consumer
             );
-            let evidence = vec![fetched_at, read.at];
-            self.findings.push(Finding::new(Some(partition), message, evidence));
+            let evidence = earlier.map(|earlier| earlier.at).into_iter().chain([fetched_at, read.at]);
+            self.findings.push(Finding::new(Some(partition), message, evidence.collect()));
         } else if let Some(earlier) = earlier
             && reading.disturbed.is_none_or(|disturbed| disturbed < earlier.at)
         {
@@ -146,7 +151,8 @@ impl<'a> State<'a> {
                 "{} delivered {partition}@{offset} {:?} again to {group} although nothing had happened",
                 life.consumer, read.record.label
             );
-            self.findings.push(Finding::new(Some(partition), message, vec![earlier.at, read.at]));
+            let evidence = [earlier.at].into_iter().chain(reading.committed).chain([read.at]);
+            self.findings.push(Finding::new(Some(partition), message, evidence.collect()));
         }
     }
 }
@@ -174,6 +180,14 @@ mod tests {
             reading().read("a", 1, "r-1").violations(&CHECK),
             [r#"a delivered orders-0@1 "r-1" again to billing although nothing had happened"#]
         );
+    }
+
+    #[test]
+    fn the_evidence_is_both_deliveries_and_what_the_group_had_committed() {
+        let story = reading().commits("a", 1).commits("a", 2).read("a", 1, "r-1");
+        let evidence = story.evidence(&CHECK);
+        assert_eq!(evidence.len(), 3, "{evidence:?}");
+        assert!(evidence[1].ends_with("committed orders-0@2"), "{evidence:?}");
     }
 
     #[test]

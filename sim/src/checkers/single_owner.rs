@@ -30,8 +30,8 @@ struct Ownership<'a> {
     expired: HashSet<i64>,
     /// What each member believes to own.
     held: BTreeMap<Life<'a>, HashSet<&'a TopicPartition>>,
-    /// Where a member last gave up something that it had owned.
-    gave_up: HashMap<Life<'a>, usize>,
+    /// Where a member last gave up the partition, or all that it owned.
+    gave_up: HashMap<(Life<'a>, Option<&'a TopicPartition>), usize>,
     /// Deliveries told already.
     told: HashSet<(Life<'a>, &'a TopicPartition)>,
     findings: Vec<Finding>,
@@ -56,7 +56,7 @@ impl<'a> Ownership<'a> {
             Fact::PartitionReleased { .. } | Fact::GroupSessionLost { .. } | Fact::GroupLeft { .. }
         );
         if gives_up {
-            self.gave_up.insert(life, at);
+            self.gave_up.insert((life, fact.partition()), at);
         }
         match fact {
             Fact::PartitionOwned { partition, session, .. } => {
@@ -86,7 +86,8 @@ impl<'a> Ownership<'a> {
                         "{} of {group} delivered {partition}@{offset} without owning it",
                         life.consumer
                     );
-                    let evidence = self.gave_up.get(&life).copied().into_iter().chain([at]);
+                    let gave_up = [Some(partition), None].map(|what| self.gave_up.get(&(life, what)));
+                    let evidence = gave_up.into_iter().flatten().max().copied().into_iter().chain([at]);
                     self.findings.push(Finding::new(Some(partition), message, evidence.collect()));
                 }
             }

@@ -185,6 +185,12 @@ impl Story {
         self.found(check).into_iter().filter(|f| f.excuse.is_some()).map(|f| f.message).collect()
     }
 
+    /// The evidence of the first finding, as lines.
+    pub fn evidence(&self, check: &Check) -> Vec<String> {
+        let evidence = self.found(check).into_iter().next().map(|found| found.evidence).unwrap_or_default();
+        evidence.into_iter().map(|at| crate::report::evidence_line(&self.entries[at])).collect()
+    }
+
     fn found(&self, check: &Check) -> Vec<Finding> {
         (check.judge)(&Case::new(&self.entries, &self.terms))
     }

@@ -1,4 +1,9 @@
 //! The few events that prove a violation, as lines for people, with the faults that led there.
+//!
+//! Of a finding about a group's members, these are the members' own turns; of any other, what befell the brokers
+//! that held the partition.
+
+mod members;
 
 use std::collections::BTreeSet;
 
@@ -16,7 +21,11 @@ const CONTEXT_LINES_MAX: usize = 6;
 pub fn violation(history: &[Entry], check: &Check, finding: &Finding) -> Violation {
     let mut shown: BTreeSet<usize> = finding.evidence.iter().copied().collect();
     let noticed = shown.last().copied().unwrap_or(history.len());
-    shown.extend(context(history, finding.partition.as_ref(), noticed));
+    shown.extend(if members::concerns(check.id) {
+        members::context(history, finding)
+    } else {
+        context(history, finding.partition.as_ref(), noticed)
+    });
     let faults = shown.iter().filter_map(|&at| match &history[at].what {
         What::Fault(fault) => fault.kind().map(str::to_owned),
         _ => None,
@@ -43,6 +52,7 @@ fn context(history: &[Entry], partition: Option<&TopicPartition>, noticed: usize
         })
         .collect();
     let concerns = |entry: &Entry| match &entry.what {
+        What::Fault(fault) if fault.kind().is_none() => false,
         What::Fault(fault) => {
             fault.targets().iter().any(|target| partition.is_none() || hosts.contains(&***target))
         }
