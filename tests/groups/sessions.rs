@@ -5,9 +5,12 @@ use std::time::Duration;
 use seedlog::consumer::membership::GroupConfig;
 use seedlog::facts::Fact;
 use seedlog::runtime::clock;
+use seedlog::runtime::sim::buggify;
+use seedlog::runtime::sim::world::RunConfig;
 use seedlog::zookeeper::{CreateMode, ZooKeeper};
 
-use super::harness::{facts_where, join, partition, take, tell_with_control, until, values};
+use super::harness::{facts_where, join, partition, take, tell_once, tell_with_control, until, values};
+use super::stories;
 
 fn sessions_of(client: &str) -> Vec<i64> {
     let joined = facts_where(|fact| match fact {
@@ -47,6 +50,17 @@ fn a_member_whose_session_expired_drops_everything_and_registers_again() {
         assert_eq!(next, Some("owned"), "nothing is delivered on the old ownership");
         consumer.close().await.expect("it leaves in order");
     });
+}
+
+#[test]
+fn what_a_dropped_member_still_has_in_hand_commits_nothing() {
+    for seed in 0..4 {
+        let config = RunConfig { seed, keep_trace: false, event_limit: 20_000_000, buggify: true };
+        tell_once(config, |at, _| async move {
+            buggify::insist("task.step-after-abort");
+            stories::crash(at).await;
+        });
+    }
 }
 
 #[test]

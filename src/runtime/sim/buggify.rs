@@ -7,8 +7,15 @@ use std::collections::BTreeMap;
 use super::rng::{self, Rng};
 
 struct Point {
-    on: bool,
+    when: When,
     draws: Rng,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Never,
+    NowAndThen,
+    Always,
 }
 
 thread_local! {
@@ -25,11 +32,16 @@ const FIRES_ONE_IN: u64 = 8;
 pub fn fires(point: &'static str) -> bool {
     ENABLED.get()
         && POINTS.with_borrow_mut(|points| {
-            let point = points.entry(point).or_insert_with(|| Point {
-                on: rng::seed_word(point).is_multiple_of(ON_ONE_IN),
-                draws: rng::world_stream(point),
+            let point = points.entry(point).or_insert_with(|| {
+                let is_on = rng::seed_word(point).is_multiple_of(ON_ONE_IN);
+                let when = if is_on { When::NowAndThen } else { When::Never };
+                Point { when, draws: rng::world_stream(point) }
             });
-            point.on && point.draws.chance(1, FIRES_ONE_IN)
+            match point.when {
+                When::Never => false,
+                When::NowAndThen => point.draws.chance(1, FIRES_ONE_IN),
+                When::Always => true,
+            }
         })
 }
 
@@ -40,8 +52,17 @@ pub fn enable(enabled: bool) {
 
 /// This point does not fire for the rest of the run: its test needs what it makes rare to stay away.
 pub fn silence(point: &'static str) {
+    set(point, When::Never);
+}
+
+/// This point fires each time, for the rest of the run: its test is about what it makes rare.
+pub fn insist(point: &'static str) {
+    set(point, When::Always);
+}
+
+fn set(point: &'static str, when: When) {
     POINTS.with_borrow_mut(|points| {
-        points.insert(point, Point { on: false, draws: rng::world_stream(point) });
+        points.insert(point, Point { when, draws: rng::world_stream(point) });
     });
 }
 

@@ -4,9 +4,10 @@
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
-use std::sync::Mutex;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
+use super::buggify;
 use super::identity::{self, Identity};
 use super::trace::{self, Kind};
 
@@ -21,7 +22,36 @@ pub enum Lane {
 
 /// Owns tasks; dropping it stops them all.
 pub struct TaskGroup {
-    tasks: Mutex<Vec<madsim::task::AbortHandle>>,
+    tasks: Mutex<Vec<Owned>>,
+}
+
+/// A task of a group.
+struct Owned {
+    handle: madsim::task::AbortHandle,
+    end: Arc<Mutex<End>>,
+}
+
+/// How a task ends that is stopped from outside.
+#[derive(Default)]
+struct End {
+    /// It takes one more step first: on a machine of several threads a task that runs while it is aborted goes
+    /// on until it next waits, and by then sees whatever its owner did after.
+    after_one_step: bool,
+    waker: Option<Waker>,
+}
+
+impl Owned {
+    fn abort(self) {
+        if buggify::fires("task.step-after-abort") && current_is_alive() {
+            let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+            end.after_one_step = true;
+            if let Some(waker) = end.waker.take() {
+                drop(end);
+                return waker.wake();
+            }
+        }
+        self.handle.abort();
+    }
 }
 
 /// Finished handles are swept out when this many have gathered, and at each doubling.
@@ -42,12 +72,14 @@ impl TaskGroup {
             return;
         }
         trace::event(Kind::Spawn, trace::hash_bytes(name.as_bytes()));
+        let end = Arc::default();
+        let future = Stoppable { end: Arc::clone(&end), future };
         let task = madsim::task::spawn(Identified::new(identity, future));
         let mut tasks = self.tasks.lock().expect("task list");
         if tasks.len() >= SWEEP_AT && tasks.len() == tasks.capacity() {
-            tasks.retain(|task| !task.is_finished());
+            tasks.retain(|task| !task.handle.is_finished());
         }
-        tasks.push(task.abort_handle());
+        tasks.push(Owned { handle: task.abort_handle(), end });
     }
 
     /// Stops every task of the group.
@@ -61,6 +93,32 @@ impl TaskGroup {
 impl Drop for TaskGroup {
     fn drop(&mut self) {
         self.abort_all();
+    }
+}
+
+/// A task's future that knows how to end.
+struct Stoppable<F> {
+    end: Arc<Mutex<End>>,
+    future: F,
+}
+
+impl<F: Future<Output = ()>> Future for Stoppable<F> {
+    type Output = ();
+
+    #[allow(unsafe_code)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: `future` is structurally pinned: it is never moved out, and there is no `Drop`.
+        let this = unsafe { self.get_unchecked_mut() };
+        let is_last = {
+            let mut end = this.end.lock().unwrap_or_else(PoisonError::into_inner);
+            if !end.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                end.waker = Some(cx.waker().clone());
+            }
+            end.after_one_step
+        };
+        // SAFETY: as above.
+        let polled = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
+        if is_last { Poll::Ready(()) } else { polled }
     }
 }
 

@@ -34,8 +34,8 @@ const SETTLE_MAX: Duration = Duration::from_millis(50);
 
 /// What the application asks of its member.
 pub(in crate::consumer::membership) enum Command {
-    Commit(oneshot::Sender<Result<(), GroupError>>),
-    Close(oneshot::Sender<Result<(), GroupError>>),
+    Commit(Told),
+    Close(Told),
 }
 
 /// What the member reads.
@@ -74,9 +74,13 @@ pub(in crate::consumer::membership) struct Shell {
 /// Why the shell stops with a session.
 enum End {
     SessionLost,
-    /// The application closed the consumer, or dropped it.
-    Closed(Option<oneshot::Sender<Result<(), GroupError>>>),
+    Closed(Told),
+    /// Nobody is there any more to say what was finished: the session is left to expire.
+    Dropped,
 }
+
+/// Who waits for the outcome of a command.
+type Told = oneshot::Sender<Result<(), GroupError>>;
 
 /// The session is over, for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +137,7 @@ impl Shell {
                 Some(zookeeper) => zookeeper,
                 None => match self.connect().await {
                     Ok(zookeeper) => zookeeper,
-                    Err(closing) => return tell(closing, Ok(())),
+                    Err(closing) => return closing.map_or((), |told| tell(told, Ok(()))),
                 },
             };
             match self.live(zookeeper.clone()).await {
@@ -142,12 +146,13 @@ impl Shell {
                     let left = self.leave(zookeeper).await;
                     return tell(told, left);
                 }
+                End::Dropped => return,
             }
         }
     }
 
-    /// A new session, however long it takes; unless the consumer is closed before.
-    async fn connect(&mut self) -> Result<ZooKeeper, Option<oneshot::Sender<Result<(), GroupError>>>> {
+    /// A new session, however long it takes; unless the consumer is closed or dropped before.
+    async fn connect(&mut self) -> Result<ZooKeeper, Option<Told>> {
         loop {
             let config = self.config.zookeeper.clone();
             let backoff = self.config.rebalance_backoff;
@@ -161,7 +166,7 @@ impl Shell {
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
-                    Some(Command::Commit(told)) => tell(Some(told), Err(GroupError::SessionLost)),
+                    Some(Command::Commit(told)) => tell(told, Err(GroupError::SessionLost)),
                     Some(Command::Close(told)) => return Err(Some(told)),
                     None => return Err(None),
                 },
@@ -203,11 +208,11 @@ impl Shell {
                 command = self.commands.recv() => match command {
                     Some(Command::Commit(told)) => {
                         let committed = self.commit_all().await;
-                        tell(Some(told), committed);
+                        tell(told, committed);
                         continue;
                     }
-                    Some(Command::Close(told)) => return End::Closed(Some(told)),
-                    None => return End::Closed(None),
+                    Some(Command::Close(told)) => return End::Closed(told),
+                    None => return End::Dropped,
                 },
                 () = any_fired(&mut self.watches) => Event::Changed,
                 () = resolved(&mut self.way_free) => Event::PauseOver,
@@ -290,10 +295,8 @@ impl Shell {
 pub(super) type WayFree = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Whoever asked may be gone.
-fn tell(told: Option<oneshot::Sender<Result<(), GroupError>>>, outcome: Result<(), GroupError>) {
-    if let Some(told) = told
-        && told.send(outcome).is_err()
-    {
+fn tell(told: Told, outcome: Result<(), GroupError>) {
+    if told.send(outcome).is_err() {
         tracing::trace!("group_caller_gone");
     }
 }
