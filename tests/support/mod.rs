@@ -4,10 +4,12 @@
 
 pub mod raw;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long anything may take to become ready, or to end.
@@ -114,9 +116,16 @@ impl Drop for Process {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that nobody listens on, and that no other test of this process was given: until its server listens
+/// the system would hand it out again.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        if GIVEN.lock().expect("no test panics here").insert(port) {
+            return port;
+        }
+    }
 }
 
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {

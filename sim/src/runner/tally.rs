@@ -38,6 +38,8 @@ pub struct Tally {
     sim_ms: u64,
     pub cpu_ms: u64,
     peak_rss_kb: u64,
+    /// The first run after which a worker had its peak.
+    peak_rss_seed: Option<u64>,
     faults: BTreeMap<String, u64>,
     atlas: Atlas,
     marks: BTreeMap<String, u64>,
@@ -92,6 +94,7 @@ struct Summary<'a> {
     events_per_cpu_second: u64,
     seeds_per_hour: u64,
     peak_rss_kb: u64,
+    peak_rss_seed: Option<u64>,
 }
 
 impl Tally {
@@ -114,6 +117,7 @@ impl Tally {
             sim_ms: 0,
             cpu_ms: 0,
             peak_rss_kb: 0,
+            peak_rss_seed: None,
             faults: BTreeMap::new(),
             atlas: Atlas::default(),
             // A sweep is asked for each of them; a story meets what it tells of.
@@ -132,7 +136,9 @@ impl Tally {
         self.events += done.events;
         self.sim_ms += done.sim_ms;
         self.cpu_ms += done.cpu_ms;
-        self.peak_rss_kb = self.peak_rss_kb.max(done.peak_rss_kb);
+        if done.peak_rss_kb > self.peak_rss_kb {
+            (self.peak_rss_kb, self.peak_rss_seed) = (done.peak_rss_kb, Some(verdict.seed));
+        }
         self.cached += u64::from(verdict.cached);
         self.take_outcome(verdict);
         self.atlas.take(verdict);
@@ -282,6 +288,7 @@ impl Tally {
             events_per_cpu_second: self.events * 1000 / self.cpu_ms.max(1),
             seeds_per_hour: self.runs * 3_600_000 / (wall.as_millis() as u64).max(1),
             peak_rss_kb: self.peak_rss_kb,
+            peak_rss_seed: self.peak_rss_seed,
         }
     }
 
@@ -333,11 +340,12 @@ fn speed(s: &Summary<'_>) -> [String; 2] {
             s.events_per_second_and_core, s.sim_seconds_per_second_and_core, s.seeds_per_hour,
         ),
         format!(
-            "{} events and {} simulated s per CPU second, {} s CPU, peak RSS of a worker {} MB",
+            "{} events and {} simulated s per CPU second, {} s CPU, peak RSS of a worker {} MB{}",
             s.events_per_cpu_second,
             s.sim_seconds_per_cpu_second,
             s.cpu_ms / 1000,
-            s.peak_rss_kb / 1024
+            s.peak_rss_kb / 1024,
+            s.peak_rss_seed.map_or_else(String::new, |seed| format!(" (seed {seed})"))
         ),
     ]
 }
