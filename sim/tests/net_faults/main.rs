@@ -3,6 +3,7 @@
 //!
 //! What TCP does when nothing fails is tested for both networks alike, in seedlog's `net_conformance`.
 
+mod bandwidth;
 mod handshakes;
 mod harness;
 

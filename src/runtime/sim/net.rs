@@ -1,10 +1,11 @@
 //! Simulated TCP: back-pressure, latency, half-close, resets, half-open connections, and links that delay as
 //! TCP's retransmission does and fail as its time-out does.
 //!
-//! Below is what processes hold; `kernel` is what they hold it of. No bandwidth, no congestion control, no
-//! keep-alive: an idle connection survives any outage, and a stream never loses, reorders or repeats bytes.
-//! The testbed injures the network through [`control`].
+//! Below is what processes hold; `kernel` is what they hold it of. Links carry any number of bytes a second unless
+//! the testbed bounds them. No congestion control, no keep-alive: an idle connection survives any outage, and a
+//! stream never loses, reorders or repeats bytes. The testbed injures the network through [`control`].
 
+mod bandwidth;
 mod conns;
 mod control;
 mod dial;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use madsim::plugin::Simulator;
 
+pub use bandwidth::Bandwidth;
 pub use control::{Connection, Control, NetStats, control};
 pub use link::{Dialing, LinkLatency};
 

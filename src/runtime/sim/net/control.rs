@@ -1,4 +1,4 @@
-//! The testbed's hand on the network: latencies, cuts, injuries to single connections, and counts.
+//! The testbed's hand on the network: latencies, bandwidths, cuts, injuries to single connections, and counts.
 //!
 //! Every change is a trace event of the testbed, and takes effect at once.
 
@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::bandwidth::Bandwidth;
 use super::conns::ConnKey;
 use super::kernel::{Net, with_net};
 use super::link::{Dialing, LinkLatency};
@@ -95,6 +96,20 @@ impl Control {
             net.links.forget_latencies();
             net.refresh_all();
         });
+    }
+
+    // -- bandwidth ------------------------------------------------------------------------------------
+
+    /// Bounds how much gets from `from` to `to` from now on, on all connections together.
+    pub fn set_bandwidth(self, from: NodeId, to: NodeId, bandwidth: Bandwidth) {
+        link_fault(16, from, to);
+        with_net(|net| net.links.bottlenecks.set(from, to, bandwidth));
+    }
+
+    /// Undoes [`Control::set_bandwidth`]. What waited for its turn goes on its way at once.
+    pub fn restore_bandwidth(self, from: NodeId, to: NodeId) {
+        link_fault(17, from, to);
+        with_net(|net| net.lift_bandwidth(from, to));
     }
 
     // -- cuts -----------------------------------------------------------------------------------------

@@ -291,6 +291,22 @@ impl Flow {
         released.then_some(at)
     }
 
+    /// Bytes that wait to be sent again.
+    pub(super) fn held_bytes(&self) -> u64 {
+        let held = self.queue.iter().rev().take_while(|in_flight| in_flight.arrival == HELD);
+        held.map(|in_flight| if let Item::Data(bytes) = &in_flight.item { bytes.len() as u64 } else { 0 })
+            .sum()
+    }
+
+    /// What travels arrives at `at`, if it was to be later, and is acknowledged at `acked_by`.
+    pub(super) fn hasten(&mut self, at: Instant, acked_by: Instant) {
+        for in_flight in self.queue.iter_mut().filter(|in_flight| in_flight.arrival != HELD) {
+            in_flight.arrival = in_flight.arrival.min(at);
+        }
+        self.last_arrival = self.last_arrival.min(at);
+        self.acked_by = self.acked_by.min(acked_by);
+    }
+
     pub(super) fn has_held_updates(&self) -> bool {
         self.updates.back().is_some_and(|(arrival, _)| *arrival == HELD)
     }

@@ -114,17 +114,21 @@ impl Net {
         if let Some(kind) = conn.ends[from].failure {
             return Poll::Ready(Err(error(kind, "the connection failed")));
         }
+        let (sender, receiver) = conn.nodes(from);
         let flow = &mut conn.flows[from];
         if !conn.ends[from].open || flow.fin_sent {
             return Poll::Ready(Err(error(io::ErrorKind::BrokenPipe, "this half is closed")));
         }
         let room = flow.room(window, now);
-        if room > 0 {
-            flow.writer.stop_waiting();
-            return Poll::Ready(Ok(room));
-        }
-        let update = flow.next_update();
-        flow.writer.wait(cx, update, now, &self.time);
+        let next = match self.links.bottlenecks.room(sender, receiver, now) {
+            Ok(turn) if room > 0 => {
+                flow.writer.stop_waiting();
+                return Poll::Ready(Ok(room.min(turn)));
+            }
+            Ok(_) => flow.next_update(),
+            Err(at) => Some(at),
+        };
+        flow.writer.wait(cx, next, now, &self.time);
         if !conn.is_clear() {
             // TCP probes a closed window, and gives up like for data if no probe is answered.
             self.starve(key, from);
@@ -140,7 +144,7 @@ impl Net {
         total: u64,
         pieces: impl Iterator<Item = Bytes>,
     ) {
-        let mut arrival = self.draw_arrival(key, from);
+        let mut latency = self.draw_latency(key, from);
         let torn = self.draws.chance(1, TEAR_ONE_IN);
         let mut tear_after = torn.then(|| self.draws.below(total) as usize);
         for mut piece in pieces {
@@ -149,27 +153,42 @@ impl Net {
                 if left < piece.len() {
                     let head = piece.split_to(left);
                     if !head.is_empty() {
-                        self.push(key, from, Item::Data(head), arrival);
+                        self.push_data(key, from, head, latency);
                     }
-                    arrival = self.draw_arrival(key, from);
+                    latency = self.draw_latency(key, from);
                     tear_after = None;
                 } else {
                     tear_after = Some(left - piece.len());
                 }
             }
-            self.push(key, from, Item::Data(piece), arrival);
+            self.push_data(key, from, piece, latency);
         }
     }
 
-    fn draw_arrival(&mut self, key: ConnKey, from: usize) -> Instant {
+    fn draw_latency(&mut self, key: ConnKey, from: usize) -> Duration {
         let latency = self.conns.of(key).flows[from].latency;
-        self.now() + latency.draw(&mut self.draws)
+        latency.draw(&mut self.draws)
+    }
+
+    /// When `bytes` that end `from` sends now have left its machine.
+    pub(super) fn depart(&mut self, key: ConnKey, from: usize, bytes: u64) -> Instant {
+        let now = self.now();
+        if self.links.bottlenecks.is_none() {
+            return now;
+        }
+        let (sender, receiver) = self.conns.of(key).nodes(from);
+        self.links.bottlenecks.depart(sender, receiver, bytes, now)
+    }
+
+    fn push_data(&mut self, key: ConnKey, from: usize, bytes: Bytes, latency: Duration) {
+        let departure = self.depart(key, from, bytes.len() as u64);
+        self.push(key, from, Item::Data(bytes), departure + latency);
     }
 
     /// Sends one item by itself.
     pub(super) fn send_item(&mut self, key: ConnKey, from: usize, item: Item) {
-        let arrival = self.draw_arrival(key, from);
-        self.push(key, from, item, arrival);
+        let latency = self.draw_latency(key, from);
+        self.push(key, from, item, self.now() + latency);
     }
 
     fn push(&mut self, key: ConnKey, from: usize, item: Item, earliest: Instant) {
@@ -332,7 +351,8 @@ impl Net {
     /// The kernel of end `from` answers with a reset, and forgets what it wanted to say. A reset that does
     /// not get through is never sent again by itself: only another segment of the peer brings another.
     pub(super) fn send_reset(&mut self, key: ConnKey, from: usize) {
-        let earliest = self.draw_arrival(key, from);
+        let latency = self.draw_latency(key, from);
+        let earliest = self.now() + latency;
         let conn = self.conns.of(key);
         let flow = &mut conn.flows[from];
         flow.forget_held();

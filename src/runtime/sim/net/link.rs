@@ -1,10 +1,11 @@
-//! Links between machines: how long a segment takes, and which directions are cut.
+//! Links between machines: how long a segment takes, how much they carry, and which directions are cut.
 //!
 //! Pure: a link does not know what travels on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::bandwidth::Bottlenecks;
 use crate::runtime::Instant;
 use crate::runtime::random::Rng;
 use crate::runtime::sim::identity::NodeId;
@@ -62,6 +63,7 @@ pub(super) struct Links {
     default: Option<LinkLatency>,
     latencies: BTreeMap<(NodeId, NodeId), LinkLatency>,
     cuts: BTreeSet<(NodeId, NodeId)>,
+    pub(super) bottlenecks: Bottlenecks,
 }
 
 impl Links {
@@ -72,6 +74,7 @@ impl Links {
             default: None,
             latencies: BTreeMap::new(),
             cuts: BTreeSet::new(),
+            bottlenecks: Bottlenecks::default(),
         }
     }
 

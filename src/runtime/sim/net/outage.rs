@@ -67,11 +67,14 @@ impl Net {
             return;
         }
         let there = conn.flows[from].latency.draw(&mut self.draws);
+        let held = conn.flows[from].held_bytes();
+        let departure = self.depart(key, from, held);
+        let conn = self.conns.of(key);
         let back = conn.flows[1 - from].latency.typical();
         let clear = conn.is_clear();
         let receiver_open = conn.ends[1 - from].open;
         let flow = &mut conn.flows[from];
-        let released = flow.release(now + there);
+        let released = flow.release(departure + there);
         if released.is_none() && flow.starving_since().is_some() && !receiver_open {
             // It had arrived, but its receiver is no more: what is sent again strays.
             self.send_item(key, from, Item::Stray);
@@ -124,6 +127,25 @@ impl Net {
     pub(super) fn refresh_between(&mut self, a: NodeId, b: NodeId) {
         for key in self.conns.between(a, b) {
             self.refresh(key);
+        }
+    }
+
+    /// The bound of a link's bandwidth is lifted: what waited for its turn goes on its way at once.
+    pub(super) fn lift_bandwidth(&mut self, from: NodeId, to: NodeId) {
+        if !self.links.bottlenecks.lift(from, to) {
+            return;
+        }
+        let now = self.now();
+        for key in self.conns.between(from, to) {
+            let conn = self.conns.of(key);
+            let end = usize::from(conn.nodes(0) != (from, to));
+            let arrival = now + conn.flows[end].latency.typical();
+            let back = conn.flows[1 - end].latency.typical();
+            let flow = &mut conn.flows[end];
+            flow.hasten(arrival, arrival + back);
+            flow.reader.wake_at(arrival, now, &self.time);
+            flow.writer.wake();
+            self.schedule(arrival, Event::Inspect(key, end));
         }
     }
 
