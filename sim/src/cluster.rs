@@ -24,6 +24,8 @@ use crate::workload::{self, Servers, Shared};
 pub const ZOOKEEPER: &str = "zookeeper";
 const ZOOKEEPER_PORT: u16 = 2181;
 const BROKER_PORT: u16 = 9092;
+/// Where a broker keeps its logs.
+pub const LOG_DIR: &str = "/data";
 /// Sessions expire on multiples of this.
 const ZOOKEEPER_TICK: Duration = Duration::from_millis(500);
 
@@ -178,7 +180,7 @@ pub fn broker_config(
     set("broker.id", toml::Value::Integer(id.0.into()));
     set("listeners", format!("0.0.0.0:{BROKER_PORT}").into());
     set("advertised.listeners", format!("{name}:{BROKER_PORT}").into());
-    set("log.dirs", "/data".into());
+    set("log.dirs", LOG_DIR.into());
     set("zookeeper.connect", format!("{ZOOKEEPER}:{ZOOKEEPER_PORT}").into());
     set("auto.create.topics.enable", false.into());
     BrokerConfig::from_table(table)?.check()

@@ -13,7 +13,7 @@ use seedlog::facts::Fact;
 use seedlog::types::{Acks, BrokerId, Durability, TopicPartition};
 use serde::{Deserialize, Serialize};
 
-use crate::history::{DiskOperation, Entry, Injected, What, broker_of_node};
+use crate::history::{DiskOperation, Entry, Failure, Injected, What, broker_of_node};
 
 /// What was promised: the settings under which the verdicts hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +93,8 @@ struct Gathered {
     lost_cache: BTreeSet<BrokerId>,
     ill: BTreeSet<BrokerId>,
     damaged: BTreeMap<BrokerId, BTreeSet<&'static str>>,
-    flipped: BTreeSet<TopicPartition>,
+    /// Damage in one file of theirs.
+    hit: Reasons,
     /// Their disks lied and then lost their power.
     lied_and_lost: BTreeSet<BrokerId>,
     start_failed: BTreeSet<BrokerId>,
@@ -134,18 +135,22 @@ impl Gathered {
                 }
             }
             Injected::Start { .. } => drop(self.opened.remove(&broker)),
-            Injected::DiskError { operation, .. } => {
+            Injected::DiskError { operation, failure, .. } => {
                 self.ill.insert(broker);
+                if *failure == Failure::Late {
+                    // An fsync that seems to have worked lost what it was to store.
+                    self.damaged.entry(broker).or_default().insert(LIED);
+                }
                 if *operation == DiskOperation::Fsync {
                     self.lost_cache.insert(broker);
                 }
             }
             Injected::DiskFull { .. } | Injected::DiskSectorLost { .. } => drop(self.ill.insert(broker)),
             Injected::DiskHealthy { .. } => drop(self.ill.remove(&broker)),
-            Injected::BitFlip { file, .. } => match partition_of_log(file) {
-                Some(partition) => drop(self.flipped.insert(partition)),
-                None => drop(self.damaged.entry(broker).or_default().insert(FLIPPED)),
-            },
+            Injected::BitFlip { file, .. } => self.hit(broker, file, FLIPPED),
+            // An index can be made anew.
+            Injected::FileTruncated { file, .. } if file.ends_with(".index") => {}
+            Injected::FileTruncated { file, .. } => self.hit(broker, file, TRUNCATED),
             Injected::Wipe { .. } => drop(self.damaged.entry(broker).or_default().insert(WIPED)),
             Injected::DiskLies { .. } => drop(self.damaged.entry(broker).or_default().insert(LIED)),
             Injected::DiskMisdirects { .. } => {
@@ -153,6 +158,13 @@ impl Gathered {
             }
             _ => {}
         }
+    }
+
+    fn hit(&mut self, broker: BrokerId, file: &str, reason: &'static str) {
+        match partition_of_log(file) {
+            Some(partition) => self.hit.entry(partition).or_default().insert(reason),
+            None => self.damaged.entry(broker).or_default().insert(reason),
+        };
     }
 
     fn on<'a>(&'a self, brokers: &'a BTreeSet<BrokerId>) -> impl Iterator<Item = &'a TopicPartition> {
@@ -166,8 +178,8 @@ impl Gathered {
                 damaged.entry(partition.clone()).or_default().extend(reasons);
             }
         }
-        for partition in &self.flipped {
-            damaged.entry(partition.clone()).or_default().insert(FLIPPED);
+        for (partition, reasons) in &self.hit {
+            damaged.entry(partition.clone()).or_default().extend(reasons);
         }
         damaged
     }
@@ -256,9 +268,10 @@ const WIPED: &str = "the only replica's disk was replaced by an empty one";
 const LIED: &str = "the only replica's disk lied about fsync";
 const MISDIRECTED: &str = "the only replica's disk misdirected a write";
 const FLIPPED: &str = "a bit of the only replica flipped";
+const TRUNCATED: &str = "a file of the only replica was cut off";
 /// Damage in the middle of a log: with one replica nobody can say what stood there, nor where the next batch
 /// begins, and a reader may have to stop in front of it.
-const DAMAGES_WHAT_STANDS: [&str; 2] = [MISDIRECTED, FLIPPED];
+const DAMAGES_WHAT_STANDS: [&str; 3] = [MISDIRECTED, FLIPPED, TRUNCATED];
 
 /// The partition whose directory holds the file.
 fn partition_of_log(file: &str) -> Option<TopicPartition> {

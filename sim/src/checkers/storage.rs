@@ -119,7 +119,7 @@ impl<'a> Judge<'a> {
                 self.to_die_writing.extend(broker_of_node(target));
             }
             Injected::CrashArmed { target, .. } => self.spare(target),
-            Injected::DiskError { target, operation: DiskOperation::Fsync } => {
+            Injected::DiskError { target, operation: DiskOperation::Fsync, .. } => {
                 self.fsync_fails.extend(broker_of_node(target).map(|broker| (broker, at)));
                 self.lose_cache(at, broker_of_node(target));
             }

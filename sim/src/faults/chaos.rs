@@ -6,16 +6,16 @@
 use std::time::Duration;
 
 use seedlog::runtime::rng::Rng;
-use seedlog::runtime::sim::disk::Rate;
 use seedlog::runtime::sim::rng;
 use seedlog::runtime::sim::world::Death;
 
+use super::network::Directions;
 use super::ongoing::Ongoing;
-use super::script::{Later, rolling_restart};
+use super::script::Later;
 use super::storm::Due;
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
-use crate::history::{DiskOperation, Refusal};
+use crate::history::{DiskOperation, Failure, Refusal};
 use crate::scenario::{Class, CrashPoint, Damage, Level, Plan};
 
 /// The shortest time between two faults of a class.
@@ -38,6 +38,13 @@ const MEMBER_POINTS: [&str; 6] = [
     "delivered",
     "group-joined",
 ];
+
+/// A link's bandwidth: this many bytes a second, doubled up to so many times, exclusive.
+const BANDWIDTH_MIN: u64 = 2 * 1024;
+const BANDWIDTH_DOUBLINGS: u64 = 8;
+
+/// Values that fill many segments, and one that nobody takes.
+const HUGE_RECORD_BYTES: [u64; 4] = [64 << 10, 256 << 10, 1_000_000, 1 << 20];
 
 /// When the next fault of a class at this level comes.
 pub(super) fn draw_interval(draws: &mut Rng, level: Level) -> Option<Duration> {
@@ -103,7 +110,7 @@ impl Injector {
             "wipe" => self.wipe(&target),
             "stop" if self.draws.chance(1, 4) => {
                 let every = self.draw_lasting();
-                return rolling_restart(&self.broker_names(), every);
+                return self.restart_one_by_one(&self.broker_names(), every);
             }
             "stop" => self.stop(&target),
             "reconfigure" => {
@@ -191,7 +198,10 @@ impl Injector {
                     return Vec::new();
                 }
                 self.cut(&directions);
-                return vec![(self.draw_lasting(), Due::Mend(directions))];
+                let lasting = self.draw_lasting();
+                // Some cuts are nobody's to mend before the heal.
+                let is_mended = !self.draws.chance(1, 8);
+                return is_mended.then_some((lasting, Due::Mend(directions))).into_iter().collect();
             }
             "connect-refused" | "connect-unanswered" | "slow-accept" => {
                 let target = if self.draws.chance(1, 3) { ZOOKEEPER.into() } else { self.some_broker() };
@@ -209,6 +219,7 @@ impl Injector {
         match kind {
             "reset" => self.reset(&a, &b),
             "silent-drop" => self.drop_silently(&a, &b),
+            "bandwidth" => return self.limit_for_a_while(a, b),
             "stall" => return self.stall_for_a_while(&a, &b),
             _ => return self.delay_for_a_while(a, b),
         }
@@ -228,15 +239,32 @@ impl Injector {
 
     /// Stalls some connections, and releases them one by one in an order of their own.
     fn stall_for_a_while(&mut self, a: &Name, b: &Name) -> Later {
-        let count = self.stall(a, b, false);
+        let count = self.stall_drawn(a, b);
         (0..count).map(|_| (self.draw_lasting(), Due::ReleaseOne(a.clone(), b.clone()))).collect()
     }
 
-    fn delay_for_a_while(&mut self, a: Name, b: Name) -> Later {
+    /// A link in both directions, or in one of them.
+    fn draw_directions(&mut self, a: Name, b: Name) -> Directions {
         let mut links = vec![(a.clone(), b.clone()), (b, a)];
         if self.draws.chance(1, 3) {
             links.swap_remove(self.draws.below(2) as usize);
         }
+        links
+    }
+
+    fn limit_for_a_while(&mut self, a: Name, b: Name) -> Later {
+        let links = self.draw_directions(a, b);
+        let lasting = self.draw_lasting();
+        let ends = links.into_iter().map(|(from, to)| {
+            let bytes_per_second = BANDWIDTH_MIN << self.draws.below(BANDWIDTH_DOUBLINGS);
+            self.limit(&from, &to, bytes_per_second);
+            (lasting, Due::End(Ongoing::Bandwidth(from, to)))
+        });
+        ends.collect()
+    }
+
+    fn delay_for_a_while(&mut self, a: Name, b: Name) -> Later {
+        let links = self.draw_directions(a, b);
         let lasting = self.draw_lasting();
         let ends = links.into_iter().map(|(from, to)| {
             let floor = Duration::from_millis(self.draws.below(30));
@@ -252,20 +280,26 @@ impl Injector {
         match kind {
             "disk-slow" => {
                 let factor = *self.draws.pick(&[10, 100, 1000]).expect("not empty");
-                self.slow_disk(&target, factor);
+                let stalls_node = self.draws.chance(1, 2);
+                self.slow_disk(&target, factor, stalls_node);
             }
             "disk-full" => self.fill_disk(&target),
             "disk-lies" => self.lie_about_syncs(&target),
             "disk-misdirects" => self.misdirect_write(&target),
             "bit-flip" => {
-                self.flip_bit(&target);
+                self.flip_bit(&target, None);
                 return Vec::new();
             }
-            "disk-sector-lost" if self.lose_sector(&target) => {}
+            "file-truncated" => {
+                self.truncate(&target, None);
+                return Vec::new();
+            }
+            "disk-sector-lost" if self.lose_sector(&target, None) => {}
             _ => {
                 let operation = self.draw_failing_operation();
-                let rate = if self.draws.chance(1, 2) { Rate::Next(1) } else { Rate::OneIn(4) };
-                self.break_disk(&target, operation, rate);
+                let one_in = if self.draws.chance(1, 2) { 0 } else { 4 };
+                let failure = self.draw_failure(operation);
+                self.break_disk(&target, operation, failure, one_in);
             }
         }
         vec![(self.draw_lasting(), Due::CureDisk(target))]
@@ -278,6 +312,20 @@ impl Injector {
             2..=3 if self.damage > Damage::NoLoss => DiskOperation::Fsync,
             4 => DiskOperation::Rename,
             _ => DiskOperation::Read,
+        }
+    }
+
+    /// An fsync that reports the loss at the next one has acknowledged what was lost: over budget.
+    fn draw_failure(&mut self, operation: DiskOperation) -> Failure {
+        let is_usual = !self.draws.chance(1, 3);
+        match operation {
+            _ if is_usual => Failure::Plain,
+            DiskOperation::Write => Failure::Short,
+            DiskOperation::Fsync if self.damage == Damage::Anything && self.draws.chance(1, 2) => {
+                Failure::Late
+            }
+            DiskOperation::Fsync => Failure::Reverts,
+            DiskOperation::Read | DiskOperation::Rename => Failure::Plain,
         }
     }
 
@@ -365,7 +413,7 @@ impl Injector {
         let producers: Vec<Name> = plan.producers.keys().map(|name| name.as_str().into()).collect();
         let members = member_names(plan);
         let mut candidates = match kind {
-            "idle" | "burst" => producers,
+            "idle" | "burst" | "hot-key" | "huge-record" => producers,
             "leave" | "slow-consumer" | "crash-at-point" if !members.is_empty() => members,
             _ => client_names(plan),
         };
@@ -374,6 +422,16 @@ impl Injector {
         match kind {
             "idle" => self.idle(&target),
             "burst" => self.burst(&target),
+            "hot-key" => self.heat_key(&target),
+            "huge-record" => {
+                let bytes = *self.draws.pick(&HUGE_RECORD_BYTES).expect("not empty");
+                self.send_huge_record(&target, bytes);
+                return Vec::new();
+            }
+            "client-power-failure" => {
+                self.fail_power(&target);
+                return vec![(self.draw_downtime(), Due::Start(target))];
+            }
             "slow-consumer" => {
                 let factor = self.draws.between(2, 50) as u32;
                 self.slow_down(&target, factor);

@@ -1,4 +1,5 @@
-//! What the load does: producers that fall silent or send all at once, and applications that are slow.
+//! What the load does: producers that fall silent, send all at once, under one key, or something huge, and
+//! applications that are slow.
 
 use super::ongoing::Ongoing;
 use super::{Injector, Name};
@@ -18,6 +19,19 @@ impl Injector {
         self.begin(Ongoing::UnusualLoad(target.clone()));
         self.state(Injected::Burst { target: target.clone() });
         self.cluster.shared().set_pace(target, Pace::Burst);
+    }
+
+    /// Every record of the producer has the same key for a while.
+    pub(super) fn heat_key(&mut self, target: &Name) {
+        self.begin(Ongoing::UnusualLoad(target.clone()));
+        self.state(Injected::HotKey { target: target.clone() });
+        self.cluster.shared().set_pace(target, Pace::HotKey);
+    }
+
+    /// The producer's next record has a value of so many bytes.
+    pub(super) fn send_huge_record(&mut self, target: &Name, bytes: u64) {
+        self.state(Injected::HugeRecord { target: target.clone(), bytes });
+        self.cluster.shared().make_huge(target, bytes);
     }
 
     pub(super) fn end_unusual_load(&mut self, target: &Name) {

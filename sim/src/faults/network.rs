@@ -1,10 +1,10 @@
-//! The network between nodes: cuts in one direction or both, delays, and what befalls single connections.
+//! The network between nodes: cuts in one direction or both, delays, narrow links, and what befalls single connections.
 //!
 //! Cuts may overlap; a direction is mended when the last cut over it ends.
 
 use std::time::Duration;
 
-use seedlog::runtime::sim::net::{self, Dialing, LinkLatency};
+use seedlog::runtime::sim::net::{self, Bandwidth, Connection, Dialing, LinkLatency};
 
 use super::ongoing::Ongoing;
 use super::{Injector, Name};
@@ -71,12 +71,44 @@ impl Injector {
         net::control().restore_latency(self.cluster.node(from), self.cluster.node(to));
     }
 
-    /// Stalls every connection between the two, or a drawn part of them; how many.
-    pub(super) fn stall(&mut self, a: &Name, b: &Name, all: bool) -> u32 {
+    /// Bounds what gets from one node to the other, on all connections together.
+    pub(super) fn limit(&mut self, from: &Name, to: &Name, bytes_per_second: u64) {
+        self.begin(Ongoing::Bandwidth(from.clone(), to.clone()));
+        self.state(Injected::Bandwidth { from: from.clone(), to: to.clone(), bytes_per_second });
+        let bandwidth = Bandwidth::per_second(bytes_per_second);
+        net::control().set_bandwidth(self.cluster.node(from), self.cluster.node(to), bandwidth);
+    }
+
+    pub(super) fn end_limit(&mut self, from: &Name, to: &Name) {
+        self.state(Injected::FullBandwidth { from: from.clone(), to: to.clone() });
+        net::control().restore_bandwidth(self.cluster.node(from), self.cluster.node(to));
+    }
+
+    /// Stalls so many of the connections between the two, drawn, or every one; how many.
+    pub(super) fn stall_some(&mut self, a: &Name, b: &Name, count: Option<u32>) -> u32 {
+        let mut connections = self.unstalled(a, b);
+        while count.is_some_and(|count| connections.len() > count as usize) {
+            connections.remove(self.draws.below(connections.len() as u64) as usize);
+        }
+        self.stall(a, b, connections)
+    }
+
+    /// Stalls a drawn part of the connections between the two; how many.
+    pub(super) fn stall_drawn(&mut self, a: &Name, b: &Name) -> u32 {
+        let mut connections = self.unstalled(a, b);
+        connections.retain(|_| self.draws.chance(2, 3));
+        self.stall(a, b, connections)
+    }
+
+    fn unstalled(&self, a: &Name, b: &Name) -> Vec<Connection> {
         let (node_a, node_b) = (self.cluster.node(a), self.cluster.node(b));
         let mut connections = net::control().connections();
         connections.retain(|c| c.nodes == (node_a, node_b) || c.nodes == (node_b, node_a));
-        connections.retain(|c| !c.stalled && (all || self.draws.chance(2, 3)));
+        connections.retain(|c| !c.stalled);
+        connections
+    }
+
+    fn stall(&mut self, a: &Name, b: &Name, connections: Vec<Connection>) -> u32 {
         let count = connections.len() as u32;
         if count > 0 {
             self.begin(Ongoing::Stall(a.clone(), b.clone()));

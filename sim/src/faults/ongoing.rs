@@ -8,6 +8,7 @@ use super::{Injector, Name};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ongoing {
     Delay(Name, Name),
+    Bandwidth(Name, Name),
     Stall(Name, Name),
     Refusal(Name),
     WrongClock(Name),
@@ -29,6 +30,7 @@ impl Injector {
         }
         match fault {
             Ongoing::Delay(from, to) => self.end_delay(from, to),
+            Ongoing::Bandwidth(from, to) => self.end_limit(from, to),
             Ongoing::Stall(a, b) => self.release_all(a, b),
             Ongoing::Refusal(target) => self.accept(target),
             Ongoing::WrongClock(target) => self.right_clock(target),

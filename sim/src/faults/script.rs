@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use seedlog::runtime::sim::disk::Rate;
 use seedlog::runtime::sim::world::Death;
 
 use super::chaos::NOTICE_EVERY;
@@ -12,6 +11,7 @@ use super::ongoing::Ongoing;
 use super::storm::{Due, STROBE_EVERY};
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
+use crate::history::Injected;
 use crate::scenario::{Action, CrashPoint, Plan, Selector};
 
 /// Whom earlier steps struck, by the steps' names.
@@ -56,44 +56,52 @@ impl Injector {
                 }
                 self.cut_for(directions, *lasting)
             }
-            Action::DiskError { operation, lasting, .. } => {
-                self.each(&targets, |injector, target| {
-                    injector.break_disk(target, *operation, Rate::OneIn(1));
-                });
-                undo(&targets, *lasting, Due::CureDisk)
-            }
-            Action::DiskFull { lasting, .. } => {
-                self.each(&targets, Injector::fill_disk);
-                undo(&targets, *lasting, Due::CureDisk)
-            }
-            Action::DiskSlow { factor, lasting, .. } => {
-                self.each(&targets, |injector, target| injector.slow_disk(target, *factor));
-                undo(&targets, *lasting, Due::CureDisk)
-            }
             Action::Stop(_) => self.each(&targets, Injector::stop),
             Action::Wipe(_) => self.each(&targets, Injector::wipe),
-            Action::RollingRestart { every } => rolling_restart(&targets, *every),
+            Action::RollingRestart { every } => self.restart_one_by_one(&targets, *every),
             Action::Crash { point, nth, death, .. } => self.arm_crashes(&targets, point, *nth, *death),
             Action::Configure { key, value, .. } => {
                 self.each(&targets, |injector, target| injector.reconfigure(target, key, value))
             }
             Action::LoseReply(_) => self.each(&targets, Injector::lose_reply),
-            Action::DiskLies { lasting, .. } => {
-                self.each(&targets, Injector::lie_about_syncs);
-                undo(&targets, *lasting, Due::CureDisk)
-            }
             Action::DiskMisdirects(_) => self.each(&targets, Injector::misdirect_write),
-            Action::DiskSectorLost { lasting, .. } => {
-                targets.retain(|target| self.lose_sector(target));
-                undo(&targets, *lasting, Due::CureDisk)
-            }
-            Action::BitFlip(_) => {
-                targets.retain(|target| self.flip_bit(target));
+            Action::BitFlip { at, .. } => {
+                targets.retain(|target| self.flip_bit(target, at.as_ref()));
                 Vec::new()
+            }
+            Action::Truncate { at, .. } => {
+                targets.retain(|target| self.truncate(target, at.as_ref()));
+                Vec::new()
+            }
+            Action::HugeRecord { bytes, .. } => {
+                self.each(&targets, |injector, target| injector.send_huge_record(target, *bytes))
+            }
+            Action::DiskError { lasting, .. }
+            | Action::DiskFull { lasting, .. }
+            | Action::DiskSlow { lasting, .. }
+            | Action::DiskLies { lasting, .. }
+            | Action::DiskSectorLost { lasting, .. } => {
+                targets.retain(|target| self.make_ill(action, target));
+                undo(&targets, *lasting, Due::CureDisk)
             }
             _ => self.act_on_surroundings(action, &mut targets, met.get(1)),
         };
         (targets, later)
+    }
+
+    /// What befalls a disk until it is cured; whether it did.
+    fn make_ill(&mut self, action: &Action, target: &Name) -> bool {
+        match action {
+            Action::DiskError { operation, failure, one_in, .. } => {
+                self.break_disk(target, *operation, *failure, *one_in);
+            }
+            Action::DiskFull { .. } => self.fill_disk(target),
+            Action::DiskSlow { factor, stalls, .. } => self.slow_disk(target, *factor, *stalls),
+            Action::DiskLies { .. } => self.lie_about_syncs(target),
+            Action::DiskSectorLost { at, .. } => return self.lose_sector(target, at.as_ref()),
+            other => unreachable!("{other:?} is performed elsewhere"),
+        }
+        true
     }
 
     /// What befalls links, clocks, ZooKeeper and the load.
@@ -117,17 +125,22 @@ impl Injector {
                 pairs(targets, others).iter().for_each(|(a, b)| self.drop_silently(a, b));
                 return Vec::new();
             }
-            Action::Delay { both_ways, by, lasting, .. } => {
+            Action::Delay { both_ways, by, mean, lasting, .. } => {
                 let mut links = pairs(targets, others);
                 if *both_ways {
                     links.extend(pairs(others, targets));
                 }
-                links.iter().for_each(|(from, to)| self.delay(from, to, *by, Duration::ZERO));
+                links.iter().for_each(|(from, to)| self.delay(from, to, *by, *mean));
                 (*lasting, links.into_iter().map(|(from, to)| Ongoing::Delay(from, to)).collect())
             }
-            Action::Stall { lasting, .. } => {
+            Action::Limit { bytes_per_second, lasting, .. } => {
+                let links = pairs(targets, others);
+                links.iter().for_each(|(from, to)| self.limit(from, to, *bytes_per_second));
+                (*lasting, links.into_iter().map(|(from, to)| Ongoing::Bandwidth(from, to)).collect())
+            }
+            Action::Stall { connections, lasting, .. } => {
                 let mut links = pairs(targets, others);
-                links.retain(|(a, b)| self.stall(a, b, true) > 0);
+                links.retain(|(a, b)| self.stall_some(a, b, *connections) > 0);
                 targets.retain(|target| links.iter().any(|(a, _)| a == target));
                 (*lasting, links.into_iter().map(|(a, b)| Ongoing::Stall(a, b)).collect())
             }
@@ -179,12 +192,27 @@ impl Injector {
                 self.each(targets, Injector::burst);
                 (*lasting, ongoing(targets, Ongoing::UnusualLoad))
             }
+            Action::HotKey { lasting, .. } => {
+                self.each(targets, Injector::heat_key);
+                (*lasting, ongoing(targets, Ongoing::UnusualLoad))
+            }
             Action::Slow { factor, lasting, .. } => {
                 self.each(targets, |injector, target| injector.slow_down(target, *factor));
                 (*lasting, ongoing(targets, Ongoing::Slowness))
             }
             other => unreachable!("{other:?} is performed elsewhere"),
         }
+    }
+
+    /// One after the other is asked to end, and started again half of `every` later.
+    pub(super) fn restart_one_by_one(&mut self, brokers: &[Name], every: Duration) -> Later {
+        let every_ms = every.as_millis() as u32;
+        self.state(Injected::RollingRestart { target: brokers[0].clone(), every_ms });
+        let turn = |(nth, broker): (usize, &Name)| {
+            let at = every * nth as u32;
+            [(at, Due::Stop(broker.clone())), (at + every / 2, Due::Start(broker.clone()))]
+        };
+        brokers.iter().enumerate().flat_map(turn).collect()
     }
 
     /// Nobody brings them back but a step, or the heal.
@@ -267,15 +295,6 @@ fn pairs(from: &[Name], to: &[Name]) -> Directions {
     let with_all =
         |a: &Name| to.iter().filter(|b| *b != a).map(|b| (a.clone(), b.clone())).collect::<Vec<_>>();
     from.iter().flat_map(with_all).collect()
-}
-
-/// One after the other is asked to end, and started again half of `every` later.
-pub(super) fn rolling_restart(brokers: &[Name], every: Duration) -> Later {
-    let turn = |(nth, broker): (usize, &Name)| {
-        let at = every * nth as u32;
-        [(at, Due::Stop(broker.clone())), (at + every / 2, Due::Start(broker.clone()))]
-    };
-    brokers.iter().enumerate().flat_map(turn).collect()
 }
 
 fn ongoing(targets: &[Name], fault: impl Fn(Name) -> Ongoing) -> Vec<Ongoing> {

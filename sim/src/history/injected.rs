@@ -19,6 +19,21 @@ pub enum DiskOperation {
     Rename,
 }
 
+/// What becomes of a disk operation that fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Failure {
+    /// Nothing was done. After an fsync programs go on reading what was not stored.
+    #[default]
+    Plain,
+    /// A part was written.
+    Short,
+    /// After the fsync programs read the old bytes again.
+    Reverts,
+    /// The fsync that lost the bytes succeeds, and the file's next one fails.
+    Late,
+}
+
 /// How a machine treats those who want to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -55,6 +70,11 @@ pub enum Injected {
     /// The process is asked to end in order.
     Stop {
         target: Arc<str>,
+    },
+    /// Every broker is stopped and started again, one after the other; `target` is the first. Each stop is stated.
+    RollingRestart {
+        target: Arc<str>,
+        every_ms: u32,
     },
     /// An empty disk in place of the node's own.
     Wipe {
@@ -102,6 +122,17 @@ pub enum Injected {
         from: Arc<str>,
         to: Arc<str>,
     },
+    /// The link carries no more than this, on all connections together.
+    Bandwidth {
+        from: Arc<str>,
+        to: Arc<str>,
+        bytes_per_second: u64,
+    },
+    /// The end of a bounded bandwidth.
+    FullBandwidth {
+        from: Arc<str>,
+        to: Arc<str>,
+    },
     /// So many of the connections between the two hold everything back.
     Stall {
         a: Arc<str>,
@@ -131,6 +162,11 @@ pub enum Injected {
     DiskError {
         target: Arc<str>,
         operation: DiskOperation,
+        #[serde(default)]
+        failure: Failure,
+        /// One operation in so many; 0: the next one and no other.
+        #[serde(default)]
+        one_in: u32,
     },
     DiskFull {
         target: Arc<str>,
@@ -138,6 +174,9 @@ pub enum Injected {
     DiskSlow {
         target: Arc<str>,
         factor: u32,
+        /// Whether a write holds up every task of the process.
+        #[serde(default)]
+        stalls: bool,
     },
     /// Fsyncs succeed and store nothing.
     DiskLies {
@@ -157,6 +196,12 @@ pub enum Injected {
         target: Arc<str>,
         file: Arc<str>,
         offset: u64,
+    },
+    /// The file ends here from now on; what followed is gone.
+    FileTruncated {
+        target: Arc<str>,
+        file: Arc<str>,
+        length: u64,
     },
     /// The end of every disk fault of this node.
     DiskHealthy {
@@ -220,7 +265,16 @@ pub enum Injected {
     Burst {
         target: Arc<str>,
     },
-    /// The end of an idle time or a burst.
+    /// Every record has the same key.
+    HotKey {
+        target: Arc<str>,
+    },
+    /// The next record has a value of so many bytes.
+    HugeRecord {
+        target: Arc<str>,
+        bytes: u64,
+    },
+    /// The end of an idle time, a burst or a hot key.
     UsualLoad {
         target: Arc<str>,
     },
@@ -246,6 +300,7 @@ impl Injected {
         "pause",
         "stop",
         "leave",
+        "rolling-restart",
         "wipe",
         "crash-at-point",
         "crash-in-disk",
@@ -254,6 +309,7 @@ impl Injected {
         "cut",
         "reset",
         "delay",
+        "bandwidth",
         "stall",
         "silent-drop",
         "connect-refused",
@@ -266,6 +322,7 @@ impl Injected {
         "disk-misdirects",
         "disk-sector-lost",
         "bit-flip",
+        "file-truncated",
         "clock-bump",
         "clock-drift",
         "clock-strobe",
@@ -276,6 +333,8 @@ impl Injected {
         "quorum-lost",
         "idle",
         "burst",
+        "hot-key",
+        "huge-record",
         "slow-consumer",
     ];
 
@@ -288,6 +347,7 @@ impl Injected {
             }
             Injected::Pause { .. } => "pause",
             Injected::Stop { target } => by_role(target, ["stop", "stop", "leave"]),
+            Injected::RollingRestart { .. } => "rolling-restart",
             Injected::Wipe { .. } => "wipe",
             Injected::CrashArmed { point, .. } => match &**point {
                 "log-recovered" => "crash-in-recovery",
@@ -298,6 +358,7 @@ impl Injected {
             Injected::Cut { .. } => "cut",
             Injected::Reset { .. } => "reset",
             Injected::Delay { .. } => "delay",
+            Injected::Bandwidth { .. } => "bandwidth",
             Injected::Stall { .. } => "stall",
             Injected::Drop { .. } => "silent-drop",
             Injected::Refuse { how: Refusal::Refused, .. } => "connect-refused",
@@ -310,6 +371,7 @@ impl Injected {
             Injected::DiskMisdirects { .. } => "disk-misdirects",
             Injected::DiskSectorLost { .. } => "disk-sector-lost",
             Injected::BitFlip { .. } => "bit-flip",
+            Injected::FileTruncated { .. } => "file-truncated",
             Injected::ClockBump { .. } => "clock-bump",
             Injected::ClockDrift { .. } => "clock-drift",
             Injected::ClockStrobe { .. } => "clock-strobe",
@@ -320,11 +382,14 @@ impl Injected {
             Injected::QuorumLost { .. } => "quorum-lost",
             Injected::Idle { .. } => "idle",
             Injected::Burst { .. } => "burst",
+            Injected::HotKey { .. } => "hot-key",
+            Injected::HugeRecord { .. } => "huge-record",
             Injected::Slow { .. } => "slow-consumer",
             Injected::Resume { .. }
             | Injected::Start { .. }
             | Injected::Mend { .. }
             | Injected::Prompt { .. }
+            | Injected::FullBandwidth { .. }
             | Injected::Release { .. }
             | Injected::Accept { .. }
             | Injected::DiskHealthy { .. }
@@ -347,6 +412,7 @@ impl Injected {
             | Injected::Start { target }
             | Injected::Stop { target }
             | Injected::Wipe { target }
+            | Injected::RollingRestart { target, .. }
             | Injected::CrashArmed { target, .. }
             | Injected::Reconfigure { target, .. }
             | Injected::Refuse { target, .. }
@@ -358,6 +424,7 @@ impl Injected {
             | Injected::DiskMisdirects { target }
             | Injected::DiskSectorLost { target, .. }
             | Injected::BitFlip { target, .. }
+            | Injected::FileTruncated { target, .. }
             | Injected::DiskHealthy { target }
             | Injected::ClockBump { target, .. }
             | Injected::ClockDrift { target, .. }
@@ -372,13 +439,17 @@ impl Injected {
             | Injected::QuorumBack { target }
             | Injected::Idle { target }
             | Injected::Burst { target }
+            | Injected::HotKey { target }
+            | Injected::HugeRecord { target, .. }
             | Injected::UsualLoad { target }
             | Injected::Slow { target, .. }
             | Injected::UsualPace { target } => vec![target],
             Injected::Cut { from, to }
             | Injected::Mend { from, to }
             | Injected::Delay { from, to, .. }
-            | Injected::Prompt { from, to } => vec![from, to],
+            | Injected::Prompt { from, to }
+            | Injected::Bandwidth { from, to, .. }
+            | Injected::FullBandwidth { from, to } => vec![from, to],
             Injected::Reset { a, b }
             | Injected::Stall { a, b, .. }
             | Injected::Release { a, b, .. }

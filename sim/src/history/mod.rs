@@ -16,7 +16,7 @@ use seedlog::facts::Fact;
 use seedlog::types::BrokerId;
 use serde::{Deserialize, Serialize};
 
-pub use injected::{DiskOperation, Injected, Refusal};
+pub use injected::{DiskOperation, Failure, Injected, Refusal};
 pub use recorder::Recorder;
 pub use traps::Trap;
 

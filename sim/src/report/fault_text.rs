@@ -1,7 +1,8 @@
 //! Faults in words, one line each.
 
 use super::evidence::person;
-use crate::history::{Injected, Refusal};
+use crate::history::{Failure, Injected, Refusal};
+use crate::scenario::units;
 
 /// What was done, as a person would say it.
 pub(crate) fn text(fault: &Injected) -> String {
@@ -12,6 +13,9 @@ pub(crate) fn text(fault: &Injected) -> String {
         Injected::Resume { target } => format!("resume {}", person(target)),
         Injected::Start { target } => format!("start {}", person(target)),
         Injected::Stop { target } => format!("ask {} to end", person(target)),
+        Injected::RollingRestart { every_ms, .. } => {
+            format!("restart the brokers one after the other, one every {every_ms} ms")
+        }
         Injected::Wipe { target } => format!("{} gets an empty disk", person(target)),
         Injected::CrashArmed { target, point, nth, power_failure } => {
             let death = if *power_failure { "lose power" } else { "die" };
@@ -32,6 +36,10 @@ pub(crate) fn text(fault: &Injected) -> String {
         Injected::ClockRight { target } => format!("wall clock of {} is right", person(target)),
         Injected::Idle { target } => format!("{} has nothing to send", person(target)),
         Injected::Burst { target } => format!("{} sends as fast as it can", person(target)),
+        Injected::HotKey { target } => format!("{} sends every record under one key", person(target)),
+        Injected::HugeRecord { target, bytes } => {
+            format!("the next record of {} has {bytes} bytes", person(target))
+        }
         Injected::UsualLoad { target } => format!("{} sends at its usual rate", person(target)),
         Injected::Slow { target, factor } => format!("{} works x{factor} slower", person(target)),
         Injected::UsualPace { target } => format!("{} works at its usual pace", person(target)),
@@ -48,6 +56,13 @@ fn network(fault: &Injected) -> Option<String> {
             format!("{} -> {} takes {floor_ms} ms and {mean_ms} more on average", person(from), person(to))
         }
         Injected::Prompt { from, to } => format!("{} -> {} is prompt again", person(from), person(to)),
+        Injected::Bandwidth { from, to, bytes_per_second } => {
+            let bandwidth = units::written_bandwidth(*bytes_per_second);
+            format!("{} -> {} carries {bandwidth}", person(from), person(to))
+        }
+        Injected::FullBandwidth { from, to } => {
+            format!("{} -> {} carries as much as is sent", person(from), person(to))
+        }
         Injected::Stall { a, b, connections } => {
             format!("stall {connections} connections of {} | {}", person(a), person(b))
         }
@@ -71,11 +86,25 @@ fn network(fault: &Injected) -> Option<String> {
 
 fn disk(fault: &Injected) -> Option<String> {
     let text = match fault {
-        Injected::DiskError { target, operation } => {
-            format!("disk of {} fails {operation:?}", person(target)).to_lowercase()
+        Injected::DiskError { target, operation, failure, one_in } => {
+            let often = match one_in {
+                0 => " once".to_owned(),
+                1 => String::new(),
+                n => format!(" one time in {n}"),
+            };
+            let how = match failure {
+                Failure::Plain => "",
+                Failure::Short => ", after a part was written",
+                Failure::Reverts => ", and reverts to the old bytes",
+                Failure::Late => ", and reports it at the next one",
+            };
+            format!("disk of {} fails {operation:?}{often}{how}", person(target)).to_lowercase()
         }
         Injected::DiskFull { target } => format!("disk of {} is full", person(target)),
-        Injected::DiskSlow { target, factor } => format!("disk of {} is x{factor} slower", person(target)),
+        Injected::DiskSlow { target, factor, stalls } => {
+            let stalls = if *stalls { ", and a write holds up all of its process" } else { "" };
+            format!("disk of {} is x{factor} slower{stalls}", person(target))
+        }
         Injected::DiskLies { target } => format!("disk of {} lies about fsync", person(target)),
         Injected::DiskMisdirects { target } => format!("disk of {} misdirects a write", person(target)),
         Injected::DiskSectorLost { target, file, offset } => {
@@ -83,6 +112,9 @@ fn disk(fault: &Injected) -> Option<String> {
         }
         Injected::BitFlip { target, file, offset } => {
             format!("a bit flips on {}, {file} at {offset}", person(target))
+        }
+        Injected::FileTruncated { target, file, length } => {
+            format!("on {}, {file} is cut off at {length}", person(target))
         }
         Injected::DiskHealthy { target } => format!("disk of {} is healthy", person(target)),
         _ => return None,

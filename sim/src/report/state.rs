@@ -282,6 +282,9 @@ fn lasts(fault: &Injected) -> bool {
                 | Injected::LoseReply { .. }
                 | Injected::ReconnectStorm { .. }
                 | Injected::BitFlip { .. }
+                | Injected::FileTruncated { .. }
+                | Injected::HugeRecord { .. }
+                | Injected::RollingRestart { .. }
                 | Injected::Wipe { .. }
                 | Injected::Reconfigure { .. }
         )
@@ -305,6 +308,9 @@ fn ends(end: &Injected, text: &str) -> bool {
         Injected::Mend { from, to } => begins(Injected::Cut { from: from.clone(), to: to.clone() }),
         Injected::Prompt { from, to } => {
             starts(text, &Injected::Prompt { from: from.clone(), to: to.clone() }, " is prompt", " takes ")
+        }
+        Injected::FullBandwidth { from, to } => {
+            text.starts_with(&format!("{} -> {} carries ", person(from), person(to)))
         }
         Injected::Release { a, b, .. } => text.starts_with("stall ") && text.ends_with(&pair(a, b)),
         Injected::Accept { target } => of_node(text, target) && (text.contains("connect")),

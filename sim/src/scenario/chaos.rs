@@ -62,6 +62,7 @@ impl Class {
                 ("cut", 4),
                 ("reset", 2),
                 ("delay", 2),
+                ("bandwidth", 2),
                 ("stall", 2),
                 ("silent-drop", 1),
                 ("connect-refused", 1),
@@ -76,6 +77,7 @@ impl Class {
                 ("disk-lies", 2),
                 ("disk-misdirects", 2),
                 ("bit-flip", 2),
+                ("file-truncated", 2),
             ],
             Class::ZooKeeper => &[
                 ("expire-session", 4),
@@ -89,12 +91,15 @@ impl Class {
             Class::Clock => &[("clock-bump", 2), ("clock-drift", 1), ("clock-strobe", 1)],
             Class::Clients => &[
                 ("client-kill", 4),
+                ("client-power-failure", 1),
                 ("pause", 2),
                 ("leave", 2),
                 ("slow-consumer", 2),
                 ("crash-at-point", 2),
                 ("idle", 1),
                 ("burst", 1),
+                ("hot-key", 1),
+                ("huge-record", 1),
             ],
         }
     }

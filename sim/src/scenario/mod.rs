@@ -30,7 +30,10 @@ use seedlog::record::Compression;
 use seedlog::rules::Rule;
 use seedlog::types::{Acks, Durability};
 
-pub use action::{Action, CrashPoint};
+pub(crate) use action::DISK_FAILURES;
+#[cfg(test)]
+pub(crate) use action::parse as parse_action;
+pub use action::{Action, CrashPoint, Place};
 pub use chaos::{Chaos, Class, Level, Mix};
 pub use error::ScenarioError;
 pub use group::{Commit, Finish, Group};

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use seedlog::admin::{Admin, AdminConfig, AdminError};
 use seedlog::consumer::{AutoReset, Consumer, ConsumerConfig, OnCorruption, StartPosition};
 use seedlog::producer::{Partitioner, Producer, ProducerConfig, ProducerRecord};
-use seedlog::runtime::rng::Rng;
 use seedlog::runtime::{Instant, clock, rng};
 use seedlog::types::{Acks, TopicPartition};
 
@@ -63,10 +62,14 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan) {
     while let Some(number) = context.shared.take_number(&context.name, plan.records) {
         wait_for_turn(&context, due).await;
         due = (due + plan.interval).max(clock::now());
+        let key = plan.keyed.then(|| Bytes::from(format!("key-{}", draws.below(16))));
+        let is_hot = context.shared.pace(&context.name) == Pace::HotKey;
+        let bytes = draws.below(plan.value_bytes.max(1));
+        let bytes = context.shared.take_huge(&context.name).unwrap_or(bytes);
         let record = ProducerRecord {
             topic: plan.topic.clone(),
-            key: plan.keyed.then(|| Bytes::from(format!("key-{}", draws.below(16)))),
-            value: Some(unique_value(&context.name, number, plan.value_bytes, &mut draws)),
+            key: if is_hot { Some(Bytes::from_static(b"key-hot")) } else { key },
+            value: Some(unique_value(&context.name, number, bytes)),
             ..ProducerRecord::default()
         };
         if let Err(error) = producer.send(record).await {
@@ -84,7 +87,7 @@ async fn wait_for_turn(context: &Context, due: Instant) {
     while context.shared.pace(&context.name) == Pace::Idle {
         clock::sleep(PAUSE).await;
     }
-    if context.shared.pace(&context.name) == Pace::Usual {
+    if context.shared.pace(&context.name) != Pace::Burst {
         clock::sleep_until(due).await;
     }
 }
@@ -142,10 +145,10 @@ fn producer_config(context: &Context, acks: Acks, linger: Duration) -> ProducerC
     }
 }
 
-/// `shop-17`, then filler up to a drawn length.
-fn unique_value(producer: &str, number: u64, bytes_max: u64, draws: &mut Rng) -> Bytes {
+/// `shop-17`, then filler up to `bytes`.
+fn unique_value(producer: &str, number: u64, bytes: u64) -> Bytes {
     let mut value = format!("{producer}-{number}").into_bytes();
-    let length = draws.below(bytes_max.max(1)) as usize;
+    let length = bytes as usize;
     if value.len() + 1 < length {
         value.push(b' ');
         value.resize(length, b'.');

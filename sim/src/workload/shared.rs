@@ -23,6 +23,8 @@ struct State {
     slowness: BTreeMap<String, u32>,
     /// How producers send that do not send at their usual rate.
     paces: BTreeMap<String, Pace>,
+    /// Producers whose next record is of so many bytes.
+    huge: BTreeMap<String, u64>,
     /// The number of each producer's next record.
     numbers: BTreeMap<String, u64>,
 }
@@ -36,6 +38,8 @@ pub enum Pace {
     Idle,
     /// As fast as it can.
     Burst,
+    /// At its own rate, every record under one key.
+    HotKey,
 }
 
 /// Troubles kept; the first ones tell.
@@ -70,6 +74,15 @@ impl Shared {
     /// Nobody is slower than planned any more.
     pub fn speed_up_all(&self) {
         self.state().slowness.clear();
+    }
+
+    /// The producer's next record has a value of so many bytes.
+    pub fn make_huge(&self, producer: &str, bytes: u64) {
+        self.state().huge.insert(producer.to_owned(), bytes);
+    }
+
+    pub(super) fn take_huge(&self, producer: &str) -> Option<u64> {
+        self.state().huge.remove(producer)
     }
 
     /// How fast the producer sends from now on.

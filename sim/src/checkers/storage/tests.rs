@@ -3,7 +3,7 @@ use seedlog::types::Offset;
 
 use super::CHECK;
 use crate::checkers::story::{Story, broker_1, orders};
-use crate::history::{DiskOperation, Injected};
+use crate::history::{DiskOperation, Failure, Injected};
 
 #[test]
 fn damage_behind_the_brokers_back_excuses_what_the_log_lost() {
@@ -78,7 +78,7 @@ fn a_kill_that_loses_the_page_cache_is_found() {
 fn a_failed_fsync_may_lose_what_it_was_to_flush_and_nothing_else() {
     let story = |end| {
         let operation = DiskOperation::Fsync;
-        let fault = Injected::DiskError { target: broker_1(), operation };
+        let fault = Injected::DiskError { target: broker_1(), operation, failure: Failure::Plain, one_in: 1 };
         Story::new().appended(0, 4, 1).flushed(5).appended(5, 9, 2).fault(fault).kill().recovered(end, false)
     };
     assert!(story(5).violations(&CHECK).is_empty());

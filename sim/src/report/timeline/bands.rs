@@ -34,6 +34,7 @@ pub enum Lasting {
     /// Nothing gets from one node to another.
     Cut,
     Delay,
+    Bandwidth,
     Stall,
     /// Nobody can connect.
     Refuse,
@@ -85,6 +86,8 @@ fn change(fault: &Injected) -> Change {
         Injected::Mend { .. } => Ends(Lasting::Cut),
         Injected::Delay { .. } => Begins(Lasting::Delay),
         Injected::Prompt { .. } => Ends(Lasting::Delay),
+        Injected::Bandwidth { .. } => Begins(Lasting::Bandwidth),
+        Injected::FullBandwidth { .. } => Ends(Lasting::Bandwidth),
         Injected::Stall { .. } => Begins(Lasting::Stall),
         Injected::Release { .. } => Ends(Lasting::Stall),
         Injected::Refuse { .. } => Begins(Lasting::Refuse),
@@ -100,11 +103,12 @@ fn change(fault: &Injected) -> Change {
         Injected::WatchesPrompt { .. } => Ends(Lasting::Watches),
         Injected::QuorumLost { .. } => Begins(Lasting::Quorum),
         Injected::QuorumBack { .. } => Ends(Lasting::Quorum),
-        Injected::Idle { .. } | Injected::Burst { .. } => Begins(Lasting::Load),
+        Injected::Idle { .. } | Injected::Burst { .. } | Injected::HotKey { .. } => Begins(Lasting::Load),
         Injected::UsualLoad { .. } => Ends(Lasting::Load),
         Injected::Slow { .. } => Begins(Lasting::Pace),
         Injected::UsualPace { .. } => Ends(Lasting::Pace),
         Injected::Wipe { .. }
+        | Injected::RollingRestart { .. }
         | Injected::CrashArmed { .. }
         | Injected::Reconfigure { .. }
         | Injected::Reset { .. }
@@ -112,6 +116,8 @@ fn change(fault: &Injected) -> Change {
         | Injected::DiskMisdirects { .. }
         | Injected::DiskSectorLost { .. }
         | Injected::BitFlip { .. }
+        | Injected::FileTruncated { .. }
+        | Injected::HugeRecord { .. }
         | Injected::ClockBump { .. }
         | Injected::ExpireSession { .. }
         | Injected::LoseReply { .. }
@@ -127,6 +133,7 @@ pub(super) fn is_of_disk(fault: &Injected) -> bool {
             Injected::DiskMisdirects { .. }
                 | Injected::DiskSectorLost { .. }
                 | Injected::BitFlip { .. }
+                | Injected::FileTruncated { .. }
                 | Injected::Wipe { .. }
         )
 }

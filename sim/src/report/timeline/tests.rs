@@ -7,7 +7,7 @@ use seedlog::types::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use super::bands::Lasting;
 use super::model::{CATEGORIES, MARKS_MAX};
 use super::*;
-use crate::history::{DiskOperation, Entered, Entry, Injected, Phase, What};
+use crate::history::{DiskOperation, Entered, Entry, Failure, Injected, Phase, What};
 use crate::report::{Outcome, Verdict, Violation, evidence_line};
 
 fn entry(at_ms: u64, node: &str, what: What) -> Entry {
@@ -94,7 +94,15 @@ fn a_fault_lasts_until_its_end_and_what_never_ends_until_the_run_does() {
     let target = || "broker-2".into();
     let history = [
         fault(10, Injected::Cut { from: "shop".into(), to: target() }),
-        fault(20, Injected::DiskError { target: target(), operation: DiskOperation::Fsync }),
+        fault(
+            20,
+            Injected::DiskError {
+                target: target(),
+                operation: DiskOperation::Fsync,
+                failure: Failure::Plain,
+                one_in: 1,
+            },
+        ),
         fault(30, Injected::Pause { target: target() }),
         fault(40, Injected::PowerFailure { target: target() }),
         fault(50, Injected::Mend { from: "shop".into(), to: target() }),

@@ -1,16 +1,16 @@
 //! Drawn faults as written steps: what the seed did to whom, when, and until when.
 //!
-//! A fault that the language of steps has no words for stays drawn.
+//! What the seed drew and struck nobody has no words, and stays drawn.
 
 use std::time::Duration;
 
 use toml::{Table, Value};
 
-use crate::cluster::ZOOKEEPER;
+use super::words;
 use crate::faults::Struck;
-use crate::history::{DiskOperation, Entry, Injected, Phase, Refusal, What, broker_of_node};
+use crate::history::{Entry, Injected, Phase, What};
 
-/// The steps of one drawn fault; `None` where a part of it cannot be written.
+/// The steps of one drawn fault; `None` where it struck nobody.
 ///
 /// `prefix` names them, so that what ends a fault can refer to its beginning.
 pub fn steps(struck: &Struck, history: &[Entry], prefix: &str) -> Option<Vec<Table>> {
@@ -79,59 +79,29 @@ struct Story<'a> {
 
 impl Story<'_> {
     fn words(&self, injected: &Injected) -> Option<String> {
-        let words = match injected {
-            Injected::Kill { target } => format!("kill {}", who(target)),
-            Injected::PowerFailure { target } => format!("power-fail {}", who(target)),
-            Injected::Pause { target } => format!("pause {}", who(target)),
-            Injected::Cut { from, to } => format!("cut {} -> {}", who(from), who(to)),
-            Injected::Reset { a, b } => format!("reset {} | {}", who(a), who(b)),
-            Injected::DiskError { target, operation } => {
-                let operation = match operation {
-                    DiskOperation::Read => "read",
-                    DiskOperation::Write => "write",
-                    DiskOperation::Fsync => "fsync",
-                    DiskOperation::Rename => "rename",
-                };
-                format!("disk-error {} {operation}", who(target))
-            }
-            Injected::DiskFull { target } => format!("disk-full {}", who(target)),
-            Injected::DiskSlow { target, factor } => format!("disk-slow {} x{factor}", who(target)),
-            Injected::DiskLies { target } => format!("disk-lies {}", who(target)),
-            Injected::DiskMisdirects { target } => format!("disk-misdirects {}", who(target)),
-            Injected::ExpireSession { target, .. } => format!("expire {}", who(target)),
-            Injected::Stop { target } => format!("stop {}", who(target)),
-            Injected::Wipe { target } => format!("wipe {}", who(target)),
-            Injected::CrashArmed { target, point, nth, power_failure } => {
-                let death = if *power_failure { "power-crash" } else { "crash" };
-                format!("{death} {} at {point} {nth}", who(target))
-            }
-            Injected::Stall { a, b, .. } => format!("stall {} | {}", who(a), who(b)),
-            Injected::Drop { a, b } => format!("drop {} | {}", who(a), who(b)),
-            Injected::Refuse { target, how } => match how {
-                Refusal::Refused => format!("refuse {}", who(target)),
-                Refusal::Unanswered => format!("ignore-connects {}", who(target)),
-                Refusal::Late => format!("accept-late {}", who(target)),
-            },
-            Injected::ClockDrift { target, ppm } => format!("clock {} {ppm:+}ppm", who(target)),
-            Injected::LoseReply { target, .. } => format!("lose-reply {}", who(target)),
-            Injected::WatchesLate { target, millis, .. } => {
-                format!("watches-late {} {millis}ms", who(target))
-            }
-            Injected::ReconnectStorm { .. } => "reconnect-storm".to_owned(),
-            Injected::QuorumLost { .. } => "zookeeper-down".to_owned(),
-            Injected::Idle { target } => format!("idle {}", who(target)),
-            Injected::Burst { target } => format!("burst {}", who(target)),
-            Injected::Slow { target, factor } => format!("slow {} x{factor}", who(target)),
-            _ => return None,
+        let words = words::of(injected)?;
+        let lasting = match injected {
+            // Its step must say for how long.
+            Injected::ClockStrobe { .. } => Some(self.lasting(injected).unwrap_or_else(|| self.left())),
+            _ => self.lasting(injected),
         };
-        Some(match self.lasting(injected) {
+        Some(match lasting {
             Some(lasting) => format!("{words} for {}", duration(lasting)),
             None => words,
         })
     }
 
+    /// What was left of the storm.
+    fn left(&self) -> Duration {
+        let heal = self.history.iter().find(|entry| is_phase(entry, Phase::Heal)).or(self.history.last());
+        Duration::from_nanos(heal.map_or(0, |entry| entry.at_ns.saturating_sub(self.at_ns)))
+    }
+
     /// How long it lasts, of what ends before the heal and has an end of its own.
     fn lasting(&self, injected: &Injected) -> Option<Duration> {
+        if let Injected::Stall { a, b, connections } = injected {
+            return self.until_released(a, b, *connections);
+        }
         self.until(|other| match (injected, other) {
             (Injected::Pause { target }, Injected::Resume { target: other }) => target == other,
             (Injected::Cut { from, to }, Injected::Mend { from: a, to: b }) => from == a && to == b,
@@ -139,23 +109,46 @@ impl Story<'_> {
                 Injected::DiskError { target, .. }
                 | Injected::DiskFull { target }
                 | Injected::DiskSlow { target, .. }
-                | Injected::DiskLies { target },
+                | Injected::DiskLies { target }
+                | Injected::DiskSectorLost { target, .. },
                 Injected::DiskHealthy { target: other },
             ) => target == other,
-            (Injected::Stall { a, b, .. }, Injected::Release { a: c, b: d, .. }) => a == c && b == d,
+            (Injected::Delay { from, to, .. }, Injected::Prompt { from: a, to: b })
+            | (Injected::Bandwidth { from, to, .. }, Injected::FullBandwidth { from: a, to: b }) => {
+                from == a && to == b
+            }
             (Injected::Refuse { target, .. }, Injected::Accept { target: other }) => target == other,
-            (Injected::ClockDrift { target, .. }, Injected::ClockRight { target: other }) => target == other,
+            (
+                Injected::ClockDrift { target, .. }
+                | Injected::ClockBump { target, .. }
+                | Injected::ClockStrobe { target, .. },
+                Injected::ClockRight { target: other },
+            ) => target == other,
             (Injected::WatchesLate { target, .. }, Injected::WatchesPrompt { target: other, .. }) => {
                 target == other
             }
             (Injected::QuorumLost { .. }, Injected::QuorumBack { .. }) => true,
             (
-                Injected::Idle { target } | Injected::Burst { target },
+                Injected::Idle { target } | Injected::Burst { target } | Injected::HotKey { target },
                 Injected::UsualLoad { target: other },
             )
             | (Injected::Slow { target, .. }, Injected::UsualPace { target: other }) => target == other,
             _ => false,
         })
+    }
+
+    /// Connections are released one by one; as a step, all of them with the last.
+    fn until_released(&self, a: &str, b: &str, mut stalled: u32) -> Option<Duration> {
+        let mut is_last = |other: &Injected| {
+            if let Injected::Release { a: c, b: d, connections } = other
+                && (a, b) == (&**c, &**d)
+            {
+                stalled = stalled.saturating_sub(*connections);
+                return stalled == 0;
+            }
+            false
+        };
+        self.until(&mut is_last)
     }
 
     /// After how long who died was started again.
@@ -168,24 +161,25 @@ impl Story<'_> {
         else {
             return None;
         };
-        self.until(|other| matches!(other, Injected::Start { target: other } if other == target))
+        let starts = |other: &Injected| matches!(other, Injected::Start { target: other } if other == target);
+        let Injected::CrashArmed { .. } = injected else { return self.until(starts) };
+        // It may have been down for another reason before.
+        let armed = self.history.iter().position(|entry| entry.what == What::Fault(injected.clone()))?;
+        let after = Story { history: &self.history[armed..], at_ns: self.at_ns };
+        let dies = |entry: &Entry| {
+            matches!(&entry.what, What::Fault(Injected::Kill { target: dead } | Injected::PowerFailure { target: dead })
+                if dead == target)
+        };
+        let died = after.history.iter().position(dies)?;
+        Story { history: &after.history[died..], at_ns: self.at_ns }.until(starts)
     }
 
-    fn until(&self, is_end: impl Fn(&Injected) -> bool) -> Option<Duration> {
+    fn until(&self, mut is_end: impl FnMut(&Injected) -> bool) -> Option<Duration> {
         let storm = self.history.iter().take_while(|entry| !is_phase(entry, Phase::Heal));
         let end = storm
             .skip_while(|entry| entry.at_ns < self.at_ns)
             .find(|entry| matches!(&entry.what, What::Fault(fault) if is_end(fault)))?;
         Some(Duration::from_nanos(end.at_ns - self.at_ns))
-    }
-}
-
-/// The selector of a node.
-fn who(node: &str) -> String {
-    match broker_of_node(node) {
-        Some(broker) => format!("broker({broker})"),
-        None if node == ZOOKEEPER => "zookeeper".to_owned(),
-        None => format!("client({node})"),
     }
 }
 
@@ -242,33 +236,61 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_that_can_be_written_is_an_action_that_can_be_read() {
-        let target: std::sync::Arc<str> = "broker-1".into();
-        let t = || target.clone();
-        let all = [
-            Injected::DiskError { target: t(), operation: DiskOperation::Fsync },
-            Injected::CrashArmed { target: t(), point: "appended".into(), nth: 2, power_failure: true },
-            Injected::CrashArmed { target: t(), point: "fsync".into(), nth: 1, power_failure: false },
-            Injected::DiskLies { target: t() },
-            Injected::DiskMisdirects { target: t() },
-            Injected::Wipe { target: t() },
-            Injected::Stall { a: t(), b: "shop".into(), connections: 1 },
-            Injected::Refuse { target: t(), how: Refusal::Late },
-            Injected::ClockDrift { target: t(), ppm: -200 },
-            Injected::WatchesLate { target: t(), session: 1, millis: 300 },
-            Injected::LoseReply { target: t(), session: 1 },
-            Injected::QuorumLost { target: ZOOKEEPER.into() },
-            Injected::ReconnectStorm { target: ZOOKEEPER.into() },
-            Injected::Burst { target: "shop".into() },
-            Injected::Slow { target: "shop".into(), factor: 10 },
+    fn a_stall_lasts_until_the_last_of_its_connections_is_released() {
+        let release = |millis| {
+            fault(millis, Injected::Release { a: "shop".into(), b: "broker-1".into(), connections: 1 })
+        };
+        let stall = Injected::Stall { a: "shop".into(), b: "broker-1".into(), connections: 2 };
+        let steps = written(vec![stall], vec![release(1_700), release(2_500)]);
+        assert_eq!(steps, ["1s - stall client(shop) | broker(1) 2 for 1s"]);
+    }
+
+    #[test]
+    fn delays_narrow_links_and_wrong_clocks_last_as_long_as_they_did() {
+        let (a, b): (std::sync::Arc<str>, std::sync::Arc<str>) = ("broker-1".into(), "shop".into());
+        let delay = Injected::Delay { from: a.clone(), to: b.clone(), floor_ms: 3, mean_ms: 40 };
+        let prompt = fault(2_000, Injected::Prompt { from: a.clone(), to: b.clone() });
+        let steps = written(vec![delay], vec![prompt]);
+        assert_eq!(steps, ["1s - delay broker(1) -> client(shop) 3ms + 40ms for 500ms"]);
+
+        let narrow = Injected::Bandwidth { from: a.clone(), to: b.clone(), bytes_per_second: 4096 };
+        let end = fault(2_000, Injected::FullBandwidth { from: a.clone(), to: b });
+        assert_eq!(
+            written(vec![narrow], vec![end]),
+            ["1s - limit broker(1) -> client(shop) to 4KiB/s for 500ms"]
+        );
+
+        let strobe = Injected::ClockStrobe { target: a.clone(), by_ms: -20 };
+        let heal = entry(4_500, What::Phase(Entered { phase: Phase::Heal }));
+        let steps = written(
+            vec![strobe],
+            vec![heal.clone(), fault(4_500, Injected::ClockRight { target: a.clone() })],
+        );
+        assert_eq!(steps, ["1s - strobe broker(1) -20ms for 3s"]);
+
+        let bump = Injected::ClockBump { target: a.clone(), by_ms: 11 };
+        let steps = written(vec![bump], vec![heal, fault(4_500, Injected::ClockRight { target: a })]);
+        assert_eq!(steps, ["1s - clock broker(1) +11ms"]);
+    }
+
+    #[test]
+    fn who_dies_where_a_crash_was_armed_is_started_again_after_that_death() {
+        let t = || std::sync::Arc::<str>::from("broker-2");
+        let armed =
+            Injected::CrashArmed { target: t(), point: "log-recovered".into(), nth: 1, power_failure: false };
+        let later = vec![
+            fault(1_900, Injected::Start { target: t() }),
+            fault(2_000, Injected::Kill { target: t() }),
+            fault(2_500, Injected::Start { target: t() }),
         ];
-        for fault in all {
-            let words = Story { history: &[], at_ns: 0 }.words(&fault).unwrap();
-            let text = format!(
-                "format = 1\nstory = \"S.\"\n[cluster]\nbrokers = 1\n[topics.orders]\n[producers.shop]\n\
-                 topic = \"orders\"\n[[step]]\nat = \"1s\"\ndo = \"{words}\"\n"
-            );
-            crate::scenario::Scenario::parse("s", "s", &text).unwrap_or_else(|error| panic!("{error}"));
-        }
+        assert_eq!(
+            written(vec![Injected::Kill { target: t() }, armed], later),
+            [
+                "1s - kill broker(2)",
+                "- fault3 + 400ms restart fault3",
+                "1s - crash broker(2) at log-recovered 1",
+                "- fault32 + 1s restart fault32"
+            ]
+        );
     }
 }

@@ -11,6 +11,7 @@ mod hunt;
 mod literal;
 mod pin;
 mod reduce;
+mod words;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use seedlog::runtime::sim::world::Death;
 
 use super::selector::Selector;
-use crate::history::{DiskOperation, Refusal};
+use crate::history::{DiskOperation, Failure, Refusal};
 
 pub use read::parse;
 
@@ -36,6 +36,9 @@ pub enum Action {
     DiskError {
         target: Selector,
         operation: DiskOperation,
+        failure: Failure,
+        /// One operation in so many; 0: the next one alone.
+        one_in: u32,
         lasting: Option<Duration>,
     },
     DiskFull {
@@ -45,6 +48,8 @@ pub enum Action {
     DiskSlow {
         target: Selector,
         factor: u32,
+        /// Whether a write holds up every task of the process.
+        stalls: bool,
         lasting: Option<Duration>,
     },
     DiskHeal(Selector),
@@ -83,11 +88,21 @@ pub enum Action {
         to: Selector,
         both_ways: bool,
         by: Duration,
+        /// Mean of what comes on top, exponentially distributed.
+        mean: Duration,
+        lasting: Option<Duration>,
+    },
+    Limit {
+        from: Selector,
+        to: Selector,
+        bytes_per_second: u64,
         lasting: Option<Duration>,
     },
     Stall {
         a: Selector,
         b: Selector,
+        /// So many of their connections, drawn, and not all of them.
+        connections: Option<u32>,
         lasting: Option<Duration>,
     },
     Drop {
@@ -106,9 +121,17 @@ pub enum Action {
     DiskMisdirects(Selector),
     DiskSectorLost {
         target: Selector,
+        at: Option<Place>,
         lasting: Option<Duration>,
     },
-    BitFlip(Selector),
+    BitFlip {
+        target: Selector,
+        at: Option<Place>,
+    },
+    Truncate {
+        target: Selector,
+        at: Option<Place>,
+    },
     ClockBump {
         target: Selector,
         by_ms: i64,
@@ -142,12 +165,38 @@ pub enum Action {
         target: Selector,
         lasting: Option<Duration>,
     },
+    HotKey {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    HugeRecord {
+        target: Selector,
+        bytes: u64,
+    },
     Slow {
         target: Selector,
         factor: u32,
         lasting: Option<Duration>,
     },
 }
+
+/// A byte of a file below a broker's log directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub file: String,
+    pub offset: u64,
+}
+
+/// How disk operations fail, as steps call it.
+pub(crate) const DISK_FAILURES: [(&str, DiskOperation, Failure); 7] = [
+    ("read", DiskOperation::Read, Failure::Plain),
+    ("write", DiskOperation::Write, Failure::Plain),
+    ("short-write", DiskOperation::Write, Failure::Short),
+    ("fsync", DiskOperation::Fsync, Failure::Plain),
+    ("fsync-reverts", DiskOperation::Fsync, Failure::Reverts),
+    ("fsync-late", DiskOperation::Fsync, Failure::Late),
+    ("rename", DiskOperation::Rename, Failure::Plain),
+];
 
 /// Where in its work a process dies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,7 +232,6 @@ impl Action {
             | Action::Stop(who)
             | Action::Wipe(who)
             | Action::DiskMisdirects(who)
-            | Action::BitFlip(who)
             | Action::LoseReply(who)
             | Action::Expire(who) => vec![who],
             Action::Pause { target, .. }
@@ -196,14 +244,22 @@ impl Action {
             | Action::DiskSlow { target, .. }
             | Action::DiskLies { target, .. }
             | Action::DiskSectorLost { target, .. }
+            | Action::BitFlip { target, .. }
+            | Action::Truncate { target, .. }
             | Action::ClockBump { target, .. }
             | Action::ClockDrift { target, .. }
             | Action::ClockStrobe { target, .. }
             | Action::WatchesLate { target, .. }
             | Action::Idle { target, .. }
             | Action::Burst { target, .. }
+            | Action::HotKey { target, .. }
+            | Action::HugeRecord { target, .. }
             | Action::Slow { target, .. } => vec![target],
-            Action::Cut { from, to, .. } | Action::Delay { from, to, .. } => vec![from, to],
+            Action::Cut { from, to, .. }
+            | Action::Delay { from, to, .. }
+            | Action::Limit { from, to, .. } => {
+                vec![from, to]
+            }
             Action::Reset { a, b } | Action::Stall { a, b, .. } | Action::Drop { a, b } => vec![a, b],
             Action::RollingRestart { .. } => vec![&Selector::Brokers],
             Action::Split { .. } | Action::ReconnectStorm | Action::QuorumLost { .. } => {

@@ -6,20 +6,24 @@ use seedlog::runtime::sim::world::Death;
 use seedlog::types::BrokerId;
 
 use super::super::{happening, selector, units, words};
-use super::{Action, CrashPoint};
+use super::{Action, CrashPoint, DISK_FAILURES, Place};
 use crate::history::{DiskOperation, Refusal};
 
 /// Every form of an action, for error messages.
 pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WHO [for TIME], resume WHO, restart WHO, \
      join WHO, wipe WHO, rolling-restart TIME, crash WHO at POINT [N], power-crash WHO at POINT [N], \
      configure WHO KEY=VALUE, cut WHO | WHO [for TIME], cut WHO -> WHO [for TIME], isolate WHO [for TIME], \
-     split [for TIME], reset WHO | WHO, delay WHO | WHO TIME [for TIME], delay WHO -> WHO TIME [for TIME], \
-     stall WHO | WHO [for TIME], drop WHO | WHO, refuse WHO [for TIME], ignore-connects WHO [for TIME], \
-     accept-late WHO [for TIME], disk-error WHO read|write|fsync|rename [for TIME], disk-full WHO [for TIME], \
-     disk-slow WHO xN [for TIME], disk-lies WHO [for TIME], disk-misdirects WHO, disk-sector-lost WHO [for TIME], \
-     bit-flip WHO, disk-heal WHO, clock WHO +TIME|-TIME|+Nppm|-Nppm [for TIME], \
+     split [for TIME], reset WHO | WHO, delay WHO | WHO TIME [+ TIME] [for TIME], \
+     delay WHO -> WHO TIME [+ TIME] [for TIME], limit WHO -> WHO to BYTES/s [for TIME], \
+     stall WHO | WHO [N] [for TIME], drop WHO | WHO, refuse WHO [for TIME], ignore-connects WHO [for TIME], \
+     accept-late WHO [for TIME], \
+     disk-error WHO read|write|short-write|fsync|fsync-reverts|fsync-late|rename [once|1/N] [for TIME], \
+     disk-full WHO [for TIME], disk-slow WHO xN [stalling] [for TIME], disk-lies WHO [for TIME], disk-misdirects WHO, \
+     disk-sector-lost WHO [at FILE:OFFSET] [for TIME], bit-flip WHO [at FILE:OFFSET], truncate WHO [at FILE:LENGTH], \
+     disk-heal WHO, clock WHO +TIME|-TIME|+Nppm|-Nppm [for TIME], \
      strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, watches-late WHO TIME [for TIME], reconnect-storm, \
-     zookeeper-down [for TIME], idle WHO [for TIME], burst WHO [for TIME], slow WHO xN [for TIME]";
+     zookeeper-down [for TIME], idle WHO [for TIME], burst WHO [for TIME], \
+     hot-key WHO [for TIME], huge-record WHO BYTES, slow WHO xN [for TIME]";
 
 /// Most that a clock may drift, in parts per million.
 const DRIFT_PPM_MAX: i64 = 100_000;
@@ -49,25 +53,30 @@ fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Acti
         ["pause", who] => Action::Pause { target: selector::parse(who)?, lasting },
         ["cut", a, "|", b] => cut(a, b, true, lasting)?,
         ["cut", a, "->", b] => cut(a, b, false, lasting)?,
-        ["disk-error", who, operation] => Action::DiskError {
-            target: selector::parse(who)?,
-            operation: disk_operation(operation)?,
-            lasting,
-        },
+        ["disk-error", who, operation] => disk_error(who, operation, 1, lasting)?,
+        ["disk-error", who, operation, often] => disk_error(who, operation, how_often(often)?, lasting)?,
         ["disk-full", who] => Action::DiskFull { target: selector::parse(who)?, lasting },
-        ["disk-slow", who, factor] => {
-            Action::DiskSlow { target: selector::parse(who)?, factor: slowdown(factor)?, lasting }
-        }
+        ["disk-slow", who, factor] => disk_slow(who, factor, false, lasting)?,
+        ["disk-slow", who, factor, "stalling"] => disk_slow(who, factor, true, lasting)?,
         ["isolate", who] => Action::Isolate { target: selector::parse(who)?, lasting },
         ["split"] => Action::Split { lasting },
-        ["delay", a, "|", b, by] => delay(a, b, true, by, lasting)?,
-        ["delay", a, "->", b, by] => delay(a, b, false, by, lasting)?,
-        ["stall", a, "|", b] => Action::Stall { a: selector::parse(a)?, b: selector::parse(b)?, lasting },
+        ["delay", a, way @ ("|" | "->"), b, by] => delay(a, b, *way == "|", (by, "0ms"), lasting)?,
+        ["delay", a, way @ ("|" | "->"), b, by, "+", mean] => delay(a, b, *way == "|", (by, mean), lasting)?,
+        ["limit", from, "->", to, "to", bandwidth] => Action::Limit {
+            from: selector::parse(from)?,
+            to: selector::parse(to)?,
+            bytes_per_second: units::bandwidth(bandwidth)?,
+            lasting,
+        },
+        ["stall", a, "|", b] => stall(a, b, None, lasting)?,
+        ["stall", a, "|", b, count] => stall(a, b, Some(count), lasting)?,
         ["refuse", who] => refuse(who, Refusal::Refused, lasting)?,
         ["ignore-connects", who] => refuse(who, Refusal::Unanswered, lasting)?,
         ["accept-late", who] => refuse(who, Refusal::Late, lasting)?,
         ["disk-lies", who] => Action::DiskLies { target: selector::parse(who)?, lasting },
-        ["disk-sector-lost", who] => Action::DiskSectorLost { target: selector::parse(who)?, lasting },
+        ["disk-sector-lost", who, at @ ..] => {
+            Action::DiskSectorLost { target: selector::parse(who)?, at: place(at)?, lasting }
+        }
         ["clock", who, change] => clock(who, change, lasting)?,
         ["strobe", who, by] => Action::ClockStrobe {
             target: selector::parse(who)?,
@@ -81,6 +90,7 @@ fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Acti
         ["zookeeper-down"] => Action::QuorumLost { lasting },
         ["idle", who] => Action::Idle { target: selector::parse(who)?, lasting },
         ["burst", who] => Action::Burst { target: selector::parse(who)?, lasting },
+        ["hot-key", who] => Action::HotKey { target: selector::parse(who)?, lasting },
         ["slow", who, factor] => {
             Action::Slow { target: selector::parse(who)?, factor: slowdown(factor)?, lasting }
         }
@@ -103,7 +113,11 @@ fn that_is_sudden(said: &[&str]) -> Result<Option<Action>, String> {
         ["configure", who, setting] => configure(who, setting)?,
         ["drop", a, "|", b] => Action::Drop { a: selector::parse(a)?, b: selector::parse(b)? },
         ["disk-misdirects", who] => Action::DiskMisdirects(selector::parse(who)?),
-        ["bit-flip", who] => Action::BitFlip(selector::parse(who)?),
+        ["bit-flip", who, at @ ..] => Action::BitFlip { target: selector::parse(who)?, at: place(at)? },
+        ["truncate", who, at @ ..] => Action::Truncate { target: selector::parse(who)?, at: place(at)? },
+        ["huge-record", who, bytes] => {
+            Action::HugeRecord { target: selector::parse(who)?, bytes: units::bytes(bytes)? }
+        }
         ["lose-reply", who] => Action::LoseReply(selector::parse(who)?),
         ["reconnect-storm"] => Action::ReconnectStorm,
         ["reset", a, "|", b] => Action::Reset { a: selector::parse(a)?, b: selector::parse(b)? },
@@ -141,15 +155,63 @@ fn cut(from: &str, to: &str, both_ways: bool, lasting: Option<Duration>) -> Resu
     Ok(Action::Cut { from: selector::parse(from)?, to: selector::parse(to)?, both_ways, lasting })
 }
 
+/// `times` are the floor, and the mean of what comes on top.
 fn delay(
     from: &str,
     to: &str,
     both_ways: bool,
-    by: &str,
+    times: (&str, &str),
     lasting: Option<Duration>,
 ) -> Result<Action, String> {
-    let by = units::duration(by)?;
-    Ok(Action::Delay { from: selector::parse(from)?, to: selector::parse(to)?, both_ways, by, lasting })
+    let (by, mean) = (units::duration(times.0)?, units::duration(times.1)?);
+    Ok(Action::Delay { from: selector::parse(from)?, to: selector::parse(to)?, both_ways, by, mean, lasting })
+}
+
+fn stall(a: &str, b: &str, count: Option<&str>, lasting: Option<Duration>) -> Result<Action, String> {
+    let number = |text: &str| {
+        let number = text.parse().ok().filter(|&n| n > 0);
+        number
+            .ok_or_else(|| format!("`{text}` is no number of connections; write it as `stall shop | any 2`"))
+    };
+    let connections = count.map(number).transpose()?;
+    Ok(Action::Stall { a: selector::parse(a)?, b: selector::parse(b)?, connections, lasting })
+}
+
+fn disk_error(who: &str, how: &str, one_in: u32, lasting: Option<Duration>) -> Result<Action, String> {
+    let known = DISK_FAILURES.iter().find(|(word, _, _)| *word == how);
+    let &(_, operation, failure) = known.ok_or_else(|| {
+        let words = DISK_FAILURES.map(|(word, _, _)| word);
+        let hint = words::did_you_mean(how, words.into_iter());
+        format!("`{how}` is no way for a disk to fail; there are {}{hint}", words.join(", "))
+    })?;
+    Ok(Action::DiskError { target: selector::parse(who)?, operation, failure, one_in, lasting })
+}
+
+/// Reads `once`, `1/4`.
+fn how_often(text: &str) -> Result<u32, String> {
+    let one_in = || text.strip_prefix("1/").and_then(|n| n.parse().ok()).filter(|&n| n > 0);
+    let one_in = if text == "once" { Some(0) } else { one_in() };
+    one_in.ok_or_else(|| format!("`{text}` does not say how often; write it as `once` or `1/4`"))
+}
+
+fn disk_slow(who: &str, factor: &str, stalls: bool, lasting: Option<Duration>) -> Result<Action, String> {
+    Ok(Action::DiskSlow { target: selector::parse(who)?, factor: slowdown(factor)?, stalls, lasting })
+}
+
+/// Reads `at orders-0/00000000000000000000.log:137`; nothing is somewhere.
+fn place(words: &[&str]) -> Result<Option<Place>, String> {
+    let wrong = |text: &str| {
+        format!("`{text}` is no place in a file; write it as `at orders-0/00000000000000000000.log:137`")
+    };
+    let text = match words {
+        [] => return Ok(None),
+        ["at", text] => *text,
+        _ => return Err(wrong(&words.join(" "))),
+    };
+    let (file, offset) = text.rsplit_once(':').ok_or_else(|| wrong(text))?;
+    let is_below = !file.is_empty() && !file.starts_with('/') && file.split('/').all(|part| part != "..");
+    let offset = offset.parse().ok().filter(|_| is_below).ok_or_else(|| wrong(text))?;
+    Ok(Some(Place { file: file.to_owned(), offset }))
 }
 
 fn refuse(who: &str, how: Refusal, lasting: Option<Duration>) -> Result<Action, String> {
@@ -264,7 +326,7 @@ mod tests {
         );
         assert_eq!(
             parse("disk-slow any x100"),
-            Ok(Action::DiskSlow { target: Selector::Any, factor: 100, lasting: None })
+            Ok(Action::DiskSlow { target: Selector::Any, factor: 100, stalls: false, lasting: None })
         );
     }
 
@@ -284,6 +346,19 @@ mod tests {
             "split for 3s",
             "delay shop -> broker(1) 50ms for 2s",
             "delay shop | broker(1) 50ms",
+            "delay shop | broker(1) 50ms + 20ms for 1s",
+            "limit shop -> broker(1) to 64KiB/s for 5s",
+            "limit broker:* -> client:* to 500B/s",
+            "stall shop | broker(1) 2",
+            "disk-error broker(1) short-write 1/4 for 2s",
+            "disk-error broker(1) fsync-reverts once",
+            "disk-slow broker(1) x10 stalling for 2s",
+            "bit-flip broker(1) at orders-0/00000000000000000000.log:137",
+            "disk-sector-lost broker(1) at orders-0/00000000000000000000.log:0 for 2s",
+            "truncate broker(1)",
+            "truncate broker(1) at orders-0/checkpoint:3",
+            "hot-key shop for 2s",
+            "huge-record shop 256KiB",
             "stall shop | broker(1) for 1s",
             "drop shop | broker(1)",
             "refuse zookeeper for 2s",
@@ -320,6 +395,19 @@ mod tests {
             ("pause broker(1) for ever", "`4s`"),
             ("disk-slow any 100", "`x100`"),
             ("disk-error any open", "fsync"),
+            ("disk-error any fsync-revert", "did you mean `fsync-reverts`?"),
+            ("disk-error any fsync twice", "`1/4`"),
+            ("disk-slow any x10 stallin", "[stalling]"),
+            ("limit shop -> any 64KiB/s", "limit WHO -> WHO to BYTES/s [for TIME]"),
+            ("limit shop | any to 64KiB/s", "limit WHO -> WHO to BYTES/s [for TIME]"),
+            ("limit shop -> any to 64", "`64KiB/s`"),
+            ("limit shop -> any to 0B/s", "`64KiB/s`"),
+            ("limit shop -> any to 64KiB/s for ever", "`4s`"),
+            ("truncate any orders-0", "`at orders-0/00000000000000000000.log:137`"),
+            ("truncate any at ../meta.properties:3", "`at orders-0/00000000000000000000.log:137`"),
+            ("bit-flip any at orders-0/checkpoint", "`at orders-0/00000000000000000000.log:137`"),
+            ("huge-record shop lots", "`64KiB`"),
+            ("stall shop | any 0", "`stall shop | any 2`"),
             ("crash any at lunch", "recovery"),
             ("crash any at append 0", "`at append 3`"),
             ("configure any log.segment.byte=4", "log.segment.bytes"),

@@ -65,6 +65,7 @@ const BANDS = {
   paused: ['paused', 'paused'],
   cut: ['link', 'link cut'],
   delay: ['link', 'link slow'],
+  bandwidth: ['link', 'link narrow'],
   stall: ['link', 'link stalled'],
   refuse: ['link', 'no connections'],
   disk: ['disk', 'disk ill'],
