@@ -1,5 +1,6 @@
 //! The server's tasks: accepting, expiring, saving.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -145,6 +146,17 @@ impl Control {
     /// The next write of the session is applied, and its connection closed in place of the reply.
     pub fn lose_reply(&self, session: i64) {
         self.shared.lose_reply(session);
+    }
+
+    /// The same for the next create of one of these nodes, whosever it is. A path that ends in `*` stands for all
+    /// that begin as it does.
+    pub fn lose_reply_to_create(&self, paths: BTreeSet<String>) {
+        self.shared.lose_reply_to_create(paths);
+    }
+
+    /// No reply is lost any more.
+    pub fn keep_replies(&self) {
+        self.shared.keep_replies();
     }
 
     /// Watch events of the session leave so much later, and with them all that follows on its connection, so

@@ -2,7 +2,7 @@
 //!
 //! Synchronous: every method takes the lock for a moment and wakes the tasks that have something to do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -154,6 +154,15 @@ impl Shared {
     /// The next write of this session is applied, and its connection closed in place of the reply.
     pub fn lose_reply(&self, session: i64) {
         self.lock().mischief.lose_reply(session);
+    }
+
+    /// See [`Mischief::lose_reply_to_create`].
+    pub fn lose_reply_to_create(&self, paths: BTreeSet<String>) {
+        self.lock().mischief.lose_reply_to_create(paths);
+    }
+
+    pub fn keep_replies(&self) {
+        self.lock().mischief.keep_replies();
     }
 
     /// Watch events of this session leave so much later, and with them all that follows on its connection;

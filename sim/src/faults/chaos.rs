@@ -371,6 +371,7 @@ impl Injector {
                 return vec![(self.draw_downtime(), Due::Start(zookeeper))];
             }
             "watches-late" => return self.stagger_watches(plan),
+            "lost-registration" => self.lose_some_registration(plan),
             _ => {
                 let Some(target) = self.some_session(plan) else { return Vec::new() };
                 if kind == "lost-reply" {
@@ -381,6 +382,18 @@ impl Injector {
             }
         }
         Vec::new()
+    }
+
+    /// Whoever it is may be down. One that runs has to register again now, or some time later.
+    fn lose_some_registration(&mut self, plan: &Plan) {
+        let members = member_names(plan);
+        let is_member = !members.is_empty() && self.draws.chance(3, 4);
+        let candidates = if is_member { members } else { self.broker_names() };
+        let Some(target) = self.draws.pick(&candidates).cloned() else { return };
+        self.lose_registration(&target, plan);
+        if !self.stated.is_empty() && self.draws.chance(1, 2) {
+            self.expire_session(&target);
+        }
     }
 
     /// Everybody who has a session hears of changes at a time of their own.

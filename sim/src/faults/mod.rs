@@ -97,6 +97,7 @@ impl Injector {
         self.mend_everything();
         self.end_all();
         self.disarm_all();
+        self.keep_replies();
         for name in std::mem::take(&mut self.ill_disks) {
             self.cure_disk(&name);
         }

@@ -64,6 +64,9 @@ impl Injector {
                 self.each(&targets, |injector, target| injector.reconfigure(target, key, value))
             }
             Action::LoseReply(_) => self.each(&targets, Injector::lose_reply),
+            Action::LoseRegistration(_) => {
+                self.each(&targets, |injector, target| injector.lose_registration(target, plan))
+            }
             Action::DiskMisdirects(_) => self.each(&targets, Injector::misdirect_write),
             Action::BitFlip { at, .. } => {
                 targets.retain(|target| self.flip_bit(target, at.as_ref()));

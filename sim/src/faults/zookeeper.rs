@@ -1,6 +1,7 @@
 //! ZooKeeper's part: sessions that it ends, replies and watch events that it owes, connections and quorums that
 //! it loses. Nothing of it happens while its process is down.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use seedlog::zk_sim::Control;
@@ -8,7 +9,8 @@ use seedlog::zk_sim::Control;
 use super::ongoing::Ongoing;
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
-use crate::history::Injected;
+use crate::history::{Injected, broker_of_node};
+use crate::scenario::Plan;
 
 impl Injector {
     /// Expires the session under which the node registered last, if it still lives.
@@ -23,6 +25,23 @@ impl Injector {
         let Some((control, session)) = self.session_of(target) else { return };
         self.state(Injected::LoseReply { target: target.clone(), session });
         control.lose_reply(session);
+    }
+
+    /// The node under which it is registered is made once more, and its connection closed in place of the reply.
+    pub(super) fn lose_registration(&mut self, target: &Name, plan: &Plan) {
+        let (Some(control), paths) = (self.zookeeper(), registrations_of(target, plan)) else { return };
+        if paths.is_empty() {
+            return;
+        }
+        self.state(Injected::LoseRegistration { target: target.clone() });
+        control.lose_reply_to_create(paths);
+    }
+
+    /// What was to lose its reply and was not written so far is answered.
+    pub(super) fn keep_replies(&self) {
+        if let Some(control) = self.zookeeper() {
+            control.keep_replies();
+        }
     }
 
     /// Watch events reach the node so much later; the fault that its end has to undo.
@@ -81,4 +100,18 @@ impl Injector {
     fn zookeeper(&self) -> Option<Control> {
         self.is_running(&ZOOKEEPER.into()).then(|| self.cluster.zookeeper_control()).flatten()
     }
+}
+
+/// Where a broker or a member of a group is registered. A member that gets a new name in each life has its node's
+/// name in it.
+fn registrations_of(target: &Name, plan: &Plan) -> BTreeSet<String> {
+    if let Some(broker) = broker_of_node(target) {
+        return BTreeSet::from([format!("/brokers/ids/{}", broker.0)]);
+    }
+    let groups = plan.groups.iter().filter(|(_, group)| group.members.contains_key(&**target));
+    let paths = groups.flat_map(|(group, _)| {
+        let ids = format!("/consumers/{group}/ids");
+        [format!("{ids}/{target}"), format!("{ids}/{group}_{target}-*")]
+    });
+    paths.collect()
 }

@@ -236,6 +236,11 @@ pub enum Injected {
         target: Arc<str>,
         session: i64,
     },
+    /// The next creation of the node under which this one is registered is applied; the connection closes in
+    /// place of the reply.
+    LoseRegistration {
+        target: Arc<str>,
+    },
     /// Watch events of this session, and all that follows them on its connection, come late.
     WatchesLate {
         target: Arc<str>,
@@ -328,6 +333,7 @@ impl Injected {
         "clock-strobe",
         "expire-session",
         "lost-reply",
+        "lost-registration",
         "watches-late",
         "reconnect-storm",
         "quorum-lost",
@@ -377,6 +383,7 @@ impl Injected {
             Injected::ClockStrobe { .. } => "clock-strobe",
             Injected::ExpireSession { .. } => "expire-session",
             Injected::LoseReply { .. } => "lost-reply",
+            Injected::LoseRegistration { .. } => "lost-registration",
             Injected::WatchesLate { .. } => "watches-late",
             Injected::ReconnectStorm { .. } => "reconnect-storm",
             Injected::QuorumLost { .. } => "quorum-lost",
@@ -432,6 +439,7 @@ impl Injected {
             | Injected::ClockRight { target }
             | Injected::ExpireSession { target, .. }
             | Injected::LoseReply { target, .. }
+            | Injected::LoseRegistration { target }
             | Injected::WatchesLate { target, .. }
             | Injected::WatchesPrompt { target, .. }
             | Injected::ReconnectStorm { target }

@@ -130,6 +130,9 @@ fn zookeeper(fault: &Injected) -> Option<String> {
         Injected::LoseReply { target, session } => {
             format!("lose the reply to the next write of {} ({session:#x})", person(target))
         }
+        Injected::LoseRegistration { target } => {
+            format!("lose the reply to the next registration of {}", person(target))
+        }
         Injected::WatchesLate { target, session, millis } => {
             format!("watch events reach {} {millis} ms late ({session:#x})", person(target))
         }

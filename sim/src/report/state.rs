@@ -280,6 +280,7 @@ fn lasts(fault: &Injected) -> bool {
                 | Injected::Drop { .. }
                 | Injected::ExpireSession { .. }
                 | Injected::LoseReply { .. }
+                | Injected::LoseRegistration { .. }
                 | Injected::ReconnectStorm { .. }
                 | Injected::BitFlip { .. }
                 | Injected::FileTruncated { .. }

@@ -82,6 +82,7 @@ impl Class {
             Class::ZooKeeper => &[
                 ("expire-session", 4),
                 ("lost-reply", 2),
+                ("lost-registration", 2),
                 ("watches-late", 3),
                 ("reconnect-storm", 1),
                 ("quorum-lost", 1),

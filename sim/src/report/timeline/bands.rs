@@ -121,6 +121,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::ClockBump { .. }
         | Injected::ExpireSession { .. }
         | Injected::LoseReply { .. }
+        | Injected::LoseRegistration { .. }
         | Injected::ReconnectStorm { .. } => Strikes,
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::ClockStrobe { target, by_ms } => format!("strobe {} {by_ms:+}ms", who(target)),
         Injected::ExpireSession { target, .. } => format!("expire {}", who(target)),
         Injected::LoseReply { target, .. } => format!("lose-reply {}", who(target)),
+        Injected::LoseRegistration { target } => format!("lose-reply {} at registration", who(target)),
         Injected::WatchesLate { target, millis, .. } => format!("watches-late {} {millis}ms", who(target)),
         Injected::ReconnectStorm { .. } => "reconnect-storm".to_owned(),
         Injected::QuorumLost { .. } => "zookeeper-down".to_owned(),

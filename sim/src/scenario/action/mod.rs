@@ -148,6 +148,8 @@ pub enum Action {
         lasting: Duration,
     },
     LoseReply(Selector),
+    /// Of the creation of the node under which it is registered.
+    LoseRegistration(Selector),
     WatchesLate {
         target: Selector,
         by: Duration,
@@ -233,6 +235,7 @@ impl Action {
             | Action::Wipe(who)
             | Action::DiskMisdirects(who)
             | Action::LoseReply(who)
+            | Action::LoseRegistration(who)
             | Action::Expire(who) => vec![who],
             Action::Pause { target, .. }
             | Action::Crash { target, .. }

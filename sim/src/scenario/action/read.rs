@@ -21,8 +21,8 @@ pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WH
      disk-full WHO [for TIME], disk-slow WHO xN [stalling] [for TIME], disk-lies WHO [for TIME], disk-misdirects WHO, \
      disk-sector-lost WHO [at FILE:OFFSET] [for TIME], bit-flip WHO [at FILE:OFFSET], truncate WHO [at FILE:LENGTH], \
      disk-heal WHO, clock WHO +TIME|-TIME|+Nppm|-Nppm [for TIME], \
-     strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, watches-late WHO TIME [for TIME], reconnect-storm, \
-     zookeeper-down [for TIME], idle WHO [for TIME], burst WHO [for TIME], \
+     strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, lose-reply WHO at registration, \
+     watches-late WHO TIME [for TIME], reconnect-storm, zookeeper-down [for TIME], idle WHO [for TIME], burst WHO [for TIME], \
      hot-key WHO [for TIME], huge-record WHO BYTES, slow WHO xN [for TIME]";
 
 /// Most that a clock may drift, in parts per million.
@@ -119,6 +119,7 @@ fn that_is_sudden(said: &[&str]) -> Result<Option<Action>, String> {
             Action::HugeRecord { target: selector::parse(who)?, bytes: units::bytes(bytes)? }
         }
         ["lose-reply", who] => Action::LoseReply(selector::parse(who)?),
+        ["lose-reply", who, "at", "registration"] => Action::LoseRegistration(selector::parse(who)?),
         ["reconnect-storm"] => Action::ReconnectStorm,
         ["reset", a, "|", b] => Action::Reset { a: selector::parse(a)?, b: selector::parse(b)? },
         ["disk-heal", who] => Action::DiskHeal(selector::parse(who)?),
@@ -373,6 +374,7 @@ mod tests {
             "clock broker(1) +500ppm",
             "strobe broker(1) +200ms for 3s",
             "lose-reply broker(1)",
+            "lose-reply billing-2 at registration",
             "watches-late broker(1) 500ms for 4s",
             "reconnect-storm",
             "zookeeper-down for 4s",

@@ -159,6 +159,7 @@ fn of_clocks_and_zookeeper() -> Vec<(Injected, Action)> {
         ),
         (Injected::ExpireSession { target: broker(), session: 1 }, Action::Expire(b())),
         (Injected::LoseReply { target: shop(), session: 1 }, Action::LoseReply(s())),
+        (Injected::LoseRegistration { target: shop() }, Action::LoseRegistration(s())),
         (
             Injected::WatchesLate { target: broker(), session: 1, millis: 300 },
             Action::WatchesLate { target: b(), by: Duration::from_millis(300), lasting: None },
