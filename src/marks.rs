@@ -46,6 +46,16 @@ marks! {
     CommitOfLostSessionDropped = "commit-of-lost-session-dropped",
     /// A stream without partitions took over from a member that left.
     SurplusStreamTookOver = "surplus-stream-took-over",
+    /// A partition was given up while the application had a record of it in hand.
+    RecordInHandAtRelease = "record-in-hand-at-release",
+    /// A member found no committed offset, and began at the end of the log.
+    BeganAtTheLogsEnd = "began-at-the-logs-end",
+    /// A member found no committed offset, and left it to the application where to begin.
+    BeginningLeftToApplication = "beginning-left-to-application",
+    /// A member's position was outside of the log, and where to go on was left to the application.
+    OutOfRangeLeftToApplication = "out-of-range-left-to-application",
+    /// A group shared the partitions of several topics.
+    SeveralTopicsShared = "several-topics-shared",
 }
 
 /// Says that it happened, here and now.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::chunk::{Chunk, Damage, VerifiedBatch};
 use super::{ConsumeError, ConsumedRecord, OnCorruption};
+use crate::marks::{self, Mark};
 use crate::record::{self, Record};
 use crate::types::{Instant, Offset, Timestamp, TopicPartition};
 
@@ -261,10 +262,11 @@ impl Partition {
                 let reset = Reset { from: Some(self.fetch_offset), to, log_start: None };
                 Standing::Lookup(LogPlace::Earliest, Why::Reset(reset))
             }
-            None => Standing::Stuck(ConsumeError::OutOfRange {
-                partition: self.name.clone(),
-                offset: self.fetch_offset,
-            }),
+            None => {
+                marks::sometimes(Mark::OutOfRangeLeftToApplication);
+                let (partition, offset) = (self.name.clone(), self.fetch_offset);
+                Standing::Stuck(ConsumeError::OutOfRange { partition, offset })
+            }
         };
     }
 

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::chunk::{self, Chunk};
 use super::partition::{Event, LogEnd, LogPlace, Partition, Reader, Reset, Standing, Why};
 use super::{AutoReset, ConsumeError, OnCorruption, StartPosition};
+use crate::marks::{self, Mark};
 use crate::types::{Instant, Offset, TopicPartition};
 
 /// What bounds delivery, and what to do where it cannot go on.
@@ -120,7 +121,10 @@ impl Positions {
             Some(to) => {
                 Standing::Lookup(LogPlace::Earliest, Why::Reset(Reset { from: None, to, log_start: None }))
             }
-            None => Standing::Stuck(ConsumeError::NoPosition { partition: name.clone() }),
+            None => {
+                marks::sometimes(Mark::BeginningLeftToApplication);
+                Standing::Stuck(ConsumeError::NoPosition { partition: name.clone() })
+            }
         };
         self.insert(name, reader, standing, Offset::ZERO);
     }

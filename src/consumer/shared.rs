@@ -13,9 +13,10 @@ use super::config::ConsumerConfig;
 use super::fetcher::Fetcher;
 use super::partition::{Event, Reader};
 use super::positions::{Begin, Limits, Positions};
-use super::{ConsumeError, ConsumedRecord, StartPosition};
+use super::{AutoReset, ConsumeError, ConsumedRecord, StartPosition};
 use crate::client::{Backoff, Cluster, ClusterConfig};
 use crate::facts::{self, Fact, RecordTag};
+use crate::marks::{self, Mark};
 use crate::runtime::clock::{self, DeadlineTimer};
 use crate::runtime::{buggify, task::TaskGroup};
 use crate::types::{BrokerId, Offset, TopicPartition};
@@ -199,6 +200,11 @@ impl Shared {
             if let Event::CorruptSkipped { partition, damage } = event {
                 let Damage { offset, reason, .. } = damage;
                 tracing::warn!(%partition, %offset, reason, "corrupt_batch_skipped");
+            }
+            if let Event::PositionReset { from: None, .. } = event
+                && self.config.auto_reset == AutoReset::Latest
+            {
+                marks::sometimes(Mark::BeganAtTheLogsEnd);
             }
             facts::record(|| self.fact(event));
         }

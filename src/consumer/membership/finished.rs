@@ -31,9 +31,9 @@ impl Progress {
         self.partitions.insert(partition, fresh);
     }
 
-    /// A partition was given up.
-    pub(super) fn disown(&mut self, partition: &TopicPartition) {
-        self.partitions.remove(partition);
+    /// A partition was given up; whether something of it was not finished.
+    pub(super) fn disown(&mut self, partition: &TopicPartition) -> bool {
+        self.partitions.remove(partition).is_some_and(|partition| !partition.unfinished.is_empty())
     }
 
     pub(super) fn clear(&mut self) {
@@ -168,7 +168,7 @@ mod tests {
     fn a_mark_from_an_earlier_ownership_does_not_count() {
         let mut progress = owning(None);
         progress.delivered(&name(), Offset(0));
-        progress.disown(&name());
+        assert!(progress.disown(&name()), "it was not finished");
         progress.own(name(), 0, None);
         assert!(!progress.finish(&name(), Offset(0)));
         assert_eq!(commit(&mut progress), None);

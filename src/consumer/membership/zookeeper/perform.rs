@@ -8,6 +8,7 @@ use super::member::{Effect, Event, Report};
 use super::shell::{SessionOver, Shell, is_over};
 use crate::consumer::positions::Begin;
 use crate::facts::{self, Fact};
+use crate::marks::{self, Mark};
 use crate::registry::{Claim, Membership, Registry, RegistryError};
 use crate::rules::{self, Rule};
 use crate::runtime::{buggify, clock};
@@ -145,7 +146,9 @@ impl Shell {
         self.commit_before_release(partitions).await;
         let owned = self.progress().owned();
         for partition in partitions.intersection(&owned) {
-            self.progress().disown(partition);
+            if self.progress().disown(partition) {
+                marks::sometimes(Mark::RecordInHandAtRelease);
+            }
             let (group, consumer) = (&self.config.group, self.consumer());
             let partition = partition.clone();
             facts::record(|| Fact::PartitionReleased { group: group.clone(), consumer, partition });
@@ -214,6 +217,9 @@ impl Shell {
     fn report(&self, report: Report) {
         let (group, consumer) = (&self.config.group, self.consumer());
         tracing::info!(group, ?report, "rebalance");
+        if matches!(report, Report::Finished { owned: 1.. }) && self.subscribed.subscription.len() > 1 {
+            marks::sometimes(Mark::SeveralTopicsShared);
+        }
         facts::record(|| {
             let group = group.clone();
             match report {
