@@ -22,6 +22,7 @@ use crate::history::{Entry, Phase, Recorder, What};
 use crate::lookout::{Lookout, TooLate};
 use crate::report::{Breakdown, Verdict, evidence_line};
 use crate::runner::sabotage;
+use crate::scenario::group::GroupPlan;
 use crate::scenario::{Plan, Scenario};
 use crate::workload::Shared;
 
@@ -237,6 +238,8 @@ fn add_outcome(
     vacuous.extend(idle_groups(plan, history));
     let missing = scenario.expect.happens.iter().filter(|happening| !happening.is_in(history));
     vacuous.extend(missing.map(|happening| format!("never happened: {happening}")));
+    let unmet = scenario.expect.meets.iter().filter(|mark| !finished.marks.contains(mark));
+    vacuous.extend(unmet.map(|mark| format!("never met: {}", mark.slug())));
     vacuous.extend(ended.never_begun.iter().cloned());
     verdict.vacuous = vacuous;
     if !scenario.expect.except.iter().any(|slug| slug == TooLate::SLUG) {
@@ -244,16 +247,13 @@ fn add_outcome(
     }
 }
 
-/// Groups that nothing was delivered to.
+/// Groups that nothing was delivered to, though they were to read everything.
 fn idle_groups(plan: &Plan, history: &[Entry]) -> Vec<String> {
     let delivered = |entry: &Entry| matches!(entry.what, What::Fact(Fact::Delivered { .. }));
     let takers: BTreeSet<&str> = history.iter().filter(|e| delivered(e)).map(|e| &*e.node).collect();
-    let is_idle = |group: &&String| !plan.groups[*group].members.keys().any(|m| takers.contains(m.as_str()));
-    plan.groups
-        .keys()
-        .filter(is_idle)
-        .map(|group| format!("nothing was delivered to group {group}"))
-        .collect()
+    let is_idle = |group: &GroupPlan| !group.members.keys().any(|member| takers.contains(member.as_str()));
+    let idle = plan.groups.iter().filter(|(_, group)| group.reads_everything() && is_idle(group));
+    idle.map(|(name, _)| format!("nothing was delivered to group {name}")).collect()
 }
 
 /// Counts what the plan's own clients did; the probe's and the auditor's work is no load.

@@ -167,7 +167,7 @@ fn topic(source: Source, defaults: &CheckedConfig, raw: RawTopic) -> Checked<Top
     if let Some(replicas) = raw.replicas.filter(|replicas| **replicas != 1) {
         return Err(source.error(replicas.span(), "replicas: 1; there is no replication yet"));
     }
-    let mut topic = Topic { partitions, ..Topic::default() };
+    let mut topic = Topic { partitions, is_optional: raw.optional, ..Topic::default() };
     let Some(config) = raw.config else { return Ok(topic) };
     let span = config.span();
     for (key, value) in config.into_inner() {
@@ -236,6 +236,10 @@ fn topics(source: Source, scope: &Scope, topics: At<Vec<At<String>>>) -> Checked
     if topics.is_empty() {
         return Err(source.error(topics.span(), "nothing is read; write `topics = [\"orders\"]`"));
     }
+    if topics.iter().all(|topic| scope.is_optional(topic)) {
+        let message = "every topic here is optional, and a seed may leave out all of them";
+        return Err(source.error(topics.span(), message));
+    }
     let known = topics.into_inner().into_iter().map(|topic| {
         scope.topic(&topic).map_err(|message| source.error(topic.span(), message))?;
         Ok(topic.into_inner())
@@ -267,11 +271,12 @@ fn group(source: Source, scope: &Scope, raw: RawGroup) -> Checked<Group> {
         commit_records: bounded(source, raw.commit_records, 1, COMMIT_RECORDS_MAX, "commit-records")?
             .map(u64::from),
         finish: raw.finish,
-        reset: raw.reset.map(|reset| match reset {
-            RawReset::Smallest => AutoReset::Earliest,
-            RawReset::Largest => AutoReset::Latest,
-            RawReset::None => AutoReset::None,
-        }),
+        reset: match raw.reset {
+            None | Some(RawReset::Smallest) => Some(AutoReset::Earliest),
+            Some(RawReset::Largest) => Some(AutoReset::Latest),
+            Some(RawReset::None) => Some(AutoReset::None),
+            Some(RawReset::Any) => None,
+        },
         processing: time(source, raw.processing, Duration::ZERO, PROCESSING_MAX, "processing")?,
         session: time(source, raw.session, SESSION_MIN, SESSION_MAX, "session")?,
         application: raw.application,

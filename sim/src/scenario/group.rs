@@ -12,6 +12,7 @@ use seedlog::runtime::sim::rng::derive;
 use serde::Deserialize;
 
 use super::Scenario;
+use super::plan::{self, TopicPlan};
 
 pub const MEMBERS_MAX: u32 = 64;
 pub const STREAMS_MAX: u32 = 16;
@@ -75,6 +76,8 @@ impl Group {
 
 /// As many members as the seed draws at most.
 const DRAWN_MEMBERS_MAX: u32 = 4;
+/// As many streams a topic as the seed draws at most.
+const STREAMS_DRAWN_MAX: u64 = 3;
 
 fn member_names(group: &str, count: u32) -> Vec<String> {
     (1..=count).map(|number| format!("{group}-{number}")).collect()
@@ -105,6 +108,18 @@ pub struct GroupPlan {
     pub prefetch_bytes: usize,
 }
 
+impl GroupPlan {
+    /// Whether it is to read every record from the first on. The testbed's own application goes to the beginning
+    /// when it is told that there is no position; what another one does is not known.
+    pub fn reads_everything(&self) -> bool {
+        match self.reset {
+            AutoReset::Earliest => true,
+            AutoReset::None => self.application.is_none(),
+            AutoReset::Latest => false,
+        }
+    }
+}
+
 /// What one member does.
 #[derive(Clone, Copy, Debug)]
 pub struct MemberPlan {
@@ -117,16 +132,20 @@ pub struct MemberPlan {
 }
 
 /// Draws the groups of a seed.
-pub(super) fn draw_groups(scenario: &Scenario, seed: u64) -> BTreeMap<String, GroupPlan> {
+pub(super) fn draw_groups(
+    scenario: &Scenario,
+    topics: &BTreeMap<String, TopicPlan>,
+    seed: u64,
+) -> BTreeMap<String, GroupPlan> {
     let drawn = scenario.groups.iter().filter_map(|(name, group)| {
         let mut rng = derive(seed, &format!("group {name}"));
         let is_left_out = rng.chance(1, 2) && group.is_optional;
-        (!is_left_out).then(|| (name.clone(), draw_group(name, group, &mut rng)))
+        (!is_left_out).then(|| (name.clone(), draw_group(name, group, topics, &mut rng)))
     });
     drawn.collect()
 }
 
-fn draw_group(name: &str, group: &Group, rng: &mut Rng) -> GroupPlan {
+fn draw_group(name: &str, group: &Group, topics: &BTreeMap<String, TopicPlan>, rng: &mut Rng) -> GroupPlan {
     let consumers = rng.between(1, u64::from(DRAWN_MEMBERS_MAX)) as u32;
     let commit = *rng.pick(&[Commit::Auto, Commit::Manual]).expect("not empty");
     let finish = *rng.pick(&[Finish::OnNext, Finish::Explicit]).expect("not empty");
@@ -139,28 +158,40 @@ fn draw_group(name: &str, group: &Group, rng: &mut Rng) -> GroupPlan {
         if commit == Commit::BeforeProcessing { Finish::Explicit } else { group.finish.unwrap_or(finish) };
     let member = |member: String| {
         let plan = MemberPlan {
-            streams: group.streams.unwrap_or(rng.between(1, 2) as u32),
+            streams: group.streams.unwrap_or(rng.between(1, STREAMS_DRAWN_MAX) as u32),
             processing: draw_processing(group, rng),
             joins: draw_joining(group, rng),
         };
         (member, plan)
     };
+    let members = member_names(name, group.consumers.unwrap_or(consumers)).into_iter().map(member).collect();
+    let keeps_names = rng.chance(1, 2);
+    let rebalance_tries = *rng.pick(&[1, 4, 4]).expect("not empty");
+    let rebalance_backoff = Duration::from_millis(*rng.pick(&[100, 500, 2_000]).expect("not empty"));
+    let unfinished_records = *rng.pick(&[3, 10_000]).expect("not empty");
+    let prefetch_bytes = *rng.pick(&[1, 4_096, 1 << 20]).expect("not empty");
     GroupPlan {
-        topics: group.topics.clone(),
-        members: member_names(name, group.consumers.unwrap_or(consumers)).into_iter().map(member).collect(),
+        topics: plan::those_there(topics, &group.topics),
+        members,
         commit,
         commit_interval: group.commit_interval.unwrap_or(commit_interval),
         commit_records: group.commit_records.unwrap_or(commit_records),
         finish,
-        reset: group.reset.unwrap_or(AutoReset::Earliest),
+        reset: group.reset.unwrap_or(draw_reset(rng)),
         session: group.session.unwrap_or(Duration::from_millis(session_ms)),
         application: group.application.clone(),
-        keeps_names: rng.chance(1, 2),
-        rebalance_tries: *rng.pick(&[1, 4, 4]).expect("not empty"),
-        rebalance_backoff: Duration::from_millis(*rng.pick(&[100, 500, 2_000]).expect("not empty")),
-        unfinished_records: *rng.pick(&[3, 10_000]).expect("not empty"),
-        prefetch_bytes: *rng.pick(&[1, 4_096, 1 << 20]).expect("not empty"),
+        keeps_names,
+        rebalance_tries,
+        rebalance_backoff,
+        unfinished_records,
+        prefetch_bytes,
     }
+}
+
+/// Mostly the smallest offset: of a group that begins at the end of the log less can be demanded.
+fn draw_reset(rng: &mut Rng) -> AutoReset {
+    let resets = [AutoReset::Earliest, AutoReset::Earliest, AutoReset::Latest, AutoReset::None];
+    *rng.pick(&resets).expect("not empty")
 }
 
 /// Some members do nothing but take, some are hardly fast enough.

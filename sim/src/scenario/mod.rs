@@ -26,6 +26,7 @@ pub mod write;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use seedlog::marks::Mark;
 use seedlog::record::Compression;
 use seedlog::rules::Rule;
 use seedlog::types::{Acks, Durability};
@@ -101,6 +102,8 @@ pub struct Topic {
     pub partitions: Option<u32>,
     pub durability: Option<Durability>,
     pub config: BTreeMap<String, String>,
+    /// Whether the seed may leave the topic out, with its producers.
+    pub is_optional: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -127,6 +130,8 @@ pub struct Consumer {
 #[derive(Clone, Debug, Default)]
 pub struct Expect {
     pub happens: Vec<Happening>,
+    /// What the code must have met.
+    pub meets: Vec<Mark>,
     /// What must come true in time.
     pub within: Vec<Within>,
     /// Checks, by slug, that this story is allowed to fail.

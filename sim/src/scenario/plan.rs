@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use seedlog::consumer::AutoReset;
 use seedlog::record::Compression;
 use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::rng::derive;
@@ -76,17 +75,21 @@ impl Plan {
         let producers: BTreeMap<String, ProducerPlan> = scenario
             .producers
             .iter()
+            .filter(|(_, producer)| topics.contains_key(&producer.topic))
             .map(|(name, producer)| (name.clone(), draw_producer(name, producer, seed)))
             .collect();
         let longest = producers.values().map(|p| p.interval * p.records as u32).max().unwrap_or_default();
+        let groups = group::draw_groups(scenario, &topics, seed);
+        let consumers = scenario.consumers.iter();
+        let consumers = consumers.map(|(name, c)| (name.clone(), those_there(&topics, &c.topics)));
         Plan {
             seed,
             brokers: scenario.brokers.unwrap_or_else(|| derive(seed, "brokers").between(1, 3) as u32),
             broker_config: draw_broker_config(&scenario.broker_config, seed),
+            consumers: consumers.collect(),
             topics,
             producers,
-            consumers: scenario.consumers.iter().map(|(name, c)| (name.clone(), c.topics.clone())).collect(),
-            groups: group::draw_groups(scenario, seed),
+            groups,
             steps: scenario.steps.clone(),
             within: scenario.expect.within.clone(),
             chaos: swarm(&scenario.chaos, &mut derive(seed, "swarm")),
@@ -146,9 +149,14 @@ impl Plan {
         Membership {
             members: group.members.keys().cloned().collect(),
             partitions: self.partitions_of(group.topics.iter()).into_iter().collect(),
-            reads_everything: group.reset == AutoReset::Earliest,
+            reads_everything: group.reads_everything(),
         }
     }
+}
+
+/// Those of the topics that the seed did not leave out.
+pub(super) fn those_there(topics: &BTreeMap<String, TopicPlan>, wanted: &[String]) -> Vec<String> {
+    wanted.iter().filter(|name| topics.contains_key(*name)).cloned().collect()
 }
 
 fn group_terms(group: &GroupPlan) -> GroupTerms {
@@ -190,9 +198,10 @@ fn draw_topics(scenario: &Scenario, seed: u64) -> BTreeMap<String, TopicPlan> {
         };
         config.insert("durability".into(), durability_text.into());
         let plan = TopicPlan { partitions: topic.partitions.unwrap_or(partitions), durability, config };
-        (name.clone(), plan)
+        let is_left_out = rng.chance(1, 2) && topic.is_optional;
+        (!is_left_out).then(|| (name.clone(), plan))
     };
-    scenario.topics.iter().map(draw).collect()
+    scenario.topics.iter().filter_map(draw).collect()
 }
 
 fn draw_producer(name: &str, producer: &super::Producer, seed: u64) -> ProducerPlan {

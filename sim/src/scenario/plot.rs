@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use seedlog::marks::Mark;
 use seedlog::rules::Rule;
 
 use super::chaos::{Chaos, Class, Level, Mix};
@@ -139,6 +140,7 @@ fn mix(source: Source, class: Class, raw: &At<RawMix>) -> Checked<Mix> {
 /// Reads what is expected, once everything that has a name is known.
 pub fn expect(source: Source, scope: &Scope, raw: &RawExpect) -> Checked<Expect> {
     let happens = raw.happens.iter().map(|text| happening(source, scope, text));
+    let meets = raw.meets.iter().map(|slug| mark(source, slug));
     let within = raw.within.iter().map(|(condition, limit)| within_of(source, scope, condition, limit));
     let without = raw.without.iter().map(|without| {
         let rule = Rule::from_slug(&without.rule).ok_or_else(|| {
@@ -149,6 +151,7 @@ pub fn expect(source: Source, scope: &Scope, raw: &RawExpect) -> Checked<Expect>
     });
     Ok(Expect {
         happens: happens.collect::<Checked<_>>()?,
+        meets: meets.collect::<Checked<_>>()?,
         within: within.collect::<Checked<_>>()?,
         except: raw.except.iter().map(|name| check(source, name)).collect::<Checked<_>>()?,
         without: without.collect::<Checked<_>>()?,
@@ -168,6 +171,14 @@ fn within_of(source: Source, scope: &Scope, condition: &At<String>, limit: &At<S
     let (time, since) = within::limit(limit).map_err(|message| wrong(limit, message))?;
     scope.since(&since).map_err(|message| wrong(limit, message))?;
     Ok(Within { condition: come_true, limit: time, since })
+}
+
+fn mark(source: Source, slug: &At<String>) -> Checked<Mark> {
+    let found = Mark::ALL.iter().copied().find(|mark| mark.slug() == slug.as_str());
+    found.ok_or_else(|| {
+        let known: Vec<&str> = Mark::ALL.iter().map(|mark| mark.slug()).collect();
+        source.error(slug.span(), unknown(slug, "mark", &known))
+    })
 }
 
 /// A check, by slug or id, or another way to fail.

@@ -125,6 +125,9 @@ pub struct RawTopic {
     /// The topic's own settings: `durability`, `segment.bytes` and so on.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     pub config: Option<At<toml::Table>>,
+    /// Whether the seed may leave the topic out, with its producers. Who reads others too reads those alone then.
+    #[serde(default)]
+    pub optional: bool,
 }
 
 /// A producer that sends at a steady rate, and retries.
@@ -191,7 +194,7 @@ pub struct RawGroup {
     #[schemars(range(min = 1, max = 10_000))]
     pub commit_records: Option<At<i64>>,
     pub finish: Option<Finish>,
-    /// Where it begins without a committed offset.
+    /// Where it begins without a committed offset; `any`: the seed decides.
     pub reset: Option<RawReset>,
     /// How long a record is worked on, at most: `20ms`.
     pub processing: Option<At<String>>,
@@ -210,6 +213,7 @@ pub enum RawReset {
     Smallest,
     Largest,
     None,
+    Any,
 }
 
 /// Something that is done: one of `at`, `when` and `after` says when.
@@ -321,6 +325,9 @@ pub struct RawExpect {
     /// What must have happened; else the run was vacuous.
     #[serde(default)]
     pub happens: Vec<At<String>>,
+    /// Marks: rare things that the code must have met; else the run was vacuous.
+    #[serde(default)]
+    pub meets: Vec<At<String>>,
     /// What must come true in time: `"writable orders-0" = "8s after old"`.
     #[serde(default)]
     pub within: BTreeMap<At<String>, At<String>>,

@@ -17,6 +17,8 @@ pub struct Scope {
     pub brokers: Option<u32>,
     /// With their partitions, where the file says how many.
     topics: BTreeMap<String, Option<u32>>,
+    /// Those of them that not every seed has.
+    optional: BTreeSet<String>,
     /// Producers and consumers.
     clients: BTreeSet<String>,
     /// With their members, as many as there may be.
@@ -31,6 +33,8 @@ type Meant = Result<(), String>;
 impl Scope {
     pub fn add_topics(&mut self, topics: &BTreeMap<String, Topic>) {
         self.topics.extend(topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)));
+        let optional = topics.iter().filter(|(_, topic)| topic.is_optional);
+        self.optional.extend(optional.map(|(name, _)| name.clone()));
     }
 
     /// A producer or consumer.
@@ -71,6 +75,11 @@ impl Scope {
         Err(format!("`{name}` is no topic of this file{hint}"))
     }
 
+    /// Whether the seed may leave the topic out.
+    pub fn is_optional(&self, topic: &str) -> bool {
+        self.optional.contains(topic)
+    }
+
     pub fn group(&self, name: &str) -> Meant {
         if self.groups.contains_key(name) {
             return Ok(());
@@ -81,6 +90,10 @@ impl Scope {
 
     pub fn partition(&self, partition: &TopicPartition) -> Meant {
         self.topic(&partition.topic)?;
+        if self.is_optional(&partition.topic) {
+            let topic = &partition.topic;
+            return Err(format!("`{partition}` is not there for every seed: `{topic}` is optional"));
+        }
         let counted = self.topics[&*partition.topic];
         let index = partition.partition.unsigned_abs();
         match counted {

@@ -44,6 +44,7 @@ const KEYS: &[&str] = &[
     "do",
     "as",
     "happens",
+    "meets",
     "except",
     "within",
     "without",

@@ -69,6 +69,10 @@ impl Worker {
         loop {
             match stream.next().await {
                 Ok(record) => self.handle(&record).await,
+                // With `reset = "none"` it is the application that says where to begin.
+                Err(ConsumeError::NoPosition { partition }) => {
+                    self.consumer.seek(&partition, StartPosition::Earliest);
+                }
                 Err(ConsumeError::OutOfRange { partition, offset }) => {
                     self.context.report(format!("{partition} has no offset {offset}"));
                     self.consumer.seek(&partition, StartPosition::Earliest);
