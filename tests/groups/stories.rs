@@ -10,6 +10,27 @@ use seedlog::types::Offset;
 
 use super::harness::{PATIENCE, SESSION, Setting, TOPIC, join, partition, take, until, values};
 
+/// Hands the list of every story to a macro that makes a test of each.
+macro_rules! every_story {
+    ($make_tests:ident) => {
+        $make_tests! {
+            members_share_the_partitions_and_take_over_from_one_that_leaves = sharing;
+            after_a_crash_only_what_was_not_finished_comes_again = crash;
+            marks_in_any_order_are_committed_up_to_the_first_gap = marks;
+            every_group_gets_every_record = publish_subscribe;
+            streams_of_one_member_share_a_topic = streams;
+            a_member_may_begin_at_either_end_or_be_told_that_there_is_no_position = resets;
+            a_position_that_the_log_does_not_hold_is_told_to_who_wants_no_reset = out_of_range;
+            a_member_may_go_back_to_a_time_and_skip_to_now = seeks;
+            a_name_that_is_in_use_is_waited_for = names;
+            what_cannot_be_meant_is_refused = refusals;
+            #[cfg(feature = "real-runtime")]
+            ordinary_threads_iterate_over_streams = threads;
+        }
+    };
+}
+pub(crate) use every_story;
+
 fn expected(numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|number| format!("{number:04}")).collect()
 }
@@ -129,6 +150,22 @@ pub async fn resets(at: Setting) {
     assert_eq!(refused, Err(ConsumeError::NoPosition { partition: partition(0) }));
     assert!(consumer.seek(&partition(0), StartPosition::At(Offset(4))));
     assert_eq!(values(&take(&mut streams[0], 1).await), expected(4..5));
+    consumer.close().await.expect("it leaves in order");
+}
+
+pub async fn out_of_range(at: Setting) {
+    at.create_topic(1).await;
+    at.produce(0..5).await;
+    let config = GroupConfig { reset: AutoReset::None, ..at.config("billing", "a") };
+    let (consumer, mut streams) = join(config, 1).await;
+    until("it owns the partition", || consumer.owned().len() == 1).await;
+    assert!(consumer.seek(&partition(0), StartPosition::At(Offset(1_000))));
+    let refused = clock::timeout(PATIENCE, streams[0].next()).await.expect("it says so in time");
+    assert_eq!(refused, Err(ConsumeError::OutOfRange { partition: partition(0), offset: Offset(1_000) }));
+    let again = clock::timeout(PATIENCE, streams[0].next()).await.expect("it says so in time");
+    assert_eq!(again, refused, "as long as nobody acts on it");
+    assert!(consumer.seek(&partition(0), StartPosition::At(Offset(3))));
+    assert_eq!(values(&take(&mut streams[0], 2).await), expected(3..5));
     consumer.close().await.expect("it leaves in order");
 }
 

@@ -1,55 +1,18 @@
 //! The stories, told with the embedded ZooKeeper.
 
 use super::harness::tell;
-use super::stories;
+use super::stories::{self, every_story};
 
-#[test]
-fn members_share_the_partitions_and_take_over_from_one_that_leaves() {
-    tell(stories::sharing);
+macro_rules! tests {
+    ($($(#[$attribute:meta])* $test:ident = $story:ident;)+) => {
+        $(
+            #[test]
+            $(#[$attribute])*
+            fn $test() {
+                tell(stories::$story);
+            }
+        )+
+    };
 }
 
-#[test]
-fn after_a_crash_only_what_was_not_finished_comes_again() {
-    tell(stories::crash);
-}
-
-#[test]
-fn marks_in_any_order_are_committed_up_to_the_first_gap() {
-    tell(stories::marks);
-}
-
-#[test]
-fn every_group_gets_every_record() {
-    tell(stories::publish_subscribe);
-}
-
-#[test]
-fn streams_of_one_member_share_a_topic() {
-    tell(stories::streams);
-}
-
-#[test]
-fn a_member_may_begin_at_either_end_or_be_told_that_there_is_no_position() {
-    tell(stories::resets);
-}
-
-#[test]
-fn a_member_may_go_back_to_a_time_and_skip_to_now() {
-    tell(stories::seeks);
-}
-
-#[test]
-fn a_name_that_is_in_use_is_waited_for() {
-    tell(stories::names);
-}
-
-#[test]
-fn what_cannot_be_meant_is_refused() {
-    tell(stories::refusals);
-}
-
-#[cfg(feature = "real-runtime")]
-#[test]
-fn ordinary_threads_iterate_over_streams() {
-    tell(stories::threads);
-}
+every_story!(tests);
