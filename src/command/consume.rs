@@ -9,7 +9,7 @@ use seedlog::consumer::membership::{GroupConfig, GroupConsumer, GroupError, Mess
 use seedlog::consumer::{AutoReset, ConsumedRecord, Consumer, ConsumerConfig, StartPosition};
 use seedlog::runtime::{process, task};
 use seedlog::types::{Offset, TopicPartition};
-use seedlog::zookeeper::ZooKeeperConfig;
+use seedlog::zookeeper::{ZkError, ZooKeeperConfig};
 
 use super::{Bootstrap, CommandError};
 
@@ -90,21 +90,31 @@ async fn run_in_group(args: Args, group: String) -> Result<(), CommandError> {
         auto_commit: Some(COMMIT_INTERVAL),
         ..GroupConfig::new(&group, consumer, zookeeper)
     };
+    let group_failed = |error| group_failed(&args, error);
     let consumer = GroupConsumer::start(config).await.map_err(group_failed)?;
     let topics = BTreeMap::from([(args.topic.clone(), 1)]);
     let streams = consumer.create_message_streams(topics).await.map_err(group_failed)?;
     let stream = streams.into_values().flatten().next().expect("one stream of one topic");
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
-        asked = process::termination() => asked.map_err(CommandError::failed)?,
-        printed = print_stream(&args, stream) => printed?,
-    }
-    consumer.close().await.map_err(CommandError::failed)
+        asked = process::termination() => asked.map_err(CommandError::failed),
+        printed = print_stream(&args, stream) => printed,
+    };
+    // Whatever ended it: the others need not wait for its session to expire.
+    let left = consumer.close().await.map_err(group_failed);
+    ended.and(left)
 }
 
-fn group_failed(error: GroupError) -> CommandError {
+fn group_failed(args: &Args, error: GroupError) -> CommandError {
     match error {
         GroupError::BadConfig(reason) => CommandError::Usage(reason),
+        GroupError::ZooKeeper(ZkError::BadAddress(address)) => {
+            CommandError::Usage(format!("--zookeeper: {address:?} is no HOST:PORT"))
+        }
+        GroupError::ZooKeeper(ZkError::ConnectionLost) => CommandError::Failed(format!(
+            "no ZooKeeper answers at {}, where the group is to meet",
+            args.zookeeper.join(", ")
+        )),
         error => CommandError::failed(error),
     }
 }

@@ -19,6 +19,9 @@ pub struct Args {
     /// Where clients connect; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9092")]
     listen: SocketAddr,
+    /// Where consumer groups meet at the embedded ZooKeeper; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    zookeeper_listen: SocketAddr,
     /// TOML file with further broker settings; what this command decides itself (id, addresses, folders) wins.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -38,7 +41,7 @@ pub fn run(args: Args) -> Result<(), CommandError> {
             Some(path) => super::broker::read_settings(path)?,
             None => BrokerConfig::default(),
         };
-        let mut config = ServerConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), TICK);
+        let mut config = ServerConfig::new(args.zookeeper_listen, TICK);
         config.snapshot_dir = Some(args.data.join("zookeeper"));
         let zookeeper = Server::start(config).await.map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock => {
@@ -62,7 +65,12 @@ pub fn run(args: Args) -> Result<(), CommandError> {
         };
         let checked = broker.check().map_err(|e| CommandError::Usage(e.to_string()))?;
         let broker = Broker::start(checked).await.map_err(CommandError::failed)?;
-        println!("dev broker ready: listening on {} with data in {}", broker.address(), args.data.display());
+        println!(
+            "dev broker ready: listening on {} with data in {}, ZooKeeper on {}",
+            broker.address(),
+            args.data.display(),
+            zookeeper.address()
+        );
         if let Some(address) = broker.http_address() {
             println!("metrics and health on http://{address}");
         }

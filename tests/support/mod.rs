@@ -91,6 +91,13 @@ impl Process {
         self.wait().success()
     }
 
+    /// SIGINT, as Ctrl-C does, and wait; returns whether it ended well.
+    pub fn interrupt(&mut self) -> bool {
+        let status = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(status.expect("kill(1)").success());
+        self.wait().success()
+    }
+
     pub fn wait(&mut self) -> std::process::ExitStatus {
         let deadline = Instant::now() + PROGRAM_MAX;
         loop {
@@ -158,20 +165,32 @@ pub fn start_ready(command: &mut Command) -> Process {
 /// `seedlog dev` on a fixed port, so that it can be killed and started again.
 pub struct Dev {
     pub port: u16,
+    /// Of the embedded ZooKeeper.
+    pub zookeeper_port: u16,
     pub data: PathBuf,
     pub process: Process,
 }
 
 impl Dev {
     pub fn start(data: &Path) -> Dev {
-        let port = free_port();
-        Dev { port, data: data.to_owned(), process: Dev::spawn(port, data) }
+        let (port, zookeeper_port) = (free_port(), free_port());
+        let process = Dev::spawn(port, zookeeper_port, data);
+        Dev { port, zookeeper_port, data: data.to_owned(), process }
     }
 
-    fn spawn(port: u16, data: &Path) -> Process {
+    fn spawn(port: u16, zookeeper_port: u16, data: &Path) -> Process {
         start_ready(
-            seedlog().arg("dev").arg("--data").arg(data).args(["--listen", &format!("127.0.0.1:{port}")]),
+            seedlog()
+                .arg("dev")
+                .arg("--data")
+                .arg(data)
+                .args(["--listen", &format!("127.0.0.1:{port}")])
+                .args(["--zookeeper-listen", &format!("127.0.0.1:{zookeeper_port}")]),
         )
+    }
+
+    pub fn zookeeper(&self) -> String {
+        format!("127.0.0.1:{}", self.zookeeper_port)
     }
 
     pub fn address(&self) -> String {
@@ -180,7 +199,7 @@ impl Dev {
 
     pub fn kill_and_restart(&mut self) {
         self.process.kill();
-        self.process = Dev::spawn(self.port, &self.data);
+        self.process = Dev::spawn(self.port, self.zookeeper_port, &self.data);
     }
 }
 
