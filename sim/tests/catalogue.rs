@@ -1,13 +1,15 @@
 //! Every written fault strikes a cluster: it is stated, has its effect, is undone by its end or the heal, and
 //! the cluster works again after that.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use seedlog::facts::Fact;
+use seedlog::rules::Rule;
 use seedlog_sim::history::{Entry, Injected, What};
 use seedlog_sim::phases::{Run, RunOptions, run_seed};
 use seedlog_sim::report::Outcome;
-use seedlog_sim::scenario::Scenario;
+use seedlog_sim::scenario::{Library, Scenario};
 
 /// One broker, a producer of 10 s, a consumer; these steps.
 fn told_with(seed: u64, steps: &[(&str, &str)]) -> Run {
@@ -233,4 +235,23 @@ fn an_idle_producer_sends_nothing_and_a_burst_sends_all() {
     assert_eq!(sent_in(&idle, 2_200, 4_900), 0);
     let burst = told(&[("2s", "burst shop for 3s")]);
     assert!(sent_in(&burst, 2_000, 3_000) > 200, "{}", sent_in(&burst, 2_000, 3_000));
+}
+
+/// Rules that no story can prove to be needed yet, and why.
+const RULES_WITHOUT_A_STORY: [(Rule, &str); 1] = [(
+    Rule::RaiseLeaderEpochOnStart,
+    "only followers, and leaders that were replaced, tell one epoch from the next: it takes replication",
+)];
+
+/// The stories themselves are run, with the rule and without it, by the test `scenarios`.
+#[test]
+fn every_rule_has_a_story_that_fails_without_it() {
+    let library = Library::load().expect("every scenario file can be read");
+    let needed = library.stories().iter().flat_map(|story| &story.expect.without);
+    let proven: BTreeSet<Rule> = needed.map(|without| without.rule).collect();
+    let excepted: BTreeSet<Rule> = RULES_WITHOUT_A_STORY.into_iter().map(|(rule, _)| rule).collect();
+    let forgotten: Vec<_> =
+        Rule::ALL.iter().filter(|rule| !proven.contains(rule) && !excepted.contains(rule)).collect();
+    assert!(forgotten.is_empty(), "no story has `[[expect.without]]` for {forgotten:?}");
+    assert!(proven.is_disjoint(&excepted), "these have a story by now: {:?}", proven.intersection(&excepted));
 }
