@@ -79,14 +79,22 @@ fn every_fault_within_budget_is_stated_and_survived() {
         ("kill billing", "client-kill"),
         ("kill zookeeper", "zookeeper-kill"),
         ("power-fail zookeeper", "zookeeper-power-failure"),
+        ("power-fail shop", "client-power-failure"),
+        ("power-fail billing", "client-power-failure"),
         ("stop broker(1)", "stop"),
         ("rolling-restart 2s", "stop"),
+        ("rolling-restart 2s", "rolling-restart"),
         ("power-crash broker(1) at fsync 3", "crash-in-disk"),
         ("power-crash broker(1) at append 3", "crash-at-point"),
         ("isolate broker(1) for 3s", "cut"),
         ("split for 3s", "cut"),
         ("delay shop | broker(1) 50ms for 3s", "delay"),
+        ("delay shop -> broker(1) 5ms + 50ms for 3s", "delay"),
+        ("limit shop -> broker(1) to 1KiB/s for 3s", "bandwidth"),
+        ("limit broker(1) -> billing to 1KiB/s for 3s", "bandwidth"),
+        ("limit broker(1) -> zookeeper to 200B/s for 3s", "bandwidth"),
         ("stall shop | broker(1) for 3s", "stall"),
+        ("stall shop | broker(1) 1 for 3s", "stall"),
         ("drop shop | broker(1)", "silent-drop"),
         ("drop billing | broker(1)", "silent-drop"),
         ("drop broker(1) | zookeeper", "silent-drop"),
@@ -94,6 +102,10 @@ fn every_fault_within_budget_is_stated_and_survived() {
         ("ignore-connects zookeeper for 3s", "connect-unanswered"),
         ("accept-late broker(1) for 3s", "slow-accept"),
         ("disk-sector-lost broker(1) for 3s", "disk-sector-lost"),
+        ("disk-error broker(1) short-write once", "disk-error"),
+        ("disk-error broker(1) read 1/4 for 1s", "disk-error"),
+        ("disk-error broker(1) fsync-reverts once", "disk-error"),
+        ("disk-slow broker(1) x10 stalling for 3s", "disk-slow"),
         ("clock broker(1) -30s for 3s", "clock-bump"),
         ("clock zookeeper +500ppm", "clock-drift"),
         ("strobe broker(1) +5s for 2s", "clock-strobe"),
@@ -103,6 +115,9 @@ fn every_fault_within_budget_is_stated_and_survived() {
         ("zookeeper-down for 5s", "quorum-lost"),
         ("idle shop for 3s", "idle"),
         ("burst shop for 3s", "burst"),
+        ("hot-key shop for 3s", "hot-key"),
+        ("huge-record shop 256KiB", "huge-record"),
+        ("huge-record shop 2MiB", "huge-record"),
     ] {
         let run = told(&[("2s", action)]);
         assert!(run.verdict.faults.contains_key(kind), "{action}: {:?}", run.verdict.faults);
@@ -111,8 +126,15 @@ fn every_fault_within_budget_is_stated_and_survived() {
 
 #[test]
 fn damage_behind_the_brokers_back_is_over_budget_and_nothing_else_is_excused() {
-    for action in ["wipe broker(1)", "bit-flip broker(1)", "disk-misdirects broker(1)", "disk-lies broker(1)"]
-    {
+    for action in [
+        "wipe broker(1)",
+        "bit-flip broker(1)",
+        "disk-misdirects broker(1)",
+        "disk-lies broker(1)",
+        "disk-error broker(1) fsync-late once",
+        "truncate broker(1) at orders-0/00000000000000000000.log:200",
+        "truncate broker(1) at orders-1/checkpoint:3",
+    ] {
         let run = told(&[("2s", action), ("4s", "power-fail broker(1)"), ("5s", "restart broker(1)")]);
         assert!(!run.verdict.budget.over.is_empty(), "{action}");
         let excused = run.verdict.excused.iter();
@@ -194,6 +216,8 @@ fn a_restarted_producer_goes_on_with_fresh_numbers() {
 fn lasting_faults_end_when_they_were_to() {
     for (action, kind, ends) in [
         ("delay shop -> broker(1) 50ms for 3s", "delay", "prompt"),
+        ("limit shop -> broker(1) to 8KiB/s for 3s", "bandwidth", "full-bandwidth"),
+        ("hot-key shop for 3s", "hot-key", "usual-load"),
         ("refuse broker(1) for 3s", "connect-refused", "accept"),
         ("clock broker(1) +30s for 3s", "clock-bump", "clock-right"),
         ("watches-late broker(1) 500ms for 3s", "watches-late", "watches-prompt"),
@@ -207,6 +231,60 @@ fn lasting_faults_end_when_they_were_to() {
         };
         assert_eq!(lasted(&run, kind, is_end).as_millis(), 3_000, "{action}");
     }
+}
+
+#[test]
+fn damage_strikes_the_place_that_the_step_names() {
+    let file = "/data/orders-0/00000000000000000000.log";
+    let struck = |action: &str| {
+        let run = told(&[("3s", action)]);
+        faults(&run).map(|(_, fault)| fault.clone()).find(|fault| fault.kind().is_some())
+    };
+    let (target, file) = (|| "broker-1".into(), || file.into());
+    let flipped = struck("bit-flip broker(1) at orders-0/00000000000000000000.log:137");
+    assert_eq!(flipped, Some(Injected::BitFlip { target: target(), file: file(), offset: 137 }));
+    let lost = struck("disk-sector-lost broker(1) at orders-0/00000000000000000000.log:137 for 2s");
+    assert_eq!(lost, Some(Injected::DiskSectorLost { target: target(), file: file(), offset: 137 }));
+    let cut_off = struck("truncate broker(1) at orders-0/00000000000000000000.log:137");
+    assert_eq!(cut_off, Some(Injected::FileTruncated { target: target(), file: file(), length: 137 }));
+}
+
+#[test]
+fn a_place_that_is_not_there_is_struck_by_nobody() {
+    let run = told_with(3, &[("3s", "bit-flip broker(1) at orders-7/00000000000000000000.log:137")]);
+    assert_eq!(run.verdict.verdict, Outcome::Vacuous, "{:#?}", run.verdict.vacuous);
+}
+
+#[test]
+fn a_log_without_its_index_reads_the_same() {
+    let setting = ("1s", "configure broker(1) log.segment.bytes=1024");
+    let cut_off = ("6s", "truncate broker(1) at orders-0/00000000000000000000.index:1");
+    let run = told(&[
+        setting,
+        ("1s", "kill broker(1)"),
+        ("2s", "restart broker(1)"),
+        cut_off,
+        ("7s", "kill broker(1)"),
+        ("8s", "restart broker(1)"),
+    ]);
+    assert!(run.verdict.faults.contains_key("file-truncated"));
+    assert!(run.verdict.budget.over.is_empty(), "{:?}", run.verdict.budget);
+}
+
+#[test]
+fn under_a_hot_key_everything_goes_to_one_partition() {
+    let run = told(&[("2s", "hot-key shop for 3s")]);
+    let began = faults(&run).find(|(_, fault)| fault.kind() == Some("hot-key")).expect("it is stated").0;
+    let window = began + Duration::from_millis(200)..began + Duration::from_millis(2_900);
+    let sent = facts(&run).filter(|(entry, _)| window.contains(&Duration::from_nanos(entry.at_ns)));
+    let partitions: Vec<_> = sent
+        .filter_map(|(_, fact)| match fact {
+            Fact::SendInvoked { partition, .. } => Some(partition.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert!(partitions.len() > 100, "{}", partitions.len());
+    assert!(partitions.iter().all(|partition| *partition == partitions[0]), "{partitions:?}");
 }
 
 #[test]
