@@ -147,9 +147,14 @@ impl<'a> State<'a> {
         } else if let Some(earlier) = earlier
             && reading.disturbed.is_none_or(|disturbed| disturbed < earlier.at)
         {
+            let although = match reading.owner.filter(|owner| *owner != life) {
+                Some(owner) => format!("though {} owned it by then", owner.consumer),
+                None => "although nothing had happened".to_owned(),
+            };
+            let label = &read.record.label;
             let message = format!(
-                "{} delivered {partition}@{offset} {:?} again to {group} although nothing had happened",
-                life.consumer, read.record.label
+                "{} delivered {partition}@{offset} {label:?} again to {group} {although}",
+                life.consumer
             );
             let evidence = [earlier.at].into_iter().chain(reading.committed).chain([read.at]);
             self.findings.push(Finding::new(Some(partition), message, evidence.collect()));
@@ -230,7 +235,9 @@ mod tests {
     #[test]
     fn a_member_whose_session_ran_out_should_have_paused_long_before() {
         let unheard = delivered_by_a_former_owner(|story| story, Duration::from_millis(500));
-        assert_eq!(unheard.violations(&CHECK).len(), 1);
+        let found = unheard.violations(&CHECK);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].ends_with("again to billing though b owned it by then"), "{found:?}");
     }
 
     #[test]

@@ -19,13 +19,7 @@ const CONTEXT_LINES_MAX: usize = 6;
 
 /// Tells a finding, with the faults that struck its partition's broker before it was noticed.
 pub fn violation(history: &[Entry], check: &Check, finding: &Finding) -> Violation {
-    let mut shown: BTreeSet<usize> = finding.evidence.iter().copied().collect();
-    let noticed = shown.last().copied().unwrap_or(history.len());
-    shown.extend(if members::concerns(check.id) {
-        members::context(history, finding)
-    } else {
-        context(history, finding.partition.as_ref(), noticed)
-    });
+    let shown = proof(history, check, finding);
     let faults = shown.iter().filter_map(|&at| match &history[at].what {
         What::Fault(fault) => fault.kind().map(str::to_owned),
         _ => None,
@@ -37,6 +31,18 @@ pub fn violation(history: &[Entry], check: &Check, finding: &Finding) -> Violati
         faults: faults.collect(),
         evidence: shown.iter().map(|&at| line(&history[at])).collect(),
     }
+}
+
+/// The entries of a finding's evidence, and of what led there.
+pub fn proof(history: &[Entry], check: &Check, finding: &Finding) -> BTreeSet<usize> {
+    let mut shown: BTreeSet<usize> = finding.evidence.iter().copied().collect();
+    let noticed = shown.last().copied().unwrap_or(history.len());
+    shown.extend(if members::concerns(check.id) {
+        members::context(history, finding)
+    } else {
+        context(history, finding.partition.as_ref(), noticed)
+    });
+    shown
 }
 
 /// The latest faults of, and recoveries on, the brokers that held the partition.

@@ -4,13 +4,14 @@
 
 pub mod cause;
 mod evidence;
-pub use evidence::line as evidence_line;
+pub use evidence::{line as evidence_line, proof};
 pub(crate) mod fault_text;
 mod folder;
 pub mod slice;
 pub mod state;
 mod text;
 pub mod timeline;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,12 +1,17 @@
-//! The causal slice of a finding: of all that happened, what concerned its records, their partition, the
-//! brokers that held it and the consumers that read it, as sentences in the order of time.
+//! The causal slice of a finding: the messages that led to it, back from its proof to what their senders had
+//! stated before, and what else concerned its records, their partition, the brokers that held it and the
+//! consumers that read it, as sentences in the order of time.
 //!
-//! A selection by what entries are about; that one caused the next is for the reader to see.
+//! Beyond the messages a selection by what entries are about; that one caused the next is for the reader to see.
+
+mod edges;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use edges::Edges;
 use seedlog::facts::Fact;
+use seedlog::runtime::sim::net::messages::Message;
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
 use super::evidence;
@@ -16,12 +21,17 @@ use crate::history::{Entry, Injected, What, broker_node};
 /// Sentences told at most; the proof itself is always told.
 const SENTENCES_MAX: usize = 30;
 
-/// The story of a finding.
-pub fn sentences(history: &[Entry], finding: &Finding) -> Vec<String> {
+/// The story of a finding, with the messages that carried it; `proof` is always told.
+pub fn sentences(
+    history: &[Entry],
+    messages: &[Message],
+    finding: &Finding,
+    proof: &BTreeSet<usize>,
+) -> Vec<String> {
     let concern = Concern::of(history, finding);
     let last = finding.evidence.iter().max().copied().unwrap_or(history.len().saturating_sub(1));
-    let proof: BTreeSet<usize> = finding.evidence.iter().copied().collect();
-    let mut chosen = proof.clone();
+    let edges = Edges::back_from(history, messages, proof);
+    let mut chosen: BTreeSet<usize> = proof.union(&edges.events).copied().collect();
     let around = history.iter().enumerate().take(last + 1).rev();
     // The latest first: what came shortly before the violation tells most about it.
     for (at, _) in around.filter(|(_, entry)| concern.is_about(entry)) {
@@ -30,9 +40,23 @@ pub fn sentences(history: &[Entry], finding: &Finding) -> Vec<String> {
         }
         chosen.insert(at);
     }
-    let mut told: Vec<String> = chosen.iter().map(|&at| sentence(&history[at])).collect();
+    // What brings news comes before what is stated of it, and a request behind the statement that it is made.
+    let mut told: Vec<(u64, u8, String)> =
+        chosen.iter().map(|&at| (history[at].at_ns, 1, sentence(&history[at]))).collect();
+    told.extend(edges.told().map(|message| {
+        let place = if message.is_request { 2 } else { 0 };
+        (message.at_ns, place, format!("{} s  {}.", seconds(message.at_ns), message.text))
+    }));
+    told.sort_by_key(|(at_ns, place, _)| (*at_ns, *place));
+    let mut told: Vec<String> = told.into_iter().map(|(_, _, sentence)| sentence).collect();
     told.push(format!("Therefore: {}.", finding.message.trim_end_matches('.')));
     told
+}
+
+/// Seconds since the run began, to the millisecond.
+fn seconds(at_ns: u64) -> String {
+    let millis = at_ns / 1_000_000;
+    format!("{:>3}.{:03}", millis / 1000, millis % 1000)
 }
 
 /// Whom and what a finding is about.
@@ -154,7 +178,6 @@ fn host(fact: &Fact) -> Option<BrokerId> {
 }
 
 fn sentence(entry: &Entry) -> String {
-    let millis = entry.at_ns / 1_000_000;
     let what = match &entry.what {
         What::Fault(fault) if fault.kind().is_some() => format!("FAULT: {}", evidence::text(entry)),
         What::Fault(_) => format!("The testbed: {}", evidence::text(entry)),
@@ -164,7 +187,7 @@ fn sentence(entry: &Entry) -> String {
         What::Fact(fact) => plain(fact)
             .unwrap_or_else(|| format!("{} {}", evidence::person(&entry.node), evidence::text(entry))),
     };
-    format!("{:>3}.{:03} s  {what}.", millis / 1000, millis % 1000)
+    format!("{} s  {what}.", seconds(entry.at_ns))
 }
 
 /// The facts that most stories are made of.
@@ -238,6 +261,10 @@ mod tests {
         Fact::Appended { broker: BrokerId(2), partition: orders(), epoch: LeaderEpoch(0), base, last, crc: 1 }
     }
 
+    fn proof(finding: &Finding) -> BTreeSet<usize> {
+        finding.evidence.iter().copied().collect()
+    }
+
     fn power_failure(target: &str) -> Entry {
         let fault = Injected::PowerFailure { target: target.into() };
         Entry { at_ns: 40_000_000, node: "testbed".into(), incarnation: 0, what: What::Fault(fault) }
@@ -261,7 +288,7 @@ mod tests {
             evidence: vec![5, 7],
             excuse: None,
         };
-        let told = sentences(&history, &finding);
+        let told = sentences(&history, &[], &finding, &proof(&finding));
         let expected = [
             "  0.020 s  shop sends \"r-1\" to orders-0 (its send 1).",
             "  0.021 s  broker 2 appends orders-0@1.",
@@ -285,7 +312,7 @@ mod tests {
             .collect();
         let finding =
             Finding { partition: Some(orders()), message: "M".into(), evidence: vec![0, 199], excuse: None };
-        let told = sentences(&history, &finding);
+        let told = sentences(&history, &[], &finding, &proof(&finding));
         assert_eq!(told.len(), SENTENCES_MAX + 1);
         assert!(told[0].starts_with("  0.000 s") && told[1].starts_with("  0.171 s"), "{told:?}");
     }

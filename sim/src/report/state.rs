@@ -2,14 +2,20 @@
 //!
 //! Facts and faults in, state out; what no fact states (memory, queues) is not here.
 
+mod faults;
+mod groups;
+mod text;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use seedlog::facts::Fact;
 use seedlog::types::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use serde::Serialize;
 
+use faults::{ends, lasts};
+pub use groups::{Owner, Place, Places};
+
 use super::fault_text;
-use crate::cluster::ZOOKEEPER;
 use crate::history::{Entry, Injected, Phase, What, broker_node};
 
 /// Everything at one moment.
@@ -22,13 +28,21 @@ pub struct State {
     pub consumers: BTreeMap<String, Consumer>,
     /// Sessions that ZooKeeper holds, by their number.
     pub sessions: BTreeSet<i64>,
-    /// Committed offsets (the next to read) by group.
-    pub committed: BTreeMap<String, BTreeMap<String, Offset>>,
+    /// When those of them expire that do so later in the run, in virtual milliseconds. Others are closed in order,
+    /// or alive to its end.
+    pub session_ends: BTreeMap<i64, u64>,
+    pub groups: BTreeMap<String, Places>,
     /// Faults in force, each with the virtual milliseconds at which it began.
     pub faults: BTreeMap<String, u64>,
-    /// Nodes that are down, and why.
-    pub down: BTreeMap<String, String>,
+    pub down: BTreeMap<String, Down>,
     pub paused: BTreeSet<String>,
+}
+
+/// Of a node whose process ended.
+#[derive(Debug, Serialize)]
+pub struct Down {
+    pub since_ms: u64,
+    pub why: String,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -82,7 +96,14 @@ impl State {
             match &entry.what {
                 What::Phase(entered) => state.phase = Some(entered.phase),
                 What::Fault(fault) => state.fault(fault, entry.at_ns / 1_000_000),
-                What::Fact(fact) => state.fact(fact),
+                What::Fact(fact) => state.fact(fact, entry.at_ns / 1_000_000),
+            }
+        }
+        for entry in history.iter().skip_while(|entry| entry.at_ns <= at_ns) {
+            if let What::Fact(Fact::SessionExpired { session }) = &entry.what
+                && state.sessions.contains(session)
+            {
+                state.session_ends.insert(*session, entry.at_ns / 1_000_000);
             }
         }
         state
@@ -93,13 +114,17 @@ impl State {
             Injected::Start { target } => {
                 self.down.remove(&**target);
                 self.paused.remove(&**target);
+                self.forget(target);
                 if broker_id(target).is_some() {
                     self.brokers.entry(target.to_string()).or_default().session = None;
                 }
             }
             Injected::Kill { target } | Injected::PowerFailure { target } | Injected::Stop { target } => {
-                self.down.insert(target.to_string(), fault_text::text(fault));
+                self.down.insert(target.to_string(), Down { since_ms: at_ms, why: fault_text::text(fault) });
                 self.paused.remove(&**target);
+                if !matches!(fault, Injected::Stop { .. }) {
+                    self.forget(target);
+                }
             }
             Injected::Pause { target } => {
                 self.paused.insert(target.to_string());
@@ -115,12 +140,28 @@ impl State {
         }
     }
 
-    fn fact(&mut self, fact: &Fact) {
+    /// A consumer's memory is gone with its process.
+    fn forget(&mut self, node: &str) {
+        if let Some(consumer) = self.consumers.get_mut(node) {
+            let group = consumer.group.take();
+            *consumer = Consumer { group, ..Consumer::default() };
+        }
+        self.lose_positions_of(node);
+    }
+
+    fn fact(&mut self, fact: &Fact, at_ms: u64) {
         match fact {
             Fact::BrokerRegistered { broker, session } => self.broker(*broker).session = Some(*session),
-            Fact::BrokerStopped { broker } => self.is_down(*broker, "stopped"),
-            Fact::BrokerStartFailed { broker, reason } => self.is_down(*broker, reason),
-            Fact::LogDirFailed { broker, reason } => self.is_down(*broker, reason),
+            Fact::BrokerStopped { broker } => {
+                // It took its registration back and closed its session.
+                if let Some(session) = self.broker(*broker).session.take() {
+                    self.sessions.remove(&session);
+                }
+                self.is_down(*broker, at_ms, "stopped");
+            }
+            Fact::BrokerStartFailed { broker, reason } | Fact::LogDirFailed { broker, reason } => {
+                self.is_down(*broker, at_ms, reason);
+            }
             Fact::LogRecovered { broker, partition, log_start, log_end, .. } => {
                 let log = self.log(*broker, partition);
                 (log.start, log.end, log.leads) = (*log_start, *log_end, None);
@@ -150,16 +191,17 @@ impl State {
             }
             Fact::SessionExpired { session } => {
                 self.sessions.remove(session);
+                self.group_fact(fact);
             }
-            _ => self.consumer_fact(fact),
+            _ => {
+                self.consumer_fact(fact);
+                self.group_fact(fact);
+            }
         }
     }
 
     fn consumer_fact(&mut self, fact: &Fact) {
         let Some(name) = fact.consumer() else { return };
-        if let Fact::CommitOk { group, partition, offset, .. } = fact {
-            self.committed.entry(group.clone()).or_default().insert(partition.to_string(), *offset);
-        }
         let consumer = self.consumers.entry(name.to_owned()).or_default();
         match fact {
             Fact::Assigned { partition, position, .. } | Fact::Seeked { partition, position, .. } => {
@@ -175,7 +217,14 @@ impl State {
                 consumer.group = Some(group.clone());
                 consumer.session = Some(*session);
             }
-            Fact::GroupLeft { .. } | Fact::GroupSessionLost { .. } => {
+            Fact::GroupLeft { .. } => {
+                consumer.owns.clear();
+                // Whoever leaves closes its session.
+                if let Some(session) = consumer.session.take() {
+                    self.sessions.remove(&session);
+                }
+            }
+            Fact::GroupSessionLost { .. } => {
                 consumer.session = None;
                 consumer.owns.clear();
             }
@@ -199,153 +248,18 @@ impl State {
         self.broker(broker).partitions.entry(partition.to_string()).or_default()
     }
 
-    fn is_down(&mut self, broker: BrokerId, why: &str) {
-        self.down.entry(broker_node(broker).to_string()).or_insert_with(|| why.to_owned());
+    fn is_down(&mut self, broker: BrokerId, since_ms: u64, why: &str) {
+        let down = || Down { since_ms, why: why.to_owned() };
+        self.down.entry(broker_node(broker).to_string()).or_insert_with(down);
     }
 
     fn producer(&mut self, name: &str) -> &mut Producer {
         self.producers.entry(name.to_owned()).or_default()
     }
-
-    /// What a node is doing, in a word or two.
-    pub fn process(&self, node: &str) -> String {
-        match self.down.get(node) {
-            Some(why) => format!("down ({why})"),
-            None if self.paused.contains(node) => "paused".to_owned(),
-            None => "up".to_owned(),
-        }
-    }
-
-    /// For people.
-    pub fn text(&self) -> String {
-        let phase = self.phase.map_or("before the start".into(), |phase| format!("{phase:?}").to_lowercase());
-        let mut lines = vec![format!("{}.{:03} s, {phase}", self.at_ms / 1000, self.at_ms % 1000)];
-        lines.push(format!("{ZOOKEEPER}: {}, {} sessions", self.process(ZOOKEEPER), self.sessions.len()));
-        for (name, broker) in &self.brokers {
-            let session =
-                broker.session.map_or("not registered".into(), |s| format!("registered, session {s:#x}"));
-            lines.push(format!("{name}: {}, {session}", self.process(name)));
-            for (partition, log) in &broker.partitions {
-                let leads = log.leads.map_or(String::new(), |epoch| format!(", leads in epoch {epoch}"));
-                lines.push(format!(
-                    "  {partition:<14} {}..{}, flushed to {}{leads}",
-                    log.start, log.end, log.flushed
-                ));
-            }
-        }
-        for (name, producer) in &self.producers {
-            lines.push(format!(
-                "{name}: {}, {} sent: {} acked, {} failed, {} unknown, {} open",
-                self.process(name),
-                producer.sent,
-                producer.acked,
-                producer.failed,
-                producer.unknown,
-                producer.open()
-            ));
-        }
-        for (name, consumer) in &self.consumers {
-            let positions: Vec<String> =
-                consumer.positions.iter().map(|(p, at)| format!("{p}@{at}")).collect();
-            let group = consumer.group.as_ref().map_or(String::new(), |group| {
-                let session = consumer.session.map_or("no session".into(), |s| format!("session {s:#x}"));
-                let owns: Vec<&str> = consumer.owns.iter().map(String::as_str).collect();
-                let paused = if consumer.is_paused { ", delivery paused" } else { "" };
-                format!(", of {group}, {session}, owns [{}]{paused}", owns.join(", "))
-            });
-            lines.push(format!("{name}: {}, at [{}]{group}", self.process(name), positions.join(", ")));
-        }
-        for (group, offsets) in &self.committed {
-            let offsets: Vec<String> =
-                offsets.iter().map(|(partition, offset)| format!("{partition}@{offset}")).collect();
-            lines.push(format!("committed by {group}: {}", offsets.join(", ")));
-        }
-        for (fault, since) in &self.faults {
-            lines.push(format!("FAULT since {}.{:03} s: {fault}", since / 1000, since % 1000));
-        }
-        lines.join("\n")
-    }
 }
 
 fn broker_id(node: &str) -> Option<BrokerId> {
     crate::history::broker_of_node(node)
-}
-
-/// Whether a fault stays in force until something ends it.
-fn lasts(fault: &Injected) -> bool {
-    fault.kind().is_some()
-        && !matches!(
-            fault,
-            Injected::Reset { .. }
-                | Injected::Drop { .. }
-                | Injected::ExpireSession { .. }
-                | Injected::LoseReply { .. }
-                | Injected::LoseRegistration { .. }
-                | Injected::ReconnectStorm { .. }
-                | Injected::BitFlip { .. }
-                | Injected::FileTruncated { .. }
-                | Injected::HugeRecord { .. }
-                | Injected::RollingRestart { .. }
-                | Injected::Wipe { .. }
-                | Injected::Reconfigure { .. }
-        )
-}
-
-/// Whether `end` ends the fault of this text: the text of each fault that it may end is known.
-fn ends(end: &Injected, text: &str) -> bool {
-    let begins = |fault: Injected| fault_text::text(&fault) == text;
-    match end {
-        Injected::Start { target } => [
-            Injected::Kill { target: target.clone() },
-            Injected::PowerFailure { target: target.clone() },
-            Injected::Stop { target: target.clone() },
-        ]
-        .into_iter()
-        .any(begins),
-        Injected::Resume { target } => begins(Injected::Pause { target: target.clone() }),
-        Injected::Kill { target } | Injected::PowerFailure { target } => {
-            begins(Injected::Pause { target: target.clone() }) || is_armed(text, target)
-        }
-        Injected::Mend { from, to } => begins(Injected::Cut { from: from.clone(), to: to.clone() }),
-        Injected::Prompt { from, to } => {
-            starts(text, &Injected::Prompt { from: from.clone(), to: to.clone() }, " is prompt", " takes ")
-        }
-        Injected::FullBandwidth { from, to } => {
-            text.starts_with(&format!("{} -> {} carries ", person(from), person(to)))
-        }
-        Injected::Release { a, b, .. } => text.starts_with("stall ") && text.ends_with(&pair(a, b)),
-        Injected::Accept { target } => of_node(text, target) && (text.contains("connect")),
-        Injected::DiskHealthy { target } => text.starts_with(&format!("disk of {} ", person(target))),
-        Injected::ClockRight { target } => text.starts_with(&format!("wall clock of {} ", person(target))),
-        Injected::WatchesPrompt { .. } => text.contains("watch"),
-        Injected::QuorumBack { .. } => text.contains("quorum"),
-        Injected::UsualLoad { target } => of_node(text, target) && (text.contains("send")),
-        Injected::UsualPace { target } => of_node(text, target) && text.contains("slower"),
-        _ => false,
-    }
-}
-
-fn person(node: &str) -> String {
-    super::evidence::person(node)
-}
-
-fn pair(a: &str, b: &str) -> String {
-    format!("{} | {}", person(a), person(b))
-}
-
-fn of_node(text: &str, node: &str) -> bool {
-    text.starts_with(&format!("{} ", person(node)))
-}
-
-fn is_armed(text: &str, node: &str) -> bool {
-    of_node(text, node) && text.contains(" will ")
-}
-
-/// Whether `text` begins as the text of `end` does before `until`, and goes on with `then`.
-fn starts(text: &str, end: &Injected, until: &str, then: &str) -> bool {
-    let end = fault_text::text(end);
-    let before = end.split(until).next().unwrap_or_default();
-    text.strip_prefix(before).is_some_and(|rest| rest.starts_with(then))
 }
 
 #[cfg(test)]
@@ -394,11 +308,106 @@ mod tests {
         assert_eq!((before.process(target).as_str(), before.brokers[target].session), ("up", Some(7)));
         assert_eq!(before.faults.keys().collect::<Vec<_>>(), ["cut shop -> broker 1"]);
         let struck = State::at(&history, 7_000_000);
-        assert_eq!(struck.process(target), "down (power failure broker 1)");
+        assert_eq!(struck.process(target), "down since 0.006 s (power failure broker 1)");
         assert_eq!(struck.faults.len(), 2);
         let after = State::at(&history, 9_000_000);
         assert!(after.faults.is_empty() && after.down.is_empty(), "{:?}", after.faults);
         assert_eq!(after.brokers[target].session, None);
         assert!(struck.text().contains("FAULT since 0.006 s: power failure broker 1"), "{}", struck.text());
+    }
+
+    fn member(millis: u64, name: &str, fact: Fact) -> Entry {
+        Entry { node: name.into(), ..self::fact(millis, fact) }
+    }
+
+    #[test]
+    fn a_broker_that_ended_by_itself_is_down_though_its_session_lives_on() {
+        let broker = BrokerId(1);
+        let history = [
+            fact(1, Fact::SessionOpened { session: 7 }),
+            fact(2, Fact::BrokerRegistered { broker, session: 7 }),
+            fact(3, Fact::LogDirFailed { broker, reason: "no space".into() }),
+            fact(9, Fact::SessionExpired { session: 7 }),
+        ];
+        let text = |millis: u64| State::at(&history, millis * 1_000_000).text();
+        let before = text(2);
+        assert!(
+            before.contains("broker-1: up, registered, session 0x7 lives in ZooKeeper until 0.009 s"),
+            "{before}"
+        );
+        let down = text(5);
+        let told =
+            "broker-1: down since 0.003 s (no space), its session 0x7 lives in ZooKeeper until 0.009 s";
+        assert!(down.contains(told), "{down}");
+        let over = text(9);
+        assert!(over.contains("broker-1: down since 0.003 s (no space), its session 0x7 is over"), "{over}");
+    }
+
+    #[test]
+    fn a_broker_that_stopped_in_order_is_not_registered() {
+        let broker = BrokerId(1);
+        let history = [
+            fact(1, Fact::SessionOpened { session: 7 }),
+            fact(2, Fact::BrokerRegistered { broker, session: 7 }),
+            fact(3, Fact::BrokerStopped { broker }),
+        ];
+        let state = State::at(&history, 5_000_000);
+        assert!(
+            state.text().contains("broker-1: down since 0.003 s (stopped), not registered"),
+            "{}",
+            state.text()
+        );
+        assert!(state.sessions.is_empty());
+    }
+
+    #[test]
+    fn a_group_has_an_owner_a_position_and_a_committed_offset_for_each_partition() {
+        let (group, consumer, partition) = ("billing".to_owned(), "billing-1".to_owned(), orders());
+        let record = seedlog::facts::RecordTag::of(None, Some(b"r"));
+        let joined = Fact::GroupJoined {
+            group: group.clone(),
+            consumer: consumer.clone(),
+            session: 8,
+            subscription: BTreeMap::new(),
+        };
+        let owned = Fact::PartitionOwned {
+            group: group.clone(),
+            consumer: consumer.clone(),
+            partition: partition.clone(),
+            stream: 0,
+            session: 8,
+        };
+        let (delivered, committed) = (
+            Fact::Delivered {
+                consumer: consumer.clone(),
+                partition: partition.clone(),
+                offset: Offset(4),
+                record,
+            },
+            Fact::CommitOk { group, consumer, partition, offset: Offset(3) },
+        );
+        let history = [
+            fact(1, Fact::SessionOpened { session: 8 }),
+            member(2, "billing-1", joined),
+            member(3, "billing-1", owned),
+            member(4, "billing-1", delivered),
+            member(5, "billing-1", committed),
+            fault(6, Injected::Kill { target: "billing-1".into() }),
+            fact(9, Fact::SessionExpired { session: 8 }),
+        ];
+        let text = |millis: u64| State::at(&history, millis * 1_000_000).text();
+        let owned = text(5);
+        assert!(
+            owned.contains("group billing:\n  orders-0       owned by billing-1 (session 0x8 lives"),
+            "{owned}"
+        );
+        assert!(owned.contains("), at 5, committed 3"), "{owned}");
+        let dead = text(7);
+        assert!(
+            dead.contains("owned by billing-1, which is down (session 0x8 lives in ZooKeeper until 0.009 s), committed 3"),
+            "{dead}"
+        );
+        let over = text(9);
+        assert!(over.contains("  orders-0       owned by nobody, committed 3"), "{over}");
     }
 }

@@ -11,10 +11,10 @@ use super::crew::Crew;
 use super::named::Named;
 use super::token::Token;
 use super::{Exit, necessity, shrink};
-use crate::checkers::{self, Case, Finding};
+use crate::checkers::{self, Case, Check, Finding};
 use crate::history::Entry;
 use crate::report::cause::Necessary;
-use crate::report::slice;
+use crate::report::{self, slice};
 use crate::scenario::Plan;
 
 /// An explained failure; the one line of `--json`.
@@ -45,13 +45,16 @@ pub fn explain(
     }
     let necessary = necessity::necessary(&found, &mut hunt)?;
     // The smallest run tells its story with the fewest distractions.
-    let history = hunt.history()?;
+    let (history, messages) = hunt.records()?;
     let plan = Plan::new(&hunt.scenario(), hunt.best().seed);
     hunt.clear();
     let violation = hunt.reply().verdict.violations.iter().find(|v| v.slug == found.check);
     let violation = violation.context("the smallest run violates the check")?.clone();
     let story = match finding(&history, &plan, &found.check) {
-        Some(finding) => slice::sentences(&history, &finding),
+        Some((check, finding)) => {
+            let proof = report::proof(&history, check, &finding);
+            slice::sentences(&history, &messages, &finding, &proof)
+        }
         None => violation.evidence.clone(),
     };
     let without: String = found.without.iter().map(|rule| format!(" --without {rule}")).collect();
@@ -73,11 +76,12 @@ pub fn explain(
 }
 
 /// The finding that the verdict names first.
-fn finding(history: &[Entry], plan: &Plan, check: &str) -> Option<Finding> {
+fn finding(history: &[Entry], plan: &Plan, check: &str) -> Option<(&'static Check, Finding)> {
     let terms = plan.terms();
     let case = Case::new(history, &terms);
     let judged = checkers::judge(&case).into_iter().find(|judged| judged.check.slug == check)?;
-    judged.findings.into_iter().find(|finding| finding.excuse.is_none())
+    let finding = judged.findings.into_iter().find(|finding| finding.excuse.is_none())?;
+    Some((judged.check, finding))
 }
 
 fn text(explained: &Explained) -> String {

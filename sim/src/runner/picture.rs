@@ -21,7 +21,8 @@ use crate::report::{RunFolder, Verdict, evidence_line, fault_text};
 use crate::scenario::Scenario;
 
 pub const TIMELINE_FILE: &str = "timeline.html";
-const MESSAGES_FILE: &str = "messages.jsonl";
+/// What was said over the network, one message a line.
+pub const MESSAGES_FILE: &str = "messages.jsonl";
 const NECESSARY_FILE: &str = "necessary.json";
 
 /// Writes the run's messages and its picture.

@@ -15,7 +15,8 @@ use seedlog::rules::Rule;
 use seedlog::runtime::sim::trace::Event;
 use serde::{Deserialize, Serialize};
 
-use super::{EVENT_LIMIT, MEMORY_BYTES_MAX, picture};
+use super::picture::{self, MESSAGES_FILE};
+use super::{EVENT_LIMIT, MEMORY_BYTES_MAX};
 use crate::faults::Struck;
 use crate::phases::{self, RunOptions};
 use crate::report::{self, Breakdown, Outcome, Verdict};
@@ -138,6 +139,8 @@ fn run(job: &Job) -> anyhow::Result<(Verdict, Vec<Struck>)> {
         write_trace(&folder.join(TRACE_FILE), &run.trace)?;
         let mut history = BufWriter::new(fs::File::create(folder.join(HISTORY_FILE))?);
         crate::history::write_json_lines(&run.history, &mut history)?;
+        let mut messages = BufWriter::new(fs::File::create(folder.join(MESSAGES_FILE))?);
+        report::timeline::write_messages(&run.messages, &mut messages)?;
     }
     Ok((run.verdict, run.struck))
 }

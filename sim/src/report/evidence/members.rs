@@ -9,6 +9,7 @@ use seedlog::facts::Fact;
 use seedlog::types::TopicPartition;
 
 use crate::checkers::Finding;
+use crate::cluster::ZOOKEEPER;
 use crate::history::{Entry, Injected, What};
 
 /// Checks whose findings are about what members of a group did.
@@ -97,11 +98,23 @@ fn is_turn(entry: &Entry, told: &[&Tenure], place: &TopicPartition) -> bool {
             | Fact::DeliveryResumed { consumer, .. },
         ) => is_told(consumer),
         What::Fault(fault) => {
-            let is_of_process = matches!(fault, Injected::Start { .. } | Injected::Resume { .. });
-            let begins = fault.kind().is_some() || is_of_process;
-            begins && fault.targets().iter().any(|target| is_told(target))
+            let targets = fault.targets();
+            changes_membership(fault, targets.iter().any(|target| target.starts_with(ZOOKEEPER)))
+                && targets.iter().any(|target| is_told(target))
         }
         _ => false,
+    }
+}
+
+/// Whether a fault can part a member from its session: one of the process, of the session, or of what lies between.
+fn changes_membership(fault: &Injected, touches_zookeeper: bool) -> bool {
+    match fault {
+        Injected::ClockBump { .. }
+        | Injected::ClockDrift { .. }
+        | Injected::ClockStrobe { .. }
+        | Injected::Slow { .. } => false,
+        Injected::Start { .. } | Injected::Resume { .. } => true,
+        other => other.kind().is_some() && (touches_zookeeper || other.targets().len() == 1),
     }
 }
 
@@ -154,6 +167,10 @@ mod tests {
         entry("testbed", What::Fault(Injected::Pause { target: target.into() }))
     }
 
+    fn cut(from: &str, to: &str) -> Entry {
+        entry("testbed", What::Fault(Injected::Cut { from: from.into(), to: to.into() }))
+    }
+
     fn expired(session: i64) -> Entry {
         entry("zookeeper", What::Fact(Fact::SessionExpired { session }))
     }
@@ -168,6 +185,8 @@ mod tests {
             struck("broker-1"),
             struck("a"),
             struck("c"),
+            cut("a", "broker-1"),
+            cut("a", "zookeeper"),
             expired(9),
             expired(1),
             owned("b", 2),
@@ -175,10 +194,10 @@ mod tests {
             struck("a"),
         ];
         let finding =
-            Finding { partition: Some(orders()), message: "M".into(), evidence: vec![3, 10], excuse: None };
+            Finding { partition: Some(orders()), message: "M".into(), evidence: vec![3, 12], excuse: None };
         let mut told = context(&history, &finding);
         told.sort_unstable();
-        assert_eq!(told, [2, 5, 8, 9]);
+        assert_eq!(told, [2, 5, 8, 10, 11]);
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! The hunt for a smaller run that fails in the same check: what is best so far, and how candidates are tried.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write};
+use std::io::{BufReader, IsTerminal, Write};
 use std::time::Instant;
 
 use seedlog::rules::Rule;
+use seedlog::runtime::sim::net::messages::Message;
 
 use crate::history::{self, Entry};
-use crate::report::Verdict;
+use crate::report::{Verdict, timeline};
 use crate::runner::crew::Crew;
+use crate::runner::picture::MESSAGES_FILE;
 use crate::runner::worker::{HISTORY_FILE, Job, Keep, Reply};
 use crate::scenario::{Document, Scenario};
 
@@ -126,15 +128,21 @@ impl Hunt {
 
     /// The history of the best candidate's run.
     pub fn history(&mut self) -> anyhow::Result<Vec<Entry>> {
+        Ok(self.records()?.0)
+    }
+
+    /// The history of the best candidate's run, and what was said over the network.
+    pub fn records(&mut self) -> anyhow::Result<(Vec<Entry>, Vec<Message>)> {
         let folder = std::env::temp_dir().join(format!("seedlog-sim-shrink-{}", std::process::id()));
         let text = self.best.document.text();
         let mut job = self.job(&text, self.best.seed).expect("it was parsed before it ran");
         job.compare_in = Some(folder.clone());
         self.crew.run(&job)?;
-        let file = std::fs::File::open(folder.join(HISTORY_FILE))?;
-        let history = history::read_json_lines(std::io::BufReader::new(file))?;
+        let open = |name: &str| std::fs::File::open(folder.join(name)).map(BufReader::new);
+        let history = history::read_json_lines(open(HISTORY_FILE)?)?;
+        let messages = timeline::read_messages(open(MESSAGES_FILE)?)?;
         std::fs::remove_dir_all(&folder)?;
-        Ok(history)
+        Ok((history, messages))
     }
 
     /// The verdict over any text and seed, with these rules suspended.
