@@ -153,6 +153,7 @@ fn look_at(browser: &Browser, name: &str, page: &str) {
 
     keys_work(name, browser, &number);
     what_is_clicked_tells_its_details(name, browser, &number);
+    choices_hide_and_the_violation_undoes_them(name, browser, &number);
 
     browser.press("0");
     let whole_ms = number("seedlog.drawNow(); return seedlog.drawn.frameMs");
@@ -207,6 +208,32 @@ fn keys_work(name: &str, browser: &Browser, number: &dyn Fn(&str) -> f64) {
     );
     browser.press("\u{e00c}");
     assert_eq!(browser.evaluate("return document.getElementById('help').open"), false, "{name}");
+}
+
+fn choices_hide_and_the_violation_undoes_them(name: &str, browser: &Browser, number: &dyn Fn(&str) -> f64) {
+    browser.press("0");
+    let messages = number("return arrowsInView().length");
+    browser.press("/broker-1 produce");
+    let filtered = number("return arrowsInView().length");
+    assert!(filtered > 0.0 && filtered < messages, "{name}: / filters messages: {filtered} of {messages}");
+    browser.press("\u{e00c}");
+    assert_eq!(number("return arrowsInView().length"), messages, "{name}: Escape shows them again");
+
+    let lanes = number("return layout.lanes.length");
+    let choose = "const node = document.getElementById('node');\
+                  const has = (option) => option.value.startsWith('group ');\
+                  node.value = ([...node.options].find(has) ?? node.options[1]).value;\
+                  node.dispatchEvent(new Event('change')); seedlog.drawNow(); return layout.lanes.length";
+    assert!(number(choose) < lanes, "{name}: a choice of nodes leaves lanes out");
+    browser.evaluate("document.getElementById('chart').focus()");
+    browser.press("v");
+    let hidden =
+        number("return [...seedlog.lit.keys()].filter((mark) => seedlog.placeOf(mark) === null).length");
+    assert_eq!(hidden, 0.0, "{name}: all evidence is there");
+    let lane = "const lane = layout.byLane[run.marks.lane[[...lit.keys()].filter(isTelling)[0]]];";
+    let top = number(&format!("{lane} return lane.top - state.scroll"));
+    assert!(top >= 0.0, "{name}: the lane of the first evidence is in view, not at {top}");
+    browser.evaluate("document.getElementById('node').value = ''; document.getElementById('node').dispatchEvent(new Event('change'))");
 }
 
 fn what_is_clicked_tells_its_details(name: &str, browser: &Browser, number: &dyn Fn(&str) -> f64) {

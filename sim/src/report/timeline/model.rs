@@ -39,7 +39,7 @@ pub struct Picture {
     pub title: Title,
     pub end: u64,
     /// What `marks.category` counts in.
-    pub categories: [&'static str; 13],
+    pub categories: [&'static str; 14],
     pub strings: Vec<String>,
     pub lanes: Vec<Lane>,
     /// Name, from, until.
@@ -84,13 +84,13 @@ pub struct Marks {
 }
 
 /// What marks are coloured and filtered by. The page has a colour and a word for each.
-pub const CATEGORIES: [&str; 13] = [
-    "sent", "acked", "doubt", "log", "flush", "read", "finish", "commit", "group", "session", "trouble",
-    "fault", "mend",
+pub const CATEGORIES: [&str; 14] = [
+    "sent", "acked", "doubt", "log", "flush", "read", "finish", "commit", "group", "session", "znode",
+    "trouble", "fault", "mend",
 ];
 
 /// Categories that a long run has by the thousand.
-const BULK: [&str; 7] = ["sent", "acked", "log", "flush", "read", "finish", "commit"];
+const BULK: [&str; 8] = ["sent", "acked", "log", "flush", "read", "finish", "commit", "znode"];
 
 /// Every text once.
 #[derive(Debug, Default)]
@@ -231,7 +231,8 @@ fn category(entry: &Entry) -> usize {
             "appended" | "became-leader" | "segment-rolled" => "log",
             "flushed" => "flush",
             "assigned" | "seeked" | "delivered" => "read",
-            "finished" => "finish",
+            "finished" | "processed" => "finish",
+            "znode-read" | "znode-changed" | "children-read" | "watch-fired" => "znode",
             "commit-invoked" | "commit-ok" | "offset-fetched" => "commit",
             "broker-registered" | "session-opened" | "session-expired" | "broker-stopped" => "session",
             "broker-start-failed"

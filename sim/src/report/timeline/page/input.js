@@ -40,6 +40,7 @@ function jumpToViolation() {
 
 function pickViolation(index) {
   chooseViolation(index);
+  letEvidenceThrough();
   fillHeader();
   fillStory();
   describeChart();
@@ -47,6 +48,22 @@ function pickViolation(index) {
   violationShown = true;
   const last = [...lit.keys()].pop();
   select(last === undefined ? null : { what: 'mark', index: last });
+}
+
+/** Evidence that a choice of node or partition would hide undoes that choice. */
+function letEvidenceThrough() {
+  const marks = [...lit.keys()];
+  if (marks.some((mark) => !isLaneShown(run.lanes[run.marks.lane[mark]]))) {
+    state.node = '';
+    byId('node').value = '';
+    resized();
+  }
+  const isOther = (partition) => partition >= 0 && partition !== state.partition;
+  if (state.partition >= 0 && marks.some((mark) => isOther(run.marks.partition[mark]))) {
+    state.partition = -1;
+    byId('partition').value = '-1';
+  }
+  changedFilter();
 }
 
 function toggleMessages() {

@@ -87,7 +87,12 @@ function arrange(width, height) {
 }
 
 function isLaneShown(lane) {
-  return state.node === '' || state.node === lane.name;
+  return state.node === '' || state.node === lane.name || state.node === groupChoice(lane.group);
+}
+
+/** How the selection of nodes calls all members of a group; no node is called so. */
+function groupChoice(group) {
+  return group === null ? null : `group ${group}`;
 }
 
 /** The y of a lane's upper edge on the canvas. */
@@ -147,4 +152,16 @@ function showViolation() {
   const last = Math.max(...times);
   const room = Math.max((last - first) * 0.14, 20000);
   show(first - room, last + room * 1.6);
+  showLanesOf(telling.length > 1 ? telling : [...lit.keys()]);
+}
+
+/** Scrolls as little as brings the lanes of these marks into view, the uppermost of them at least. */
+function showLanesOf(marks) {
+  const lanes = marks.map((mark) => layout.byLane[run.marks.lane[mark]]).filter((lane) => lane !== undefined);
+  if (lanes.length === 0) {
+    return;
+  }
+  const top = Math.min(...lanes.map((lane) => lane.top));
+  const bottom = Math.max(...lanes.map((lane) => lane.top + lane.height));
+  state.scroll = Math.min(top, Math.max(state.scroll, bottom - layout.view));
 }

@@ -3,6 +3,8 @@
 
 /** For every mark, whether the filters let it through; made anew when they change. */
 let passing = new Uint8Array(0);
+/** The same for every message. */
+let passingArrows = new Uint8Array(0);
 
 function markText(mark) {
   return run.strings[run.marks.text[mark]];
@@ -35,7 +37,20 @@ function passes(mark) {
   return state.words.every((word) => words.includes(word));
 }
 
+/** Messages are found by what they are called and between whom they go. */
+function arrowPasses(arrow) {
+  const { arrows } = run;
+  const ends = [run.lanes[arrows.from[arrow]], run.lanes[arrows.to[arrow]]];
+  const words = [run.strings[arrows.kind[arrow]], ...ends.flatMap(({ name, label }) => [name, label])];
+  const text = words.join(' ').toLowerCase();
+  return state.words.every((word) => text.includes(word));
+}
+
 function filterMarks() {
+  passingArrows = new Uint8Array(run.arrows.count);
+  for (let arrow = 0; arrow < run.arrows.count; arrow += 1) {
+    passingArrows[arrow] = state.words.length === 0 || arrowPasses(arrow) ? 1 : 0;
+  }
   passing = new Uint8Array(run.marks.count);
   for (let mark = 0; mark < run.marks.count; mark += 1) {
     passing[mark] = passes(mark) ? 1 : 0;

@@ -139,12 +139,14 @@ function fillSelects() {
   };
   const { violations } = run.story;
   byId('violation').replaceChildren(...violations.map((told, index) => option(
-    index, `${index + 1} of ${violations.length}: ${told.slug} (${told.check})`)));
+    index, `${index + 1} of ${violations.length}: ${told.check} ${told.slug}`)));
   const partitions = [...new Set(run.marks.partition)].filter((partition) => partition >= 0);
   partitions.sort((a, b) => run.strings[a].localeCompare(run.strings[b], undefined, { numeric: true }));
   byId('partition').replaceChildren(option(-1, 'all'), ...partitions.map((one) => option(one, run.strings[one])));
   const nodes = run.lanes.filter((lane) => lane.kind !== 'disk');
-  byId('node').replaceChildren(option('', 'all'), ...nodes.map((lane) => option(lane.name, lane.label)));
+  const groups = [...new Set(run.lanes.map((lane) => groupChoice(lane.group)))].filter((group) => group !== null);
+  byId('node').replaceChildren(option('', 'all'), ...groups.map((group) => option(group, group)),
+    ...nodes.map((lane) => option(lane.name, lane.label)));
 }
 
 function fillFacts() {

@@ -6,7 +6,8 @@ const ARROWS_CROWDED = 1200;
 
 function isArrowShown(arrow) {
   const { arrows } = run;
-  return !state.hiddenFamilies.has(familyOf(arrows.kind[arrow]))
+  return passingArrows[arrow] === 1
+    && !state.hiddenFamilies.has(familyOf(arrows.kind[arrow]))
     && layout.byLane[arrows.from[arrow]] !== undefined
     && layout.byLane[arrows.to[arrow]] !== undefined;
 }
