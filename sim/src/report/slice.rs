@@ -64,6 +64,8 @@ fn seconds(at_ns: u64) -> String {
 struct Concern {
     partition: Option<TopicPartition>,
     offsets: BTreeSet<Offset>,
+    /// Of commits, and of what was found committed.
+    committed: BTreeSet<Offset>,
     sends: BTreeSet<(String, u64)>,
     consumers: BTreeSet<String>,
     /// The nodes that held the partition, or all that a finding without one speaks of.
@@ -107,6 +109,12 @@ impl Concern {
             | Fact::Finished { offset, .. }
             | Fact::CorruptSkipped { offset, .. } => {
                 self.offsets.insert(*offset);
+            }
+            Fact::CommitInvoked { offset, .. }
+            | Fact::CommitOk { offset, .. }
+            | Fact::CommitFailed { offset, .. }
+            | Fact::OffsetFetched { offset: Some(offset), .. } => {
+                self.committed.insert(*offset);
             }
             _ => {}
         }
@@ -154,10 +162,15 @@ impl Concern {
             }
             // Flushes come with every append; the one that matters ends just behind the record.
             Fact::Flushed { end, .. } => is_here && self.offsets.iter().any(|offset| offset.next() == *end),
-            Fact::Delivered { offset, .. } | Fact::Finished { offset, .. } => {
-                is_here && self.offsets.contains(offset)
+            Fact::Delivered { consumer, offset, .. }
+            | Fact::Finished { consumer, offset, .. }
+            | Fact::Processed { consumer, offset, .. } => {
+                is_here && self.offsets.contains(offset) && (is_ours(consumer) || self.consumers.is_empty())
             }
-            Fact::CommitInvoked { consumer, .. } => is_here && is_ours(consumer),
+            // Of the many commits those of the offsets that the finding speaks of.
+            Fact::CommitInvoked { offset, .. }
+            | Fact::CommitOk { offset, .. }
+            | Fact::CommitFailed { offset, .. } => is_here && self.committed.contains(offset),
             Fact::LogRecovered { .. } | Fact::Truncated { .. } | Fact::BecameLeader { .. } => is_here,
             Fact::LogDirFailed { broker, .. }
             | Fact::BrokerStartFailed { broker, .. }
@@ -297,6 +310,26 @@ mod tests {
             "Therefore: orders-0@1 was acked, and lost.",
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn of_what_members_do_all_day_only_the_finding_s_offsets_are_told() {
+        let consumer = || "billing-1".to_owned();
+        let group = || "billing".to_owned();
+        let processed = |offset| Fact::Processed { consumer: consumer(), partition: orders(), offset };
+        let committed =
+            |offset| Fact::CommitOk { group: group(), consumer: consumer(), partition: orders(), offset };
+        let history = [
+            fact(10, "billing-1", processed(Offset(1))),
+            fact(11, "billing-1", committed(Offset(2))),
+            fact(12, "billing-1", processed(Offset(2))),
+            fact(13, "billing-1", committed(Offset(3))),
+        ];
+        let message = "M".to_owned();
+        let finding = Finding { partition: Some(orders()), message, evidence: vec![3], excuse: None };
+        let told = sentences(&history, &[], &finding, &proof(&finding));
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("goes on with orders-0@3"), "{told:?}");
     }
 
     #[test]

@@ -52,15 +52,19 @@ impl<'a> Edges<'a> {
         let mut edges = Edges { history, messages, names, told: BTreeMap::new(), events: BTreeSet::new() };
         let mut open: Vec<usize> = proof.iter().copied().collect();
         let mut seen = proof.clone();
+        let mut carried = BTreeSet::new();
         while let Some(at) = open.pop() {
             if edges.told.len() >= MESSAGES_MAX {
                 break;
             }
-            if let Some(message) = edges.carrier(at) {
+            if let Some(message) = edges.carrier(at).filter(|_| !carried.contains(&at)) {
                 edges.tell_carried(at, message);
             }
             let Some(cause) = edges.cause(at) else { continue };
             edges.tell_brought(at, cause.message);
+            // What brought it here is what carried it away there.
+            let is_same = |before: &usize| *history[*before].node == *messages[cause.message].from;
+            carried.extend(cause.before.filter(is_same));
             if let Some(before) = cause.before.filter(|before| seen.insert(*before)) {
                 edges.events.insert(before);
                 open.push(before);
@@ -318,6 +322,32 @@ mod tests {
             "MESSAGE: b reads the zk get reply that ZooKeeper sent at 0.027 s",
         ];
         assert_eq!(told(&history, &messages, 2), (expected.map(str::to_owned).to_vec(), vec![0]));
+    }
+
+    #[test]
+    fn an_append_leads_back_to_the_send_and_their_message_is_told_once() {
+        let record = seedlog::facts::RecordTag::of(None, Some(b"r"));
+        let (acks, offset) = (seedlog::types::Acks::All, Offset(7));
+        let sent = Fact::SendInvoked { producer: "shop".into(), seq: 3, partition: orders(), record, acks };
+        let appended = Fact::Appended {
+            broker: seedlog::types::BrokerId(1),
+            partition: orders(),
+            epoch: seedlog::types::LeaderEpoch(0),
+            base: offset,
+            last: offset,
+            crc: 0,
+        };
+        let acked =
+            Fact::SendOk { producer: "shop".into(), seq: 3, partition: orders(), offset: Some(offset) };
+        let history = [entry(10, "shop", sent), entry(15, "broker-1", appended), entry(18, "shop", acked)];
+        let produce = |sent: u64, read: u64, number: i32| {
+            let produce =
+                Message { head: vec![0, 0, 0, 9], ..message(sent, Some(read), ("shop", "broker-1"), 0, 0) };
+            Message { head: [produce.head, number.to_be_bytes().to_vec()].concat(), ..produce }
+        };
+        let messages = [produce(11, 12, 1), produce(13, 15, 2)];
+        let expected = ["MESSAGE: broker 1 reads the Produce that shop sent at 0.013 s".to_owned()];
+        assert_eq!(told(&history, &messages, 1), (expected.to_vec(), vec![0]));
     }
 
     #[test]
