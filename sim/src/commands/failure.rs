@@ -54,12 +54,18 @@ pub(super) struct Shrink {
     /// Where to write the scenario [default: shrunk.toml in the run's folder]
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Measures: shrinks the first failure for each rule of the score, and writes nothing
+    #[arg(long, conflicts_with_all = ["check", "out"])]
+    each_rule: bool,
 }
 
 impl Shrink {
     pub fn run(&self) -> anyhow::Result<Exit> {
         let common = &self.what.common;
         let named = self.what.named()?;
+        if self.each_rule {
+            return shrink::each_rule(&named, self.time, &common.settings(0));
+        }
         let shrunk = shrink::shrink(&named, self.check.as_deref(), self.time, &common.settings(0))?;
         let own = report::seed_folder(&shrunk.scenario, shrunk.seed).0.join(SHRUNK_FILE);
         let path = self.out.clone().unwrap_or(own);

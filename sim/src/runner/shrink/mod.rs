@@ -7,6 +7,7 @@
 
 mod anchor;
 mod ddmin;
+mod each_rule;
 mod hunt;
 mod literal;
 mod pin;
@@ -21,6 +22,7 @@ use seedlog::rules::Rule;
 use serde::Serialize;
 use toml::Value;
 
+pub use each_rule::each_rule;
 pub use hunt::{Candidate, Hunt, strikes, violates};
 
 use super::Settings;
@@ -115,6 +117,7 @@ pub fn shrink(
     let found = find_failure(named, check, &mut crew)?;
     let mut hunt = hunt_of(&found, crew)?;
     let faults_before = strikes(&found.reply);
+    end_storm_sooner(&mut hunt)?;
     leave_out_faults(&mut hunt)?;
     let faults_wall_ms = started.elapsed().as_millis() as u64;
     pin(&mut hunt)?;
@@ -141,7 +144,6 @@ pub fn hunt_of(found: &Found, mut crew: Crew) -> anyhow::Result<Hunt> {
 
 /// Leaves out every fault without which the check is still violated.
 pub fn leave_out_faults(hunt: &mut Hunt) -> anyhow::Result<()> {
-    end_storm_sooner(hunt)?;
     let all: Vec<Origin> = hunt.reply().struck.iter().map(|struck| struck.by).collect();
     let whole = hunt.best().clone();
     hunt.tell("leaving faults out");
@@ -157,7 +159,8 @@ pub fn leave_out_faults(hunt: &mut Hunt) -> anyhow::Result<()> {
 }
 
 /// Ends the storm soon after what fails has happened: later faults are not needed, and shorter runs are sooner done.
-/// Those before stay as they were: a fault that a shorter storm moves would be another.
+/// Those before stay as they were: a fault that a shorter storm moves would be another. The heal that comes sooner may
+/// matter too, so this is for who wants a smaller failure, not for who asks which faults this one needs.
 fn end_storm_sooner(hunt: &mut Hunt) -> anyhow::Result<()> {
     hunt.tell("ending the storm sooner");
     let plan = Plan::new(&hunt.scenario(), hunt.best().seed);
