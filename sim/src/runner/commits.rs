@@ -69,8 +69,7 @@ impl Checkout {
             .args(["build", "--package", "seedlog-sim", "--bin", "seedlog-sim"])
             .current_dir(&self.path)
             .env("CARGO_TARGET_DIR", &target)
-            // Nobody debugs it, and a checkout elsewhere would not be built on: both cost time and disk.
-            .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            // The next checkout is another folder, so what is kept for it would only cost time and disk.
             .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_TERM_COLOR", "never")
             .stdin(Stdio::null())
