@@ -257,6 +257,14 @@ pub enum Fact {
         log_end: Offset,
     },
 
+    /// The node of `member` cannot be read: for the rebalance it reads nothing, and the others go on.
+    MemberUnreadable {
+        group: String,
+        consumer: String,
+        member: String,
+        reason: String,
+    },
+
     // -- ZooKeeper ----------------------------------------------------------------------------------
     SessionOpened {
         session: i64,

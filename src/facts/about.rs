@@ -44,6 +44,7 @@ impl Fact {
             Fact::CommitOk { .. } => "commit-ok",
             Fact::CommitFailed { .. } => "commit-failed",
             Fact::PositionReset { .. } => "position-reset",
+            Fact::MemberUnreadable { .. } => "member-unreadable",
             Fact::SessionOpened { .. } => "session-opened",
             Fact::SessionExpired { .. } => "session-expired",
             Fact::ZnodeChanged { .. } => "znode-changed",
@@ -110,6 +111,7 @@ impl Fact {
             | Fact::CommitInvoked { consumer, .. }
             | Fact::CommitOk { consumer, .. }
             | Fact::CommitFailed { consumer, .. }
+            | Fact::MemberUnreadable { consumer, .. }
             | Fact::PositionReset { consumer, .. } => Some(consumer),
             _ => None,
         }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::concurrent::concurrently;
+use super::znodes::Unreadable;
 use super::{ATTEMPTS_MAX, Registry, RegistryError, corrupt, group_znodes, patiently, znodes};
 use crate::marks::{self, Mark};
 use crate::rules::{self, Rule};
@@ -26,6 +27,17 @@ pub enum Membership {
     HeldBy(i64),
 }
 
+/// The members of a group, as they are registered.
+#[derive(Default)]
+pub struct Members {
+    /// Streams by topic, of each member. One whose node cannot be read is there, and reads nothing.
+    pub subscriptions: BTreeMap<String, BTreeMap<String, u32>>,
+    /// Whose node cannot be read, and why.
+    pub unreadable: BTreeMap<String, String>,
+    /// One fires when a member comes or goes, or when a node that cannot be read changes.
+    pub watches: Vec<Watch>,
+}
+
 /// Who owns a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionOwner {
@@ -41,6 +53,17 @@ pub enum Claim {
     Owned,
     /// Others own these. Some of the rest may be this session's now.
     Conflict(BTreeMap<TopicPartition, PartitionOwner>),
+}
+
+/// What stands in a member's node.
+enum Registration {
+    /// It went after its name was read.
+    Gone,
+    Reads(BTreeMap<String, u32>),
+    Unreadable {
+        reason: String,
+        changed: Watch,
+    },
 }
 
 impl Registry {
@@ -130,34 +153,46 @@ impl Registry {
         self.delete_own(&group_znodes::member(group, member)).await
     }
 
-    /// The members of a group; the watch fires when one comes or goes.
-    pub async fn members_watch(
-        &self,
-        group: &str,
-    ) -> Result<(BTreeMap<String, BTreeMap<String, u32>>, Watch), RegistryError> {
+    /// The members of a group. A node that cannot be read is one member's: the others go on without it.
+    pub async fn members_watch(&self, group: &str) -> Result<Members, RegistryError> {
         let path = group_znodes::members(group);
         let (names, changed) = patiently(|| self.zookeeper.get_children_watch(&path)).await?;
         let read: Vec<_> = names.iter().map(|name| self.subscription(group, name)).collect();
         let subscriptions = concurrently(read).await;
-        let mut members = BTreeMap::new();
+        let mut members = Members { watches: vec![changed], ..Members::default() };
         for (name, subscription) in names.into_iter().zip(subscriptions) {
-            if let Some(subscription) = subscription? {
-                members.insert(name, subscription);
+            match subscription? {
+                Registration::Gone => {}
+                Registration::Reads(subscription) => {
+                    members.subscriptions.insert(name, subscription);
+                }
+                Registration::Unreadable { reason, changed } => {
+                    members.subscriptions.insert(name.clone(), BTreeMap::new());
+                    members.unreadable.insert(name, reason);
+                    members.watches.push(changed);
+                }
             }
         }
-        Ok((members, changed))
+        Ok(members)
     }
 
-    /// `None`: it went after its name was read.
-    async fn subscription(
-        &self,
-        group: &str,
-        member: &str,
-    ) -> Result<Option<BTreeMap<String, u32>>, RegistryError> {
+    async fn subscription(&self, group: &str, member: &str) -> Result<Registration, RegistryError> {
         let path = group_znodes::member(group, member);
         match patiently(|| self.zookeeper.get_data(&path)).await {
-            Ok((data, _)) => group_znodes::read_member(&data).map(Some).map_err(|e| corrupt(&path, e)),
-            Err(ZkError::NoNode) => Ok(None),
+            Ok((data, _)) => {
+                if let Ok(subscription) = group_znodes::read_member(&data) {
+                    return Ok(Registration::Reads(subscription));
+                }
+            }
+            Err(ZkError::NoNode) => return Ok(Registration::Gone),
+            Err(error) => return Err(error.into()),
+        }
+        match patiently(|| self.zookeeper.get_data_watch(&path)).await {
+            Ok((data, _, changed)) => Ok(match group_znodes::read_member(&data) {
+                Ok(subscription) => Registration::Reads(subscription),
+                Err(Unreadable(reason)) => Registration::Unreadable { reason, changed },
+            }),
+            Err(ZkError::NoNode) => Ok(Registration::Gone),
             Err(error) => Err(error.into()),
         }
     }

@@ -21,7 +21,7 @@ use crate::zookeeper::{CreateMode, ZkError, ZooKeeper};
 
 use znodes::Unreadable;
 
-pub use consumers::{Claim, Membership, PartitionOwner};
+pub use consumers::{Claim, Members, Membership, PartitionOwner};
 
 /// What a broker tells about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,9 +7,11 @@ use seedlog::facts::Fact;
 use seedlog::runtime::clock;
 use seedlog::runtime::sim::buggify;
 use seedlog::runtime::sim::world::RunConfig;
-use seedlog::zookeeper::{CreateMode, ZooKeeper};
+use seedlog::zookeeper::{CreateMode, ZkError, ZooKeeper};
 
-use super::harness::{facts_where, join, partition, take, tell_once, tell_with_control, until, values};
+use super::harness::{
+    Setting, facts_where, join, partition, take, tell, tell_once, tell_with_control, until, values,
+};
 use super::stories;
 
 fn sessions_of(client: &str) -> Vec<i64> {
@@ -141,5 +143,42 @@ fn a_lost_reply_is_settled_by_reading() {
         assert_eq!(sessions_of("a").len(), 1, "one registration");
         assert_eq!(count("rebalance-conflict"), 0, "its own nodes are its own");
         consumer.close().await.expect("it leaves in order");
+    });
+}
+
+/// A node among the members that is no member's: the others share everything, say which one it is, and count it in
+/// once it can be read.
+#[test]
+fn a_member_whose_node_cannot_be_read_does_not_stop_the_others() {
+    tell(|at: Setting| async move {
+        at.create_topic(4).await;
+        at.produce(0..20).await;
+        let zookeeper = ZooKeeper::connect(at.zookeeper_config()).await.expect("ZooKeeper runs");
+        for part in ["", "/billing", "/billing/ids"] {
+            let path = format!("/consumers{part}");
+            // The broker may have made the first one.
+            let made = zookeeper.create(&path, b"", CreateMode::Persistent).await;
+            assert!(matches!(made, Ok(_) | Err(ZkError::NodeExists)), "{made:?}");
+        }
+        let bad = "/consumers/billing/ids/b-bad";
+        zookeeper.create(bad, b"{\"version\":", CreateMode::Ephemeral).await.expect("nobody has it");
+        let (first, mut a) = join(at.config("billing", "a"), 1).await;
+        let (second, mut c) = join(at.config("billing", "c"), 1).await;
+        until("two share all", || first.owned().len() == 2 && second.owned().len() == 2).await;
+        let named = facts_where(|fact| match fact {
+            Fact::MemberUnreadable { member, .. } => Some(member.clone()),
+            _ => None,
+        });
+        assert!(!named.is_empty() && named.iter().all(|(_, member)| member == "b-bad"), "{named:?}");
+        take(&mut a[0], 1).await;
+        take(&mut c[0], 1).await;
+
+        let good = br#"{"version":1,"subscription":{"orders":2},"pattern":"static","timestamp":"1"}"#;
+        zookeeper.set_data(bad, good, None).await.expect("it is there");
+        until("it counts", || first.owned().len() == 1 && second.owned().len() == 1).await;
+        zookeeper.delete(bad, None).await.expect("it is there");
+        until("it is gone", || first.owned().len() == 2 && second.owned().len() == 2).await;
+        first.close().await.expect("it leaves in order");
+        second.close().await.expect("it leaves in order");
     });
 }

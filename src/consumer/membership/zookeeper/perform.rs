@@ -116,8 +116,19 @@ impl Shell {
             return Err(crate::zookeeper::ZkError::SessionExpired.into());
         };
         let (brokers, brokers_changed) = registry.broker_ids_watch().await?;
-        let (members, members_changed) = registry.members_watch(&self.config.group).await?;
-        let mut watches = vec![brokers_changed, members_changed];
+        let members = registry.members_watch(&self.config.group).await?;
+        for (member, reason) in &members.unreadable {
+            let group = &self.config.group;
+            tracing::warn!(group, member, reason, "member_unreadable");
+            facts::record(|| Fact::MemberUnreadable {
+                group: group.clone(),
+                consumer: self.consumer(),
+                member: member.clone(),
+                reason: reason.clone(),
+            });
+        }
+        let mut watches = members.watches;
+        watches.push(brokers_changed);
         let mut partitions = BTreeMap::new();
         for topic in self.subscribed.subscription.keys() {
             let (numbers, topic_changed) = registry.partitions_watch(topic).await?;
@@ -137,7 +148,7 @@ impl Shell {
         if rules::holds(Rule::SetWatchesAgain) || self.watches.is_empty() {
             self.watches = watches;
         }
-        Ok(View { members, partitions })
+        Ok(View { members: members.subscriptions, partitions })
     }
 
     /// Commits what is finished, then says that it delivers no more, then lets others own the partitions.
