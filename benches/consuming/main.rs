@@ -213,7 +213,6 @@ async fn in_group(options: &Options, place: &Place, way: Way, number: usize) -> 
 }
 
 async fn alone(options: &Options, place: &Place, way: Way) -> Result<Round> {
-    #[allow(unused_mut)]
     let mut consumer = Consumer::start(consumer_config(place));
     let partitions = (0..PARTITIONS).map(|number| TopicPartition::new(TOPIC, number));
     consumer.assign(partitions.map(|partition| (partition, StartPosition::Earliest)).collect());

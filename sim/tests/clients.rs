@@ -119,7 +119,7 @@ async fn produce(seen: Shared) {
 }
 
 async fn consume(seen: Shared) {
-    let consumer = Consumer::start(ConsumerConfig {
+    let mut consumer = Consumer::start(ConsumerConfig {
         bootstrap: bootstrap(),
         client_id: "billing".to_owned(),
         request_timeout: Duration::from_secs(3),

@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<(), CommandError> {
     }
     task::block_on(async move {
         let ends = ends(&args).await?;
-        let consumer = Consumer::start(ConsumerConfig {
+        let mut consumer = Consumer::start(ConsumerConfig {
             bootstrap: args.bootstrap.bootstrap.clone(),
             client_id: "seedlog-consume".to_owned(),
             ..ConsumerConfig::default()
@@ -67,7 +67,7 @@ pub fn run(args: Args) -> Result<(), CommandError> {
         tokio::select! {
             biased;
             asked = process::termination() => asked.map_err(CommandError::failed)?,
-            done = print_all(&args, &consumer, ends) => done?,
+            done = print_all(&args, &mut consumer, ends) => done?,
         }
         consumer.close().await;
         Ok(())
@@ -152,7 +152,7 @@ async fn ends(args: &Args) -> Result<BTreeMap<TopicPartition, Offset>, CommandEr
 
 async fn print_all(
     args: &Args,
-    consumer: &Consumer,
+    consumer: &mut Consumer,
     ends: BTreeMap<TopicPartition, Offset>,
 ) -> Result<(), CommandError> {
     let mut output = std::io::BufWriter::new(std::io::stdout());

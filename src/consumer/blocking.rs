@@ -35,6 +35,9 @@ impl Iterator for Messages {
     type Item = Result<ConsumedRecord, ConsumeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(record) = self.consumer.next_ready() {
+            return Some(Ok(record));
+        }
         match self.thread.run(self.consumer.next()) {
             Err(ConsumeError::Closed) => None,
             next => Some(next),

@@ -39,7 +39,7 @@ pub struct ConsumerConfig {
     pub partition_bytes_max: usize,
     /// Fetched but not yet delivered, over all partitions. One response may exceed it.
     pub prefetch_bytes_max: usize,
-    /// Records that one poll returns at most (`max.poll.records`).
+    /// Records that one poll returns, or a stream takes over at once, at most (`max.poll.records`).
     pub poll_records_max: usize,
     pub on_corruption: OnCorruption,
     pub auto_reset: AutoReset,

@@ -167,6 +167,10 @@ impl Fetcher {
                     let high_watermark = Offset(answer.high_watermark);
                     self.records_arrived(question, records, high_watermark).await;
                 }
+                ErrorCode::CORRUPT_MESSAGE => self.shared.answer(&question.partition, |positions| {
+                    positions.unreadable(question);
+                    Vec::new()
+                }),
                 code => self.failed(question, code),
             }
         }

@@ -7,17 +7,18 @@ pub mod blocking;
 mod chunk;
 mod config;
 mod fetcher;
+mod lease;
 pub mod membership;
 mod partition;
 mod positions;
 mod shared;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::partition::Reader;
+use self::lease::Portion;
 use self::shared::Shared;
 use crate::record::RecordHeader;
 use crate::runtime::clock::{self, DeadlineTimer};
@@ -72,8 +73,10 @@ pub enum ConsumeError {
 pub struct Consumer {
     shared: Arc<Shared>,
     tasks: Arc<TaskGroup>,
+    /// Taken over, and not yet handed out.
+    portion: Option<Portion>,
     /// The timer of `poll`, kept between polls.
-    timer: Mutex<Option<DeadlineTimer>>,
+    timer: Option<DeadlineTimer>,
 }
 
 impl Consumer {
@@ -82,7 +85,7 @@ impl Consumer {
         let tasks = Arc::new(TaskGroup::new(Lane::Data));
         let shared = Shared::new(config, &tasks);
         tasks.spawn("consumer-refresh", Arc::clone(&shared).keep_refreshed());
-        Consumer { shared, tasks, timer: Mutex::new(None) }
+        Consumer { shared, tasks, portion: None, timer: None }
     }
 
     /// Replaces the assignment. What was prefetched before is dropped.
@@ -92,21 +95,25 @@ impl Consumer {
 
     /// The next records, at most `poll_records_max`; waits up to `wait` for the first. Empty: none came.
     /// Dropped half-way, no record is lost.
-    pub async fn poll(&self, wait: Duration) -> Result<Vec<ConsumedRecord>, ConsumeError> {
-        let kept = self.timer.lock().expect("no holder of the timer panics").take();
-        let mut timer = kept.unwrap_or_default();
+    pub async fn poll(&mut self, wait: Duration) -> Result<Vec<ConsumedRecord>, ConsumeError> {
+        let timer = self.timer.get_or_insert_with(DeadlineTimer::new);
         timer.set(Some(clock::now() + wait));
-        let records =
-            self.shared.take(Reader::default(), self.shared.config.poll_records_max.max(1), &mut timer).await;
-        *self.timer.lock().expect("no holder of the timer panics") = Some(timer);
-        records
+        self.shared.take(&mut self.portion, self.shared.config.poll_records_max.max(1), timer).await
     }
 
     /// The next record, however long it takes. Dropped half-way, no record is lost.
-    pub async fn next(&self) -> Result<ConsumedRecord, ConsumeError> {
+    pub async fn next(&mut self) -> Result<ConsumedRecord, ConsumeError> {
+        if let Some(record) = self.next_ready() {
+            return Ok(record);
+        }
         let mut never = DeadlineTimer::new();
-        let records = self.shared.take(Reader::default(), 1, &mut never).await?;
+        let records = self.shared.take(&mut self.portion, 1, &mut never).await?;
         Ok(records.into_iter().next().expect("without a deadline there is a record"))
+    }
+
+    /// The next record, if it is at hand.
+    fn next_ready(&mut self) -> Option<ConsumedRecord> {
+        self.shared.hand_out(&mut self.portion)
     }
 
     /// The next offset to deliver; `None` while it is not known yet, or not assigned.

@@ -1,15 +1,21 @@
 //! One assigned partition: its position, what was prefetched behind it, and what stands in the way.
 //!
-//! Pure: fetched bytes and the time in, records out. Which partitions there are is `positions`'.
+//! Pure: fetched bytes and the time in, portions of records out; handing those out is `lease`'s. Which
+//! partitions there are is `positions`'.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::chunk::{Chunk, Damage, VerifiedBatch};
-use super::{ConsumeError, ConsumedRecord, OnCorruption};
+use super::chunk::{Chunk, Damage, Part, VerifiedBatch};
+use super::lease::{Lease, Portion};
+use super::{ConsumeError, OnCorruption};
 use crate::marks::{self, Mark};
 use crate::record::{self, Record};
 use crate::types::{Instant, Offset, Timestamp, TopicPartition};
+
+/// What damage counts for in the buffer: where nothing can be read, offset by offset, it is all there is.
+const DAMAGE_BYTES: usize = 128;
 
 /// A place in a log that its broker knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +69,6 @@ pub(super) enum Standing {
 /// What happened, in the order in which it is to be stated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    Delivered(ConsumedRecord),
     Assigned(TopicPartition, Offset),
     Seeked {
         partition: TopicPartition,
@@ -83,13 +88,7 @@ pub(super) enum Event {
     },
 }
 
-#[derive(Debug)]
-enum Entry {
-    Batch(VerifiedBatch),
-    Damage(Damage),
-}
-
-/// The batch that is being handed out.
+/// The batch whose records are handed over.
 #[derive(Debug)]
 struct Opened {
     records: VecDeque<Record>,
@@ -106,13 +105,15 @@ pub(super) struct Partition {
     /// Answers to requests of an earlier generation are ignored.
     pub(super) generation: u64,
     pub(super) standing: Standing,
-    /// The next offset to hand out.
+    /// The next offset to hand over to the reader.
     position: Offset,
+    /// What the reader took over last. It ends with this partition's stay: see `drop`.
+    lease: Option<Arc<Lease>>,
     /// The next offset to fetch.
     pub(super) fetch_offset: Offset,
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Part>,
     opened: Option<Opened>,
-    /// Of everything buffered, as fetched.
+    /// Of everything fetched and not yet handed out.
     pub(super) bytes: usize,
     /// A request about it is in flight.
     pub(super) busy: bool,
@@ -134,6 +135,7 @@ impl Partition {
             generation,
             standing,
             position: at,
+            lease: None,
             fetch_offset: at,
             entries: VecDeque::new(),
             opened: None,
@@ -148,7 +150,7 @@ impl Partition {
     pub(super) fn position(&self) -> Option<Offset> {
         let is_unknown =
             matches!(self.standing, Standing::Lookup(..) | Standing::Stuck(ConsumeError::NoPosition { .. }));
-        (!is_unknown).then_some(self.position)
+        (!is_unknown).then(|| self.lease.as_ref().map_or(self.position, |lease| lease.position()))
     }
 
     /// Whether a request about it can go out.
@@ -182,6 +184,7 @@ impl Partition {
 
     fn fetch_from(&mut self, position: Offset) {
         self.standing = Standing::Fetching;
+        self.settle();
         self.position = position;
         self.fetch_offset = position;
     }
@@ -232,16 +235,18 @@ impl Partition {
 
     /// The second half: the chunk waits to be handed out.
     pub(super) fn queue(&mut self, chunk: Chunk, on_corruption: OnCorruption) {
-        for batch in chunk.batches {
-            self.bytes += batch.bytes.len();
-            self.entries.push_back(Entry::Batch(batch));
-        }
-        if let Some(damage) = chunk.damage {
-            if on_corruption == OnCorruption::Fail {
-                // What lies behind is not fetched before the application said what to do.
-                self.standing = Standing::Stuck(self.corrupt(&damage));
+        for part in chunk.parts {
+            self.bytes += weight(&part);
+            let stuck = match &part {
+                Part::Damage(damage) if on_corruption == OnCorruption::Fail => Some(self.corrupt(damage)),
+                _ => None,
+            };
+            self.entries.push_back(part);
+            if let Some(error) = stuck {
+                // What lies behind is not wanted before the application said what to do.
+                self.standing = Standing::Stuck(error);
+                return;
             }
-            self.entries.push_back(Entry::Damage(damage));
         }
     }
 
@@ -255,7 +260,7 @@ impl Partition {
     /// The log does not have the offset to fetch. Only asked for, and only true of the position, once all that
     /// was prefetched before it is handed out.
     pub(super) fn out_of_range(&mut self, reset: Option<LogEnd>) {
-        assert!(!self.has_entries(), "the position is not the offset to fetch");
+        assert!(self.is_drained(), "the position is not the offset to fetch");
         self.busy = false;
         self.standing = match reset {
             Some(to) => {
@@ -276,52 +281,98 @@ impl Partition {
         self.standing = Standing::Stuck(error);
     }
 
-    /// Whether anything fetched waits to be handed out.
+    /// Whether anything fetched waits to be handed over.
     pub(super) fn has_entries(&self) -> bool {
         self.opened.is_some() || !self.entries.is_empty()
     }
 
+    /// Whether everything fetched was handed out.
+    pub(super) fn is_drained(&self) -> bool {
+        !self.has_entries() && self.is_handed_out()
+    }
+
+    /// Whether the reader handed out all that it took over.
+    fn is_handed_out(&self) -> bool {
+        self.lease.as_ref().is_none_or(|lease| lease.is_exhausted())
+    }
+
     /// What stops this partition for good: its error, once everything before it was handed out.
     pub(super) fn trouble(&self) -> Option<&ConsumeError> {
-        let at_trouble =
-            self.opened.is_none() && matches!(self.entries.front(), None | Some(Entry::Damage(_)));
+        let is_in_front =
+            self.opened.is_none() && matches!(self.entries.front(), None | Some(Part::Damage(_)));
         match &self.standing {
-            Standing::Stuck(error) if at_trouble => Some(error),
+            Standing::Stuck(error) if is_in_front && self.is_handed_out() => Some(error),
             _ => None,
         }
     }
 
-    /// Hands out up to `records_max` records, unpacking one batch after the other. Returns how many.
-    pub(super) fn take(
+    /// Frees what was taken over and handed out. Says whether there is room again.
+    pub(super) fn settle(&mut self) -> bool {
+        let settled = self.lease.take_if(|lease| lease.is_exhausted());
+        let bytes = settled.map_or(0, |lease| lease.bytes);
+        self.bytes -= bytes;
+        bytes > 0
+    }
+
+    /// Hands over up to `records_max` records, unpacking one batch after the other; `None` if damage, or nothing,
+    /// is in front. Only for a reader that handed out all it had.
+    pub(super) fn lease(
         &mut self,
         records_max: usize,
         unpacked_bytes_max: usize,
         on_corruption: OnCorruption,
         events: &mut Vec<Event>,
-    ) -> usize {
-        let mut taken = 0;
-        while taken < records_max {
-            if let Some(record) = self.opened.as_mut().and_then(|opened| opened.records.pop_front()) {
-                self.position = record.offset.next();
-                events.push(Event::Delivered(consumed(&self.name, record)));
-                taken += 1;
-                self.close_batch_if_empty();
+    ) -> Option<Portion> {
+        self.settle();
+        assert!(self.lease.is_none(), "records of two leases would overtake one another");
+        let mut records = VecDeque::new();
+        let mut bytes = 0;
+        while records.len() < records_max {
+            if self.opened.is_some() {
+                bytes += self.drain_opened(records_max, &mut records);
                 continue;
             }
             match self.entries.pop_front() {
                 None => break,
-                Some(Entry::Batch(batch)) => self.open_batch(batch, unpacked_bytes_max, on_corruption),
-                Some(Entry::Damage(damage)) if on_corruption == OnCorruption::Skip => {
+                Some(Part::Batch(batch)) => self.open_batch(batch, unpacked_bytes_max, on_corruption),
+                Some(Part::Damage(damage)) if records.is_empty() && on_corruption == OnCorruption::Skip => {
+                    self.bytes -= DAMAGE_BYTES;
                     self.position = damage.resume;
                     events.push(Event::CorruptSkipped { partition: self.name.clone(), damage });
                 }
-                Some(Entry::Damage(damage)) => {
-                    self.entries.push_front(Entry::Damage(damage));
+                Some(Part::Damage(damage)) => {
+                    self.entries.push_front(Part::Damage(damage));
                     break;
                 }
             }
         }
-        taken
+        if records.is_empty() {
+            // Batches that hold nothing for an application.
+            self.bytes -= bytes;
+            return None;
+        }
+        let portion = Portion::new(self.name.clone(), records, self.position, bytes);
+        self.lease = Some(Arc::clone(&portion.lease));
+        Some(portion)
+    }
+
+    /// Moves records of the open batch over. Returns the batch's size once it is empty: behind its last record
+    /// the position is the batch's end, for offsets that a batch lacks do not exist.
+    fn drain_opened(&mut self, records_max: usize, records: &mut VecDeque<Record>) -> usize {
+        let Some(opened) = &mut self.opened else { return 0 };
+        let room = records_max - records.len();
+        if records.is_empty() && opened.records.len() <= room {
+            std::mem::swap(records, &mut opened.records);
+        } else {
+            let count = opened.records.len().min(room);
+            records.extend(opened.records.drain(..count));
+        }
+        if let Some(last) = records.back() {
+            self.position = self.position.max(last.offset.next());
+        }
+        let Some(empty) = self.opened.take_if(|opened| opened.records.is_empty()) else { return 0 };
+        self.position = self.position.max(empty.next);
+        empty.bytes
     }
 
     /// All of a batch or nothing: damage that shows only while unpacking keeps the whole batch back.
@@ -337,25 +388,23 @@ impl Partition {
         match unpacked {
             Ok(records) => {
                 self.opened = Some(Opened { records, bytes, next });
-                self.close_batch_if_empty();
             }
             Err(error) => {
-                self.bytes -= bytes;
+                self.bytes = self.bytes - bytes + DAMAGE_BYTES;
                 let offset = header.base_offset.max(self.position);
                 let damage = Damage { offset, reason: error.to_string(), resume: next };
                 if on_corruption == OnCorruption::Fail {
                     self.standing = Standing::Stuck(self.corrupt(&damage));
                 }
-                self.entries.push_front(Entry::Damage(damage));
+                self.entries.push_front(Part::Damage(damage));
             }
         }
     }
 
-    /// Behind its last record the position moves to the batch's end: offsets that a batch lacks do not exist.
-    fn close_batch_if_empty(&mut self) {
-        if let Some(opened) = self.opened.take_if(|opened| opened.records.is_empty()) {
-            self.bytes -= opened.bytes;
-            self.position = self.position.max(opened.next);
+    /// From this call on the reader hands nothing out of what it took over.
+    pub(super) fn end_lease(&self) {
+        if let Some(lease) = &self.lease {
+            lease.end();
         }
     }
 
@@ -368,13 +417,16 @@ impl Partition {
     }
 }
 
-fn consumed(partition: &TopicPartition, record: Record) -> ConsumedRecord {
-    ConsumedRecord {
-        partition: partition.clone(),
-        offset: record.offset,
-        timestamp: record.timestamp,
-        key: record.key,
-        value: record.value,
-        headers: record.headers,
+fn weight(part: &Part) -> usize {
+    match part {
+        Part::Batch(batch) => batch.bytes.len(),
+        Part::Damage(_) => DAMAGE_BYTES,
+    }
+}
+
+impl Drop for Partition {
+    /// However it comes to go: removed, replaced, sought, or with the consumer.
+    fn drop(&mut self) {
+        self.end_lease();
     }
 }

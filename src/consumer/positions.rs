@@ -1,6 +1,6 @@
 //! All assigned partitions: what to ask the brokers next, and whose turn it is to be handed out.
 //!
-//! Pure: assignments, answers and the time in; questions, records and events out. Asking is `fetcher`'s.
+//! Pure: assignments, answers and the time in; questions, portions and events out. Asking is `fetcher`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::chunk::{self, Chunk};
+use super::lease::Portion;
 use super::partition::{Event, LogEnd, LogPlace, Partition, Reader, Reset, Standing, Why};
 use super::{AutoReset, ConsumeError, OnCorruption, StartPosition};
 use crate::marks::{self, Mark};
@@ -46,6 +47,16 @@ pub(super) enum Begin {
     At(Offset),
     /// There is no position yet: where the reset says.
     Reset,
+}
+
+/// What a reader gets.
+#[derive(Debug, Default)]
+pub(super) struct Lent {
+    pub(super) portion: Option<Portion>,
+    /// What happened on the way there.
+    pub(super) events: Vec<Event>,
+    /// Where there is room in the buffer again.
+    pub(super) has_room: Vec<TopicPartition>,
 }
 
 /// Why a question has no good answer, by what to do next.
@@ -260,6 +271,14 @@ impl Positions {
         }
     }
 
+    /// The broker has the offset and cannot read it.
+    pub(super) fn unreadable(&mut self, question: &Question<Offset>) {
+        let on_corruption = self.limits.on_corruption;
+        if let Some(partition) = self.current(&question.partition, question.generation) {
+            partition.fetched(chunk::unreadable(question.of), on_corruption);
+        }
+    }
+
     /// The first half of `fetched` alone: the position moves, the chunk is not queued yet.
     pub(super) fn advance(&mut self, question: &Question<Offset>, chunk: &Chunk) {
         if let Some(partition) = self.current(&question.partition, question.generation) {
@@ -290,7 +309,7 @@ impl Positions {
                 let partition_name = question.partition.clone();
                 partition.refused(ConsumeError::Refused { partition: partition_name, reason });
             }
-            Failure::OutOfRange if !partition.has_entries() => partition.out_of_range(reset),
+            Failure::OutOfRange if partition.is_drained() => partition.out_of_range(reset),
             Failure::Transient | Failure::OutOfRange => partition.back_off(now, pause),
         }
     }
@@ -300,38 +319,49 @@ impl Positions {
         self.partitions.get(name).is_some_and(|p| p.has_entries() || p.trouble().is_some())
     }
 
-    /// Hands out up to `records_max` records of the reader's partitions, in offset order per partition; an error
-    /// as long as some partition of the reader is stuck.
-    pub(super) fn take(&mut self, reader: Reader, records_max: usize) -> Result<Vec<Event>, ConsumeError> {
+    /// Hands over up to `records_max` records of one of the reader's partitions, which take turns; an error as long
+    /// as some partition of the reader is stuck. Only for a reader that handed out all it had.
+    pub(super) fn lease(&mut self, reader: Reader, records_max: usize) -> Result<Lent, ConsumeError> {
         if let Some(trouble) = self.trouble(reader) {
             return Err(trouble.clone());
         }
-        let mut events = Vec::new();
-        let mut taken = 0;
+        let mut lent = Lent::default();
+        let Limits { unpacked_bytes_max, on_corruption, .. } = self.limits;
         for name in self.in_turn(reader) {
-            if taken == records_max {
-                break;
-            }
             let partition = self.partitions.get_mut(&name).expect("its name was listed");
-            let Limits { unpacked_bytes_max, on_corruption, .. } = self.limits;
-            let more = partition.take(records_max - taken, unpacked_bytes_max, on_corruption, &mut events);
-            if more > 0 {
-                self.last_taken = Some(name);
+            let bytes = partition.bytes;
+            lent.portion = partition.lease(records_max, unpacked_bytes_max, on_corruption, &mut lent.events);
+            if partition.bytes < bytes {
+                lent.has_room.push(name.clone());
             }
-            taken += more;
+            if lent.portion.is_some() {
+                self.last_taken = Some(name);
+                return Ok(lent);
+            }
         }
         // Damage may show only while unpacking.
         match self.trouble(reader) {
-            Some(trouble) if events.is_empty() => Err(trouble.clone()),
-            _ => Ok(events),
+            Some(trouble) if lent.events.is_empty() => Err(trouble.clone()),
+            _ => Ok(lent),
         }
+    }
+
+    /// Frees what the reader handed out; says where there is room in the buffer again.
+    pub(super) fn settle(&mut self, reader: Reader) -> Vec<TopicPartition> {
+        let own = self.partitions.values_mut().filter(|partition| partition.reader == reader);
+        own.filter_map(|partition| partition.settle().then(|| partition.name.clone())).collect()
+    }
+
+    /// From this call on nothing is handed out.
+    pub(super) fn end_leases(&self) {
+        self.partitions.values().for_each(Partition::end_lease);
     }
 
     fn trouble(&self, reader: Reader) -> Option<&ConsumeError> {
         self.partitions.values().filter(|partition| partition.reader == reader).find_map(Partition::trouble)
     }
 
-    /// The reader's partitions with something to hand out, beginning behind the one that was served last.
+    /// The reader's partitions with something to hand over, beginning behind the one that was served last.
     fn in_turn(&self, reader: Reader) -> Vec<TopicPartition> {
         let from = self.last_taken.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let until = self.last_taken.as_ref();

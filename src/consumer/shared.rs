@@ -1,6 +1,7 @@
-//! What `poll` and the consumer's tasks share: the positions, and who wakes whom.
+//! What readers and the consumer's tasks share: the positions, and who wakes whom.
 //!
-//! Fetching itself is `fetcher`'s.
+//! A reader takes the lock, and wakes the fetchers, once for each portion of records: see `lease`. Fetching itself
+//! is `fetcher`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -11,6 +12,7 @@ use tokio::sync::Notify;
 use super::chunk::Damage;
 use super::config::ConsumerConfig;
 use super::fetcher::Fetcher;
+use super::lease::Portion;
 use super::partition::{Event, Reader};
 use super::positions::{Begin, Limits, Positions};
 use super::{AutoReset, ConsumeError, ConsumedRecord, StartPosition};
@@ -19,7 +21,7 @@ use crate::facts::{self, Fact, RecordTag};
 use crate::marks::{self, Mark};
 use crate::runtime::clock::{self, DeadlineTimer};
 use crate::runtime::{buggify, task::TaskGroup};
-use crate::types::{BrokerId, Offset, TopicPartition};
+use crate::types::{BrokerId, Instant, Offset, TopicPartition};
 
 /// The longest pause between two attempts.
 const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(1);
@@ -44,8 +46,8 @@ struct State {
     gate: Option<Gate>,
 }
 
-/// Whether records may be handed out at this instant.
-pub(super) type Gate = Arc<dyn Fn() -> bool + Send + Sync>;
+/// Until when records may be handed out, as far as is known; `None`: not now.
+pub(super) type Gate = Arc<dyn Fn() -> Option<Instant> + Send + Sync>;
 
 impl Shared {
     pub(super) fn new(config: ConsumerConfig, tasks: &Arc<TaskGroup>) -> Arc<Shared> {
@@ -136,20 +138,23 @@ impl Shared {
     }
 
     pub(super) fn close(&self) {
-        self.state().closed = true;
+        let mut state = self.state();
+        state.closed = true;
+        state.positions.end_leases();
+        drop(state);
         self.arrived.notify_waiters();
     }
 
     /// Hands out what is there, or waits for it until the timer runs out.
     pub(super) async fn take(
         &self,
-        reader: Reader,
+        portion: &mut Option<Portion>,
         records_max: usize,
         timer: &mut DeadlineTimer,
     ) -> Result<Vec<ConsumedRecord>, ConsumeError> {
         loop {
             let arrived = self.arrived.notified();
-            let records = self.take_now(reader, records_max)?;
+            let records = self.take_now(portion, records_max)?;
             let is_over = timer.deadline().is_some_and(|deadline| deadline <= clock::now());
             if !records.is_empty() || is_over {
                 return Ok(records);
@@ -167,32 +172,90 @@ impl Shared {
         self.arrived.notified()
     }
 
-    /// One step: positions, facts and what the caller gets always agree.
-    pub(super) fn take_now(
+    /// What the only reader of a consumer without a group gets now.
+    fn take_now(
         &self,
-        reader: Reader,
+        portion: &mut Option<Portion>,
         records_max: usize,
     ) -> Result<Vec<ConsumedRecord>, ConsumeError> {
-        let records_max = if buggify::fires("consumer.buffer-of-one") { 1 } else { records_max };
+        let mut records = Vec::new();
+        while records.len() < records_max {
+            if let Some(record) = self.hand_out(portion) {
+                records.push(record);
+                continue;
+            }
+            match self.renew(Reader::default(), portion) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if records.is_empty() => return Err(error),
+                // It comes again, after these.
+                Err(_) => break,
+            }
+        }
+        Ok(records)
+    }
+
+    /// The next record of the portion, if it may be handed out at this instant. Takes no lock.
+    pub(super) fn hand_out(&self, portion: &mut Option<Portion>) -> Option<ConsumedRecord> {
+        let record = portion.as_mut()?.next(clock::now)?;
+        facts::record(|| Fact::Delivered {
+            consumer: self.config.client_id.clone(),
+            partition: record.partition.clone(),
+            offset: record.offset,
+            record: RecordTag::of(record.key.as_deref(), record.value.as_deref()),
+        });
+        Some(record)
+    }
+
+    /// Makes a portion ready to hand out a record: opens it again, or replaces it once it has no more. Says whether
+    /// it is ready. One step: positions, facts and what the reader gets always agree.
+    pub(super) fn renew(&self, reader: Reader, portion: &mut Option<Portion>) -> Result<bool, ConsumeError> {
         let mut state = self.state();
         if state.closed {
             return Err(ConsumeError::Closed);
         }
-        if state.gate.as_ref().is_some_and(|is_open| !is_open()) {
-            return Ok(Vec::new());
+        let open_until = match &state.gate {
+            None => None,
+            Some(gate) => match gate() {
+                None => return Ok(false),
+                until => until,
+            },
+        };
+        let mut has_room = Vec::new();
+        let mut leased = Ok(());
+        if portion.as_ref().is_none_or(|portion| !portion.has_more()) {
+            has_room = state.positions.settle(reader);
+            leased = self.lease(&mut state, reader, &mut has_room).map(|fresh| *portion = fresh);
         }
-        let events = state.positions.take(reader, records_max)?;
-        self.state_facts(&events);
         drop(state);
-        if !events.is_empty() {
-            // There is room in the buffer again.
-            self.dispatch();
+        for partition in &has_room {
+            self.wake_fetcher_of(partition);
         }
-        let records = events.into_iter().filter_map(|event| match event {
-            Event::Delivered(record) => Some(record),
-            _ => None,
-        });
-        Ok(records.collect())
+        leased?;
+        let Some(portion) = portion else { return Ok(false) };
+        portion.open(open_until);
+        Ok(true)
+    }
+
+    fn lease(
+        &self,
+        state: &mut State,
+        reader: Reader,
+        has_room: &mut Vec<TopicPartition>,
+    ) -> Result<Option<Portion>, ConsumeError> {
+        let records_max = match buggify::fires("consumer.buffer-of-one") {
+            true => 1,
+            false => self.config.poll_records_max.max(1),
+        };
+        loop {
+            let lent = state.positions.lease(reader, records_max)?;
+            self.state_facts(&lent.events);
+            has_room.extend(lent.has_room);
+            // Behind what was passed over there may be more.
+            if lent.portion.is_some() || lent.events.is_empty() {
+                return Ok(lent.portion);
+            }
+        }
     }
 
     fn state_facts(&self, events: &[Event]) {
@@ -213,12 +276,6 @@ impl Shared {
     fn fact(&self, event: &Event) -> Fact {
         let consumer = self.config.client_id.clone();
         match event.clone() {
-            Event::Delivered(record) => Fact::Delivered {
-                consumer,
-                partition: record.partition,
-                offset: record.offset,
-                record: RecordTag::of(record.key.as_deref(), record.value.as_deref()),
-            },
             Event::Assigned(partition, position) => Fact::Assigned { consumer, partition, position },
             Event::Seeked { partition, position, reason } => {
                 Fact::Seeked { consumer, partition, position, reason }

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -61,7 +60,7 @@ fn fill(broker: &FakeBroker, end: i64) {
 }
 
 /// Polls until so many records came.
-async fn poll(consumer: &Consumer, count: usize) -> Vec<ConsumedRecord> {
+async fn poll(consumer: &mut Consumer, count: usize) -> Vec<ConsumedRecord> {
     let mut records = Vec::new();
     let deadline = clock::now() + WAIT;
     while records.len() < count && clock::now() < deadline {
@@ -78,8 +77,8 @@ fn offsets(records: &[ConsumedRecord]) -> Vec<i64> {
 fn records_come_in_order_with_all_they_had() {
     with_broker(|broker| async move {
         fill(&broker, 50);
-        let consumer = consume(config(&broker), StartPosition::Earliest);
-        let records = poll(&consumer, 50).await;
+        let mut consumer = consume(config(&broker), StartPosition::Earliest);
+        let records = poll(&mut consumer, 50).await;
         assert_eq!(offsets(&records), (0..50).collect::<Vec<_>>());
         assert_eq!(records[7].value.as_deref(), Some(b"7".as_slice()));
         assert_eq!(records[7].key.as_deref(), Some(b"key".as_slice()));
@@ -94,8 +93,8 @@ fn every_codec_unpacks() {
         let codecs = [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
         let batches = codecs.into_iter().zip(0..).map(|(codec, n)| batch(n * 5, 5, codec));
         broker.state().logs[0] = batches.collect();
-        let consumer = consume(config(&broker), StartPosition::Earliest);
-        assert_eq!(offsets(&poll(&consumer, 20).await), (0..20).collect::<Vec<_>>());
+        let mut consumer = consume(config(&broker), StartPosition::Earliest);
+        assert_eq!(offsets(&poll(&mut consumer, 20).await), (0..20).collect::<Vec<_>>());
     });
 }
 
@@ -103,7 +102,7 @@ fn every_codec_unpacks() {
 fn a_start_in_the_middle_of_a_batch_delivers_from_there() {
     with_broker(|broker| async move {
         fill(&broker, 20);
-        let consumer = consume(config(&broker), StartPosition::At(Offset(7)));
+        let mut consumer = consume(config(&broker), StartPosition::At(Offset(7)));
         assert_eq!(consumer.next().await.expect("a record").offset, Offset(7));
         assert_eq!(consumer.position(&partition(0)), Some(Offset(8)));
     });
@@ -113,13 +112,13 @@ fn a_start_in_the_middle_of_a_batch_delivers_from_there() {
 fn the_latest_position_sees_only_what_comes_later() {
     with_broker(|broker| async move {
         fill(&broker, 20);
-        let consumer = Arc::new(consume(config(&broker), StartPosition::Latest));
+        let mut consumer = consume(config(&broker), StartPosition::Latest);
         while consumer.position(&partition(0)).is_none() {
             clock::sleep(Duration::from_millis(10)).await;
         }
         assert!(consumer.poll(Duration::from_millis(50)).await.expect("nothing is stuck").is_empty());
         fill(&broker, 25);
-        assert_eq!(offsets(&poll(&consumer, 5).await), (20..25).collect::<Vec<_>>());
+        assert_eq!(offsets(&poll(&mut consumer, 5).await), (20..25).collect::<Vec<_>>());
     });
 }
 
@@ -136,8 +135,8 @@ fn errors_and_lost_connections_are_waited_out() {
         ];
         broker.state().moods.extend(moods);
         broker.state().leaderless = 3;
-        let consumer = consume(config(&broker), StartPosition::At(Offset(0)));
-        assert_eq!(offsets(&poll(&consumer, 20).await), (0..20).collect::<Vec<_>>());
+        let mut consumer = consume(config(&broker), StartPosition::At(Offset(0)));
+        assert_eq!(offsets(&poll(&mut consumer, 20).await), (0..20).collect::<Vec<_>>());
     });
 }
 
@@ -147,19 +146,19 @@ fn corruption_fails_every_poll_until_a_seek_or_is_skipped() {
         fill(&broker, 20);
         let bad = damaged(&broker.state().logs[0][2]);
         broker.state().logs[0][2] = bad;
-        let consumer = consume(config(&broker), StartPosition::Earliest);
-        assert_eq!(offsets(&poll(&consumer, 10).await), (0..10).collect::<Vec<_>>());
+        let mut consumer = consume(config(&broker), StartPosition::Earliest);
+        assert_eq!(offsets(&poll(&mut consumer, 10).await), (0..10).collect::<Vec<_>>());
         for _ in 0..2 {
             let error = consumer.poll(WAIT).await.expect_err("the partition is stuck");
             assert!(matches!(error, ConsumeError::Corrupt { offset: Offset(10), .. }), "{error}");
         }
         assert!(consumer.seek(&partition(0), StartPosition::At(Offset(15))));
-        assert_eq!(offsets(&poll(&consumer, 5).await), (15..20).collect::<Vec<_>>());
+        assert_eq!(offsets(&poll(&mut consumer, 5).await), (15..20).collect::<Vec<_>>());
 
         let skipping = ConsumerConfig { on_corruption: OnCorruption::Skip, ..config(&broker) };
-        let consumer = consume(skipping, StartPosition::Earliest);
+        let mut consumer = consume(skipping, StartPosition::Earliest);
         let expected: Vec<i64> = (0..10).chain(15..20).collect();
-        assert_eq!(offsets(&poll(&consumer, 15).await), expected);
+        assert_eq!(offsets(&poll(&mut consumer, 15).await), expected);
     });
 }
 
@@ -168,11 +167,11 @@ fn a_position_outside_of_the_log_is_reset_or_reported() {
     with_broker(|broker| async move {
         fill(&broker, 20);
         broker.state().log_start[0] = 10;
-        let consumer = consume(config(&broker), StartPosition::At(Offset(3)));
-        assert_eq!(poll(&consumer, 1).await[0].offset, Offset(10));
+        let mut consumer = consume(config(&broker), StartPosition::At(Offset(3)));
+        assert_eq!(poll(&mut consumer, 1).await[0].offset, Offset(10));
 
         let strict = ConsumerConfig { auto_reset: AutoReset::None, ..config(&broker) };
-        let consumer = consume(strict, StartPosition::At(Offset(99)));
+        let mut consumer = consume(strict, StartPosition::At(Offset(99)));
         let error = consumer.poll(WAIT).await.expect_err("out of range");
         assert!(matches!(error, ConsumeError::OutOfRange { offset: Offset(99), .. }), "{error}");
     });
@@ -184,10 +183,10 @@ fn a_small_buffer_delivers_everything_all_the_same() {
         fill(&broker, 100);
         broker.state().logs[1] = (0..20).map(|n| batch(n * 5, 5, Compression::None)).collect();
         let small = ConsumerConfig { prefetch_bytes_max: 1, poll_records_max: 3, ..config(&broker) };
-        let consumer = Consumer::start(small);
+        let mut consumer = Consumer::start(small);
         let start = StartPosition::Earliest;
         consumer.assign(vec![(partition(0), start), (partition(1), start)]);
-        let records = poll(&consumer, 200).await;
+        let records = poll(&mut consumer, 200).await;
         for number in 0..2 {
             let own = records.iter().filter(|record| record.partition == partition(number));
             let offsets: Vec<i64> = own.map(|record| record.offset.0).collect();
@@ -201,10 +200,10 @@ fn a_new_assignment_forgets_the_old_one() {
     with_broker(|broker| async move {
         fill(&broker, 20);
         broker.state().logs[1] = vec![batch(0, 5, Compression::None)];
-        let consumer = consume(config(&broker), StartPosition::Earliest);
-        poll(&consumer, 1).await;
+        let mut consumer = consume(config(&broker), StartPosition::Earliest);
+        poll(&mut consumer, 1).await;
         consumer.assign(vec![(partition(1), StartPosition::Earliest)]);
-        let records = poll(&consumer, 5).await;
+        let records = poll(&mut consumer, 5).await;
         assert!(records.iter().all(|record| record.partition == partition(1)), "{records:?}");
         assert_eq!(consumer.position(&partition(0)), None);
         assert!(!consumer.seek(&partition(0), StartPosition::Earliest));
@@ -214,7 +213,7 @@ fn a_new_assignment_forgets_the_old_one() {
 #[test]
 fn a_closed_consumer_says_so() {
     with_broker(|broker| async move {
-        let consumer = consume(config(&broker), StartPosition::Earliest);
+        let mut consumer = consume(config(&broker), StartPosition::Earliest);
         consumer.close().await;
         assert_eq!(consumer.poll(WAIT).await, Err(ConsumeError::Closed));
         assert_eq!(consumer.next().await, Err(ConsumeError::Closed));

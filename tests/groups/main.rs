@@ -1,6 +1,8 @@
 //! Consumer groups against a broker and a ZooKeeper, in either build: on simulated machines under many seeds, or
 //! on the real machine's loopback.
 
+#[cfg(feature = "real-runtime")]
+mod beside;
 mod harness;
 mod stories;
 mod told;

@@ -113,7 +113,7 @@ pub(super) async fn probe(context: Context, partitions: Vec<TopicPartition>) {
 
 /// Reads the partitions from their beginning, for ever.
 pub(super) async fn consume(context: Context, partitions: Vec<TopicPartition>) {
-    let consumer = Consumer::start(ConsumerConfig {
+    let mut consumer = Consumer::start(ConsumerConfig {
         bootstrap: context.bootstrap.clone(),
         client_id: context.name.clone(),
         fetch_wait: POLL_WAIT,

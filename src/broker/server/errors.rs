@@ -18,9 +18,11 @@ fn log_error_code(error: &LogError) -> ErrorCode {
     match error {
         LogError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
         LogError::Io(_) | LogError::Failed { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
-        LogError::CorruptBelowFlushed { .. }
-        | LogError::Corrupt { .. }
-        | LogError::BelowCheckpoint { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
+        // The offset is damaged, the log serves others: a reader may go on behind it.
+        LogError::Corrupt { .. } => ErrorCode::CORRUPT_MESSAGE,
+        LogError::CorruptBelowFlushed { .. } | LogError::BelowCheckpoint { .. } => {
+            ErrorCode::KAFKA_STORAGE_ERROR
+        }
         // Closed: the broker stops, or the topic goes. Clients look for the leader anew.
         LogError::Closed | LogError::StaleEpoch { .. } => ErrorCode::NOT_LEADER_OR_FOLLOWER,
     }

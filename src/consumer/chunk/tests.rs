@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::record::{BatchBuilder, Compression};
 use crate::types::{LeaderEpoch, Timestamp};
@@ -26,14 +28,41 @@ fn read(parts: &[Vec<u8>], from: i64) -> Chunk {
 }
 
 fn bases(chunk: &Chunk) -> Vec<i64> {
-    chunk.batches.iter().map(|batch| batch.header.base_offset.0).collect()
+    let bases = chunk.parts.iter().filter_map(|part| match part {
+        Part::Batch(batch) => Some(batch.header.base_offset.0),
+        Part::Damage(_) => None,
+    });
+    bases.collect()
+}
+
+/// From where to where.
+fn damages(chunk: &Chunk) -> Vec<(i64, i64)> {
+    let damages = chunk.parts.iter().filter_map(|part| match part {
+        Part::Batch(_) => None,
+        Part::Damage(damage) => Some((damage.offset.0, damage.resume.0)),
+    });
+    damages.collect()
+}
+
+fn reason(chunk: &Chunk) -> &str {
+    let reasons = chunk.parts.iter().find_map(|part| match part {
+        Part::Batch(_) => None,
+        Part::Damage(damage) => Some(damage.reason.as_str()),
+    });
+    reasons.expect("damage is seen")
+}
+
+/// States another base offset, which no CRC covers.
+fn moved(mut batch: Vec<u8>, base: i64) -> Vec<u8> {
+    batch[..8].copy_from_slice(&base.to_be_bytes());
+    batch
 }
 
 #[test]
 fn whole_batches_are_taken_and_a_partial_one_is_left_for_the_next_fetch() {
     let partial = batch(5, 5)[..40].to_vec();
     let chunk = read(&[batch(0, 3), batch(3, 2), partial], 0);
-    assert_eq!((bases(&chunk), chunk.next, chunk.damage), (vec![0, 3], Offset(5), None));
+    assert_eq!((bases(&chunk), chunk.next, damages(&chunk)), (vec![0, 3], Offset(5), vec![]));
 }
 
 #[test]
@@ -45,33 +74,85 @@ fn the_batch_around_the_offset_asked_for_is_taken_and_earlier_ones_are_not() {
 #[test]
 fn nothing_new_is_no_damage() {
     let chunk = verify(Bytes::new(), Offset(7), FAR);
-    assert_eq!((chunk.next, chunk.damage), (Offset(7), None));
+    assert_eq!((chunk.next, damages(&chunk)), (Offset(7), vec![]));
 }
 
 #[test]
-fn damage_ends_the_chunk_and_the_next_sound_batch_tells_where_it_ends() {
+fn a_gap_is_no_damage() {
+    let chunk = read(&[batch(2, 3), batch(9, 1)], 0);
+    assert_eq!((bases(&chunk), chunk.next, damages(&chunk)), (vec![2, 9], Offset(10), vec![]));
+}
+
+#[test]
+fn behind_damage_the_sound_batches_of_the_response_go_on() {
     let chunk = read(&[batch(0, 3), damaged(batch(3, 4)), batch(7, 1)], 0);
-    let damage = chunk.damage.as_ref().expect("damage is seen");
-    assert_eq!((bases(&chunk), damage.offset, damage.resume), (vec![0], Offset(3), Offset(7)));
-    assert!(damage.reason.contains("CRC"), "{}", damage.reason);
+    assert_eq!((bases(&chunk), damages(&chunk), chunk.next), (vec![0, 7], vec![(3, 7)], Offset(8)));
+    assert!(reason(&chunk).contains("CRC"), "{}", reason(&chunk));
+}
+
+#[test]
+fn each_damaged_batch_is_told_apart() {
+    let chunk = read(&[damaged(batch(0, 3)), damaged(batch(3, 4)), batch(7, 1)], 0);
+    assert_eq!((bases(&chunk), damages(&chunk)), (vec![7], vec![(0, 3), (3, 7)]));
 }
 
 #[test]
 fn at_the_end_of_a_chunk_the_damaged_header_tells_if_its_fields_agree() {
-    let damage = read(&[damaged(batch(3, 4))], 4).damage.expect("damage is seen");
-    assert_eq!((damage.offset, damage.resume), (Offset(4), Offset(7)));
+    assert_eq!(damages(&read(&[damaged(batch(3, 4))], 4)), [(4, 7)]);
 }
 
 #[test]
 fn a_damaged_header_is_not_believed() {
     let mut bytes = batch(3, 4);
     bytes[26] = 200; // The last offset delta, and not the record count.
-    let damage = read(&[bytes.clone()], 3).damage.expect("damage is seen");
-    assert_eq!((damage.offset, damage.resume), (Offset(3), Offset(4)));
+    assert_eq!(damages(&read(&[bytes.clone()], 3)), [(3, 4)]);
 
     bytes[60] = 201; // Both agree, and point behind the high watermark.
-    let damage = verify(bytes.into(), Offset(3), Offset(10)).damage.expect("damage is seen");
-    assert_eq!(damage.resume, Offset(4));
+    assert_eq!(damages(&verify(bytes.into(), Offset(3), Offset(10))), [(3, 4)]);
+}
+
+#[test]
+fn where_no_header_is_left_reading_goes_on_at_the_next_sound_batch() {
+    for garbage in [vec![0; 30], vec![0; 300], vec![0xff; 300], vec![2; 300]] {
+        let chunk = read(&[batch(0, 3), garbage.clone(), batch(7, 1), batch(8, 2)], 0);
+        if chunk.next == Offset(3) {
+            // It looks like a batch that did not fit: the next fetch begins there.
+            let chunk = read(&[garbage, batch(7, 1), batch(8, 2)], 3);
+            assert_eq!((bases(&chunk), damages(&chunk), chunk.next), (vec![7, 8], vec![(3, 7)], Offset(10)));
+        } else {
+            assert_eq!((bases(&chunk), damages(&chunk)), (vec![0, 7, 8], vec![(3, 7)]));
+        }
+    }
+}
+
+#[test]
+fn a_length_that_is_wrong_hides_no_sound_batch() {
+    let mut short = batch(3, 4);
+    short[11] -= 5;
+    let chunk = read(&[batch(0, 3), short, batch(7, 1)], 0);
+    assert_eq!((bases(&chunk), damages(&chunk)), (vec![0, 7], vec![(3, 7)]));
+}
+
+#[test]
+fn a_base_offset_that_leaves_its_place_is_damage_between_its_neighbours() {
+    for (wrong, from) in [(1, 0), (500, 0), (FAR.0 + 3, 0), (-5, 0), (5, 0)] {
+        let chunk = read(&[batch(0, 3), moved(batch(3, 4), wrong), batch(7, 1)], from);
+        assert_eq!((bases(&chunk), damages(&chunk)), (vec![0, 7], vec![(3, 7)]), "moved to {wrong}");
+    }
+}
+
+#[test]
+fn a_last_batch_whose_offsets_were_delivered_before_or_do_not_exist_yet_is_damage() {
+    for wrong in [1, FAR.0, FAR.0 + 3] {
+        let chunk = read(&[batch(0, 3), moved(batch(3, 4), wrong)], 0);
+        assert_eq!((bases(&chunk), damages(&chunk)), (vec![0], vec![(3, 4)]), "moved to {wrong}");
+    }
+}
+
+#[test]
+fn a_batch_that_follows_the_one_before_without_a_gap_is_believed_before_the_one_behind_it() {
+    let chunk = read(&[batch(0, 3), batch(3, 4), moved(batch(7, 1), 5), batch(8, 1)], 0);
+    assert_eq!((bases(&chunk), damages(&chunk)), (vec![0, 3, 8], vec![(7, 8)]));
 }
 
 #[test]
@@ -81,7 +162,51 @@ fn a_response_without_a_whole_batch_is_damage_or_the_fetch_would_repeat_for_ever
     negative[8] = 0xff;
     let early = batch(0, 5);
     for bytes in [truncated, negative, early] {
-        let damage = read(&[bytes], 5).damage.expect("damage is seen");
-        assert_eq!((damage.offset, damage.resume), (Offset(5), Offset(6)));
+        assert_eq!(damages(&read(&[bytes], 5)), [(5, 6)]);
+    }
+}
+
+proptest! {
+    /// P19: whatever became of one byte, what is taken is in order, inside of the range asked for, and nothing
+    /// that is sound and in its place is left out.
+    #[test]
+    fn nothing_sound_is_left_out_and_nothing_is_taken_twice(
+        hit in 0_usize..2_000,
+        mask in any::<u8>(),
+        first in 0_i64..3,
+    ) {
+        let from = first * 5;
+        let log: Vec<Vec<u8>> = (first..8).map(|n| batch(n * 5, 5)).collect();
+        let mut bytes = log.concat();
+        let hit = hit % bytes.len();
+        bytes[hit] ^= mask;
+        let starts = log.iter().scan(0, |at, batch| { *at += batch.len(); Some(*at - batch.len()) });
+        let intact: Vec<i64> = starts
+            .zip(&log)
+            .enumerate()
+            .filter(|(_, (at, batch))| bytes[*at..*at + batch.len()] == batch[..])
+            .map(|(n, _)| (first + n as i64) * 5)
+            .collect();
+        let chunk = verify(bytes.into(), Offset(from), Offset(40));
+        let mut next = from;
+        for part in &chunk.parts {
+            match part {
+                Part::Batch(batch) => {
+                    prop_assert!(batch.header.next_offset().0 > next);
+                    prop_assert!(batch.header.base_offset.0 >= next || next == from);
+                    next = batch.header.next_offset().0;
+                }
+                Part::Damage(damage) => {
+                    prop_assert_eq!(damage.offset.0, next);
+                    prop_assert!(damage.resume.0 > next);
+                    next = damage.resume.0;
+                }
+            }
+        }
+        prop_assert_eq!(chunk.next.0, next);
+        let taken = bases(&chunk);
+        for base in intact.iter().filter(|base| **base < next) {
+            prop_assert!(taken.contains(base), "{} of {:?} is left out: {:?}", base, intact, chunk.parts);
+        }
     }
 }

@@ -62,6 +62,9 @@ impl Iterator for BlockingStream {
     type Item = Result<ConsumedRecord, ConsumeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(record) = self.stream.next_ready() {
+            return Some(Ok(record));
+        }
         match self.threads.run(self.stream.next()) {
             Err(ConsumeError::Closed) => None,
             next => Some(next),

@@ -3,6 +3,7 @@
 //! Limit: who owns what is decided behind them, by the member's task.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +34,8 @@ pub(super) struct Inner {
     pub(super) config: GroupConfig,
     pub(super) shared: Arc<Shared>,
     pub(super) progress: Arc<Mutex<Progress>>,
+    /// A stream waits for room among its unfinished records.
+    pub(super) marks_awaited: AtomicBool,
 }
 
 impl Inner {
@@ -42,15 +45,26 @@ impl Inner {
 
     pub(super) fn mark_finished(&self, partition: &TopicPartition, offset: Offset) {
         if self.progress().finish(partition, offset) {
-            let consumer = &self.config.consumer.client_id;
-            facts::record(|| Fact::Finished {
-                consumer: consumer.clone(),
-                partition: partition.clone(),
-                offset,
-            });
-            // A stream may wait for room among its unfinished records.
+            self.marked(partition, offset);
+        }
+    }
+
+    /// A record was marked just now. A stream says first that it waits, and counts then; here the mark is first, and
+    /// the look whether anybody waits comes then: at least one of the two sees the other.
+    pub(super) fn marked(&self, partition: &TopicPartition, offset: Offset) {
+        self.finished(partition, offset);
+        if self.marks_awaited.load(Ordering::SeqCst) && self.marks_awaited.swap(false, Ordering::SeqCst) {
             self.shared.wake_readers();
         }
+    }
+
+    /// States that a record is finished.
+    pub(super) fn finished(&self, partition: &TopicPartition, offset: Offset) {
+        facts::record(|| Fact::Finished {
+            consumer: self.config.consumer.client_id.clone(),
+            partition: partition.clone(),
+            offset,
+        });
     }
 }
 
@@ -75,7 +89,7 @@ impl GroupConsumer {
         let consumer = ConsumerConfig { auto_reset: config.reset, ..config.consumer.clone() };
         let shared = Shared::new(consumer, &consumer_tasks);
         consumer_tasks.spawn("consumer-refresh", Arc::clone(&shared).keep_refreshed());
-        let inner = Inner { config, shared, progress: Arc::default() };
+        let inner = Inner { config, shared, progress: Arc::default(), marks_awaited: AtomicBool::new(false) };
         Ok(GroupConsumer {
             inner: Arc::new(inner),
             consumer_tasks,
@@ -154,7 +168,7 @@ impl GroupConsumer {
     /// Goes on from elsewhere; what was delivered before counts neither as finished nor as unfinished any more.
     /// Returns whether the partition is owned.
     pub fn seek(&self, partition: &TopicPartition, to: StartPosition) -> bool {
-        // Both in one step: no record is handed out in between.
+        // Both in one step: nobody takes records over in between.
         let mut progress = self.inner.progress();
         let is_owned = self.inner.shared.seek(partition, to);
         progress.sought(partition);

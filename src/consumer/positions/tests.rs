@@ -42,15 +42,48 @@ fn fetch(positions: &mut Positions, parts: &[Vec<u8>]) -> Offset {
     question.of
 }
 
-fn records(events: &[Event]) -> Vec<ConsumedRecord> {
-    let delivered = events.iter().filter_map(|event| match event {
-        Event::Delivered(record) => Some(record.clone()),
-        _ => None,
+/// What a reader sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Taken {
+    Record(ConsumedRecord),
+    Event(Event),
+}
+
+/// Up to so many records, handed out as soon as they are handed over.
+fn take(positions: &mut Positions, reader: Reader, records_max: usize) -> Result<Vec<Taken>, ConsumeError> {
+    let mut taken = Vec::new();
+    let mut room = records_max;
+    while room > 0 {
+        positions.settle(reader);
+        let lent = match positions.lease(reader, room) {
+            Ok(lent) => lent,
+            Err(error) if taken.is_empty() => return Err(error),
+            Err(_) => break,
+        };
+        let is_over = lent.portion.is_none() && lent.events.is_empty();
+        taken.extend(lent.events.into_iter().map(Taken::Event));
+        let mut portion = lent.portion;
+        while let Some(record) = portion.as_mut().and_then(|portion| portion.next(|| NOW)) {
+            taken.push(Taken::Record(record));
+            room -= 1;
+        }
+        if is_over {
+            break;
+        }
+    }
+    positions.settle(reader);
+    Ok(taken)
+}
+
+fn records(taken: &[Taken]) -> Vec<ConsumedRecord> {
+    let delivered = taken.iter().filter_map(|taken| match taken {
+        Taken::Record(record) => Some(record.clone()),
+        Taken::Event(_) => None,
     });
     delivered.collect()
 }
 
-fn offsets(taken: Result<Vec<Event>, ConsumeError>) -> Vec<i64> {
+fn offsets(taken: Result<Vec<Taken>, ConsumeError>) -> Vec<i64> {
     records(&taken.expect("nothing is stuck")).iter().map(|record| record.offset.0).collect()
 }
 
@@ -73,7 +106,7 @@ fn look_up_ends(positions: &mut Positions, log_start: Offset, log_end: Offset) -
 fn records_before_the_position_are_not_handed_out() {
     let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(2))]);
     fetch(&mut positions, &[batch(0, 5)]);
-    assert_eq!(offsets(positions.take(ONE, 10)), [2, 3, 4]);
+    assert_eq!(offsets(take(&mut positions, ONE, 10)), [2, 3, 4]);
     assert_eq!(positions.position(&name(0)), Some(Offset(5)));
 }
 
@@ -82,7 +115,7 @@ fn the_position_moves_with_delivery_and_not_with_prefetching() {
     let mut positions = at_zero(LIMITS);
     fetch(&mut positions, &[batch(0, 3)]);
     assert_eq!(positions.position(&name(0)), Some(Offset(0)));
-    assert_eq!(offsets(positions.take(ONE, 2)), [0, 1]);
+    assert_eq!(offsets(take(&mut positions, ONE, 2)), [0, 1]);
     assert_eq!(positions.position(&name(0)), Some(Offset(2)));
     assert_eq!(fetches(&mut positions)[0].of, Offset(3), "fetching is ahead of delivery");
 }
@@ -95,7 +128,7 @@ fn a_partition_is_asked_one_thing_at_a_time_and_not_beyond_its_share_of_the_buff
     positions.fetched(&question, batch(0, 3).into(), END);
     let plan = positions.take_fetches(|_| true, NOW, 10);
     assert_eq!(plan, FetchPlan { questions: vec![], some_are_full: true });
-    positions.take(ONE, 10).expect("nothing is stuck");
+    take(&mut positions, ONE, 10).expect("nothing is stuck");
     assert_eq!(positions.take_fetches(|_| true, NOW, 10).questions.len(), 1);
 }
 
@@ -107,9 +140,80 @@ fn a_seek_drops_what_was_prefetched_and_what_is_on_its_way() {
     let events = positions.seek(&name(0), StartPosition::At(Offset(1))).expect("assigned");
     assert!(matches!(events[..], [Event::Seeked { position: Offset(1), .. }]));
     positions.fetched(&stale, batch(3, 3).into(), END);
-    assert!(offsets(positions.take(ONE, 10)).is_empty());
+    assert!(offsets(take(&mut positions, ONE, 10)).is_empty());
     assert_eq!(fetch(&mut positions, &[batch(0, 3)]), Offset(1));
-    assert_eq!(offsets(positions.take(ONE, 10)), [1, 2]);
+    assert_eq!(offsets(take(&mut positions, ONE, 10)), [1, 2]);
+}
+
+#[test]
+fn a_portion_hands_out_nothing_once_its_partition_is_sought_given_up_or_assigned_anew() {
+    let ends: [fn(&mut Positions); 5] = [
+        |positions| assert!(positions.seek(&name(0), StartPosition::At(Offset(1))).is_some()),
+        |positions| positions.remove(&BTreeSet::from([name(0)])),
+        |positions| assert_eq!(positions.assign(vec![(name(0), StartPosition::Latest)]), []),
+        |positions| assert!(positions.add(vec![(name(0), ONE, Begin::Reset)]).is_empty()),
+        |positions| positions.end_leases(),
+    ];
+    for end in ends {
+        let mut positions = at_zero(LIMITS);
+        fetch(&mut positions, &[batch(0, 3)]);
+        let mut portion = positions.lease(ONE, 10).expect("nothing is stuck").portion.expect("records");
+        assert_eq!(portion.next(|| NOW).map(|record| record.offset), Some(Offset(0)));
+        end(&mut positions);
+        assert_eq!(portion.next(|| NOW), None);
+        assert_eq!(portion.lease.delivered().end(), Some(Offset(1)), "it is known what came out");
+    }
+}
+
+#[test]
+fn a_portion_is_of_one_partition_and_of_as_many_batches_as_it_takes_before_damage() {
+    let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(0)); 2]);
+    for (question, last) in fetches(&mut positions).iter().zip([damaged(batch(7, 1)), Vec::new()]) {
+        let log = [batch(0, 3), batch(3, 2), batch(5, 2), last];
+        positions.fetched(question, log.concat().into(), END);
+    }
+    let mut lease = |records_max| {
+        let lent = positions.lease(ONE, records_max).expect("nothing is stuck");
+        let mut portion = lent.portion.expect("records");
+        let offsets = std::iter::from_fn(|| portion.next(|| NOW)).map(|record| record.offset.0);
+        (offsets.collect::<Vec<_>>(), portion.partition.partition)
+    };
+    assert_eq!(lease(4), (vec![0, 1, 2, 3], 0));
+    assert_eq!(lease(10), ((0..7).collect(), 1));
+    assert_eq!(lease(10), (vec![4, 5, 6], 0));
+    let error = positions.lease(ONE, 10).expect_err("one is stuck");
+    assert!(matches!(error, ConsumeError::Corrupt { offset: Offset(7), .. }), "{error}");
+}
+
+#[test]
+fn records_count_as_buffered_until_the_portion_with_them_is_handed_out() {
+    let mut positions = at_zero(LIMITS);
+    fetch(&mut positions, &[batch(0, 3)]);
+    let mut portion = positions.lease(ONE, 10).expect("nothing is stuck").portion.expect("records");
+    portion.next(|| NOW);
+    assert!(positions.settle(ONE).is_empty());
+    assert!(positions.take_fetches(|_| true, NOW, 10).some_are_full);
+    while portion.next(|| NOW).is_some() {}
+    assert_eq!(positions.settle(ONE), [name(0)]);
+    assert_eq!(positions.take_fetches(|_| true, NOW, 10).questions.len(), 1);
+}
+
+#[test]
+fn a_log_that_lost_its_end_is_looked_at_only_once_the_portion_is_handed_out() {
+    let mut positions = at_zero(LIMITS);
+    fetch(&mut positions, &[batch(0, 3)]);
+    let mut portion = positions.lease(ONE, 10).expect("nothing is stuck").portion.expect("records");
+    let lost = |positions: &mut Positions| {
+        let question = fetches(positions).pop().expect("the partition wants more");
+        positions.failed(&question, Failure::OutOfRange, NOW, |_| Duration::ZERO);
+    };
+    lost(&mut positions);
+    assert_eq!(positions.position(&name(0)), Some(Offset(0)));
+    while portion.next(|| NOW).is_some() {}
+    lost(&mut positions);
+    let events = look_up_ends(&mut positions, Offset(0), Offset(1));
+    assert!(matches!(events[0], Event::PositionReset { to: Offset(0), .. }), "{events:?}");
+    assert_eq!(positions.position(&name(0)), Some(Offset(0)));
 }
 
 #[test]
@@ -121,29 +225,44 @@ fn a_seek_of_what_is_not_assigned_is_refused() {
 fn corruption_is_reported_by_every_poll_once_all_before_it_was_delivered() {
     let mut positions = at_zero(LIMITS);
     fetch(&mut positions, &[batch(0, 3), damaged(batch(3, 2)), batch(5, 1)]);
-    assert_eq!(offsets(positions.take(ONE, 10)), [0, 1, 2]);
+    assert_eq!(offsets(take(&mut positions, ONE, 10)), [0, 1, 2]);
     for _ in 0..2 {
-        let error = positions.take(ONE, 10).expect_err("the partition is stuck");
+        let error = take(&mut positions, ONE, 10).expect_err("the partition is stuck");
         assert!(matches!(error, ConsumeError::Corrupt { offset: Offset(3), .. }), "{error}");
     }
     assert_eq!(positions.position(&name(0)), Some(Offset(3)));
     assert!(fetches(&mut positions).is_empty());
     positions.seek(&name(0), StartPosition::At(Offset(5)));
     fetch(&mut positions, &[batch(5, 1)]);
-    assert_eq!(offsets(positions.take(ONE, 10)), [5]);
+    assert_eq!(offsets(take(&mut positions, ONE, 10)), [5]);
 }
 
 #[test]
 fn corruption_is_skipped_and_stated_where_the_policy_says_so() {
     let mut positions = at_zero(Limits { on_corruption: OnCorruption::Skip, ..LIMITS });
     fetch(&mut positions, &[batch(0, 3), damaged(batch(3, 2)), batch(5, 1)]);
-    assert_eq!(fetch(&mut positions, &[batch(5, 1)]), Offset(5));
-    let events = positions.take(ONE, 10).expect("nothing is stuck");
+    assert_eq!(fetch(&mut positions, &[batch(6, 1)]), Offset(6));
+    let events = take(&mut positions, ONE, 10).expect("nothing is stuck");
     assert!(
-        matches!(&events[3], Event::CorruptSkipped { damage, .. } if damage.offset == Offset(3)),
+        matches!(&events[3], Taken::Event(Event::CorruptSkipped { damage, .. }) if damage.offset == Offset(3)),
         "{events:?}"
     );
-    assert_eq!(records(&events).iter().map(|r| r.offset.0).collect::<Vec<_>>(), [0, 1, 2, 5]);
+    assert_eq!(records(&events).iter().map(|r| r.offset.0).collect::<Vec<_>>(), [0, 1, 2, 5, 6]);
+}
+
+#[test]
+fn what_the_broker_cannot_read_is_passed_over_offset_by_offset_and_no_further_than_the_buffer_has_room() {
+    let mut positions = at_zero(Limits { on_corruption: OnCorruption::Skip, ..LIMITS });
+    for offset in 0..2 {
+        let question = positions.take_fetches(|_| true, NOW, 200).questions.pop().expect("there is room");
+        assert_eq!(question.of, Offset(offset));
+        positions.unreadable(&question);
+    }
+    assert!(positions.take_fetches(|_| true, NOW, 200).some_are_full);
+    let lent = positions.lease(ONE, 10).expect("nothing is stuck");
+    assert_eq!((lent.events.len(), lent.has_room), (2, vec![name(0)]));
+    assert_eq!(fetch(&mut positions, &[batch(2, 1)]), Offset(2));
+    assert_eq!(offsets(take(&mut positions, ONE, 10)), [2]);
 }
 
 #[test]
@@ -152,7 +271,7 @@ fn damage_that_shows_only_while_unpacking_keeps_the_whole_batch_back() {
     let mut builder = record::BatchBuilder::new(record::Compression::Zstd);
     builder.push(crate::types::Timestamp(0), None, Some(&[0; 100]), &[]);
     fetch(&mut positions, &[builder.build().to_vec()]);
-    let error = positions.take(ONE, 10).expect_err("the batch unpacks to too much");
+    let error = take(&mut positions, ONE, 10).expect_err("the batch unpacks to too much");
     assert!(matches!(error, ConsumeError::Corrupt { offset: Offset(0), .. }), "{error}");
 }
 
@@ -204,7 +323,7 @@ fn a_partition_taken_on_without_a_position_begins_where_the_reset_says() {
 fn without_a_reset_policy_a_missing_position_is_an_error_until_a_seek() {
     let mut positions = Positions::new(Limits { auto_reset: AutoReset::None, ..LIMITS });
     positions.add(vec![(name(0), ONE, Begin::Reset)]);
-    assert_eq!(positions.take(ONE, 1), Err(ConsumeError::NoPosition { partition: name(0) }));
+    assert_eq!(take(&mut positions, ONE, 1), Err(ConsumeError::NoPosition { partition: name(0) }));
     assert_eq!(positions.position(&name(0)), None);
     positions.seek(&name(0), StartPosition::At(Offset(3)));
     assert_eq!(positions.position(&name(0)), Some(Offset(3)));
@@ -226,10 +345,10 @@ fn additions_and_removals_leave_the_other_partitions_as_they_are() {
     let mut positions = at_zero(LIMITS);
     fetch(&mut positions, &[batch(0, 3)]);
     positions.add(vec![(name(1), Reader(1), Begin::At(Offset(4)))]);
-    assert_eq!(offsets(positions.take(Reader(1), 10)), [0_i64; 0]);
-    assert_eq!(offsets(positions.take(ONE, 1)), [0]);
+    assert_eq!(offsets(take(&mut positions, Reader(1), 10)), [0_i64; 0]);
+    assert_eq!(offsets(take(&mut positions, ONE, 1)), [0]);
     positions.remove(&BTreeSet::from([name(1)]));
-    assert_eq!(offsets(positions.take(ONE, 10)), [1, 2]);
+    assert_eq!(offsets(take(&mut positions, ONE, 10)), [1, 2]);
     assert_eq!(positions.position(&name(1)), None);
 }
 
@@ -240,9 +359,9 @@ fn without_a_reset_policy_an_offset_out_of_range_is_an_error_until_a_seek() {
     let question = fetches(&mut positions).pop().expect("the partition wants data");
     failed(&mut positions, &question, Failure::OutOfRange);
     let expected = ConsumeError::OutOfRange { partition: name(0), offset: Offset(50) };
-    assert_eq!(positions.take(ONE, 1), Err(expected));
+    assert_eq!(take(&mut positions, ONE, 1), Err(expected));
     positions.seek(&name(0), StartPosition::Earliest);
-    assert_eq!(positions.take(ONE, 1), Ok(vec![]));
+    assert_eq!(take(&mut positions, ONE, 1), Ok(vec![]));
 }
 
 #[test]
@@ -251,7 +370,7 @@ fn what_was_fetched_before_the_log_lost_its_end_is_delivered_before_the_reset() 
     fetch(&mut positions, &[batch(0, 3)]);
     let question = fetches(&mut positions).pop().expect("the partition wants more");
     failed(&mut positions, &question, Failure::OutOfRange);
-    assert_eq!(offsets(positions.take(ONE, 10)), [0, 1, 2]);
+    assert_eq!(offsets(take(&mut positions, ONE, 10)), [0, 1, 2]);
 }
 
 #[test]
@@ -280,7 +399,7 @@ fn partitions_take_turns() {
         positions.fetched(&question, batch(0, 4).into(), END);
     }
     let turns: Vec<i32> = (0..4)
-        .map(|_| records(&positions.take(ONE, 2).expect("nothing is stuck"))[0].partition.partition)
+        .map(|_| records(&take(&mut positions, ONE, 2).expect("nothing is stuck"))[0].partition.partition)
         .collect();
     assert_eq!(turns, [0, 1, 2, 0]);
 }
@@ -333,6 +452,7 @@ proptest! {
         let mut positions = at_zero(LIMITS);
         let mut asked: Vec<Question<Offset>> = Vec::new();
         let mut expected = 0;
+        let mut portion: Option<Portion> = None;
         for step in steps {
             match step {
                 Step::Ask => asked.extend(positions.take_fetches(|_| true, NOW, 1_000).questions),
@@ -346,7 +466,12 @@ proptest! {
                 }
                 Step::Answer(_) | Step::Fail => {}
                 Step::Take(records_max) => {
-                    for record in records(&positions.take(ONE, records_max).expect("nothing is stuck")) {
+                    if portion.as_ref().is_none_or(|portion| !portion.has_more()) {
+                        positions.settle(ONE);
+                        portion = positions.lease(ONE, 7).expect("nothing is stuck").portion;
+                    }
+                    for _ in 0..records_max {
+                        let Some(record) = portion.as_mut().and_then(|p| p.next(|| NOW)) else { break };
                         prop_assert_eq!(record.offset.0, expected);
                         expected += 1;
                     }

@@ -42,12 +42,16 @@ impl Pulse {
         let (zookeeper, paused) = (self.zookeeper.clone(), Arc::clone(&self.paused));
         let refused = Arc::clone(&self.refused);
         self.shared.set_gate(Arc::new(move || {
-            let is_open = !rules::holds(Rule::PauseWhenUnheard)
-                || (!paused.load(Ordering::SeqCst) && clock::now() < unheard_at(&zookeeper));
+            if !rules::holds(Rule::PauseWhenUnheard) {
+                return Some(Instant::FAR_FUTURE);
+            }
+            // In this order: see `pause`.
+            let until = unheard_at(&zookeeper);
+            let is_open = !paused.load(Ordering::SeqCst) && clock::now() < until;
             if !is_open {
                 refused.notify_one();
             }
-            is_open
+            is_open.then_some(until)
         }));
     }
 
@@ -67,7 +71,9 @@ impl Pulse {
             if !rules::holds(Rule::PauseWhenUnheard) {
                 return;
             }
-            self.pause();
+            if !self.pause() {
+                continue;
+            }
             let look = (self.zookeeper.session_timeout() / LOOKS_PER_SESSION).max(Duration::from_millis(1));
             while clock::now() >= unheard_at(&self.zookeeper) {
                 clock::sleep(look).await;
@@ -84,11 +90,19 @@ impl Pulse {
         }
     }
 
-    fn pause(&self) {
+    /// Returns whether the pause begins. Readers keep the time until which the gate is open, and that time only
+    /// grows: whoever still has one that is not over saw no pause after he was told of it, so it is seen here.
+    fn pause(&self) -> bool {
         self.paused.store(true, Ordering::SeqCst);
+        if clock::now() < unheard_at(&self.zookeeper) {
+            self.paused.store(false, Ordering::SeqCst);
+            self.shared.wake_readers();
+            return false;
+        }
         let (group, consumer) = (&self.group, &self.shared.config.client_id);
         tracing::warn!(group, consumer, "group_delivery_paused");
         facts::record(|| Fact::DeliveryPaused { group: group.clone(), consumer: consumer.clone() });
+        true
     }
 
     /// Ends a pause, if there is one.
