@@ -5,7 +5,8 @@
 //!
 //! What a group is bound to finish begins where it started to read. A forward seek or a reset explains what
 //! it jumps over, and so does a corrupt batch that was skipped. A commit that certainly failed is none. Records
-//! that were never delivered are excused where a flipped bit or a misdirected write may have hidden them.
+//! that were never delivered are excused over budget: damage may have hidden them, and where a log lost its end
+//! and grew again, an offset that was committed before is past other records than those it was committed for.
 
 use std::collections::{HashMap, HashSet};
 
@@ -165,7 +166,7 @@ fn describe(case: &Case, ahead: Ahead) -> Finding {
         ahead.life.consumer, ahead.offset
     );
     let evidence = delivered.into_iter().chain([ahead.at]).collect();
-    let hidden = delivered.is_none().then(|| case.budget.excuses_misplacement(partition)).flatten();
+    let hidden = delivered.is_none().then(|| case.budget.excuses_loss(partition)).flatten();
     Finding::new(Some(partition), message, evidence).excused_by(hidden)
 }
 

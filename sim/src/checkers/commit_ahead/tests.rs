@@ -146,12 +146,13 @@ fn a_corrupt_batch_of_a_log_that_was_wiped_and_grew_again_ends_where_the_new_one
 }
 
 #[test]
-fn a_misdirected_write_excuses_what_was_never_delivered_and_nothing_that_was() {
-    let fault = || Injected::DiskMisdirects { target: broker_1() };
-    let story = || Story::new().appended(0, 1, 1).member("a", 1, 0).fault(fault());
-    assert!(story().commits("a", 2).violations(&CHECK).is_empty());
-    assert_eq!(story().commits("a", 2).excused(&CHECK).len(), 1);
-    assert_eq!(story().read("a", 0, "r-0").commits("a", 2).violations(&CHECK).len(), 1);
+fn damage_over_budget_excuses_what_was_never_delivered_and_nothing_that_was() {
+    for fault in [Injected::DiskMisdirects { target: broker_1() }, Injected::Wipe { target: broker_1() }] {
+        let story = || Story::new().appended(0, 1, 1).member("a", 1, 0).fault(fault.clone());
+        assert!(story().commits("a", 2).violations(&CHECK).is_empty());
+        assert_eq!(story().commits("a", 2).excused(&CHECK).len(), 1);
+        assert_eq!(story().read("a", 0, "r-0").commits("a", 2).violations(&CHECK).len(), 1);
+    }
 }
 
 #[test]
