@@ -9,7 +9,7 @@ use seedlog::rules::Rule;
 use seedlog_sim::history::{Entry, Injected, What};
 use seedlog_sim::phases::{Run, RunOptions, run_seed};
 use seedlog_sim::report::Outcome;
-use seedlog_sim::scenario::{Library, Scenario};
+use seedlog_sim::scenario::{Library, SWEEP, Scenario};
 
 /// One broker, a producer of 10 s, a consumer; these steps.
 fn told_with(seed: u64, steps: &[(&str, &str)]) -> Run {
@@ -231,6 +231,22 @@ fn lasting_faults_end_when_they_were_to() {
         };
         assert_eq!(lasted(&run, kind, is_end).as_millis(), 3_000, "{action}");
     }
+}
+
+#[test]
+fn the_default_sweep_draws_every_kind_within_200_seeds() {
+    let sweep = Library::load().unwrap().named(SWEEP).unwrap();
+    let options = RunOptions { without: Vec::new(), keep_trace: false, event_limit: 20_000_000 };
+    let mut missing: BTreeSet<&str> = Injected::KINDS.iter().copied().collect();
+    for seed in 0..200 {
+        let verdict = run_seed(&sweep, seed, &options).verdict;
+        assert_eq!(verdict.verdict, Outcome::Pass, "seed {seed}: {:#?}", verdict.violations);
+        missing.retain(|kind| !verdict.faults.contains_key(*kind));
+        if missing.is_empty() {
+            return;
+        }
+    }
+    panic!("never drawn: {missing:?}");
 }
 
 #[test]

@@ -55,7 +55,8 @@ fn read_bytes(text: &str) -> Option<u64> {
 
 /// Bytes as [`bytes`] reads them.
 pub fn written_bytes(bytes: u64) -> String {
-    let (unit, of_unit) = BYTE_UNITS.iter().find(|(_, of_unit)| bytes % of_unit == 0).expect("1 divides all");
+    let (unit, of_unit) =
+        BYTE_UNITS.iter().find(|(_, of_unit)| bytes.is_multiple_of(*of_unit)).expect("1 divides all");
     format!("{}{unit}", bytes / of_unit)
 }
 
