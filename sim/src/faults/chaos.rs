@@ -9,7 +9,6 @@ use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::rng;
 use seedlog::runtime::sim::world::Death;
 
-use super::network::Directions;
 use super::ongoing::Ongoing;
 use super::script::Later;
 use super::storm::Due;
@@ -38,10 +37,6 @@ const MEMBER_POINTS: [&str; 6] = [
     "delivered",
     "group-joined",
 ];
-
-/// A link's bandwidth: this many bytes a second, doubled up to so many times, exclusive.
-const BANDWIDTH_MIN: u64 = 2 * 1024;
-const BANDWIDTH_DOUBLINGS: u64 = 8;
 
 /// Values that fill many segments, and one that nobody takes.
 const HUGE_RECORD_BYTES: [u64; 4] = [64 << 10, 256 << 10, 1_000_000, 1 << 20];
@@ -241,26 +236,6 @@ impl Injector {
     fn stall_for_a_while(&mut self, a: &Name, b: &Name) -> Later {
         let count = self.stall_drawn(a, b);
         (0..count).map(|_| (self.draw_lasting(), Due::ReleaseOne(a.clone(), b.clone()))).collect()
-    }
-
-    /// A link in both directions, or in one of them.
-    fn draw_directions(&mut self, a: Name, b: Name) -> Directions {
-        let mut links = vec![(a.clone(), b.clone()), (b, a)];
-        if self.draws.chance(1, 3) {
-            links.swap_remove(self.draws.below(2) as usize);
-        }
-        links
-    }
-
-    fn limit_for_a_while(&mut self, a: Name, b: Name) -> Later {
-        let links = self.draw_directions(a, b);
-        let lasting = self.draw_lasting();
-        let ends = links.into_iter().map(|(from, to)| {
-            let bytes_per_second = BANDWIDTH_MIN << self.draws.below(BANDWIDTH_DOUBLINGS);
-            self.limit(&from, &to, bytes_per_second);
-            (lasting, Due::End(Ongoing::Bandwidth(from, to)))
-        });
-        ends.collect()
     }
 
     fn delay_for_a_while(&mut self, a: Name, b: Name) -> Later {
@@ -468,7 +443,7 @@ impl Injector {
     }
 
     /// How long something lasts: from hardly noticed to longer than a session.
-    fn draw_lasting(&mut self) -> Duration {
+    pub(super) fn draw_lasting(&mut self) -> Duration {
         let longest = if self.draws.chance(1, 3) { self.session.as_millis() as u64 * 2 } else { 2_000 };
         Duration::from_millis(self.draws.between(50, longest))
     }

@@ -7,12 +7,18 @@ use std::time::Duration;
 use seedlog::runtime::sim::net::{self, Bandwidth, Connection, Dialing, LinkLatency};
 
 use super::ongoing::Ongoing;
+use super::script::Later;
+use super::storm::Due;
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
 use crate::history::{Injected, Refusal};
 
 /// How late a process gets to accept that is slow to do so.
 const LATE_ACCEPT: Duration = Duration::from_secs(1);
+
+/// A link's bandwidth: this many bytes a second, doubled up to so many times, exclusive.
+const BANDWIDTH_MIN: u64 = 2 * 1024;
+const BANDWIDTH_DOUBLINGS: u64 = 8;
 
 /// Directions that are cut together, and mended together.
 pub(super) type Directions = Vec<(Name, Name)>;
@@ -173,6 +179,26 @@ impl Injector {
         let names: Vec<Name> = self.cluster.names().cloned().collect();
         let (left, right): (Vec<Name>, Vec<Name>) = names.into_iter().partition(|_| self.draws.chance(1, 2));
         left.iter().flat_map(|a| right.iter().flat_map(|b| both_ways(a, b))).collect()
+    }
+
+    /// A link in both directions, or in one of them.
+    pub(super) fn draw_directions(&mut self, a: Name, b: Name) -> Directions {
+        let mut links = vec![(a.clone(), b.clone()), (b, a)];
+        if self.draws.chance(1, 3) {
+            links.swap_remove(self.draws.below(2) as usize);
+        }
+        links
+    }
+
+    pub(super) fn limit_for_a_while(&mut self, a: Name, b: Name) -> Later {
+        let links = self.draw_directions(a, b);
+        let lasting = self.draw_lasting();
+        let ends = links.into_iter().map(|(from, to)| {
+            let bytes_per_second = BANDWIDTH_MIN << self.draws.below(BANDWIDTH_DOUBLINGS);
+            self.limit(&from, &to, bytes_per_second);
+            (lasting, Due::End(Ongoing::Bandwidth(from, to)))
+        });
+        ends.collect()
     }
 
     /// Two groups of nodes by their roles, cut in one direction or both.
