@@ -1,4 +1,5 @@
 //! Seeks from one thread while another one reads: what the lock-free hand-out of records has to hold.
+#![allow(clippy::disallowed_methods)] // Ordinary threads of the real machine.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
