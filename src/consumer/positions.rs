@@ -121,10 +121,17 @@ impl Positions {
         events
     }
 
-    /// Forgets partitions and whatever was prefetched of them; the others go on.
-    pub(super) fn remove(&mut self, names: &BTreeSet<TopicPartition>) {
-        self.partitions.retain(|name, _| !names.contains(name));
+    /// Forgets partitions and whatever was prefetched of them; the others go on. Returns where those stood whose
+    /// position was known.
+    pub(super) fn remove(&mut self, names: &BTreeSet<TopicPartition>) -> BTreeMap<TopicPartition, Offset> {
         self.assignments += 1;
+        let removed = names.iter().filter_map(|name| {
+            let partition = self.partitions.remove(name)?;
+            // Nothing is handed out behind the end of its lease, so the position stands.
+            partition.end_lease();
+            Some((name.clone(), partition.position()?))
+        });
+        removed.collect()
     }
 
     fn begin_at_reset(&mut self, name: TopicPartition, reader: Reader) {

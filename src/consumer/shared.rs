@@ -103,10 +103,12 @@ impl Shared {
     }
 
     /// Forgets partitions with all that was prefetched of them: nothing more of them is handed out.
-    pub(super) fn remove(&self, names: &BTreeSet<TopicPartition>) {
+    /// Returns where those stood whose position was known.
+    pub(super) fn remove(&self, names: &BTreeSet<TopicPartition>) -> BTreeMap<TopicPartition, Offset> {
         let mut state = self.state();
-        state.positions.remove(names);
+        let stood = state.positions.remove(names);
         self.cluster.track_only(state.positions.topics());
+        stood
     }
 
     pub(super) fn fetch_offset(&self, partition: &TopicPartition) -> Option<Offset> {

@@ -193,6 +193,10 @@ pub async fn seeks(at: Setting) {
     consumer.close().await.expect("it leaves in order");
     let (consumer, mut streams) = join(at.config("billing", "b"), 1).await;
     assert_eq!(values(&take(&mut streams[0], 1).await), expected(1..2));
+    assert!(consumer.seek(&partition(0), StartPosition::At(Offset(4))));
+    consumer.close().await.expect("it leaves in order");
+    let (consumer, mut streams) = join(at.config("billing", "c"), 1).await;
+    assert_eq!(values(&take(&mut streams[0], 1).await), expected(4..5), "though nothing was read there");
     consumer.close().await.expect("it leaves in order");
 }
 

@@ -86,13 +86,16 @@ impl Progress {
         prefetched: impl Fn(&TopicPartition) -> Option<Offset>,
     ) -> BTreeMap<TopicPartition, Offset> {
         let wanted = self.partitions.iter_mut().filter_map(|(name, partition)| {
-            // The end first: records that are handed out meanwhile move the position, and never back.
+            // The end first, then the position, then what is finished: records that are handed out meanwhile move
+            // the position, and never back.
             let end = partition.delivered_end();
-            if position(name).is_some_and(|position| end.is_some_and(|end| position < end)) {
+            let position = position(name);
+            if position.is_some_and(|position| end.is_some_and(|end| position < end)) {
                 partition.forget();
             }
             let offset = match rules::holds(Rule::CommitNothingPrefetched) {
-                true => partition.next_unfinished()?,
+                // Nothing delivered since it was sought or reset: whoever comes next goes on there too.
+                true => partition.next_unfinished().or(position)?,
                 false => prefetched(name)?,
             };
             (partition.committed != Some(offset)).then(|| (name.clone(), offset))
@@ -202,16 +205,18 @@ mod tests {
     }
 
     fn commit(progress: &mut Progress) -> Option<Offset> {
-        commit_standing_at(progress, Offset(1_000))
+        commit_standing_at(progress, None)
     }
 
-    fn commit_standing_at(progress: &mut Progress, position: Offset) -> Option<Offset> {
-        progress.due_commits(|_| Some(position), |_| Some(Offset(1_000))).get(&name()).copied()
+    fn commit_standing_at(progress: &mut Progress, position: Option<Offset>) -> Option<Offset> {
+        progress.due_commits(|_| position, |_| Some(Offset(1_000))).get(&name()).copied()
     }
 
     #[test]
-    fn nothing_delivered_is_nothing_to_commit() {
-        assert_eq!(commit(&mut owning(Some(Offset(5)))), None);
+    fn nothing_delivered_is_nothing_to_commit_but_where_the_group_begins() {
+        assert_eq!(commit_standing_at(&mut owning(Some(Offset(5))), Some(Offset(5))), None);
+        assert_eq!(commit_standing_at(&mut owning(None), None), None, "it is not known yet");
+        assert_eq!(commit_standing_at(&mut owning(None), Some(Offset(7))), Some(Offset(7)));
     }
 
     #[test]
@@ -245,21 +250,22 @@ mod tests {
         let mut progress = owning(Some(Offset(5)));
         deliver(&mut progress, 5);
         progress.sought(&name());
-        assert_eq!(commit(&mut progress), None);
+        assert_eq!(commit(&mut progress), None, "a time is looked up");
+        assert_eq!(commit_standing_at(&mut progress, Some(Offset(2))), Some(Offset(2)));
         deliver(&mut progress, 2);
         assert_eq!(commit(&mut progress), Some(Offset(2)));
     }
 
     #[test]
-    fn after_a_reset_to_before_what_was_finished_there_is_nothing_to_commit_until_more_is_delivered() {
+    fn after_a_reset_to_before_what_was_finished_whoever_comes_next_begins_there_too() {
         let mut progress = owning(Some(Offset(5)));
         for offset in 5..8 {
             deliver(&mut progress, offset);
             progress.finish(&name(), Offset(offset));
         }
-        assert_eq!(commit_standing_at(&mut progress, Offset(0)), None);
+        assert_eq!(commit_standing_at(&mut progress, Some(Offset(0))), Some(Offset(0)));
         deliver(&mut progress, 0);
-        assert_eq!(commit_standing_at(&mut progress, Offset(1)), Some(Offset(0)));
+        assert_eq!(commit_standing_at(&mut progress, Some(Offset(1))), Some(Offset(0)));
     }
 
     #[test]
@@ -270,7 +276,7 @@ mod tests {
             deliver(&mut progress, offset);
             progress.finish(&name(), Offset(offset));
         }
-        assert_eq!(commit_standing_at(&mut progress, Offset(3)), Some(Offset(3)));
+        assert_eq!(commit_standing_at(&mut progress, Some(Offset(3))), Some(Offset(3)));
     }
 
     #[test]
@@ -279,7 +285,7 @@ mod tests {
         deliver(&mut progress, 5);
         deliver(&mut progress, 6);
         progress.finish(&name(), Offset(5));
-        assert_eq!(commit_standing_at(&mut progress, Offset(90)), Some(Offset(6)));
+        assert_eq!(commit_standing_at(&mut progress, Some(Offset(90))), Some(Offset(6)));
     }
 
     #[test]

@@ -149,7 +149,7 @@ fn a_seek_drops_what_was_prefetched_and_what_is_on_its_way() {
 fn a_portion_hands_out_nothing_once_its_partition_is_sought_given_up_or_assigned_anew() {
     let ends: [fn(&mut Positions); 5] = [
         |positions| assert!(positions.seek(&name(0), StartPosition::At(Offset(1))).is_some()),
-        |positions| positions.remove(&BTreeSet::from([name(0)])),
+        |positions| drop(positions.remove(&BTreeSet::from([name(0)]))),
         |positions| assert_eq!(positions.assign(vec![(name(0), StartPosition::Latest)]), []),
         |positions| assert!(positions.add(vec![(name(0), ONE, Begin::Reset)]).is_empty()),
         |positions| positions.end_leases(),

@@ -18,14 +18,18 @@ const RELEASE_TRIES_MAX: usize = 2;
 impl Shell {
     /// Commits everything finished.
     pub(super) async fn commit_all(&mut self) -> Result<(), GroupError> {
-        let offsets = self.to_commit();
+        let offsets = self.to_commit(|partition| self.shared.position(partition));
         self.commit(offsets).await
     }
 
-    /// Commits what is finished of partitions that are about to be given up.
-    pub(super) async fn commit_before_release(&mut self, partitions: &BTreeSet<TopicPartition>) {
+    /// Commits what is finished of partitions that are about to be given up; `stood` says where, if that is known.
+    pub(super) async fn commit_before_release(
+        &mut self,
+        partitions: &BTreeSet<TopicPartition>,
+        stood: &BTreeMap<TopicPartition, Offset>,
+    ) {
         for _ in 0..RELEASE_TRIES_MAX {
-            let mut offsets = self.to_commit();
+            let mut offsets = self.to_commit(|partition| stood.get(partition).copied());
             offsets.retain(|name, _| partitions.contains(name));
             match self.commit(offsets).await {
                 Err(GroupError::ZooKeeper(ZkError::ConnectionLost)) => {}
@@ -34,8 +38,10 @@ impl Shell {
         }
     }
 
-    fn to_commit(&self) -> BTreeMap<TopicPartition, Offset> {
-        let position = |partition: &TopicPartition| self.shared.position(partition);
+    fn to_commit(
+        &self,
+        position: impl Fn(&TopicPartition) -> Option<Offset>,
+    ) -> BTreeMap<TopicPartition, Offset> {
         self.progress().due_commits(position, |partition| self.shared.fetch_offset(partition))
     }
 

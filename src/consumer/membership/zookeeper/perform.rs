@@ -153,8 +153,8 @@ impl Shell {
 
     /// Commits what is finished, then says that it delivers no more, then lets others own the partitions.
     pub(super) async fn release(&mut self, partitions: &BTreeSet<TopicPartition>) -> Outcome {
-        self.shared.remove(partitions);
-        self.commit_before_release(partitions).await;
+        let stood = self.shared.remove(partitions);
+        self.commit_before_release(partitions, &stood).await;
         let owned = self.progress().owned();
         for partition in partitions.intersection(&owned) {
             if self.progress().disown(partition) {
