@@ -170,7 +170,7 @@ fn text(shrunk: &Shrunk, file: &str, without: &[seedlog::rules::Rule]) -> String
         None => "",
     };
     format!(
-        "{}\n{}@{}: {} with {} faults instead of {}, {} runs, {:.1} s{drawn}{holds}\nrun it: cargo sim run {file}{without}",
+        "{}\n{}@{}: {} with {} instead of {} faults, {} runs, {:.1} s{drawn}{holds}\nrun it: cargo sim run {file}{without}",
         shrunk.text,
         shrunk.scenario,
         shrunk.seed,

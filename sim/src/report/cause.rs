@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Verdict;
 
+/// Of a list that could not be made short in time, the first few tell enough.
+const FAULTS_TOLD_MAX: usize = 4;
+
 /// The faults that a failure needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Necessary {
@@ -24,7 +27,11 @@ pub struct Necessary {
 
 impl std::fmt::Display for Necessary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let faults = if self.faults.is_empty() { "no fault".to_owned() } else { self.faults.join(", ") };
+        let shown = &self.faults[..self.faults.len().min(FAULTS_TOLD_MAX)];
+        let mut faults = if shown.is_empty() { "no fault".to_owned() } else { shown.join(", ") };
+        if self.faults.len() > shown.len() {
+            faults.push_str(&format!(" and {} more", self.faults.len() - shown.len()));
+        }
         let at_most = if self.is_bounded { "at most " } else { "" };
         write!(f, "{faults} ({at_most}{} of {} faults)", self.faults.len(), self.of)
     }
@@ -133,5 +140,9 @@ mod tests {
         necessary.faults.clear();
         necessary.is_bounded = true;
         assert_eq!(necessary.to_string(), "no fault (at most 0 of 9 faults)");
+        necessary.faults = (1..=6).map(|broker| format!("kill broker {broker}")).collect();
+        let told =
+            "kill broker 1, kill broker 2, kill broker 3, kill broker 4 and 2 more (at most 6 of 9 faults)";
+        assert_eq!(necessary.to_string(), told);
     }
 }

@@ -161,6 +161,9 @@ fn group_text(fact: &Fact) -> String {
         Fact::GroupSessionLost { session, .. } => format!("knows that session {session:#x} expired"),
         Fact::RebalanceStarted { group, .. } => format!("rebalances {group}"),
         Fact::RebalanceConflict { partition, owner, .. } => format!("finds {partition} owned by {owner}"),
+        Fact::MemberUnreadable { member, reason, .. } => {
+            format!("cannot read the node of {member}: {reason}")
+        }
         Fact::RebalanceFailed { tries, .. } => format!("gave the rebalance up after {tries} tries"),
         Fact::RebalanceFinished { owned, .. } => format!("finished the rebalance with {owned} partitions"),
         Fact::PartitionOwned { partition, session, .. } => format!("owns {partition}, session {session:#x}"),

@@ -87,7 +87,7 @@ impl<'a> Edges<'a> {
             Fact::SendInvoked { .. } => &["Produce"],
             _ => return None,
         };
-        self.sent_by(&entry.node, entry.at_ns, kinds)
+        self.sent_by(&entry.node, entry.at_ns, kinds, self.host(at, fact))
     }
 
     /// The message that brought what is stated at this entry.
@@ -105,8 +105,23 @@ impl<'a> Edges<'a> {
             Fact::Appended { .. } => &["Produce"],
             _ => return None,
         };
-        let message = self.read_by(&entry.node, entry.at_ns, kinds)?;
+        let message = self.read_by(&entry.node, entry.at_ns, kinds, self.host(at, fact))?;
         Some(Cause { message, before: self.before(at, fact, self.messages[message].sent_ns) })
+    }
+
+    /// The broker that a send goes to, and that its answer and a delivery come from: whoever held the partition.
+    fn host(&self, at: usize, fact: &Fact) -> Option<&'a str> {
+        let is_client =
+            matches!(fact, Fact::SendInvoked { .. } | Fact::SendOk { .. } | Fact::Delivered { .. });
+        let place = fact.partition().filter(|_| is_client)?;
+        self.history[..at].iter().rev().find_map(|entry| match &entry.what {
+            What::Fact(Fact::Appended { partition, .. } | Fact::BecameLeader { partition, .. })
+                if partition == place =>
+            {
+                Some(&*entry.node)
+            }
+            _ => None,
+        })
     }
 
     /// What the sender of the news had come to know before it sent them.
@@ -187,19 +202,25 @@ impl<'a> Edges<'a> {
         self.messages[self.carrier(at)?].read_ns
     }
 
-    /// The first message of these kinds that a node sends from `since` on.
-    fn sent_by(&self, node: &str, since: u64, kinds: &[&str]) -> Option<usize> {
+    /// The first message of these kinds that a node sends from `since` on, to a certain node if one is named.
+    fn sent_by(&self, node: &str, since: u64, kinds: &[&str], to: Option<&str>) -> Option<usize> {
         let first = self.messages.partition_point(|message| message.sent_ns < since);
-        let is_it = |at: &usize| *self.messages[*at].from == *node && kinds.contains(&&*self.names[*at]);
+        let is_it = |at: &usize| {
+            let message = &self.messages[*at];
+            *message.from == *node
+                && to.is_none_or(|to| *message.to == *to)
+                && kinds.contains(&&*self.names[*at])
+        };
         (first..self.messages.len()).find(is_it)
     }
 
-    /// The message of these kinds that a node has read last by `until`.
-    fn read_by(&self, node: &str, until: u64, kinds: &[&str]) -> Option<usize> {
+    /// The message of these kinds that a node has read last by `until`, from a certain node if one is named.
+    fn read_by(&self, node: &str, until: u64, kinds: &[&str], from: Option<&str>) -> Option<usize> {
         let end = self.messages.partition_point(|message| message.sent_ns <= until);
         let is_it = |at: &usize| {
             let message = &self.messages[*at];
             *message.to == *node
+                && from.is_none_or(|from| *message.from == *from)
                 && message.read_ns.is_some_and(|read_ns| read_ns <= until)
                 && kinds.contains(&&*self.names[*at])
         };
@@ -345,9 +366,38 @@ mod tests {
                 Message { head: vec![0, 0, 0, 9], ..message(sent, Some(read), ("shop", "broker-1"), 0, 0) };
             Message { head: [produce.head, number.to_be_bytes().to_vec()].concat(), ..produce }
         };
-        let messages = [produce(11, 12, 1), produce(13, 15, 2)];
+        let elsewhere = Message { to: "broker-2".into(), ..produce(14, 15, 3) };
+        let messages = [produce(11, 12, 1), produce(13, 15, 2), elsewhere];
         let expected = ["MESSAGE: broker 1 reads the Produce that shop sent at 0.013 s".to_owned()];
         assert_eq!(told(&history, &messages, 1), (expected.to_vec(), vec![0]));
+    }
+
+    #[test]
+    fn a_delivery_came_from_the_broker_that_held_the_partition() {
+        let leads = |broker| Fact::BecameLeader {
+            broker: seedlog::types::BrokerId(broker),
+            partition: orders(),
+            epoch: seedlog::types::LeaderEpoch(0),
+        };
+        let record = seedlog::facts::RecordTag::of(None, Some(b"r"));
+        let delivered =
+            Fact::Delivered { consumer: "b".into(), partition: orders(), offset: Offset(7), record };
+        let history = [entry(1, "broker-2", leads(2)), entry(20, "b", delivered)];
+        let fetch = |millis: u64, broker: &str, number: i32| {
+            let ask = message(millis, Some(millis), ("b", broker), 0, 0);
+            let head = [vec![0, 1, 0, 9], number.to_be_bytes().to_vec()].concat();
+            let answer = Message {
+                from: broker.into(),
+                to: "b".into(),
+                is_from_connector: false,
+                head: number.to_be_bytes().to_vec(),
+                ..ask.clone()
+            };
+            [Message { head, ..ask }, answer]
+        };
+        let messages = [fetch(10, "broker-2", 1), fetch(15, "broker-1", 2)].concat();
+        let expected = ["MESSAGE: b reads the Fetch reply that broker 2 sent at 0.010 s".to_owned()];
+        assert_eq!(told(&history, &messages, 1), (expected.to_vec(), vec![]));
     }
 
     #[test]

@@ -241,6 +241,7 @@ fn category(entry: &Entry) -> usize {
             | "log-dir-failed"
             | "corrupt-skipped"
             | "position-reset"
+            | "member-unreadable"
             | "commit-failed" => "trouble",
             kind if kind.starts_with("group-")
                 || kind.starts_with("rebalance-")
