@@ -5,8 +5,9 @@
 //!
 //! What a group is bound to finish begins where it started to read. A forward seek or a reset explains what
 //! it jumps over, and so does a corrupt batch that was skipped. A commit that certainly failed is none. Records
-//! that were never delivered are excused over budget: damage may have hidden them, and where a log lost its end
-//! and grew again, an offset that was committed before is past other records than those it was committed for.
+//! that were never delivered are excused where a flipped bit or a misdirected write may have hidden them; and where
+//! a log lost what it promised to keep and the group was reset because of that, if whoever was told could not commit
+//! where the group goes on: it died, or its session did, or its commit failed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,8 +25,18 @@ struct Reading {
     /// The lowest offset that the group has still to finish; `None` before it started.
     due: Option<Offset>,
     finished: HashSet<Offset>,
+    /// A member stood outside of the log, was reset, and did not say so to the offset registry yet.
+    untold: Option<Untold>,
+    /// The group went on at a commit from before a reset, and nobody could help it.
+    missed_reset: bool,
     /// The latest delivery of each offset.
     delivered: HashMap<Offset, usize>,
+}
+
+/// A reset that the offset registry does not know of.
+#[derive(Clone, Copy)]
+struct Untold {
+    could_not_say: bool,
 }
 
 /// A commit that covers something unfinished.
@@ -42,6 +53,7 @@ struct Ahead<'a> {
 struct Missing {
     offset: Offset,
     delivered: Option<usize>,
+    missed_reset: bool,
 }
 
 struct Commits<'a> {
@@ -59,10 +71,20 @@ fn judge(case: &Case) -> Vec<Finding> {
         let place = (group, partition);
         let reading = readings.entry(place).or_default();
         match fact {
-            Fact::OffsetFetched { offset: Some(offset), .. } => reading.resume(*offset),
+            Fact::OffsetFetched { offset: Some(offset), .. } => {
+                reading.missed_reset |= reading.untold.take().is_some();
+                reading.resume(*offset);
+            }
+            // It had its chance.
+            Fact::PartitionReleased { .. } => {
+                reading.untold = reading.untold.filter(|untold| untold.could_not_say);
+            }
             Fact::Assigned { position, .. } => reading.due = reading.due.or(Some(*position)),
             Fact::Seeked { position, .. } => reading.due = Some(*position),
-            Fact::PositionReset { to, .. } => reading.due = reading.due.max(Some(*to)),
+            Fact::PositionReset { from, to, .. } => {
+                reading.due = reading.due.max(Some(*to));
+                reading.untold = from.map(|_| Untold { could_not_say: false });
+            }
             Fact::Delivered { offset, .. } => {
                 reading.delivered.insert(*offset, at);
             }
@@ -76,6 +98,7 @@ fn judge(case: &Case) -> Vec<Finding> {
                 commits.invoked(at, place, life, *offset, missing);
             }
             Fact::CommitOk { offset, .. } => {
+                reading.untold = None;
                 // A commit of which only the end was stated is judged there.
                 let was_open = commits.open.remove(&(life, partition, *offset)).is_some();
                 if !was_open {
@@ -85,6 +108,7 @@ fn judge(case: &Case) -> Vec<Finding> {
                 }
             }
             Fact::CommitFailed { offset, is_unknown, .. } => {
+                reading.untold = reading.untold.map(|_| Untold { could_not_say: true });
                 commits.failed((life, partition, *offset), *is_unknown);
             }
             _ => {}
@@ -115,7 +139,7 @@ impl Reading {
             if !self.finished.contains(&existing) {
                 self.due = Some(existing);
                 let delivered = self.delivered.get(&existing).copied();
-                return Some(Missing { offset: existing, delivered });
+                return Some(Missing { offset: existing, delivered, missed_reset: self.missed_reset });
             }
             due = existing.next();
         }
@@ -159,15 +183,21 @@ impl<'a> Commits<'a> {
 
 fn describe(case: &Case, ahead: Ahead) -> Finding {
     let (group, partition) = ahead.place;
-    let Missing { offset, delivered } = ahead.missing;
+    let Missing { offset, delivered, missed_reset } = ahead.missing;
     let state = if delivered.is_some() { "delivered and not finished" } else { "never delivered" };
     let message = format!(
         "{} committed {partition}@{} for {group}, but {offset} was {state}",
         ahead.life.consumer, ahead.offset
     );
     let evidence = delivered.into_iter().chain([ahead.at]).collect();
-    let hidden = delivered.is_none().then(|| case.budget.excuses_loss(partition)).flatten();
-    Finding::new(Some(partition), message, evidence).excused_by(hidden)
+    let excuse = match delivered {
+        Some(_) => None,
+        None => case
+            .budget
+            .excuses_misplacement(partition)
+            .or_else(|| case.budget.excuses_loss(partition).filter(|_| missed_reset)),
+    };
+    Finding::new(Some(partition), message, evidence).excused_by(excuse)
 }
 
 #[cfg(test)]

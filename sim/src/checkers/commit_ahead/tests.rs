@@ -1,3 +1,5 @@
+use seedlog::types::Durability;
+
 use super::CHECK;
 use crate::checkers::story::{Story, broker_1};
 use crate::history::Injected;
@@ -146,13 +148,12 @@ fn a_corrupt_batch_of_a_log_that_was_wiped_and_grew_again_ends_where_the_new_one
 }
 
 #[test]
-fn damage_over_budget_excuses_what_was_never_delivered_and_nothing_that_was() {
-    for fault in [Injected::DiskMisdirects { target: broker_1() }, Injected::Wipe { target: broker_1() }] {
-        let story = || Story::new().appended(0, 1, 1).member("a", 1, 0).fault(fault.clone());
-        assert!(story().commits("a", 2).violations(&CHECK).is_empty());
-        assert_eq!(story().commits("a", 2).excused(&CHECK).len(), 1);
-        assert_eq!(story().read("a", 0, "r-0").commits("a", 2).violations(&CHECK).len(), 1);
-    }
+fn a_misdirected_write_excuses_what_was_never_delivered_and_nothing_that_was() {
+    let fault = || Injected::DiskMisdirects { target: broker_1() };
+    let story = || Story::new().appended(0, 1, 1).member("a", 1, 0).fault(fault());
+    assert!(story().commits("a", 2).violations(&CHECK).is_empty());
+    assert_eq!(story().commits("a", 2).excused(&CHECK).len(), 1);
+    assert_eq!(story().read("a", 0, "r-0").commits("a", 2).violations(&CHECK).len(), 1);
 }
 
 #[test]
@@ -183,4 +184,29 @@ fn another_groups_work_does_not_count() {
     };
     let story = reading().fact("z", other).worked_on("z", 0, "r-0").commits("a", 1);
     assert_eq!(story.violations(&CHECK).len(), 1);
+}
+
+/// The log loses everything and grows again; `a` is reset to its end and ends so, `b` goes on at the old commit.
+fn resumed_at_a_stale_commit(durability: Durability, end: impl Fn(Story) -> Story) -> Story {
+    let story = Story::new().durability(durability).appended(0, 2, 1).member("a", 1, 2);
+    let story = story.worked_on("a", 2, "r-2").commits("a", 3).power_failure().recovered(0, false);
+    let story = end(story.reset("a", Some(3), 0, (0, 0)).sought("a", 0)).appended(0, 5, 2);
+    story.member("b", 2, 3).worked_on("b", 3, "s-3").commits("b", 4)
+}
+
+#[test]
+fn who_dies_before_it_can_commit_a_reset_leaves_a_stale_commit_where_the_log_was_lost() {
+    let killed = |durability| resumed_at_a_stale_commit(durability, |story| story.killed("a"));
+    assert!(killed(Durability::PageCache).violations(&CHECK).is_empty());
+    assert_eq!(killed(Durability::PageCache).excused(&CHECK).len(), 1);
+    assert_eq!(killed(Durability::Fsync).violations(&CHECK).len(), 1, "nothing may be lost");
+}
+
+#[test]
+fn who_gives_a_partition_up_in_order_commits_a_reset_before() {
+    let page_cache = Durability::PageCache;
+    let silent = resumed_at_a_stale_commit(page_cache, |story| story.released("a"));
+    assert_eq!(silent.violations(&CHECK).len(), 1);
+    let cut_off = |story: Story| story.committing("a", 0).commit_failed("a", 0, true).released("a");
+    assert!(resumed_at_a_stale_commit(page_cache, cut_off).violations(&CHECK).is_empty());
 }
