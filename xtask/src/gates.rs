@@ -40,12 +40,12 @@ fn dependencies() -> Option<Step> {
 fn tests() -> Vec<Step> {
     let mut real = cargo(&["test"]);
     real.args(REAL);
-    let mut bench_smoke = cargo(&["test", "--bench", "end_to_end"]);
+    let mut bench_smoke = cargo(&["test", "--bench", "end_to_end", "--bench", "consuming"]);
     bench_smoke.args(REAL).args(["--", "--smoke"]);
     vec![
         Step { name: "tests, simulation build", command: cargo(&["test", "--workspace"]) },
         Step { name: "tests, real build", command: real },
-        Step { name: "smoke of the benchmark", command: bench_smoke },
+        Step { name: "smoke of the benchmarks", command: bench_smoke },
         Step { name: "every scenario", command: cargo(&["sim", "run", "--no-cache"]) },
         Step { name: "sweep, each seed run twice", command: sweep() },
         example(),

@@ -13,7 +13,6 @@ use crate::history::{Entry, What};
 pub struct Send<'a> {
     pub invoked: usize,
     pub producer: &'a str,
-    pub seq: u64,
     pub partition: &'a TopicPartition,
     pub record: &'a RecordTag,
     pub acks: Acks,
@@ -85,6 +84,11 @@ impl<'a> Ledger<'a> {
         ledger
     }
 
+    /// The send of this number in the latest life of its producer: each life counts from 0.
+    pub fn latest(&self, producer: &str, seq: u64) -> Option<&Send<'a>> {
+        self.by_number.get(&(producer, seq)).map(|index| &self.sends[*index])
+    }
+
     fn take(&mut self, at: usize, fact: &'a Fact) {
         match fact {
             Fact::SendInvoked { producer, seq, partition, record, acks } => {
@@ -93,7 +97,6 @@ impl<'a> Ledger<'a> {
                 self.sends.push(Send {
                     invoked: at,
                     producer,
-                    seq: *seq,
                     partition,
                     record,
                     acks: *acks,

@@ -32,14 +32,14 @@ fn describe(case: &Case, deadline: usize, missing: Missing) -> Finding {
             Finding::new(None, message, vec![deadline]).excused_by(absence)
         }
         Missing::Unresolved { producer, sends, first } => {
-            let invoked = case.ledger.sends.iter().find(|s| s.producer == producer && s.seq == first);
+            let invoked = case.ledger.latest(&producer, first);
             let message = format!("{producer} still waits for {sends} sends, the first is number {first}");
             let outage = invoked.and_then(|send| case.budget.excuses_outage(send.partition));
             let evidence = invoked.map(|send| send.invoked).into_iter().chain([deadline]).collect();
             Finding::new(invoked.map(|s| s.partition), message, evidence).excused_by(outage)
         }
         Missing::Refused { producer, seq, error } => {
-            let send = case.ledger.sends.iter().find(|s| s.producer == producer && s.seq == seq);
+            let send = case.ledger.latest(&producer, seq);
             let message = format!("send {seq} of {producer} failed although the cluster had healed: {error}");
             let outage = send.and_then(|send| case.budget.excuses_outage(send.partition));
             let evidence = send.map(|send| send.invoked).into_iter().chain([deadline]).collect();
@@ -68,10 +68,10 @@ fn describe(case: &Case, deadline: usize, missing: Missing) -> Finding {
 #[cfg(test)]
 mod tests {
     use seedlog::facts::Fact;
-    use seedlog::types::BrokerId;
+    use seedlog::types::{Acks, BrokerId, TopicPartition};
 
     use super::CHECK;
-    use crate::checkers::story::{Story, broker_1};
+    use crate::checkers::story::{Story, broker_1, tag};
     use crate::history::{Injected, Phase};
 
     fn registered(story: Story) -> Story {
@@ -103,6 +103,25 @@ mod tests {
         assert!(before.violations(&CHECK).is_empty());
         let after = Story::new().phase(Phase::Converge).send(0, "r-0").unknown(0).phase(Phase::Drain);
         assert_eq!(after.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_send_of_a_producers_second_life_is_not_taken_for_one_of_its_first() {
+        let file = "/data/orders-0/00000000000000000000.log".to_owned();
+        let elsewhere = Fact::SendInvoked {
+            producer: "shop".into(),
+            seq: 0,
+            partition: TopicPartition::new("orders", 7),
+            record: tag("r-0"),
+            acks: Acks::All,
+        };
+        let refused = |file: String| {
+            let damaged = Injected::BitFlip { target: broker_1(), file: file.into(), offset: 7 };
+            let first_life = Story::new().fact("shop", elsewhere.clone()).acked(0, 0).fault(damaged);
+            first_life.killed("shop").phase(Phase::Converge).send(0, "s-0").unknown(0).phase(Phase::Drain)
+        };
+        assert_eq!(refused(file.clone()).excused(&CHECK).len(), 1);
+        assert_eq!(refused(file.replace("orders-0", "orders-7")).violations(&CHECK).len(), 1);
     }
 
     #[test]
