@@ -53,7 +53,7 @@ fn read_bytes(text: &str) -> Option<u64> {
     (1..=BYTES_MAX).contains(&bytes).then_some(bytes)
 }
 
-/// Bytes as [`bytes`] reads them.
+/// Bytes as [`bytes()`] reads them.
 pub fn written_bytes(bytes: u64) -> String {
     let (unit, of_unit) =
         BYTE_UNITS.iter().find(|(_, of_unit)| bytes.is_multiple_of(*of_unit)).expect("1 divides all");
