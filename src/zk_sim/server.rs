@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::ServerConfig;
 use super::commit::Commit;
@@ -36,9 +36,9 @@ pub struct Server {
     failure: Arc<Failure>,
     address: SocketAddr,
     /// Dropped to ask for the end.
-    stop: Option<oneshot::Sender<Infallible>>,
-    /// Ends when the listener is closed.
-    stopped: Option<oneshot::Receiver<Infallible>>,
+    stop: Option<watch::Sender<()>>,
+    /// Ends when the listener is closed and the directory is given up.
+    stopped: Option<mpsc::Receiver<Infallible>>,
     tasks: TaskGroup,
 }
 
@@ -60,21 +60,26 @@ impl Server {
         let shared = Arc::new(Shared::new(commit, rng::stream("zookeeper-passwords")));
         let failure = Arc::new(Failure::default());
         let tasks = TaskGroup::new(Lane::Control);
-        let (stop, stop_asked) = oneshot::channel();
-        let (has_stopped, stopped) = oneshot::channel();
+        let (stop, stop_asked) = watch::channel(());
+        let (has_stopped, stopped) = mpsc::channel(1);
         let handshake_timeout = config.max_session_timeout;
         let accepting = Arc::clone(&shared);
+        let (accept_until, accept_has_stopped) = (stop_asked.clone(), has_stopped.clone());
         tasks.spawn("zookeeper-accept", async move {
             tokio::select! {
                 biased;
-                _asked_or_dropped = stop_asked => {}
+                () = asked(accept_until) => {}
                 () = accept(accepting, &listener, handshake_timeout) => {}
             }
-            drop((listener, has_stopped));
+            drop((listener, accept_has_stopped));
         });
         tasks.spawn("zookeeper-ticker", tick(Arc::clone(&shared), config.tick));
         if let Some(store) = store {
-            tasks.spawn("zookeeper-saver", save(Arc::clone(&shared), store, Arc::clone(&failure)));
+            let saving = save(Arc::clone(&shared), store, Arc::clone(&failure), stop_asked);
+            tasks.spawn("zookeeper-saver", async move {
+                saving.await;
+                drop(has_stopped);
+            });
         }
         tracing::info!(%address, "zookeeper_started");
         Ok(Server { shared, failure, address, stop: Some(stop), stopped: Some(stopped), tasks })
@@ -94,11 +99,12 @@ impl Server {
         async move { failure.wait().await }
     }
 
-    /// Closes every connection and stops listening; sessions stay as they are in the snapshot.
+    /// Closes every connection, stops listening and gives the directory up; sessions stay as they are in the
+    /// snapshot.
     pub async fn shutdown(mut self) {
         drop(self.stop.take());
-        if let Some(stopped) = self.stopped.take() {
-            let Err(_sender_was_dropped) = stopped.await;
+        if let Some(mut stopped) = self.stopped.take() {
+            let None = stopped.recv().await;
         }
     }
 }
@@ -209,9 +215,14 @@ async fn tick(shared: Arc<Shared>, tick: Duration) {
 }
 
 /// Saves whatever waits; after an error nothing is saved, or served, any more.
-async fn save(shared: Arc<Shared>, store: Store, failure: Arc<Failure>) {
+/// Until asked to stop; a save under way is finished first.
+async fn save(shared: Arc<Shared>, store: Store, failure: Arc<Failure>, mut stop_asked: watch::Receiver<()>) {
     loop {
-        shared.saver.notified().await;
+        tokio::select! {
+            biased;
+            _sender_was_dropped = stop_asked.changed() => return,
+            () = shared.saver.notified() => {}
+        }
         while let Some(bytes) = shared.take_save() {
             if let Err(error) = store.save(&bytes).await {
                 tracing::error!(%error, "zookeeper_snapshot_failed");
@@ -219,8 +230,16 @@ async fn save(shared: Arc<Shared>, store: Store, failure: Arc<Failure>) {
                 return failure.set(format!("the ZooKeeper snapshot could not be saved: {error}"));
             }
             shared.saved();
+            if stop_asked.has_changed().is_err() {
+                return;
+            }
         }
     }
+}
+
+/// Resolves when the server is to stop.
+async fn asked(mut stop: watch::Receiver<()>) {
+    while stop.changed().await.is_ok() {}
 }
 
 /// Why the server stopped by itself, for all who ask.
