@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use super::metadata::{Image, PartitionImage};
 use crate::registry::PartitionState;
-use crate::types::{BrokerId, LeaderEpoch, TopicPartition};
+use crate::types::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 
 /// What this broker has of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Held {
-    pub topic_id: [u8; 16],
+    pub topic_id: TopicId,
     /// The epoch in which it leads; `None` if it does not.
     pub epoch: Option<LeaderEpoch>,
     pub is_offline: bool,
@@ -34,7 +34,7 @@ pub(super) enum Step {
     /// Lead no longer.
     Resign(TopicPartition),
     /// Open the log, then lead: in a raised epoch if an earlier life may have led, else in this one.
-    Open { partition: TopicPartition, topic_id: [u8; 16], epoch: LeaderEpoch },
+    Open { partition: TopicPartition, topic_id: TopicId, epoch: LeaderEpoch },
     /// Raise the epoch, then lead in it.
     Raise { partition: TopicPartition, epoch: LeaderEpoch },
     /// Lead in this epoch.
@@ -109,7 +109,7 @@ mod tests {
     use crate::broker::metadata::image_tests::led_by;
 
     const ME: BrokerId = BrokerId(1);
-    const ID: [u8; 16] = [7; 16];
+    const ID: TopicId = TopicId::from_bytes([7; 16]);
 
     fn orders(partitions: &[(i32, PartitionImage)]) -> Image {
         let partitions = partitions.iter().cloned().collect();
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_topic_made_anew_under_its_old_name_is_closed_then_opened() {
         let mut old = held(0, Some(3));
-        old.get_mut(&partition(0)).expect("held").topic_id = [9; 16];
+        old.get_mut(&partition(0)).expect("held").topic_id = TopicId::from_bytes([9; 16]);
 
         let steps = decide(&orders(&[(0, led_by(1, 0))]), ME, &old, Session::Same);
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::checked_file::{self, ReadError};
 use crate::log::{directory_name, partition_of_directory};
 use crate::runtime::disk::{self, Lock};
-use crate::types::{BrokerId, TopicPartition};
+use crate::types::{BrokerId, TopicId, TopicPartition};
 
 const LOCK_FILE: &str = ".lock";
 const META_FILE: &str = "meta.properties";
@@ -133,10 +133,10 @@ impl DataDir {
     pub async fn partition(
         &self,
         partition: &TopicPartition,
-        topic_id: [u8; 16],
+        topic_id: TopicId,
     ) -> Result<PartitionDir, DataDirError> {
         let path = self.path.join(directory_name(partition));
-        let topic_id = uuid_text(topic_id);
+        let topic_id = topic_id.to_string();
         let at = io_error(&path);
         if disk::exists(&path).map_err(&at)? {
             match read_topic_id(&path)? {
@@ -223,8 +223,4 @@ fn read_error(path: &Path) -> impl Fn(ReadError) -> DataDirError + use<> {
         ReadError::Corrupt(reason) => DataDirError::Corrupt { path: path.clone(), reason },
         ReadError::Io(source) => DataDirError::Io { path: path.clone(), source },
     }
-}
-
-fn uuid_text(id: [u8; 16]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::concurrently::concurrently;
 use super::failure::Failure;
 use super::metrics::Metrics;
 use super::partition::{FlushNeed, Partition};
 use super::purgatory::Bell;
 use crate::log::LogError;
-use crate::runtime::{Instant, clock};
+use crate::runtime::{Instant, clock, concurrently};
 
 /// Partitions synced side by side.
 const SYNCS_AT_A_TIME_MAX: usize = 32;
@@ -67,10 +66,8 @@ impl Flusher {
                 }
                 continue;
             }
-            for round in due.chunks(SYNCS_AT_A_TIME_MAX) {
-                let syncs = round.iter().map(|partition| self.flush(partition, failure, metrics));
-                concurrently(syncs.collect()).await;
-            }
+            let syncs = due.iter().map(|partition| self.flush(partition, failure, metrics));
+            concurrently(SYNCS_AT_A_TIME_MAX, syncs.collect()).await;
         }
     }
 

@@ -21,7 +21,7 @@ use crate::log::LogError;
 use crate::registry::{BrokerRegistration, PartitionState, Registry, RegistryError};
 use crate::rules::{Rule, holds};
 use crate::runtime::{Elapsed, clock};
-use crate::types::{LeaderEpoch, TopicPartition};
+use crate::types::{LeaderEpoch, TopicId, TopicPartition};
 use crate::zookeeper::{ZkError, ZooKeeper, ZooKeeperConfig};
 
 /// Between attempts at what failed for want of ZooKeeper.
@@ -266,7 +266,7 @@ impl Membership {
     async fn open(
         &self,
         name: TopicPartition,
-        topic_id: [u8; 16],
+        topic_id: TopicId,
         image: &Image,
     ) -> Result<Option<(Arc<Partition>, bool)>, Interrupted> {
         let own = image.topics.get(&name.topic).map(|topic| topic.config.clone()).unwrap_or_default();
@@ -297,7 +297,7 @@ impl Membership {
         }
     }
 
-    fn take_offline(&self, name: &TopicPartition, topic_id: [u8; 16], reason: &str) {
+    fn take_offline(&self, name: &TopicPartition, topic_id: TopicId, reason: &str) {
         tracing::error!(partition = %name, reason, "partition_offline");
         self.core.replicas.insert(name, Local::Offline { topic_id, reason: Arc::from(reason) });
     }

@@ -6,7 +6,6 @@
 
 mod assignment;
 mod checked_file;
-mod concurrently;
 pub mod config;
 mod core;
 mod data_dir;

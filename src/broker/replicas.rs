@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use super::partition::Partition;
-use crate::types::TopicPartition;
+use crate::types::{TopicId, TopicPartition};
 
 /// Looked up once per partition of a request; changed only when topics come and go.
 #[derive(Default)]
@@ -18,7 +18,7 @@ pub(super) enum Local {
     Open(Arc<Partition>),
     /// Its log cannot be used until an operator has decided; says why.
     Offline {
-        topic_id: [u8; 16],
+        topic_id: TopicId,
         reason: Arc<str>,
     },
 }

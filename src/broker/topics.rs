@@ -10,7 +10,7 @@ use super::core::Core;
 use crate::protocol::ErrorCode;
 use crate::registry::{Registry, RegistryError, TopicSpec};
 use crate::runtime::{Instant, rng};
-use crate::types::BrokerId;
+use crate::types::{BrokerId, TopicId};
 use crate::zookeeper::ZkError;
 
 /// Kafka's limit.
@@ -81,9 +81,14 @@ pub(super) async fn plan(core: &Core, topic: &NewTopic) -> Result<TopicSpec, Ref
     } else {
         check_assignment(topic, &brokers)?
     };
-    let mut topic_id = [0; 16];
-    rng::stream("topic-id").fill(&mut topic_id);
+    let topic_id = draw_topic_id();
     Ok(TopicSpec { name: topic.name.clone(), topic_id, partitions, config: topic.config.clone() })
+}
+
+fn draw_topic_id() -> TopicId {
+    let mut id = [0; 16];
+    rng::stream("topic-id").fill(&mut id);
+    TopicId::from_bytes(id)
 }
 
 async fn registered(core: &Core) -> Result<Vec<BrokerId>, Refusal> {

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::concurrent::concurrently;
 use super::znodes::Unreadable;
-use super::{ATTEMPTS_MAX, Registry, RegistryError, corrupt, group_znodes, patiently, znodes};
+use super::{
+    ATTEMPTS_MAX, CALLS_AT_ONCE_MAX, Registry, RegistryError, corrupt, group_znodes, patiently, znodes,
+};
 use crate::marks::{self, Mark};
 use crate::rules::{self, Rule};
-use crate::runtime::clock;
+use crate::runtime::{clock, concurrently};
 use crate::types::{BrokerId, TopicPartition};
 use crate::zookeeper::{CreateMode, MultiOp, Stat, Watch, WatchEvent, ZkError};
 
@@ -158,7 +159,7 @@ impl Registry {
         let path = group_znodes::members(group);
         let (names, changed) = patiently(|| self.zookeeper.get_children_watch(&path)).await?;
         let read: Vec<_> = names.iter().map(|name| self.subscription(group, name)).collect();
-        let subscriptions = concurrently(read).await;
+        let subscriptions = concurrently(CALLS_AT_ONCE_MAX, read).await;
         let mut members = Members { watches: vec![changed], ..Members::default() };
         for (name, subscription) in names.into_iter().zip(subscriptions) {
             match subscription? {
@@ -226,7 +227,7 @@ impl Registry {
         partitions: &BTreeSet<TopicPartition>,
     ) -> Result<BTreeMap<TopicPartition, BrokerId>, RegistryError> {
         let read: Vec<_> = partitions.iter().map(|name| self.partition_state(name)).collect();
-        let states = concurrently(read).await;
+        let states = concurrently(CALLS_AT_ONCE_MAX, read).await;
         let mut leaders = BTreeMap::new();
         for (name, state) in partitions.iter().zip(states) {
             if let Some(leader) = state?.and_then(|(state, _)| state.leader) {
@@ -250,7 +251,7 @@ impl Registry {
         partitions: &[&TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, PartitionOwner>, RegistryError> {
         let read: Vec<_> = partitions.iter().map(|name| self.owner_data(group, name)).collect();
-        let read = concurrently(read).await;
+        let read = concurrently(CALLS_AT_ONCE_MAX, read).await;
         let mut owners = BTreeMap::new();
         for (name, read) in partitions.iter().copied().zip(read) {
             match read {
@@ -336,7 +337,7 @@ impl Registry {
         partitions: &BTreeSet<TopicPartition>,
     ) -> Result<(), RegistryError> {
         let deletions: Vec<_> = partitions.iter().map(|name| self.release_partition(group, name)).collect();
-        concurrently(deletions).await.into_iter().collect()
+        concurrently(CALLS_AT_ONCE_MAX, deletions).await.into_iter().collect()
     }
 
     async fn release_partition(&self, group: &str, partition: &TopicPartition) -> Result<(), RegistryError> {

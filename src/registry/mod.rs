@@ -5,7 +5,6 @@
 
 mod base64;
 mod brokers;
-mod concurrent;
 mod consumers;
 mod group_znodes;
 mod ids;
@@ -16,7 +15,7 @@ mod znodes;
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use crate::types::{BrokerId, LeaderEpoch, TopicPartition};
+use crate::types::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 use crate::zookeeper::{CreateMode, ZkError, ZooKeeper};
 
 use znodes::Unreadable;
@@ -41,7 +40,7 @@ pub struct RegistrationEpoch(pub i64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicSpec {
     pub name: String,
-    pub topic_id: [u8; 16],
+    pub topic_id: TopicId,
     /// Replicas by partition; the first is preferred as leader.
     pub partitions: BTreeMap<i32, Vec<BrokerId>>,
     pub config: BTreeMap<String, String>,
@@ -81,6 +80,8 @@ pub enum RegistryError {
 
 /// How often an operation is tried whose outcome is open or whose ground was moved by others.
 const ATTEMPTS_MAX: usize = 16;
+/// Calls to ZooKeeper side by side: far below what the client takes in before it refuses.
+const CALLS_AT_ONCE_MAX: usize = 64;
 /// How often a read is tried; each attempt waits up to the session timeout for a connection.
 const READ_ATTEMPTS_MAX: usize = 3;
 

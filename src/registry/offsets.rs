@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 
-use super::concurrent::concurrently;
-use super::{Registry, RegistryError, corrupt, group_znodes, patiently};
+use super::{CALLS_AT_ONCE_MAX, Registry, RegistryError, corrupt, group_znodes, patiently};
+use crate::runtime::concurrently;
 use crate::types::{Offset, TopicPartition};
 use crate::zookeeper::{CreateMode, MultiOp, ZkError};
 
@@ -17,7 +17,7 @@ impl Registry {
         partitions: &[TopicPartition],
     ) -> Result<Vec<Option<Offset>>, RegistryError> {
         let read: Vec<_> = partitions.iter().map(|partition| self.group_offset(group, partition)).collect();
-        concurrently(read).await.into_iter().collect()
+        concurrently(CALLS_AT_ONCE_MAX, read).await.into_iter().collect()
     }
 
     async fn group_offset(
@@ -42,7 +42,7 @@ impl Registry {
     ) -> Vec<Result<(), ZkError>> {
         let commits: Vec<_> =
             offsets.iter().map(|(partition, offset)| self.commit_offset(group, partition, *offset)).collect();
-        concurrently(commits).await
+        concurrently(CALLS_AT_ONCE_MAX, commits).await
     }
 
     async fn commit_offset(

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::base64::{decode_id, encode_id};
 use super::{BrokerRegistration, PartitionState, TopicSpec};
-use crate::types::{BrokerId, LeaderEpoch, Timestamp, TopicPartition};
+use crate::types::{BrokerId, LeaderEpoch, Timestamp, TopicId, TopicPartition};
 
 pub(super) const BROKER_IDS: &str = "/brokers/ids";
 pub(super) const TOPICS: &str = "/brokers/topics";
@@ -129,7 +129,7 @@ pub(super) fn write_topic(topic: &TopicSpec) -> Vec<u8> {
     });
     json(&TopicJson {
         version: 3,
-        topic_id: encode_id(&topic.topic_id),
+        topic_id: encode_id(topic.topic_id.as_bytes()),
         partitions: partitions.collect(),
         adding_replicas: BTreeMap::new(),
         removing_replicas: BTreeMap::new(),
@@ -143,6 +143,7 @@ pub(super) fn read_topic(
 ) -> Result<TopicSpec, Unreadable> {
     let topic: TopicJson = serde_json::from_slice(data)?;
     let topic_id = decode_id(&topic.topic_id)
+        .map(TopicId::from_bytes)
         .ok_or_else(|| Unreadable(format!("{:?} is no topic id", topic.topic_id)))?;
     let mut partitions = BTreeMap::new();
     for (number, replicas) in topic.partitions {
@@ -296,7 +297,7 @@ mod tests {
     fn a_topic_is_written_as_kafka_writes_it_and_reads_back() {
         let topic = TopicSpec {
             name: "t".into(),
-            topic_id: [0; 16],
+            topic_id: TopicId::from_bytes([0; 16]),
             partitions: BTreeMap::from([(0, vec![BrokerId(1), BrokerId(2)])]),
             config: BTreeMap::new(),
         };

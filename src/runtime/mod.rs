@@ -4,6 +4,7 @@
 //! Domain code names only what this module re-exports. What the two halves share (instants, file ranges,
 //! segments) stands in files beside this one.
 
+mod concurrently;
 mod disk_types;
 mod file_range;
 mod random;
@@ -19,6 +20,7 @@ pub mod sim;
 use sim as half;
 
 pub use crate::types::Instant;
+pub use concurrently::concurrently;
 pub use file_range::{FileRange, Segment};
 pub use half::{buggify, clock, disk, net, rng, task};
 #[cfg(feature = "real-runtime")]

@@ -1,6 +1,7 @@
 //! The numbers and names of the domain, each with a type of its own. Imports nothing of ours.
 
 mod instant;
+mod topic_id;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use instant::Instant;
+pub use topic_id::TopicId;
 
 /// The consecutive number of a record in its partition. Never negative in a log; requests use the
 /// protocol's sentinels (-1 latest, -2 earliest) only at the wire.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use seedlog::registry::{BrokerRegistration, PartitionState, Registry, RegistryError, TopicSpec};
 use seedlog::runtime::clock;
-use seedlog::types::{BrokerId, LeaderEpoch, TopicPartition};
+use seedlog::types::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 use seedlog::zookeeper::{CreateMode, WatchEvent, ZkError};
 
 use super::stories::{Setting, connect};
@@ -17,7 +17,7 @@ const TWO: BrokerId = BrokerId(2);
 pub fn topic(name: &str, id: u8) -> TopicSpec {
     TopicSpec {
         name: name.to_owned(),
-        topic_id: [id; 16],
+        topic_id: TopicId::from_bytes([id; 16]),
         partitions: BTreeMap::from([(0, vec![ONE, TWO]), (1, vec![TWO]), (10, vec![])]),
         config: BTreeMap::from([("durability".to_owned(), "fsync".to_owned())]),
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::registry::{BrokerRegistration, PartitionState};
-use crate::types::{BrokerId, LeaderEpoch, TopicPartition};
+use crate::types::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::broker) struct Image {
@@ -16,7 +16,7 @@ pub(in crate::broker) struct Image {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::broker) struct TopicImage {
-    pub topic_id: [u8; 16],
+    pub topic_id: TopicId,
     pub config: BTreeMap<String, String>,
     pub partitions: BTreeMap<i32, PartitionImage>,
 }

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::image::{Image, PartitionImage, TopicImage};
-use crate::broker::concurrently::concurrently;
 use crate::registry::{BrokerRegistration, PartitionState, Registry, RegistryError};
-use crate::runtime::clock;
+use crate::runtime::{clock, concurrently};
 use crate::types::{BrokerId, TopicPartition};
 use crate::zookeeper::Watch;
 
@@ -73,14 +72,12 @@ impl Refresh {
         let names = self.topics.as_ref().map(|(names, _)| names.clone()).unwrap_or_default();
         let mut found = BTreeMap::new();
         let mut is_incomplete = false;
-        for names in names.chunks(READS_AT_A_TIME_MAX) {
-            let reads = names.iter().map(|name| self.read_topic(name, stale));
-            for topic in concurrently(reads.collect()).await {
-                if let Some((name, topic)) = topic? {
-                    let is_whole = topic.partitions.values().all(|partition| partition.state.is_some());
-                    is_incomplete |= !is_whole;
-                    found.insert(name, topic);
-                }
+        let reads = names.iter().map(|name| self.read_topic(name, stale));
+        for topic in concurrently(READS_AT_A_TIME_MAX, reads.collect()).await {
+            if let Some((name, topic)) = topic? {
+                let is_whole = topic.partitions.values().all(|partition| partition.state.is_some());
+                is_incomplete |= !is_whole;
+                found.insert(name, topic);
             }
         }
         self.known = found;

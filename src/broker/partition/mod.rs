@@ -13,7 +13,7 @@ use super::purgatory::{Bell, WaitFor, Waiting};
 use crate::facts::{self, Fact};
 use crate::log::{AppendBatch, CloseTicket, FlushTicket, Log, LogConfig, LogError};
 use crate::runtime::{FileRange, Instant, clock};
-use crate::types::{BrokerId, Durability, LeaderEpoch, Offset, Timestamp, TopicPartition};
+use crate::types::{BrokerId, Durability, LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition};
 
 pub(super) use leader::EpochFence;
 
@@ -21,7 +21,7 @@ pub(super) use leader::EpochFence;
 pub(super) struct Partition {
     name: TopicPartition,
     broker: BrokerId,
-    topic_id: [u8; 16],
+    topic_id: TopicId,
     durability: Durability,
     batch_bytes_max: usize,
     flush_interval: Option<std::time::Duration>,
@@ -100,7 +100,7 @@ impl Partition {
         directory: &Path,
         broker: BrokerId,
         name: TopicPartition,
-        topic_id: [u8; 16],
+        topic_id: TopicId,
         config: LogConfig,
     ) -> Result<Partition, LogError> {
         let (durability, batch_bytes_max) = (config.durability, config.batch_bytes_max);
@@ -120,7 +120,7 @@ impl Partition {
         self.name.partition == partition && *self.name.topic == *topic
     }
 
-    pub fn topic_id(&self) -> [u8; 16] {
+    pub fn topic_id(&self) -> TopicId {
         self.topic_id
     }
 

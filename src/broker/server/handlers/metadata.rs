@@ -104,11 +104,13 @@ mod tests {
     use super::*;
     use crate::broker::metadata::TopicImage;
     use crate::broker::metadata::image_tests::{broker, led_by};
+    use crate::types::TopicId;
 
     #[test]
     fn a_partition_without_a_living_leader_says_so_and_keeps_its_place() {
         let partitions = BTreeMap::from([(0, led_by(1, 5)), (1, led_by(2, 3))]);
-        let topic = TopicImage { topic_id: [1; 16], config: BTreeMap::new(), partitions };
+        let topic =
+            TopicImage { topic_id: TopicId::from_bytes([1; 16]), config: BTreeMap::new(), partitions };
         let image = Image {
             brokers: BTreeMap::from([broker(1)]),
             topics: BTreeMap::from([(Arc::from("orders"), Arc::new(topic))]),
