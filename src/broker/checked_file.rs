@@ -3,11 +3,11 @@
 //! Written whole (temporary file, sync, rename, directory sync), so that a crash leaves the old or the new.
 
 use std::collections::BTreeMap;
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::Path;
 
-use crate::rules::{Rule, holds};
 use crate::runtime::disk::{self, OpenMode};
+use crate::runtime::durable;
 
 /// The line that ends the file.
 const CRC_KEY: &str = "crc32";
@@ -66,18 +66,7 @@ fn render(pairs: &[(&str, &str)]) -> String {
 
 /// Replaces the file; when this returns the new content is durable, name included.
 pub(super) async fn write(directory: &Path, name: &str, pairs: &[(&str, &str)]) -> io::Result<()> {
-    let temporary = directory.join(format!("{name}.tmp"));
-    let file = disk::open(&temporary, OpenMode::CreateOrOpen)?;
-    file.truncate(0)?;
-    file.write_at(&[IoSlice::new(render(pairs).as_bytes())], 0)?;
-    file.sync_data().await?;
-    disk::rename(&temporary, &directory.join(name))?;
-    sync_names(directory).await
-}
-
-/// Makes the names in `directory` durable.
-pub(super) async fn sync_names(directory: &Path) -> io::Result<()> {
-    if holds(Rule::SyncDirectoryOfNewName) { disk::sync_dir(directory).await } else { Ok(()) }
+    durable::replace(directory, name, render(pairs).as_bytes()).await
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::checked_file::{self, ReadError};
 use crate::log::{directory_name, partition_of_directory};
 use crate::runtime::disk::{self, Lock};
+use crate::runtime::durable;
 use crate::types::{BrokerId, TopicId, TopicPartition};
 
 const LOCK_FILE: &str = ".lock";
@@ -88,7 +89,7 @@ impl DataDir {
             });
         }
         for parent in &self.unsynced {
-            checked_file::sync_names(parent).await.map_err(io_error(parent))?;
+            durable::sync_names(parent).await.map_err(io_error(parent))?;
         }
         let broker = self.broker.to_string();
         let boot_id = disk::boot_id();
@@ -148,7 +149,7 @@ impl DataDir {
         disk::create_dir_all(&path).map_err(&at)?;
         let pairs = [("version", PARTITION_VERSION), ("topic_id", &topic_id)];
         checked_file::write(&path, PARTITION_FILE, &pairs).await.map_err(&at)?;
-        checked_file::sync_names(&self.path).await.map_err(&at)?;
+        durable::sync_names(&self.path).await.map_err(&at)?;
         Ok(PartitionDir { path, existed: false })
     }
 
@@ -157,7 +158,7 @@ impl DataDir {
         let stray = self.free_name(&format!("{name}.{topic_id}"))?;
         tracing::warn!(directory = %path.display(), stray = %stray.display(), "directory_of_other_topic_set_aside");
         disk::rename(path, &stray).map_err(io_error(path))?;
-        checked_file::sync_names(&self.path).await.map_err(io_error(path))
+        durable::sync_names(&self.path).await.map_err(io_error(path))
     }
 
     fn free_name(&self, stem: &str) -> Result<PathBuf, DataDirError> {

@@ -17,6 +17,8 @@ use crate::runtime::{Instant, clock, concurrently};
 /// Partitions synced side by side.
 const SYNCS_AT_A_TIME_MAX: usize = 32;
 
+/// How long a flush that the process had no file descriptor for is put off.
+const REFUSED_RETRY: Duration = Duration::from_millis(200);
 /// Where the rule that a failed sync fails the log directory is suspended.
 const FORGETFUL_RETRY: Duration = Duration::from_millis(10);
 
@@ -71,6 +73,10 @@ impl Flusher {
         }
     }
 
+    fn flush_later(&self, partition: &Arc<Partition>, at: Instant) {
+        self.note(partition, FlushNeed::At(at));
+    }
+
     fn take_due(&self, now: Instant) -> Vec<Arc<Partition>> {
         let mut queue = self.queue.lock().expect("flush queue");
         let mut due = std::mem::take(&mut queue.now);
@@ -93,13 +99,13 @@ impl Flusher {
                 partition.finish_flush(ticket);
             }
             Err(error) => match partition.flush_failed(ticket, error) {
-                // The log goes on as though nothing had happened: its rule is suspended.
-                LogError::Io(_) => {
-                    clock::sleep(FORGETFUL_RETRY).await;
-                    if partition.flush_is_due() {
-                        self.note(partition, FlushNeed::Now);
-                    }
+                // Nothing was lost, nothing counts as flushed: those who wait go on waiting.
+                LogError::NoDescriptors(error) => {
+                    tracing::warn!(partition = %partition.name(), %error, "flush_put_off");
+                    self.flush_later(partition, clock::now() + REFUSED_RETRY);
                 }
+                // The log goes on as though nothing had happened: its rule is suspended.
+                LogError::Io(_) => self.flush_later(partition, clock::now() + FORGETFUL_RETRY),
                 error => failure.trip(format!("{}: {error}", partition.name())),
             },
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::segment::Segment;
 use super::{Log, LogError};
 use crate::facts::{self, Fact};
-use crate::record::{BatchHeader, PREFIX_BYTES, patch, patched_prefix};
+use crate::record::{BatchHeader, Compression, HEADER_BYTES, PREFIX_BYTES, patch, patched_prefix};
 use crate::runtime::disk::File;
 use crate::runtime::{buggify, clock};
 use crate::types::{Instant, LeaderEpoch, Offset};
@@ -16,9 +16,12 @@ use crate::types::{Instant, LeaderEpoch, Offset};
 const COPY_BYTES_MAX: usize = 64 << 10;
 /// What the kernel takes in one vectored write (IOV_MAX is 1024), at two slices a batch.
 const VECTORED_BATCHES_MAX: usize = 512;
-/// A segment stays below what positions and relative offsets of 32 bits reach.
+/// A segment stays below what positions and relative offsets of 32 bits reach. One batch spans at most as many
+/// offsets, and one append may not span more: whatever begins a segment fits in it.
 const SEGMENT_BYTES_MAX: u64 = 1 << 31;
-const SEGMENT_OFFSETS_MAX: i64 = 1 << 31;
+pub(super) const SEGMENT_OFFSETS_MAX: i64 = 1 << 31;
+/// Length, attributes, two deltas, two lengths and a count, one byte each: no record is smaller.
+const RECORD_BYTES_MIN: usize = 7;
 
 /// A batch to append: validated, its header parsed from `bytes`.
 #[derive(Clone, Debug)]
@@ -28,6 +31,22 @@ pub struct AppendBatch {
 }
 
 impl AppendBatch {
+    /// The offset after the batch's last one, if it begins at `base`. Errors: it is not what its header says, or
+    /// claims more records than its bytes can hold. (What compressed bytes hold, only unpacking tells.)
+    fn end_from(&self, base: Offset) -> Result<Offset, LogError> {
+        let invalid = |what| LogError::InvalidBatch { what };
+        let header = &self.header;
+        let (size, count) = (header.size(), i64::from(header.last_offset_delta) + 1);
+        if size < HEADER_BYTES || size != self.bytes.len() {
+            return Err(invalid("the batch is not as long as its header says"));
+        }
+        let records_max = ((size - HEADER_BYTES) / RECORD_BYTES_MIN) as i64;
+        if count < 1 || (matches!(header.compression(), Ok(Compression::None)) && count > records_max) {
+            return Err(invalid("the batch claims more offsets than its bytes can hold"));
+        }
+        base.checked_plus(count).ok_or(invalid("no offsets are left"))
+    }
+
     /// The header that the batch gets in the log.
     fn placed(&self, base: Offset, epoch: LeaderEpoch) -> BatchHeader {
         BatchHeader { base_offset: base, leader_epoch: epoch, ..self.header }
@@ -37,7 +56,7 @@ impl AppendBatch {
 impl Log {
     /// Appends `batches` in one write, in leader epoch `epoch`; returns the base offset of each. States
     /// `Appended` for each. After an error the log ends where it ended; `Failed` says that it cannot be used
-    /// on, `Io` that it can.
+    /// on, `Io`, `NoSpace` and `NoDescriptors` that it can.
     pub fn append(&mut self, batches: &[AppendBatch], epoch: LeaderEpoch) -> Result<Vec<Offset>, LogError> {
         self.check_usable()?;
         if epoch < self.last_epoch {
@@ -47,7 +66,7 @@ impl Log {
             return Ok(Vec::new());
         }
         let bytes: u64 = batches.iter().map(|batch| batch.bytes.len() as u64).sum();
-        let (bases, end) = self.bases_of(batches);
+        let (bases, end) = self.bases_of(batches)?;
         let now = clock::now();
         self.roll_if_due(bytes, end, now)?;
         self.write(batches, &bases, epoch)?;
@@ -60,14 +79,17 @@ impl Log {
     }
 
     /// The base offset that each batch gets, and the log's end after them.
-    fn bases_of(&self, batches: &[AppendBatch]) -> (Vec<Offset>, Offset) {
+    fn bases_of(&self, batches: &[AppendBatch]) -> Result<(Vec<Offset>, Offset), LogError> {
+        let mut bases = Vec::with_capacity(batches.len());
         let mut next = self.log_end;
-        let bases = batches.iter().map(|batch| {
-            let base = next;
-            next = next.plus(i64::from(batch.header.last_offset_delta)).next();
-            base
-        });
-        (bases.collect(), next)
+        for batch in batches {
+            bases.push(next);
+            next = batch.end_from(next)?;
+        }
+        if next.since(self.log_end) > SEGMENT_OFFSETS_MAX {
+            return Err(LogError::InvalidBatch { what: "together the batches span more than 2^31 offsets" });
+        }
+        Ok((bases, next))
     }
 
     fn roll_if_due(&mut self, bytes: u64, end: Offset, now: Instant) -> Result<(), LogError> {
@@ -112,7 +134,7 @@ impl Log {
         let Err(error) = written else { return Ok(()) };
         // Whatever part of it was written must not be taken for a batch later (KAFKA-7866).
         match active.file.truncate(active.size) {
-            Ok(()) => Err(LogError::Io(error)),
+            Ok(()) => Err(error.into()),
             Err(cut_error) => {
                 Err(self.fail(format!("append failed ({error}), and cutting it off failed ({cut_error})")))
             }
@@ -133,7 +155,9 @@ impl Log {
                 crc: header.crc,
             });
         }
-        assert_eq!(self.active().end, self.log_end, "the segment ends with the log");
+        let active = self.active();
+        assert_eq!(active.end, self.log_end, "the segment ends with the log");
+        assert!(active.end.since(active.base) <= SEGMENT_OFFSETS_MAX, "relative offsets fit");
     }
 }
 

@@ -4,13 +4,13 @@
 //! It is replaced whole (temporary file, sync, rename, directory sync), so that a crash leaves the old one or
 //! the new one. Damage below what it says was flushed is never cut away.
 
-use std::io::{self, IoSlice};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use super::LogError;
 use super::scan::read_full;
-use crate::rules::{Rule, holds};
 use crate::runtime::disk::{self, OpenMode};
+use crate::runtime::durable;
 use crate::types::{LeaderEpoch, Offset};
 
 const NAME: &str = "checkpoint";
@@ -54,18 +54,9 @@ impl Checkpoint {
 
     /// Replaces the checkpoint in `directory`, durably. `serial` keeps replacements that overlap apart.
     pub async fn store(&self, directory: &Path, serial: u64) -> io::Result<()> {
-        let temporary = self.write_temporary(directory, serial)?;
-        temporary.1.sync_data().await?;
-        disk::rename(&temporary.0, &directory.join(NAME))?;
-        sync_names(directory).await
-    }
-
-    fn write_temporary(&self, directory: &Path, serial: u64) -> io::Result<(PathBuf, disk::File)> {
-        let path = directory.join(format!("{NAME}.{serial}{TEMPORARY_SUFFIX}"));
-        let file = disk::open(&path, OpenMode::CreateOrOpen)?;
-        file.truncate(0)?;
-        file.write_at(&[IoSlice::new(&self.encode())], 0)?;
-        Ok((path, file))
+        let temporary = format!("{NAME}.{serial}{TEMPORARY_SUFFIX}");
+        durable::write_and_rename(directory, NAME, &temporary, &self.encode()).await?;
+        durable::sync_names(directory).await
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -92,20 +83,22 @@ impl Checkpoint {
             rest = after;
             Some(i64::from_be_bytes(*bytes))
         };
-        Some(Checkpoint {
+        let checkpoint = Checkpoint {
             log_start: Offset(number()?),
             flushed_end: Offset(number()?),
             segment: Offset(number()?),
             position: number()? as u64,
             last_epoch: LeaderEpoch(i32::from_be_bytes(*rest.first_chunk()?)),
             clean: *rest.last()? != 0,
-        })
+        };
+        checkpoint.is_possible().then_some(checkpoint)
     }
-}
 
-/// Makes the names in `directory` durable.
-pub(super) async fn sync_names(directory: &Path) -> io::Result<()> {
-    if holds(Rule::SyncDirectoryOfNewName) { disk::sync_dir(directory).await } else { Ok(()) }
+    /// Whether a log can be like this.
+    fn is_possible(&self) -> bool {
+        let rising = [Offset::ZERO, self.log_start, self.segment, self.flushed_end];
+        rising.is_sorted()
+    }
 }
 
 #[cfg(test)]

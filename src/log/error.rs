@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::runtime::disk;
 use crate::types::{LeaderEpoch, Offset};
 
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +13,14 @@ pub enum LogError {
     /// A write or read failed; the log is as it was before and may be used on. What a failed append wrote was
     /// cut off again, yet a crash soon after may bring it back: to a producer the outcome is unknown.
     #[error("disk error: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+    /// The device is full: what needed space was refused, nothing is lost, and the log is as it was before. The
+    /// same may succeed once there is space.
+    #[error("no space left: {0}")]
+    NoSpace(io::Error),
+    /// The process (or the machine) has too many files open: as above, once some are closed.
+    #[error("no file descriptor left: {0}")]
+    NoDescriptors(io::Error),
     /// The log can no longer say what is on disk: it takes no appends until it was opened anew, and its
     /// directory fails.
     #[error("the log has failed: {reason}")]
@@ -27,10 +35,32 @@ pub enum LogError {
     /// Stored bytes met while reading are not a batch of this log, or a file beside it is damaged.
     #[error("damage in {file} at byte {position}: {what}")]
     Corrupt { file: String, position: u64, what: String },
+    /// A batch that no log can hold, or batches that no segment can hold together: none was appended.
+    #[error("not to be stored: {what}")]
+    InvalidBatch { what: &'static str },
     /// An append in an epoch before the log's last.
     #[error("append in epoch {epoch}, the log is in {last}")]
     StaleEpoch { epoch: LeaderEpoch, last: LeaderEpoch },
     /// A truncation below the checkpoint: the checkpoint must be lowered first.
     #[error("truncation to {end}, below the checkpoint at {checkpoint}")]
     BelowCheckpoint { end: Offset, checkpoint: Offset },
+}
+
+impl From<io::Error> for LogError {
+    fn from(error: io::Error) -> LogError {
+        if disk::is_no_space(&error) {
+            LogError::NoSpace(error)
+        } else if disk::is_out_of_descriptors(&error) {
+            LogError::NoDescriptors(error)
+        } else {
+            LogError::Io(error)
+        }
+    }
+}
+
+impl LogError {
+    /// Whether nothing is wrong with the disk: it, or the process, only has no room for more just now.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, LogError::NoSpace(_) | LogError::NoDescriptors(_))
+    }
 }

@@ -6,12 +6,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::checkpoint::{Checkpoint, sync_names};
+use super::checkpoint::Checkpoint;
 use super::{Log, LogError};
 use crate::facts::{self, Fact};
 use crate::rules::{Rule, holds};
-use crate::runtime::disk::File;
-use crate::runtime::{buggify, clock};
+use crate::runtime::disk::{self, File};
+use crate::runtime::{buggify, clock, durable};
 use crate::types::{BrokerId, Durability, Instant, Offset, TopicPartition};
 
 /// Damage between the checkpoint and the flushed end cannot be told from a torn tail: so much may lie there.
@@ -45,7 +45,7 @@ impl FlushTicket {
             file.sync_data().await?;
         }
         if let Some(directory) = &self.directory {
-            sync_names(directory).await?;
+            durable::sync_names(directory).await?;
         }
         if let Some((directory, serial, checkpoint)) = &self.checkpoint {
             checkpoint.store(directory, *serial).await?;
@@ -138,7 +138,12 @@ impl Log {
 
     /// Takes back a ticket whose run failed: the log fails for good, and its directory must too. What the disk
     /// holds of it is unknown from here on; a second sync that succeeds would prove nothing (fsyncgate).
+    /// `NoDescriptors`: a directory could not be opened to be synced, which says nothing of the disk; begin
+    /// another flush later.
     pub fn flush_failed(&mut self, _ticket: FlushTicket, error: io::Error) -> LogError {
+        if disk::is_out_of_descriptors(&error) {
+            return LogError::NoDescriptors(error);
+        }
         if holds(Rule::FailLogDirOnFailedFsync) {
             self.fail(format!("flush failed: {error}"))
         } else {

@@ -40,12 +40,15 @@ impl Log {
             return Ok(None);
         }
         let end = self.position_of_bound(segment, bound)?;
-        let end = if end - start <= bytes_max {
+        let end = if end.saturating_sub(start) <= bytes_max {
             end
         } else {
-            segment.end_of_batches_within(start, start + bytes_max)?
+            segment.end_of_batches_within(start, start.saturating_add(bytes_max))?
         };
         let end = if end == start && at_least_one { start + first.size() as u64 } else { end };
+        if end < start {
+            return Err(segment.corrupt(start, format!("batches below {bound} end at byte {end}")));
+        }
         let range = FileRange { file: segment.file.clone(), offset: start, len: end - start };
         Ok((range.len > 0).then_some(range))
     }

@@ -71,9 +71,9 @@ impl Segment {
         assert_eq!(header.base_offset, self.end, "batches follow each other");
         let interval = if buggify::fires("log.dense-index") { 1 } else { index_interval_bytes };
         if self.size - self.index.last_position() >= interval
-            && let Ok(position) = u32::try_from(self.size)
+            && let Some(entry) = Entry::new(self.base, header.base_offset, self.size)
         {
-            self.index.push(Entry { offset: header.base_offset, position });
+            self.index.push(entry);
         }
         self.size += header.size() as u64;
         self.end = header.next_offset();
@@ -168,7 +168,7 @@ impl Segment {
 
     pub fn error(&self, error: ScanError) -> LogError {
         match error {
-            ScanError::Io(error) => LogError::Io(error),
+            ScanError::Io(error) => error.into(),
             ScanError::Damage(damage) => self.corrupt(damage.position, damage.what),
         }
     }

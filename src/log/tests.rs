@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 #[cfg(not(feature = "real-runtime"))]
 mod faults;
+mod hostile;
 mod model;
 
 use std::future::Future;

@@ -6,6 +6,7 @@
 
 mod concurrently;
 mod disk_types;
+pub mod durable;
 mod file_range;
 mod random;
 

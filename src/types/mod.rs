@@ -25,6 +25,11 @@ impl Offset {
         Offset(self.0.checked_add(count).expect("offset overflow"))
     }
 
+    /// The offset `count` records later, if there is one: for counts that somebody else claims.
+    pub fn checked_plus(self, count: i64) -> Option<Offset> {
+        self.0.checked_add(count).map(Offset)
+    }
+
     /// The next offset.
     pub fn next(self) -> Offset {
         self.plus(1)

@@ -1,12 +1,13 @@
 //! The snapshot on disk: written whole to a temporary file, synced, renamed, and the directory synced.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use super::snapshot::Image;
 use crate::runtime::disk::{self, Lock, OpenMode};
+use crate::runtime::durable;
 
 const SNAPSHOT: &str = "zookeeper.snapshot";
 const TEMPORARY: &str = "zookeeper.snapshot.tmp";
@@ -56,12 +57,7 @@ impl Store {
 
     /// On return the bytes are what a start after a power failure finds.
     pub async fn save(&self, bytes: &Bytes) -> io::Result<()> {
-        let temporary = self.directory.join(TEMPORARY);
-        let file = disk::open(&temporary, OpenMode::CreateOrOpen)?;
-        file.truncate(0)?;
-        file.write_at(&[IoSlice::new(bytes)], 0)?;
-        file.sync_data().await?;
-        disk::rename(&temporary, &self.directory.join(SNAPSHOT))?;
+        durable::write_and_rename(&self.directory, SNAPSHOT, TEMPORARY, bytes).await?;
         disk::sync_dir(&self.directory).await
     }
 }

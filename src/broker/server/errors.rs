@@ -18,11 +18,14 @@ fn log_error_code(error: &LogError) -> ErrorCode {
     match error {
         LogError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
         LogError::Io(_) | LogError::Failed { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
+        // Nothing is lost: clients try again.
+        LogError::NoSpace(_) | LogError::NoDescriptors(_) => ErrorCode::KAFKA_STORAGE_ERROR,
         // The offset is damaged, the log serves others: a reader may go on behind it.
         LogError::Corrupt { .. } => ErrorCode::CORRUPT_MESSAGE,
         LogError::CorruptBelowFlushed { .. } | LogError::BelowCheckpoint { .. } => {
             ErrorCode::KAFKA_STORAGE_ERROR
         }
+        LogError::InvalidBatch { .. } => ErrorCode::INVALID_RECORD,
         // Closed: the broker stops, or the topic goes. Clients look for the leader anew.
         LogError::Closed | LogError::StaleEpoch { .. } => ErrorCode::NOT_LEADER_OR_FOLLOWER,
     }

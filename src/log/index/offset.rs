@@ -24,6 +24,20 @@ pub(in crate::log) struct Entry {
     pub position: u32,
 }
 
+impl Entry {
+    /// `None` for a batch too far behind the segment's begin to be told in 32 bits. No append leads there, but
+    /// files from elsewhere may; their look-ups scan.
+    pub fn new(segment: Offset, offset: Offset, position: u64) -> Option<Entry> {
+        u32::try_from(offset.since(segment)).ok()?;
+        Some(Entry { offset, position: u32::try_from(position).ok()? })
+    }
+
+    /// Both numbers grow from an entry to the next.
+    fn precedes(&self, next: &Entry) -> bool {
+        self.offset < next.offset && self.position < next.position
+    }
+}
+
 /// What a closed segment's index file says about the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::log) struct Summary {
@@ -35,9 +49,19 @@ pub(in crate::log) struct Summary {
     pub last_epoch: LeaderEpoch,
 }
 
+impl Summary {
+    /// Whether a segment can be like this.
+    fn is_possible(&self) -> bool {
+        let is_empty = self.log_bytes == 0;
+        self.base >= Offset::ZERO
+            && self.next_offset >= self.base
+            && is_empty == (self.next_offset == self.base)
+    }
+}
+
 pub(in crate::log) enum OffsetIndex {
     Memory(Vec<Entry>),
-    Stored { file: File, base: Offset, count: u32 },
+    Stored { file: File, summary: Summary, count: u32 },
 }
 
 impl OffsetIndex {
@@ -57,8 +81,8 @@ impl OffsetIndex {
         }
         let Some((summary, count)) = decode_summary(&bytes) else { return Ok(None) };
         let is_whole = file.len()? == (SUMMARY_BYTES + ENTRY_BYTES * count as usize) as u64;
-        let is_ours = summary.base == base && summary.log_bytes == log_bytes;
-        Ok((is_whole && is_ours).then_some((OffsetIndex::Stored { file, base, count }, summary)))
+        let is_ours = summary.base == base && summary.log_bytes == log_bytes && summary.is_possible();
+        Ok((is_whole && is_ours).then_some((OffsetIndex::Stored { file, summary, count }, summary)))
     }
 
     /// Writes the index to its file, as yet unsynced.
@@ -68,16 +92,21 @@ impl OffsetIndex {
         let file = disk::open(path, OpenMode::CreateOrOpen)?;
         file.truncate(0)?;
         file.write_at(&[IoSlice::new(&bytes)], 0)?;
-        *self = OffsetIndex::Stored { file, base: summary.base, count: entries.len() as u32 };
+        *self = OffsetIndex::Stored { file, summary: *summary, count: entries.len() as u32 };
         Ok(())
     }
 
     /// Takes a stored index into memory, to be added to. `false`: it is damaged, and is left as it was.
     pub fn load(&mut self) -> bool {
-        let OffsetIndex::Stored { count, .. } = self else { return true };
-        let entries: Option<Vec<Entry>> = (0..*count as usize).map(|index| self.get(index)).collect();
+        let OffsetIndex::Stored { count, summary, .. } = *self else { return true };
+        let entries: Option<Vec<Entry>> = (0..count as usize).map(|index| self.get(index)).collect();
+        let is_inside = |entry: &Entry| {
+            entry.offset < summary.next_offset && u64::from(entry.position) < summary.log_bytes
+        };
         match entries {
-            Some(entries) if entries.is_sorted_by_key(|entry| (entry.offset, entry.position)) => {
+            Some(entries)
+                if entries.is_sorted_by(Entry::precedes) && entries.last().is_none_or(is_inside) =>
+            {
                 *self = OffsetIndex::Memory(entries);
                 true
             }
@@ -104,7 +133,7 @@ impl OffsetIndex {
     /// Adds an entry behind the others. Only in memory.
     pub fn push(&mut self, entry: Entry) {
         let OffsetIndex::Memory(entries) = self else { panic!("a closed segment takes no entries") };
-        assert!(entries.last().is_none_or(|last| last.offset < entry.offset), "entries rise");
+        assert!(entries.last().is_none_or(|last| last.precedes(&entry)), "entries rise");
         entries.push(entry);
     }
 
@@ -151,7 +180,7 @@ impl OffsetIndex {
     fn get(&self, index: usize) -> Option<Entry> {
         let (file, base) = match self {
             OffsetIndex::Memory(entries) => return entries.get(index).copied(),
-            OffsetIndex::Stored { file, base, .. } => (file, *base),
+            OffsetIndex::Stored { file, summary, .. } => (file, summary.base),
         };
         let mut bytes = [0; ENTRY_BYTES];
         let position = (SUMMARY_BYTES + ENTRY_BYTES * index) as u64;
@@ -177,7 +206,7 @@ fn encode(summary: &Summary, entries: &[Entry]) -> Vec<u8> {
     out.extend_from_slice(&(entries.len() as u32).to_be_bytes());
     out.extend_from_slice(&crc32fast::hash(&out).to_be_bytes());
     for entry in entries {
-        let relative = u32::try_from(entry.offset.since(summary.base)).expect("a segment spans 32 bits");
+        let relative = u32::try_from(entry.offset.since(summary.base)).expect("checked when it was made");
         out.extend_from_slice(&relative.to_be_bytes());
         out.extend_from_slice(&entry.position.to_be_bytes());
         out.extend_from_slice(&entry_crc(summary.base, relative, entry.position).to_be_bytes());
@@ -210,8 +239,8 @@ fn decode_summary(bytes: &[u8; SUMMARY_BYTES]) -> Option<(Summary, u32)> {
 fn decode_entry(base: Offset, bytes: &[u8; ENTRY_BYTES]) -> Option<Entry> {
     let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let (relative, position, crc) = (word(0), word(4), word(8));
-    (entry_crc(base, relative, position) == crc)
-        .then(|| Entry { offset: base.plus(i64::from(relative)), position })
+    let offset = base.checked_plus(i64::from(relative))?;
+    (entry_crc(base, relative, position) == crc).then_some(Entry { offset, position })
 }
 
 fn entry_crc(base: Offset, relative: u32, position: u32) -> u32 {

@@ -1,17 +1,56 @@
-//! Files that somebody damaged: an answer or an error, never a panic.
+//! Files that somebody damaged, or wrote on purpose: an answer or an error, never a panic.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::log::LogError;
+use crate::record::CRC_START;
 use crate::runtime::disk::{self, OpenMode};
 
 #[derive(Clone, Debug)]
 enum Damage {
-    Overwrite { file: prop::sample::Index, at: prop::sample::Index, bytes: Vec<u8> },
-    Cut { file: prop::sample::Index, at: prop::sample::Index },
-    Remove { file: prop::sample::Index },
-    Copy { from: prop::sample::Index, to: prop::sample::Index },
+    Overwrite {
+        file: prop::sample::Index,
+        at: prop::sample::Index,
+        bytes: Vec<u8>,
+    },
+    Cut {
+        file: prop::sample::Index,
+        at: prop::sample::Index,
+    },
+    Remove {
+        file: prop::sample::Index,
+    },
+    Copy {
+        from: prop::sample::Index,
+        to: prop::sample::Index,
+    },
+    /// Overwrites, and makes the CRC over it right.
+    Forge {
+        file: prop::sample::Index,
+        at: prop::sample::Index,
+        bytes: Vec<u8>,
+    },
+}
+
+/// Numbers that checks are likely to forget, and any others.
+fn number() -> impl Strategy<Value = Vec<u8>> {
+    let long = prop_oneof![
+        Just(i64::MAX),
+        Just(i64::MIN),
+        Just(-1),
+        Just(0),
+        Just(1 << 31),
+        Just(1 << 32),
+        any::<i64>()
+    ];
+    let short = prop_oneof![Just(i32::MAX), Just(i32::MIN), Just(-1), Just(0), any::<i32>()];
+    prop_oneof![
+        long.prop_map(|number| number.to_be_bytes().to_vec()),
+        short.prop_map(|number| number.to_be_bytes().to_vec()),
+        vec(any::<u8>(), 1..20),
+    ]
 }
 
 fn damages() -> impl Strategy<Value = Vec<Damage>> {
@@ -22,6 +61,8 @@ fn damages() -> impl Strategy<Value = Vec<Damage>> {
         2 => (index(), index()).prop_map(|(file, at)| Damage::Cut { file, at }),
         1 => index().prop_map(|file| Damage::Remove { file }),
         1 => (index(), index()).prop_map(|(from, to)| Damage::Copy { from, to }),
+        8 => (index(), index(), number())
+            .prop_map(|(file, at, bytes)| Damage::Forge { file, at, bytes }),
     ];
     vec(damage, 1..4)
 }
@@ -49,11 +90,77 @@ fn inflict(directory: &std::path::Path, damage: &Damage) {
             to.truncate(0).unwrap();
             to.write_at(&[std::io::IoSlice::new(&bytes)], 0).unwrap();
         }
+        Damage::Forge { file, at, bytes } => {
+            let path = path(file);
+            let file = open(&path);
+            let mut content =
+                bytes_of(&FileRange { len: file.len().unwrap(), file: file.clone(), offset: 0 }).to_vec();
+            forge(&path, &mut content, at, bytes);
+            file.truncate(0).unwrap();
+            file.write_at(&[std::io::IoSlice::new(&content)], 0).unwrap();
+        }
     }
 }
 
+/// Half of the time where structure is dense: the header of a batch, the summary of an index.
+fn forge(path: &std::path::Path, content: &mut [u8], at: &prop::sample::Index, bytes: &[u8]) {
+    let name = path.file_name().unwrap().to_string_lossy();
+    let parts: Vec<std::ops::Range<usize>> = match name.rsplit('.').next() {
+        Some("log") => batches_in(content),
+        Some("index") => index_parts(content),
+        _ => std::iter::once(0..content.len()).collect(),
+    };
+    let Some(last) = parts.len().checked_sub(1) else { return };
+    let part = parts[at.index(last + 1)].clone();
+    let at = part.start + at.index(part.len().max(1)).min(at.index(64));
+    let end = (at + bytes.len()).min(part.end);
+    content[at..end].copy_from_slice(&bytes[..end - at]);
+    let part = &mut content[part];
+    match name.rsplit('.').next() {
+        Some("log") if part.len() > CRC_START => {
+            let crc = crc32c::crc32c(&part[CRC_START..]);
+            part[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_be_bytes());
+        }
+        Some("index") if part.len() == INDEX_ENTRY_BYTES => {
+            let base: i64 = name.split('.').next().unwrap().parse().unwrap();
+            let crc = crc32fast::hash(&[&base.to_be_bytes(), &part[..8]].concat());
+            part[8..].copy_from_slice(&crc.to_be_bytes());
+        }
+        _ if part.len() > 4 => {
+            let (body, crc) = part.split_last_chunk_mut::<4>().unwrap();
+            *crc = crc32fast::hash(body).to_be_bytes();
+        }
+        _ => {}
+    }
+}
+
+const INDEX_SUMMARY_BYTES: usize = 52;
+const INDEX_ENTRY_BYTES: usize = 12;
+
+/// Where the batches of a segment lie, as far as they can be followed.
+fn batches_in(content: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while let Some(Ok(header)) = content.get(at..).map(BatchHeader::parse)
+        && at + header.size() <= content.len()
+    {
+        parts.push(at..at + header.size());
+        at += header.size();
+    }
+    parts
+}
+
+fn index_parts(content: &[u8]) -> Vec<std::ops::Range<usize>> {
+    if content.len() < INDEX_SUMMARY_BYTES {
+        return Vec::new();
+    }
+    let summary = std::iter::repeat_n(0..INDEX_SUMMARY_BYTES, 8);
+    let entries = (INDEX_SUMMARY_BYTES..content.len()).step_by(INDEX_ENTRY_BYTES);
+    summary.chain(entries.map(|at| at..(at + INDEX_ENTRY_BYTES).min(content.len()))).collect()
+}
+
 /// Uses everything; how it ends is all the same.
-async fn use_it(mut log: Log) {
+async fn use_it(mut log: Log, cut_at: i64) {
     let mut at = log.log_start();
     while let Ok(Some(range)) = log.read(at, 700, log.log_end(), true) {
         let bytes = bytes_of(&range);
@@ -61,15 +168,28 @@ async fn use_it(mut log: Log) {
         let next = last.and_then(|batch| BatchHeader::parse(&batch).ok()).map(|header| header.next_offset());
         at = next.filter(|next| *next > at).unwrap_or(at.next());
     }
-    let found = log.lookup_timestamp(Timestamp(10), log.log_end());
-    assert!(found.is_ok() || found.is_err());
+    for at in [0, 10, i64::MAX] {
+        let found = log.lookup_timestamp(Timestamp(at), log.log_end());
+        assert!(found.is_ok() || found.is_err());
+    }
+    if cut_at % 3 == 0 && truncate(&mut log, Offset(cut_at)).await.is_err() {
+        return;
+    }
     if log.append(&[batch(2, 100), batch(1, 3000)], LeaderEpoch(i32::MAX)).is_ok() {
         assert_eq!(flush(&mut log).await, log.log_end());
         log.close_clean().await.unwrap();
     }
 }
 
-async fn play(data: PathBuf, clean: bool, damages: Vec<Damage>) {
+async fn truncate(log: &mut Log, end: Offset) -> Result<(), LogError> {
+    if let Some(ticket) = log.begin_truncate(end)? {
+        ticket.run().await?;
+        log.checkpoint_lowered(ticket);
+    }
+    log.truncate(end)
+}
+
+async fn play(data: PathBuf, clean: bool, damages: Vec<Damage>, cut_at: i64) {
     let mut log = open(&data, small()).await;
     for n in 0..30 {
         log.append(&[batch_at(n, 2, 50)], EPOCH).unwrap();
@@ -84,10 +204,10 @@ async fn play(data: PathBuf, clean: bool, damages: Vec<Damage>) {
         drop(log);
     }
     damages.iter().for_each(|damage| inflict(&directory, damage));
-    if let Ok(log) = try_open(&data, small()).await {
-        use_it(log).await;
-        // What was accepted once, and has been appended to, is accepted again.
-        use_it(open(&data, small()).await).await;
+    for _ in 0..2 {
+        if let Ok(log) = try_open(&data, small()).await {
+            use_it(log, cut_at).await;
+        }
     }
 }
 
@@ -95,7 +215,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
 
     #[test]
-    fn damaged_files_never_panic(clean: bool, damages in damages()) {
-        on_disk(move |data| play(data, clean, damages));
+    fn damaged_files_never_panic(clean: bool, damages in damages(), cut_at in -1_i64..70) {
+        on_disk(move |data| play(data, clean, damages, cut_at));
     }
 }

@@ -41,7 +41,11 @@ fn a_failed_append_leaves_the_log_as_it_was() {
             }
             let refused = log.append(&[batch(2, 50), batch(2, 100)], EPOCH);
             heal();
-            assert!(matches!(refused, Err(LogError::Io(_))), "{refused:?}");
+            match refused {
+                Err(LogError::NoSpace(_)) if round % 3 == 2 => {}
+                Err(LogError::Io(_)) if round % 3 != 2 => {}
+                other => panic!("round {round}: {other:?}"),
+            }
             assert_eq!((log.log_end(), log.size(), stored_bytes(&log)), (Offset(4), size, size));
         }
 

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::{rng, task};
 
-pub use crate::runtime::disk_types::{DirEntry, OpenMode};
+pub use crate::runtime::disk_types::{DirEntry, OpenMode, is_no_space, is_out_of_descriptors};
 
 /// Parts that one `pwritev` takes (IOV_MAX on Linux); more go in several calls.
 const PARTS_PER_CALL_MAX: usize = 1024;

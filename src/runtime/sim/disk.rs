@@ -31,7 +31,7 @@ mod machine;
 mod names;
 mod tree;
 
-pub use crate::runtime::disk_types::{DirEntry, OpenMode};
+pub use crate::runtime::disk_types::{DirEntry, OpenMode, is_no_space, is_out_of_descriptors};
 pub use control::{
     current_image, durable_image, faults, faults_fired, flip_bit, heal, list_files, losses, set_faults,
     truncate_file, wipe,

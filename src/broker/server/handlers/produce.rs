@@ -318,8 +318,8 @@ fn not_idempotent_yet() -> Refused {
     Refused { code: ErrorCode::INVALID_RECORD, message }
 }
 
-/// A disk that takes no more (full, or failing) ends the broker, as one does that loses what it took: half a
-/// broker helps nobody, and a new start finds out what can be used.
+/// A disk that fails ends the broker: half a broker helps nobody, and a new start finds out what can be used. One
+/// that is full, or a process that may open no more files, only refuses: nothing is lost, and reads go on.
 fn report(core: &Core, partition: &Partition, error: &PartitionError) {
     if let PartitionError::Log(LogError::Io(_) | LogError::Failed { .. }) = error {
         core.metrics.storage_errors.add(1);

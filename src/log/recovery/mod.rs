@@ -10,7 +10,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 
 use super::LogError;
-use super::checkpoint::{Checkpoint, TEMPORARY_SUFFIX, sync_names};
+use super::checkpoint::{Checkpoint, TEMPORARY_SUFFIX};
 use super::index::offset::OffsetIndex;
 use super::names::{base_of_log, index_path, log_name, log_path};
 use super::scan::{BatchScan, Damage, RECOVERY_WINDOW_BYTES, ScanError};
@@ -18,6 +18,7 @@ use super::segment::Segment;
 use crate::marks::{self, Mark};
 use crate::rules::{Rule, holds};
 use crate::runtime::disk::{self, File, OpenMode};
+use crate::runtime::durable;
 use crate::types::{LeaderEpoch, Offset};
 
 /// What was found.
@@ -43,9 +44,9 @@ impl Recovered {
                 write_again(&segment.file, std::mem::take(&mut flushed_bytes), segment.size)?;
                 segment.file.sync_data().await?;
             }
-            sync_names(directory).await?;
+            durable::sync_names(directory).await?;
             if let Some(parent) = directory.parent() {
-                sync_names(parent).await?;
+                durable::sync_names(parent).await?;
             }
         }
         let last = self.segments.last().expect("recovery leaves a segment");
