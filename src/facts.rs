@@ -42,6 +42,16 @@ pub enum Fact {
         log_end: Offset,
         bytes_cut: u64,
     },
+    /// Recovery cut off what a power failure had left unsound, above everything that was flushed.
+    UnsoundTailCut {
+        broker: BrokerId,
+        partition: TopicPartition,
+        /// Where the log ends now.
+        at: Offset,
+        bytes_cut: u64,
+        /// How many of them are kept, in a file beside the log.
+        bytes_kept: u64,
+    },
     BecameLeader {
         broker: BrokerId,
         partition: TopicPartition,

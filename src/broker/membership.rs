@@ -17,7 +17,6 @@ use super::partition::Partition;
 use super::replicas::Local;
 use super::start_error::StartError;
 use crate::facts::{self, Fact};
-use crate::log::LogError;
 use crate::registry::{BrokerRegistration, PartitionState, Registry, RegistryError};
 use crate::rules::{Rule, holds};
 use crate::runtime::{Elapsed, clock};
@@ -254,10 +253,7 @@ impl Membership {
         let open = self.open_partition(name);
         self.core.replicas.remove(name);
         let Some(partition) = open else { return Ok(()) };
-        let closed = match partition.begin_close() {
-            Ok(ticket) => ticket.run().await,
-            Err(error) => Err(error),
-        };
+        let closed = self.core.flusher.close(&partition).await;
         closed.map_err(|error| Interrupted::Fatal(StartError::Log { partition: name.clone(), error }))
     }
 
@@ -289,7 +285,7 @@ impl Membership {
                 self.core.replicas.insert(&name, Local::Open(Arc::clone(&partition)));
                 Ok(Some((partition, directory.existed)))
             }
-            Err(error @ (LogError::CorruptBelowFlushed { .. } | LogError::Corrupt { .. })) => {
+            Err(error) if error.is_damage() => {
                 self.take_offline(&name, topic_id, &error.to_string());
                 Ok(None)
             }

@@ -11,6 +11,7 @@ impl Fact {
             Fact::BrokerStopped { .. } => "broker-stopped",
             Fact::BrokerStartFailed { .. } => "broker-start-failed",
             Fact::LogRecovered { .. } => "log-recovered",
+            Fact::UnsoundTailCut { .. } => "unsound-tail-cut",
             Fact::BecameLeader { .. } => "became-leader",
             Fact::Appended { .. } => "appended",
             Fact::Flushed { .. } => "flushed",
@@ -59,6 +60,7 @@ impl Fact {
     pub fn partition(&self) -> Option<&TopicPartition> {
         match self {
             Fact::LogRecovered { partition, .. }
+            | Fact::UnsoundTailCut { partition, .. }
             | Fact::BecameLeader { partition, .. }
             | Fact::Appended { partition, .. }
             | Fact::Flushed { partition, .. }

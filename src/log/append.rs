@@ -72,7 +72,6 @@ impl Log {
         self.write(batches, &bases, epoch)?;
         self.flush.dirty_since.get_or_insert(now);
         self.segment_since.get_or_insert(now);
-        self.flush.bytes_since_checkpoint += bytes;
         (self.log_end, self.last_epoch) = (end, epoch);
         self.take_note(batches, &bases, epoch);
         Ok(bases)

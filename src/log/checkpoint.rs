@@ -1,5 +1,5 @@
-//! The checkpoint beside a partition's segments: up to where the log was flushed when it was written, and
-//! whether the log was closed cleanly there.
+//! The checkpoint beside a partition's segments: up to where the log was flushed when it was written, in which
+//! boot of the machine, and whether the log was closed cleanly there.
 //!
 //! It is replaced whole (temporary file, sync, rename, directory sync), so that a crash leaves the old one or
 //! the new one. Damage below what it says was flushed is never cut away.
@@ -15,9 +15,32 @@ use crate::types::{LeaderEpoch, Offset};
 
 const NAME: &str = "checkpoint";
 pub(super) const TEMPORARY_SUFFIX: &str = ".tmp";
-const MAGIC: [u8; 8] = *b"SLCHECK1";
-/// Magic, four 8-byte numbers, epoch, clean flag, CRC.
-const BYTES: usize = 8 + 4 * 8 + 4 + 1 + 4;
+const MAGIC: [u8; 8] = *b"SLCHECK2";
+/// As version 2, without the boot.
+const MAGIC_1: [u8; 8] = *b"SLCHECK1";
+/// Four 8-byte numbers, epoch, clean flag.
+const NUMBERS_BYTES: usize = 4 * 8 + 4 + 1;
+/// A boot id of Linux has 36 characters.
+const BOOT_BYTES: usize = 40;
+/// Magic, numbers, boot, CRC.
+const BYTES: usize = 8 + NUMBERS_BYTES + BOOT_BYTES + 4;
+
+/// One boot of a machine: as long as it lasts, the page cache does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Boot([u8; BOOT_BYTES]);
+
+impl Boot {
+    /// The present one.
+    pub fn current() -> Boot {
+        Boot::named(&disk::boot_id())
+    }
+
+    pub fn named(id: &str) -> Boot {
+        let mut name = [0; BOOT_BYTES];
+        name.iter_mut().zip(id.as_bytes()).for_each(|(to, from)| *to = *from);
+        Boot(name)
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Checkpoint {
@@ -30,6 +53,8 @@ pub(super) struct Checkpoint {
     pub last_epoch: LeaderEpoch,
     /// The log was closed, and ends at `flushed_end`.
     pub clean: bool,
+    /// The boot in which the log was in use. `None`: written by a version that did not say.
+    pub boot: Option<Boot>,
 }
 
 impl Checkpoint {
@@ -42,7 +67,7 @@ impl Checkpoint {
         }
         let mut bytes = [0; BYTES + 1];
         let read = read_full(&disk::open(&path, OpenMode::Read)?, &mut bytes, 0)?;
-        match bytes[..read].try_into().ok().and_then(Checkpoint::decode) {
+        match Checkpoint::decode(&bytes[..read]) {
             Some(checkpoint) => Ok(Some(checkpoint)),
             None => Err(LogError::Corrupt {
                 file: NAME.to_owned(),
@@ -55,32 +80,41 @@ impl Checkpoint {
     /// Replaces the checkpoint in `directory`, durably. `serial` keeps replacements that overlap apart.
     pub async fn store(&self, directory: &Path, serial: u64) -> io::Result<()> {
         let temporary = format!("{NAME}.{serial}{TEMPORARY_SUFFIX}");
-        durable::write_and_rename(directory, NAME, &temporary, &self.encode()).await?;
+        let bytes = self.encode();
+        assert_eq!(Checkpoint::decode(&bytes).as_ref(), Some(self), "what is written can be read back");
+        durable::write_and_rename(directory, NAME, &temporary, &bytes).await?;
         durable::sync_names(directory).await
     }
 
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(BYTES);
-        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(if self.boot.is_some() { &MAGIC } else { &MAGIC_1 });
         out.extend_from_slice(&self.log_start.0.to_be_bytes());
         out.extend_from_slice(&self.flushed_end.0.to_be_bytes());
         out.extend_from_slice(&self.segment.0.to_be_bytes());
         out.extend_from_slice(&self.position.to_be_bytes());
         out.extend_from_slice(&self.last_epoch.0.to_be_bytes());
         out.push(u8::from(self.clean));
+        out.extend_from_slice(self.boot.as_ref().map_or(&[], |boot| &boot.0));
         out.extend_from_slice(&crc32fast::hash(&out).to_be_bytes());
         out
     }
 
-    fn decode(bytes: &[u8; BYTES]) -> Option<Checkpoint> {
+    fn decode(bytes: &[u8]) -> Option<Checkpoint> {
         let (body, crc) = bytes.split_last_chunk::<4>()?;
-        let (magic, mut rest) = body.split_first_chunk::<8>()?;
-        if crc32fast::hash(body) != u32::from_be_bytes(*crc) || *magic != MAGIC {
+        if crc32fast::hash(body) != u32::from_be_bytes(*crc) {
             return None;
         }
+        let (magic, rest) = body.split_first_chunk::<8>()?;
+        let (mut numbers, boot) = rest.split_at_checked(NUMBERS_BYTES)?;
+        let boot = match *magic {
+            MAGIC => Some(Boot(boot.try_into().ok()?)),
+            MAGIC_1 if boot.is_empty() => None,
+            _ => return None,
+        };
         let mut number = || {
-            let (bytes, after) = rest.split_first_chunk::<8>()?;
-            rest = after;
+            let (bytes, after) = numbers.split_first_chunk::<8>()?;
+            numbers = after;
             Some(i64::from_be_bytes(*bytes))
         };
         let checkpoint = Checkpoint {
@@ -88,16 +122,16 @@ impl Checkpoint {
             flushed_end: Offset(number()?),
             segment: Offset(number()?),
             position: number()? as u64,
-            last_epoch: LeaderEpoch(i32::from_be_bytes(*rest.first_chunk()?)),
-            clean: *rest.last()? != 0,
+            last_epoch: LeaderEpoch(i32::from_be_bytes(*numbers.first_chunk()?)),
+            clean: *numbers.last()? != 0,
+            boot,
         };
         checkpoint.is_possible().then_some(checkpoint)
     }
 
     /// Whether a log can be like this.
     fn is_possible(&self) -> bool {
-        let rising = [Offset::ZERO, self.log_start, self.segment, self.flushed_end];
-        rising.is_sorted()
+        [Offset::ZERO, self.log_start, self.segment, self.flushed_end].is_sorted()
     }
 }
 
@@ -105,22 +139,55 @@ impl Checkpoint {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_checkpoint_reads_back_and_a_changed_byte_is_noticed() {
-        let checkpoint = Checkpoint {
+    fn checkpoint(boot: Option<Boot>) -> Checkpoint {
+        Checkpoint {
             log_start: Offset(3),
             flushed_end: Offset(900),
             segment: Offset(500),
             position: 1234,
             last_epoch: LeaderEpoch(7),
             clean: true,
-        };
-        let bytes: [u8; BYTES] = checkpoint.encode().try_into().unwrap();
+            boot,
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_reads_back_and_a_changed_byte_is_noticed() {
+        let checkpoint = checkpoint(Some(Boot::named("c9a1e1f2-67c5-4c5e-9dbb-1dfbd5b2f6a3")));
+        let bytes = checkpoint.encode();
         assert_eq!(Checkpoint::decode(&bytes), Some(checkpoint));
         for at in 0..BYTES {
-            let mut damaged = bytes;
+            let mut damaged = bytes.clone();
             damaged[at] ^= 4;
             assert_eq!(Checkpoint::decode(&damaged), None, "byte {at}");
+        }
+        assert_eq!(Checkpoint::decode(&bytes[..BYTES - 1]), None);
+    }
+
+    /// As the first version wrote it.
+    #[test]
+    fn a_checkpoint_of_the_version_before_is_read() {
+        let mut bytes = b"SLCHECK1".to_vec();
+        for number in [3_i64, 900, 500, 1234] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        bytes.extend_from_slice(&[0, 0, 0, 7, 1]);
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
+
+        assert_eq!(bytes.len(), 49);
+        assert_eq!(Checkpoint::decode(&bytes), Some(checkpoint(None)));
+    }
+
+    #[test]
+    fn numbers_that_no_log_can_have_are_refused_although_the_crc_is_right() {
+        for (log_start, segment, flushed_end) in [(-1, 0, 0), (5, 0, 9), (0, 9, 5)] {
+            let checkpoint = Checkpoint {
+                log_start: Offset(log_start),
+                segment: Offset(segment),
+                flushed_end: Offset(flushed_end),
+                ..checkpoint(None)
+            };
+            assert_eq!(Checkpoint::decode(&checkpoint.encode()), None);
         }
     }
 }

@@ -28,10 +28,19 @@ pub enum LogError {
     /// The log was closed.
     #[error("the log is closed")]
     Closed,
+    /// A flush is under way; until it came back, nobody knows whether the log can be closed cleanly.
+    #[error("a flush of the log is under way")]
+    FlushUnderWay,
     /// Stored bytes below what was flushed are damaged or gone: nothing is cut, an operator (or a replica)
     /// must decide.
     #[error("damage at offset {at} below the flushed point {flushed}, in {file} at byte {position}: {what}")]
     CorruptBelowFlushed { at: Offset, flushed: Offset, file: String, position: u64, what: String },
+    /// Stored bytes that may or may not have been flushed are damaged, with a sound batch behind them, and the
+    /// machine has not lost its page cache: no crash of a process leaves that. Nothing is cut, as above.
+    #[error(
+        "damage at offset {at}, in {file} at byte {position}: {what}; a sound batch lies behind it ({behind})"
+    )]
+    CorruptAmidst { at: Offset, file: String, position: u64, what: String, behind: String },
     /// Stored bytes met while reading are not a batch of this log, or a file beside it is damaged.
     #[error("damage in {file} at byte {position}: {what}")]
     Corrupt { file: String, position: u64, what: String },
@@ -59,6 +68,14 @@ impl From<io::Error> for LogError {
 }
 
 impl LogError {
+    /// Whether what is stored is damaged: the log cannot be used until somebody decided what to do.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            LogError::CorruptBelowFlushed { .. } | LogError::CorruptAmidst { .. } | LogError::Corrupt { .. }
+        )
+    }
+
     /// Whether nothing is wrong with the disk: it, or the process, only has no room for more just now.
     pub fn is_refusal(&self) -> bool {
         matches!(self, LogError::NoSpace(_) | LogError::NoDescriptors(_))

@@ -1,31 +1,34 @@
 //! What waits for the disk, taken out of the log so that no lock is held meanwhile.
 //!
 //! Nothing counts as flushed before the ticket that synced it was handed back. A closed segment is synced
-//! before the one after it, and a new name with its directory.
+//! before the one after it, and a new name with its directory. The checkpoint follows the flushed end at a
+//! distance of time, so that it costs no append a sync.
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::checkpoint::Checkpoint;
-use super::{Log, LogError};
+use super::log::Closing;
+use super::{Log, LogError, recovery};
 use crate::facts::{self, Fact};
 use crate::rules::{Rule, holds};
 use crate::runtime::disk::{self, File};
 use crate::runtime::{buggify, clock, durable};
-use crate::types::{BrokerId, Durability, Instant, Offset, TopicPartition};
+use crate::types::{Durability, Instant, Offset};
 
-/// Damage between the checkpoint and the flushed end cannot be told from a torn tail: so much may lie there.
-const CHECKPOINT_INTERVAL_BYTES: u64 = 16 << 20;
+/// A checkpoint begins so long after the flush that it follows, to be on disk within a second.
+const CHECKPOINT_DELAY: Duration = Duration::from_millis(750);
 
 /// What must reach the disk for the log to be durable up to where it ended when the ticket was made. Run it,
 /// then hand it back: to [`Log::finish_flush`] or, after an error, to [`Log::flush_failed`]. Tickets may
-/// overlap, and may be dropped before they run.
+/// overlap. One that never comes back keeps the log from being closed cleanly.
+#[must_use = "a ticket that does not come back keeps the log from being closed cleanly"]
 pub struct FlushTicket {
     /// In the order in which they are synced.
     files: Vec<File>,
     /// Given when names in it are new.
     directory: Option<PathBuf>,
-    checkpoint: Option<(PathBuf, u64, Checkpoint)>,
     end: Offset,
     mark: (Offset, u64),
     generation: u64,
@@ -38,19 +41,31 @@ impl FlushTicket {
         self.end
     }
 
-    /// Syncs files, directory, and now and then the checkpoint. Once begun it must run to its end, in a task of
-    /// the log's owner: the operating system tells a sync's error once, and it must be heard.
+    /// Syncs files and directory. Once begun it must run to its end, in a task of the log's owner: the operating
+    /// system tells a sync's error once, and it must be heard.
     pub async fn run(&self) -> io::Result<()> {
         for file in &self.files {
             file.sync_data().await?;
         }
-        if let Some(directory) = &self.directory {
-            durable::sync_names(directory).await?;
+        match &self.directory {
+            Some(directory) => durable::sync_names(directory).await,
+            None => Ok(()),
         }
-        if let Some((directory, serial, checkpoint)) = &self.checkpoint {
-            checkpoint.store(directory, *serial).await?;
-        }
-        Ok(())
+    }
+}
+
+/// What makes the checkpoint follow the flushed end. Run it, then hand it back to [`Log::finish_checkpoint`] or
+/// [`Log::checkpoint_failed`].
+#[must_use = "until the ticket comes back, no other checkpoint is written"]
+pub struct CheckpointTicket {
+    directory: PathBuf,
+    serial: u64,
+    checkpoint: Checkpoint,
+}
+
+impl CheckpointTicket {
+    pub async fn run(&self) -> io::Result<()> {
+        self.checkpoint.store(&self.directory, self.serial).await
     }
 }
 
@@ -76,24 +91,11 @@ impl Log {
     /// What must be synced now; `None` if everything is flushed or the log has failed.
     pub fn begin_flush(&mut self) -> Option<FlushTicket> {
         let is_needed = self.log_end > self.flush.end && self.check_usable().is_ok();
-        is_needed.then(|| {
-            let mut ticket = self.ticket();
-            if self.is_checkpoint_due() {
-                self.flush.serial += 1;
-                let checkpoint = self.checkpoint_here(false);
-                ticket.checkpoint = Some((self.directory.clone(), self.flush.serial, checkpoint));
-            }
-            ticket
-        })
+        is_needed.then(|| self.ticket())
     }
 
-    fn is_checkpoint_due(&self) -> bool {
-        self.flush.roll_pending
-            || self.flush.bytes_since_checkpoint >= CHECKPOINT_INTERVAL_BYTES
-            || buggify::fires("log.eager-checkpoint")
-    }
-
-    fn ticket(&self) -> FlushTicket {
+    fn ticket(&mut self) -> FlushTicket {
+        self.flush.tickets_out += 1;
         let is_dirty = |base: Offset, end: Offset, is_name_synced: bool| {
             end > self.flush.end || base >= self.flush.mark.0 || !is_name_synced
         };
@@ -104,7 +106,6 @@ impl Log {
         FlushTicket {
             files,
             directory: has_new_names.then(|| self.directory.clone()),
-            checkpoint: None,
             end: self.log_end,
             mark: (self.active().base, self.active().size),
             generation: self.flush.generation,
@@ -114,10 +115,20 @@ impl Log {
 
     /// Takes back a ticket that ran well; returns the new flushed end. States `Flushed` if it moved.
     pub fn finish_flush(&mut self, ticket: FlushTicket) -> Offset {
+        self.came_back();
         let is_news = ticket.generation == self.flush.generation && ticket.end > self.flush.end;
         if !is_news || self.failure.is_some() {
             return self.flush.end;
         }
+        self.is_flushed(&ticket);
+        let due = if buggify::fires("log.eager-checkpoint") { Duration::ZERO } else { CHECKPOINT_DELAY };
+        self.flush.checkpoint_due.get_or_insert_with(|| clock::now() + due);
+        self.flush.end
+    }
+
+    fn is_flushed(&mut self, ticket: &FlushTicket) {
+        assert!(ticket.end <= self.log_end, "what was flushed is in the log");
+        let is_news = ticket.end > self.flush.end;
         self.flush.end = ticket.end;
         self.flush.mark = ticket.mark;
         self.flush.dirty_since = (self.log_end > ticket.end).then_some(ticket.made_at);
@@ -128,12 +139,10 @@ impl Log {
             segment.is_name_synced = segment.base <= ticket.mark.0;
         }
         self.flush.roll_pending = self.active().base > ticket.mark.0;
-        if let Some((_, _, checkpoint)) = &ticket.checkpoint {
-            self.flush.checkpoint = self.flush.checkpoint.max(checkpoint.flushed_end);
-            self.flush.bytes_since_checkpoint = 0;
+        if is_news {
+            let (broker, end) = (self.broker, ticket.end);
+            facts::record(|| Fact::Flushed { broker, partition: self.partition.clone(), end });
         }
-        state_flushed(self.broker, &self.partition, ticket.end);
-        self.flush.end
     }
 
     /// Takes back a ticket whose run failed: the log fails for good, and its directory must too. What the disk
@@ -141,9 +150,11 @@ impl Log {
     /// `NoDescriptors`: a directory could not be opened to be synced, which says nothing of the disk; begin
     /// another flush later.
     pub fn flush_failed(&mut self, _ticket: FlushTicket, error: io::Error) -> LogError {
+        self.came_back();
         if disk::is_out_of_descriptors(&error) {
             return LogError::NoDescriptors(error);
         }
+        recovery::note_failed_sync(&self.directory);
         if holds(Rule::FailLogDirOnFailedFsync) {
             self.fail(format!("flush failed: {error}"))
         } else {
@@ -151,10 +162,64 @@ impl Log {
         }
     }
 
+    fn came_back(&mut self) {
+        let out = self.flush.tickets_out.checked_sub(1);
+        self.flush.tickets_out = out.expect("a ticket of this log comes back once");
+    }
+
+    /// When the checkpoint must be written again; `None` while it says all that was flushed, or is being written.
+    pub fn next_checkpoint_at(&self) -> Option<Instant> {
+        let is_possible = !self.flush.is_checkpoint_out && self.check_usable().is_ok();
+        self.flush.checkpoint_due.filter(|_| is_possible)
+    }
+
+    /// What brings the checkpoint up to the flushed end; `None` if it is there, or being written.
+    pub fn begin_checkpoint(&mut self) -> Option<CheckpointTicket> {
+        self.next_checkpoint_at()?;
+        self.flush.checkpoint_due = None;
+        self.flush.is_checkpoint_out = true;
+        self.flush.serial += 1;
+        Some(CheckpointTicket {
+            directory: self.directory.clone(),
+            serial: self.flush.serial,
+            checkpoint: self.checkpoint_at(self.flush.end, self.flush.mark, Closing::NotYet),
+        })
+    }
+
+    /// Takes back a ticket that ran well.
+    pub fn finish_checkpoint(&mut self, ticket: CheckpointTicket) {
+        self.flush.is_checkpoint_out = false;
+        self.flush.checkpoint = ticket.checkpoint.flushed_end;
+        if self.flush.end > self.flush.checkpoint {
+            self.flush.checkpoint_due.get_or_insert_with(|| clock::now() + CHECKPOINT_DELAY);
+        }
+    }
+
+    /// Takes back a ticket whose run failed. `NoSpace`, `NoDescriptors`: the checkpoint stays as it was, which
+    /// says nothing wrong, and is due again later. Anything else fails the log, as a failed flush does.
+    pub fn checkpoint_failed(&mut self, _ticket: CheckpointTicket, error: io::Error) -> LogError {
+        self.flush.is_checkpoint_out = false;
+        self.flush.checkpoint_due = Some(clock::now() + CHECKPOINT_DELAY);
+        let error = LogError::from(error);
+        if error.is_refusal() || !holds(Rule::FailLogDirOnFailedFsync) {
+            return error;
+        }
+        self.fail(format!("checkpoint not written: {error}"))
+    }
+
+    /// Whether no ticket is out: the log can be closed.
+    pub fn is_settled(&self) -> bool {
+        self.flush.tickets_out == 0 && !self.flush.is_checkpoint_out
+    }
+
     /// Ends the log's use: later appends are refused. The ticket, run, flushes and leaves the mark of a clean
-    /// shutdown.
+    /// shutdown. `FlushUnderWay`, and nothing changes, while another ticket is out: what the disk tells it, it
+    /// does not tell again.
     pub fn begin_close(&mut self) -> Result<CloseTicket, LogError> {
         self.check_usable()?;
+        if !self.is_settled() {
+            return Err(LogError::FlushUnderWay);
+        }
         self.closed = true;
         let directory = self.directory.clone();
         self.active_mut().close(&directory);
@@ -163,46 +228,62 @@ impl Log {
         // The index of the last segment is a new name.
         flush.directory = Some(directory);
         Ok(CloseTicket {
+            checkpoint: self.checkpoint_at(flush.end, flush.mark, Closing::Clean),
             flush,
-            checkpoint: self.checkpoint_here(true),
             directory: self.directory.clone(),
             serial: self.flush.serial,
-            broker: self.broker,
-            partition: self.partition.clone(),
-            states_flushed: self.log_end > self.flush.end,
         })
+    }
+
+    /// Takes back a ticket that ran well. States `Flushed` if something was left to flush.
+    pub fn finish_close(&mut self, ticket: CloseTicket) {
+        self.came_back();
+        self.is_flushed(&ticket.flush);
+        assert_eq!(self.flush.end, self.log_end, "a closed log is flushed to its end");
+    }
+
+    /// Takes back a ticket whose run failed: there is no mark of a clean shutdown, and the next open recovers.
+    pub fn close_failed(&mut self, _ticket: CloseTicket, error: io::Error) -> LogError {
+        self.came_back();
+        if disk::is_out_of_descriptors(&error) {
+            return LogError::NoDescriptors(error);
+        }
+        recovery::note_failed_sync(&self.directory);
+        if disk::is_no_space(&error) {
+            return LogError::NoSpace(error);
+        }
+        self.fail(format!("not closed cleanly: {error}"))
     }
 
     /// Flushes everything and leaves the mark of a clean shutdown.
     pub async fn close_clean(mut self) -> Result<(), LogError> {
-        self.begin_close()?.run().await
+        let ticket = self.begin_close()?;
+        match ticket.run().await {
+            Ok(()) => Ok(self.finish_close(ticket)),
+            Err(error) => Err(self.close_failed(ticket, error)),
+        }
+    }
+
+    /// Whether the log takes no more appends because it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 }
 
-/// What makes the next open trust the log as it stands.
+/// What makes the next open trust the log as it stands. Run it, then hand it back to [`Log::finish_close`] or
+/// [`Log::close_failed`].
+#[must_use = "a log is closed when its ticket has run"]
 pub struct CloseTicket {
     flush: FlushTicket,
     checkpoint: Checkpoint,
     directory: PathBuf,
     serial: u64,
-    broker: BrokerId,
-    partition: TopicPartition,
-    states_flushed: bool,
 }
 
 impl CloseTicket {
-    /// Flushes everything, then leaves the mark of a clean shutdown. After an error there is no mark, and the
-    /// next open recovers.
-    pub async fn run(self) -> Result<(), LogError> {
+    /// Flushes everything, then leaves the mark of a clean shutdown.
+    pub async fn run(&self) -> io::Result<()> {
         self.flush.run().await?;
-        if self.states_flushed {
-            state_flushed(self.broker, &self.partition, self.flush.end);
-        }
-        self.checkpoint.store(&self.directory, self.serial).await?;
-        Ok(())
+        self.checkpoint.store(&self.directory, self.serial).await
     }
-}
-
-fn state_flushed(broker: BrokerId, partition: &TopicPartition, end: Offset) {
-    facts::record(|| Fact::Flushed { broker, partition: partition.clone(), end });
 }

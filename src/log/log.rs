@@ -4,8 +4,9 @@
 
 use std::path::PathBuf;
 
+use super::checkpoint::{Boot, Checkpoint};
 use super::segment::Segment;
-use super::{LogConfig, LogError, checkpoint, recovery};
+use super::{LogConfig, LogError, recovery};
 use crate::facts::{self, Fact};
 use crate::rules::{Rule, holds};
 use crate::runtime::{clock, task};
@@ -30,6 +31,13 @@ pub struct Log {
     pub(super) write_buffer: Vec<u8>,
 }
 
+/// Whether a checkpoint ends the log's use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closing {
+    Clean,
+    NotYet,
+}
+
 /// How far the log is on stable storage.
 pub(super) struct FlushState {
     /// Everything below was synced, names included.
@@ -40,10 +48,15 @@ pub(super) struct FlushState {
     pub dirty_since: Option<Instant>,
     /// A segment was closed whose files are not synced yet.
     pub roll_pending: bool,
+    /// Flush tickets that have not come back: until then nobody knows what the disk said.
+    pub tickets_out: u32,
     /// What the checkpoint on disk says; nothing below it may be truncated before it was lowered.
     pub checkpoint: Offset,
-    pub bytes_since_checkpoint: u64,
-    /// Keeps temporary checkpoint files of overlapping tickets apart.
+    /// When the checkpoint has to follow the flushed end; `None` while it does.
+    pub checkpoint_due: Option<Instant>,
+    /// A checkpoint is being written.
+    pub is_checkpoint_out: bool,
+    /// Keeps temporary checkpoint files apart.
     pub serial: u64,
     /// Counts truncations: a ticket from before one says nothing.
     pub generation: u64,
@@ -51,7 +64,8 @@ pub(super) struct FlushState {
 
 impl Log {
     /// Opens (or makes) the log in `directory` and recovers it: everything it then holds is on stable storage.
-    /// States `LogRecovered`. Errors: `CorruptBelowFlushed`, `Corrupt` (checkpoint), `Io`.
+    /// States `LogRecovered`, and `UnsoundTailCut`. Errors: `CorruptBelowFlushed`, `CorruptAmidst`, `Corrupt`
+    /// (checkpoint), `NoSpace`, `NoDescriptors`, `Io`.
     pub async fn open(
         directory: PathBuf,
         broker: BrokerId,
@@ -68,8 +82,10 @@ impl Log {
             mark: (last.base, last.size),
             dirty_since: None,
             roll_pending: false,
-            checkpoint: log_end,
-            bytes_since_checkpoint: 0,
+            tickets_out: 0,
+            checkpoint: recovered.checkpoint,
+            checkpoint_due: (recovered.checkpoint < log_end).then(clock::now),
+            is_checkpoint_out: false,
             serial: 0,
             generation: 0,
         };
@@ -81,6 +97,16 @@ impl Log {
             log_end,
             bytes_cut: recovered.bytes_cut,
         });
+        if let Some(aside) = &recovered.aside {
+            tracing::warn!(%partition, at = log_end.0, bytes_cut = recovered.bytes_cut, bytes_kept = aside.bytes, file = aside.file, "unsound_tail_cut");
+            facts::record(|| Fact::UnsoundTailCut {
+                broker,
+                partition: partition.clone(),
+                at: log_end,
+                bytes_cut: recovered.bytes_cut,
+                bytes_kept: aside.bytes,
+            });
+        }
         Ok(Log {
             segment_since: (!last.is_empty()).then(clock::now),
             directory,
@@ -168,15 +194,17 @@ impl Log {
         self.segments.last_mut().expect("a log has a segment")
     }
 
-    /// The checkpoint that says the log was flushed up to where it now ends.
-    pub(super) fn checkpoint_here(&self, clean: bool) -> checkpoint::Checkpoint {
-        checkpoint::Checkpoint {
+    /// The checkpoint that says the log was flushed up to `end`, which lies at `mark`.
+    pub(super) fn checkpoint_at(&self, end: Offset, mark: (Offset, u64), closing: Closing) -> Checkpoint {
+        assert!(end <= self.log_end, "what was flushed is in the log");
+        Checkpoint {
             log_start: self.log_start(),
-            flushed_end: self.log_end,
-            segment: self.active().base,
-            position: self.active().size,
+            flushed_end: end,
+            segment: mark.0,
+            position: mark.1,
             last_epoch: self.last_epoch,
-            clean,
+            clean: closing == Closing::Clean,
+            boot: Some(Boot::current()),
         }
     }
 }

@@ -9,6 +9,8 @@
 //! <data>/orders-3/00000000000000000000.log     batches, one after another
 //!                 00000000000000000000.index   of a closed segment: its summary, and where batches lie
 //!                 checkpoint                   up to where it was flushed, and whether it was closed cleanly
+//!                 cut-000000-at-....bytes      what recovery cut off after a power failure; never read
+//!                 sync-failed                  a sync failed: the page cache may have lost what it held
 //! ```
 //!
 //! Not here yet, each with its place: `retention` (by age, by size, DeleteRecords: moves the log start),
@@ -28,6 +30,7 @@ mod names;
 mod read;
 mod recovery;
 mod scan;
+mod search;
 mod segment;
 mod truncate;
 
@@ -37,7 +40,7 @@ mod tests;
 pub use append::AppendBatch;
 pub use config::LogConfig;
 pub use error::LogError;
-pub use flush::{CloseTicket, FlushTicket};
+pub use flush::{CheckpointTicket, CloseTicket, FlushTicket};
 pub use log::Log;
 pub use names::{directory_name, partition_of_directory};
 pub use truncate::LowerCheckpointTicket;

@@ -53,6 +53,12 @@ impl Log {
         Ok((range.len > 0).then_some(range))
     }
 
+    /// Whether a range that was read from `from` on ends only because its segment does, with more below `bound`.
+    pub fn continues_behind(&self, range: &FileRange, from: Offset, bound: Offset) -> bool {
+        let segment = self.segment_of(from);
+        range.offset + range.len == segment.size && segment.end < bound
+    }
+
     /// The segment that holds `offset`, which is not below the log's start.
     pub(super) fn segment_of(&self, offset: Offset) -> &Segment {
         let after = self.segments.partition_point(|segment| segment.base <= offset);

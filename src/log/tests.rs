@@ -8,6 +8,8 @@ mod damage;
 mod faults;
 mod hostile;
 mod model;
+#[cfg(not(feature = "real-runtime"))]
+mod recovery;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -97,6 +99,13 @@ async fn flush(log: &mut Log) -> Offset {
     let ticket = log.begin_flush().expect("there is something to flush");
     ticket.run().await.expect("the disk is well");
     log.finish_flush(ticket)
+}
+
+/// Brings the checkpoint up to what was flushed.
+async fn checkpoint(log: &mut Log) {
+    let ticket = log.begin_checkpoint().expect("the checkpoint is behind");
+    ticket.run().await.expect("the disk is well");
+    log.finish_checkpoint(ticket);
 }
 
 fn bytes_of(range: &FileRange) -> Bytes {

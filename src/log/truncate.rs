@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::checkpoint::Checkpoint;
+use super::log::Closing;
 use super::names::{index_path, log_path};
 use super::{Log, LogError};
 use crate::facts::{self, Fact};
@@ -27,7 +28,8 @@ impl LowerCheckpointTicket {
 }
 
 impl Log {
-    /// What must be done before [`Log::truncate`] to `end`; `None` if nothing. No flush may run meanwhile.
+    /// What must be done before [`Log::truncate`] to `end`; `None` if nothing. No flush and no checkpoint may run
+    /// meanwhile.
     pub fn begin_truncate(&mut self, end: Offset) -> Result<Option<LowerCheckpointTicket>, LogError> {
         self.check_usable()?;
         if end >= self.flush.checkpoint {
@@ -41,7 +43,7 @@ impl Log {
         };
         let base = segment.base;
         self.flush.serial += 1;
-        let checkpoint = Checkpoint { flushed_end, segment: base, position, ..self.checkpoint_here(false) };
+        let checkpoint = self.checkpoint_at(flushed_end, (base, position), Closing::NotYet);
         let directory = self.directory.clone();
         Ok(Some(LowerCheckpointTicket { directory, serial: self.flush.serial, checkpoint }))
     }

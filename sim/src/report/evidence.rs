@@ -116,6 +116,9 @@ fn fact_text(fact: &Fact) -> String {
             let how = if *clean { "after a clean stop" } else { "by scanning" };
             format!("recovered {partition} {how}: {log_start}..{log_end}, {bytes_cut} bytes cut")
         }
+        Fact::UnsoundTailCut { partition, at, bytes_cut, bytes_kept, .. } => {
+            format!("cut {partition} at {at}: {bytes_cut} unsound bytes, {bytes_kept} of them kept aside")
+        }
         Fact::BecameLeader { partition, epoch, .. } => format!("leads {partition} in epoch {epoch}"),
         Fact::Appended { partition, base, last, epoch, .. } => {
             format!("appended {partition}@{base}..={last} (epoch {epoch})")

@@ -171,7 +171,10 @@ impl Concern {
             Fact::CommitInvoked { offset, .. }
             | Fact::CommitOk { offset, .. }
             | Fact::CommitFailed { offset, .. } => is_here && self.committed.contains(offset),
-            Fact::LogRecovered { .. } | Fact::Truncated { .. } | Fact::BecameLeader { .. } => is_here,
+            Fact::LogRecovered { .. }
+            | Fact::UnsoundTailCut { .. }
+            | Fact::Truncated { .. }
+            | Fact::BecameLeader { .. } => is_here,
             Fact::LogDirFailed { broker, .. }
             | Fact::BrokerStartFailed { broker, .. }
             | Fact::BrokerRegistered { broker, .. } => self.nodes.contains(&broker_node(*broker)),
@@ -185,6 +188,7 @@ fn host(fact: &Fact) -> Option<BrokerId> {
     match fact {
         Fact::Appended { broker, .. }
         | Fact::LogRecovered { broker, .. }
+        | Fact::UnsoundTailCut { broker, .. }
         | Fact::BecameLeader { broker, .. } => Some(*broker),
         _ => None,
     }

@@ -29,6 +29,7 @@ pub const KINDS: &[&str] = &[
     "broker-start-failed",
     "broker-stopped",
     "log-recovered",
+    "unsound-tail-cut",
     "became-leader",
     "appended",
     "flushed",

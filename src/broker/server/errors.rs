@@ -22,12 +22,14 @@ fn log_error_code(error: &LogError) -> ErrorCode {
         LogError::NoSpace(_) | LogError::NoDescriptors(_) => ErrorCode::KAFKA_STORAGE_ERROR,
         // The offset is damaged, the log serves others: a reader may go on behind it.
         LogError::Corrupt { .. } => ErrorCode::CORRUPT_MESSAGE,
-        LogError::CorruptBelowFlushed { .. } | LogError::BelowCheckpoint { .. } => {
-            ErrorCode::KAFKA_STORAGE_ERROR
-        }
+        LogError::CorruptBelowFlushed { .. }
+        | LogError::CorruptAmidst { .. }
+        | LogError::BelowCheckpoint { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
         LogError::InvalidBatch { .. } => ErrorCode::INVALID_RECORD,
         // Closed: the broker stops, or the topic goes. Clients look for the leader anew.
-        LogError::Closed | LogError::StaleEpoch { .. } => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        LogError::Closed | LogError::FlushUnderWay | LogError::StaleEpoch { .. } => {
+            ErrorCode::NOT_LEADER_OR_FOLLOWER
+        }
     }
 }
 

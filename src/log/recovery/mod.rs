@@ -1,55 +1,172 @@
 //! What a log does when it is opened: finds out how much of what lies on disk is the log.
 //!
 //! After a clean shutdown the files are taken as they are. Otherwise every batch from the segment of the
-//! checkpoint on is checked, and a torn or corrupt batch is cut off with all that follows it, unless it lies
-//! below what the checkpoint says was flushed: that is damage, and nobody's to cut. What remains is synced
-//! before it counts as flushed: after a kill it may be in the page cache only. Interrupted anywhere, recovery
-//! does the same again.
+//! checkpoint on is checked. Damage below what the checkpoint says was flushed is nobody's to cut. What damage
+//! above it means depends on whether the page cache outlived the process:
+//!
+//! - It did (same boot of the machine): everything written is there, in order. Damage with a sound batch behind
+//!   it is damage; with none behind it is the end of an append that was cut short, a torn tail, and is cut.
+//! - It did not: whatever was not flushed may be missing, in any order. The log is cut where the first unsound
+//!   batch begins, and what is cut is kept aside.
+//!
+//! [`recover`] only reads and decides; [`Recovered::make_durable`] changes files. What remains is synced before
+//! it counts as flushed: after a kill it may be in the page cache only. Interrupted anywhere, recovery does the
+//! same again.
+
+mod aside;
+mod without_rule;
 
 use std::io::{self, IoSlice};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::LogError;
-use super::checkpoint::{Checkpoint, TEMPORARY_SUFFIX};
+use super::checkpoint::{Boot, Checkpoint, TEMPORARY_SUFFIX};
 use super::index::offset::OffsetIndex;
 use super::names::{base_of_log, index_path, log_name, log_path};
 use super::scan::{BatchScan, Damage, RECOVERY_WINDOW_BYTES, ScanError};
+use super::search::{self, Behind};
 use super::segment::Segment;
 use crate::marks::{self, Mark};
-use crate::rules::{Rule, holds};
 use crate::runtime::disk::{self, File, OpenMode};
 use crate::runtime::durable;
 use crate::types::{LeaderEpoch, Offset};
 
+pub(super) use aside::Aside;
+use aside::Piece;
+
+/// A file with this name says that a sync failed: what was written before it may be gone from the page cache
+/// too, in any order, as after a power failure (fsyncgate).
+const SYNC_FAILED: &str = "sync-failed";
+
+/// Leaves the sign that a sync failed, for the next open in this boot; it needs no sync itself.
+pub(super) fn note_failed_sync(directory: &Path) {
+    if let Err(error) = disk::open(&directory.join(SYNC_FAILED), OpenMode::CreateOrOpen) {
+        tracing::warn!(directory = %directory.display(), %error, "failed_sync_not_noted");
+    }
+}
+
+/// Whether what was written last can be missing where later bytes are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PageCache {
+    /// The page cache has outlived the process: nothing is missing but the end of the last write.
+    Kept,
+    Lost,
+}
+
 /// What was found.
 pub(super) struct Recovered {
-    /// By base offset, never empty.
+    /// By base offset; never empty once durable.
     pub segments: Vec<Segment>,
     pub last_epoch: LeaderEpoch,
     /// The log had been closed, so nothing was scanned.
     pub clean: bool,
     pub bytes_cut: u64,
+    /// Where what was cut is kept.
+    pub aside: Option<Aside>,
+    /// What the checkpoint on disk says was flushed.
+    pub checkpoint: Offset,
+    /// Where the segments end.
+    pub end: Offset,
     /// The segments from here on were scanned, and may be in the page cache only.
     first_scanned: usize,
     /// In the first of them, only what lies behind this.
     flushed_bytes: u64,
+    /// Files that are no part of the log: left over from what a crash interrupted.
+    leftovers: Vec<PathBuf>,
+    cut: Option<Cut>,
+    page_cache: PageCache,
+}
+
+/// What is to be cut off the log's end.
+#[derive(Default)]
+struct Cut {
+    /// The segment that is cut inside, at its `size`, and how many bytes its file has.
+    tail: Option<(usize, u64)>,
+    /// Files that go as a whole.
+    removed: Vec<Found>,
 }
 
 impl Recovered {
-    /// Makes all of it durable, and says so in the checkpoint; only then may anything be appended.
+    /// Does what was decided, makes all of it durable, and says so in the checkpoint; only then may anything be
+    /// appended.
     pub async fn make_durable(mut self, directory: &Path) -> Result<Recovered, LogError> {
-        if !self.clean {
-            let mut flushed_bytes = self.flushed_bytes;
-            for segment in &self.segments[self.first_scanned..] {
-                write_again(&segment.file, std::mem::take(&mut flushed_bytes), segment.size)?;
-                segment.file.sync_data().await?;
-            }
-            durable::sync_names(directory).await?;
-            if let Some(parent) = directory.parent() {
-                durable::sync_names(parent).await?;
-            }
+        for path in std::mem::take(&mut self.leftovers) {
+            remove_if_there(&path)?;
         }
-        let last = self.segments.last().expect("recovery leaves a segment");
+        if let Some(cut) = self.cut.take() {
+            self.cut_off(directory, cut).await?;
+        }
+        if self.segments.is_empty() {
+            self.first_scanned = 0;
+            self.segments.push(Segment::create(directory, self.end)?);
+        }
+        let (_last, closed) = self.segments.split_last_mut().expect("made just above if absent");
+        for segment in closed.iter_mut().filter(|segment| segment.index.file().is_none()) {
+            segment.close(directory);
+        }
+        if !self.clean {
+            self.sync(directory).await.inspect_err(|_| note_failed_sync(directory))?;
+        }
+        for segment in &mut self.segments {
+            segment.is_name_synced = true;
+        }
+        self.store_checkpoint(directory).await?;
+        Ok(self)
+    }
+
+    async fn cut_off(&mut self, directory: &Path, cut: Cut) -> Result<(), LogError> {
+        if self.page_cache == PageCache::Lost && self.bytes_cut > 0 {
+            self.aside = Some(self.keep_aside(directory, &cut).await?);
+        }
+        for found in &cut.removed {
+            remove_if_there(&index_path(directory, found.base))?;
+            remove_if_there(&log_path(directory, found.base))?;
+        }
+        if let Some((index, _)) = cut.tail {
+            let segment = &self.segments[index];
+            segment.file.truncate(segment.size)?;
+            assert_eq!(segment.file.len()?, segment.size, "nothing lies behind the last sound batch");
+        }
+        if self.bytes_cut > 0 {
+            marks::sometimes(Mark::TornTailCut);
+        }
+        Ok(())
+    }
+
+    /// A device without room must not keep the log closed: what is cut was never promised.
+    async fn keep_aside(&self, directory: &Path, cut: &Cut) -> Result<Aside, LogError> {
+        let tail = cut.tail.map(|(index, end)| {
+            let segment = &self.segments[index];
+            Piece { file: segment.file.clone(), from: segment.size, end }
+        });
+        let removed = cut.removed.iter();
+        let removed = removed.map(|found| Piece { file: found.file.clone(), from: 0, end: found.len });
+        let pieces: Vec<Piece> = tail.into_iter().chain(removed).collect();
+        match aside::keep(directory, self.end, &pieces).await.map_err(LogError::from) {
+            Err(error) if error.is_refusal() => {
+                tracing::warn!(directory = %directory.display(), %error, "cut_bytes_not_kept");
+                Ok(Aside { file: None, bytes: 0 })
+            }
+            kept => kept,
+        }
+    }
+
+    async fn sync(&self, directory: &Path) -> io::Result<()> {
+        let mut flushed_bytes = self.flushed_bytes;
+        for segment in &self.segments[self.first_scanned..] {
+            write_again(&segment.file, std::mem::take(&mut flushed_bytes), segment.size)?;
+            segment.file.sync_data().await?;
+        }
+        durable::sync_names(directory).await?;
+        match directory.parent() {
+            Some(parent) => durable::sync_names(parent).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Without room for a new checkpoint the old one stays, which says less and nothing wrong.
+    async fn store_checkpoint(&mut self, directory: &Path) -> Result<(), LogError> {
+        let last = self.segments.last().expect("there is one by now");
         let checkpoint = Checkpoint {
             log_start: self.segments[0].base,
             flushed_end: last.end,
@@ -57,12 +174,18 @@ impl Recovered {
             position: last.size,
             last_epoch: self.last_epoch,
             clean: false,
+            boot: Some(Boot::current()),
         };
-        checkpoint.store(directory, 0).await?;
-        for segment in &mut self.segments {
-            segment.is_name_synced = true;
+        match checkpoint.store(directory, 0).await.map_err(LogError::from) {
+            Ok(()) => {}
+            Err(error) if error.is_refusal() => {
+                tracing::warn!(directory = %directory.display(), %error, "checkpoint_not_stored");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         }
-        Ok(self)
+        self.checkpoint = last.end;
+        Ok(remove_if_there(&directory.join(SYNC_FAILED))?)
     }
 }
 
@@ -83,24 +206,29 @@ fn write_again(file: &File, from: u64, end: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads the partition's directory, made if absent, and cuts off what is not the log.
+/// Reads the partition's directory, made if absent, and decides what of it is the log.
 pub(super) fn recover(directory: &Path, index_interval_bytes: u64) -> Result<Recovered, LogError> {
     disk::create_dir_all(directory)?;
-    let found = find_segments(directory)?;
+    let (found, leftovers) = find_segments(directory)?;
     let checkpoint = Checkpoint::load(directory)?;
     let start = found.first().map_or(Offset::ZERO, |first| first.base);
+    let is_same_boot = checkpoint.is_some_and(|checkpoint| checkpoint.boot == Some(Boot::current()));
+    let is_kept = is_same_boot && !disk::exists(&directory.join(SYNC_FAILED))?;
     let mut recovery = Recovery {
         directory,
         index_interval_bytes,
+        checkpoint,
+        page_cache: if is_kept { PageCache::Kept } else { PageCache::Lost },
         flushed: checkpoint.map_or(start, |checkpoint| checkpoint.flushed_end),
+        clean: checkpoint.is_some_and(|checkpoint| is_as_closed(&checkpoint, &found)),
         end: checkpoint.map_or(start, |checkpoint| checkpoint.log_start),
         segments: Vec::new(),
         first_scanned: None,
-        bytes_cut: 0,
+        leftovers,
+        cut: None,
     };
-    let clean = checkpoint.is_some_and(|checkpoint| is_as_closed(&checkpoint, &found));
-    recovery.take(found, checkpoint, clean)?;
-    recovery.finish(checkpoint, clean)
+    recovery.take(found)?;
+    recovery.finish()
 }
 
 /// Whether the files end where the checkpoint of a clean shutdown says.
@@ -110,19 +238,21 @@ fn is_as_closed(checkpoint: &Checkpoint, found: &[Found]) -> bool {
 }
 
 /// A log file of the directory.
+#[derive(Clone)]
 struct Found {
     base: Offset,
     file: File,
     len: u64,
 }
 
-/// The log files by base offset. Removes temporary files, and the empty files that a failed roll left between
-/// others.
-fn find_segments(directory: &Path) -> Result<Vec<Found>, LogError> {
+/// The log files by base offset; and what is left over: temporary files, and the empty files that a failed roll
+/// left between others.
+fn find_segments(directory: &Path) -> Result<(Vec<Found>, Vec<PathBuf>), LogError> {
     let mut found: Vec<Found> = Vec::new();
+    let mut leftovers = Vec::new();
     for entry in disk::read_dir(directory)? {
         if entry.name.ends_with(TEMPORARY_SUFFIX) {
-            disk::remove_file(&directory.join(&entry.name))?;
+            leftovers.push(directory.join(&entry.name));
         }
         if let Some(base) = base_of_log(&entry.name) {
             let file = disk::open(&directory.join(&entry.name), OpenMode::ReadWrite)?;
@@ -134,102 +264,97 @@ fn find_segments(directory: &Path) -> Result<Vec<Found>, LogError> {
     let last = found.last().map(|last| last.base);
     let (kept, empty): (Vec<_>, Vec<_>) = found.into_iter().partition(|f| f.len > 0 || Some(f.base) == last);
     for segment in empty {
-        remove(directory, segment.base)?;
+        leftovers.extend([index_path(directory, segment.base), log_path(directory, segment.base)]);
     }
-    Ok(kept)
+    Ok((kept, leftovers))
 }
 
-fn remove(directory: &Path, base: Offset) -> Result<(), LogError> {
-    remove_index(directory, base)?;
-    Ok(disk::remove_file(&log_path(directory, base))?)
-}
-
-fn remove_index(directory: &Path, base: Offset) -> Result<(), LogError> {
-    let path = index_path(directory, base);
-    if disk::exists(&path)? {
-        disk::remove_file(&path)?;
-    }
-    Ok(())
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    if disk::exists(path)? { disk::remove_file(path) } else { Ok(()) }
 }
 
 struct Recovery<'a> {
     directory: &'a Path,
     index_interval_bytes: u64,
+    checkpoint: Option<Checkpoint>,
+    page_cache: PageCache,
     /// Below this nothing is cut.
     flushed: Offset,
+    clean: bool,
     /// Where the segments so far end.
     end: Offset,
     segments: Vec<Segment>,
     first_scanned: Option<usize>,
-    bytes_cut: u64,
+    leftovers: Vec<PathBuf>,
+    cut: Option<Cut>,
 }
 
 impl Recovery<'_> {
-    fn take(
-        &mut self,
-        found: Vec<Found>,
-        checkpoint: Option<Checkpoint>,
-        clean: bool,
-    ) -> Result<(), LogError> {
-        let bases: Vec<Offset> = found.iter().map(|segment| segment.base).collect();
-        let mut rest = found.into_iter().enumerate();
-        while let Some((index, segment)) = rest.next() {
-            let next_base = bases.get(index + 1).copied();
-            let is_trusted = clean || checkpoint.is_some_and(|checkpoint| segment.base < checkpoint.segment);
-            let is_whole = if segment.base != self.end {
+    /// Takes the segments that are the log's, and judges where it ends early.
+    fn take(&mut self, found: Vec<Found>) -> Result<(), LogError> {
+        for (index, segment) in found.iter().enumerate() {
+            let behind = &found[index + 1..];
+            let is_flushed = self.checkpoint.is_some_and(|checkpoint| segment.base < checkpoint.segment);
+            if segment.base != self.end {
                 let what =
                     format!("the segment starts at {}, the one before ends at {}", segment.base, self.end);
-                self.judge(segment.base, Damage { position: 0, what, cut_short: None })?;
-                self.drop_file(&segment)?;
-                false
-            } else if is_trusted {
-                self.trust(segment, next_base)?;
-                true
-            } else {
-                self.scan(segment)?
-            };
-            if !is_whole {
-                rest.try_for_each(|(_, segment)| self.drop_file(&segment))?;
-                break;
+                let damage = Damage { position: 0, what, cut_short: None };
+                self.judge(segment, &damage, &found[index..])?;
+                self.cut = Some(Cut { tail: None, removed: found[index..].to_vec() });
+                return Ok(());
+            }
+            if self.clean || is_flushed {
+                self.trust(segment, behind.first().map(|next| next.base))?;
+            } else if let Some(damage) = self.scan(segment)? {
+                self.judge(segment, &damage, behind)?;
+                let tail = Some((self.segments.len() - 1, segment.len));
+                self.cut = Some(Cut { tail, removed: behind.to_vec() });
+                return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Damage at the end so far: an error below the flushed point, else only the end of the log.
-    fn judge(&self, segment: Offset, damage: Damage) -> Result<(), LogError> {
-        if self.end >= self.flushed {
+    /// Damage in `segment`, at the end so far: an error where it says that something was lost which was there,
+    /// else only the end of the log. `behind`: the files that follow.
+    fn judge(&self, segment: &Found, damage: &Damage, behind: &[Found]) -> Result<(), LogError> {
+        let file = log_name(segment.base);
+        let (position, what) = (damage.position, damage.what.clone());
+        if self.end < self.flushed {
+            let (at, flushed) = (self.end, self.flushed);
+            return Err(LogError::CorruptBelowFlushed { at, flushed, file, position, what });
+        }
+        tracing::warn!(segment = segment.base.0, position, what, page_cache = ?self.page_cache, "torn_tail_found");
+        if self.page_cache == PageCache::Lost {
             return Ok(());
         }
-        Err(LogError::CorruptBelowFlushed {
-            at: self.end,
-            flushed: self.flushed,
-            file: log_name(segment),
-            position: damage.position,
-            what: damage.what,
-        })
-    }
-
-    fn drop_file(&mut self, segment: &Found) -> Result<(), LogError> {
-        self.bytes_cut += segment.len;
-        remove(self.directory, segment.base)
+        let places = std::iter::once((segment, position + 1)).chain(behind.iter().map(|found| (found, 0)));
+        for (found, from) in places {
+            let behind = match search::sound_batch(&found.file, from, found.len, self.end)? {
+                Behind::Nothing => continue,
+                Behind::Sound { position } => format!("{} at byte {position}", log_name(found.base)),
+                Behind::Undecided => format!("{}, too much to look at", log_name(found.base)),
+            };
+            return Err(LogError::CorruptAmidst { at: self.end, file, position, what, behind });
+        }
+        Ok(())
     }
 
     /// Takes a segment without checking its batches: all of it was flushed, or the log was closed.
-    fn trust(&mut self, found: Found, next_base: Option<Offset>) -> Result<(), LogError> {
+    fn trust(&mut self, found: &Found, next_base: Option<Offset>) -> Result<(), LogError> {
         let stored = OffsetIndex::open(&index_path(self.directory, found.base), found.base, found.len)?;
         if let Some((mut index, summary)) = stored {
             // The last segment's index goes to memory, to be added to.
             let is_usable = next_base.map_or_else(|| index.load(), |next| next == summary.next_offset);
             if is_usable {
-                self.keep(Segment::summed_up(found.file, index, &summary));
+                self.keep(Segment::summed_up(found.file.clone(), index, &summary));
                 return Ok(());
             }
         }
-        let mut segment = Segment::over(found.file, found.base);
+        let mut segment = Segment::over(found.file.clone(), found.base);
         if let Some(damage) = self.walk(&mut segment, found.len, false)? {
             self.end = segment.end;
-            self.judge(segment.base, damage.clone())?;
+            self.judge(found, &damage, &[])?;
             // Above the flushed point there is nothing to trust.
             return Err(segment.corrupt(damage.position, damage.what));
         }
@@ -237,33 +362,18 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Checks every batch of a segment and cuts it where they end. `false`: it was cut.
-    fn scan(&mut self, found: Found) -> Result<bool, LogError> {
+    /// Checks every batch of a segment, and takes those before the first unsound one.
+    fn scan(&mut self, found: &Found) -> Result<Option<Damage>, LogError> {
         self.first_scanned.get_or_insert(self.segments.len());
         // An index from before the crash may describe batches that are about to be cut.
-        remove_index(self.directory, found.base)?;
-        let mut segment = Segment::over(found.file, found.base);
-        let damage = self.walk(&mut segment, found.len, holds(Rule::CutTornTail))?;
-        self.end = segment.end;
-        if let Some(damage) = damage {
-            tracing::warn!(segment = segment.base.0, damage.position, damage.what, "torn_tail_found");
-            if let Some(torn) = damage.cut_short
-                && !holds(Rule::CutTornTail)
-            {
-                segment.push(&torn, self.index_interval_bytes);
-                segment.size = found.len;
-            } else {
-                self.judge(segment.base, damage)?;
-            }
-        }
-        let cut = found.len - segment.size;
-        if cut > 0 {
-            segment.file.truncate(segment.size)?;
-            self.bytes_cut += cut;
-            marks::sometimes(Mark::TornTailCut);
-        }
+        self.leftovers.push(index_path(self.directory, found.base));
+        let mut segment = Segment::over(found.file.clone(), found.base);
+        let damage = self.walk(&mut segment, found.len, without_rule::checks_crc())?;
+        let damage = damage.filter(|damage| {
+            !without_rule::takes_torn_batch(&mut segment, found, damage, self.index_interval_bytes)
+        });
         self.keep(segment);
-        Ok(cut == 0)
+        Ok(damage)
     }
 
     /// Pushes the segment's batches until its file ends or is damaged.
@@ -291,8 +401,8 @@ impl Recovery<'_> {
         self.segments.push(segment);
     }
 
-    fn finish(mut self, checkpoint: Option<Checkpoint>, clean: bool) -> Result<Recovered, LogError> {
-        if self.end < self.flushed || (clean && self.end != self.flushed) {
+    fn finish(self) -> Result<Recovered, LogError> {
+        if self.end < self.flushed || (self.clean && self.end != self.flushed) {
             let segment = self.segments.last().map_or(self.end, |segment| segment.base);
             let position = self.segments.last().map_or(0, |segment| segment.size);
             return Err(LogError::CorruptBelowFlushed {
@@ -303,29 +413,34 @@ impl Recovery<'_> {
                 what: "the log ends here".to_owned(),
             });
         }
-        if self.segments.is_empty() {
-            self.first_scanned = Some(0);
-            let segment = Segment::create(self.directory, self.end)?;
-            self.segments.push(segment);
-        }
-        let (_last, closed) = self.segments.split_last_mut().expect("made just above if absent");
-        for segment in closed.iter_mut().filter(|segment| segment.index.file().is_none()) {
-            segment.close(self.directory);
-        }
-        let known = checkpoint.map_or(LeaderEpoch::UNKNOWN, |checkpoint| checkpoint.last_epoch);
+        let known = self.checkpoint.map_or(LeaderEpoch::UNKNOWN, |checkpoint| checkpoint.last_epoch);
         let last_epoch = self.segments.iter().map(|segment| segment.last_epoch).fold(known, LeaderEpoch::max);
         let first_scanned = self.first_scanned.unwrap_or(self.segments.len());
-        let checkpointed = self.segments.get(first_scanned).zip(checkpoint);
+        let checkpointed = self.segments.get(first_scanned).zip(self.checkpoint);
         let flushed_bytes = checkpointed
             .filter(|(segment, checkpoint)| segment.base == checkpoint.segment)
             .map_or(0, |(_, checkpoint)| checkpoint.position);
+        assert!(self.end >= self.flushed, "nothing below the flushed end is cut");
         Ok(Recovered {
+            bytes_cut: self.cut.as_ref().map_or(0, |cut| cut.bytes(&self.segments)),
             segments: self.segments,
             last_epoch,
-            clean,
-            bytes_cut: self.bytes_cut,
+            clean: self.clean,
+            aside: None,
+            checkpoint: self.flushed,
+            end: self.end,
             first_scanned,
             flushed_bytes,
+            leftovers: self.leftovers,
+            cut: self.cut,
+            page_cache: self.page_cache,
         })
+    }
+}
+
+impl Cut {
+    fn bytes(&self, segments: &[Segment]) -> u64 {
+        let tail = self.tail.map_or(0, |(index, end)| end - segments[index].size);
+        tail + self.removed.iter().map(|found| found.len).sum::<u64>()
     }
 }

@@ -308,6 +308,7 @@ fn truncation_forgets_the_end_and_appends_go_on_there() {
             log.append(&[batch_at(n, 2, 50)], EPOCH).unwrap();
         }
         flush(&mut log).await;
+        checkpoint(&mut log).await;
 
         let refused = log.truncate(Offset(21));
         assert!(matches!(refused, Err(LogError::BelowCheckpoint { .. })), "{refused:?}");
@@ -362,6 +363,7 @@ fn a_missing_segment_below_the_checkpoint_is_refused() {
             log.append(&[batch_at(n, 2, 50)], EPOCH).unwrap();
         }
         flush(&mut log).await;
+        checkpoint(&mut log).await;
         let (directory, first, second) = (log.directory.clone(), log.segments[0].base, log.segments[1].base);
         drop(log);
         let path = log_path(&directory, second);

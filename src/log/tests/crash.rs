@@ -106,6 +106,14 @@ async fn live(ledger: Arc<Mutex<Ledger>>) {
             done.unwrap();
             ledger.lock().unwrap().flushed = log.finish_flush(ticket);
         }
+        if draws.chance(1, 10)
+            && let Some(ticket) = log.begin_checkpoint()
+        {
+            let done = ticket.run().await;
+            stop_if_dead().await;
+            done.unwrap();
+            log.finish_checkpoint(ticket);
+        }
         if draws.chance(1, 60) {
             let done = log.begin_close().unwrap().run().await;
             stop_if_dead().await;

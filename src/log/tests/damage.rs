@@ -195,6 +195,7 @@ async fn play(data: PathBuf, clean: bool, damages: Vec<Damage>, cut_at: i64) {
         log.append(&[batch_at(n, 2, 50)], EPOCH).unwrap();
         if n == 20 {
             flush(&mut log).await;
+            checkpoint(&mut log).await;
         }
     }
     let directory = log.directory.clone();

@@ -91,6 +91,59 @@ fn a_failed_roll_leaves_the_log_usable() {
 }
 
 #[test]
+fn a_full_device_loses_nothing_and_everything_goes_on_once_there_is_room() {
+    on_disk(|data| async move {
+        let mut log = open(&data, small()).await;
+        log.append(&[batch(1, 1500)], EPOCH).unwrap();
+        break_disk(|faults| faults.capacity_bytes = Some(0));
+        // The roll's new file does not fit, nor does a batch in the old one.
+        for bytes in [1500, 100] {
+            let refused = log.append(&[batch(1, bytes)], EPOCH);
+            assert!(matches!(refused, Err(LogError::NoSpace(_))), "{refused:?}");
+        }
+        assert_eq!((log.log_end(), log.failure()), (Offset(1), None));
+        assert_eq!(flush(&mut log).await, Offset(1), "what was appended before is flushed");
+        let ticket = log.begin_checkpoint().expect("the checkpoint is behind");
+        let error = ticket.run().await.unwrap_err();
+        assert!(matches!(log.checkpoint_failed(ticket, error), LogError::NoSpace(_)));
+        assert!(log.next_checkpoint_at().is_some(), "tried again later");
+        drop(log);
+        let mut log = open(&data, small()).await;
+        assert_eq!(log.flushed_end(), Offset(1), "opens without room");
+        let refused = log.append(&[batch(1, 100)], EPOCH);
+        assert!(matches!(refused, Err(LogError::NoSpace(_))), "{refused:?}");
+
+        heal();
+
+        log.append(&[batch(1, 1500)], EPOCH).unwrap();
+        assert_eq!(flush(&mut log).await, Offset(2));
+        checkpoint(&mut log).await;
+        log.close_clean().await.unwrap();
+        assert_eq!(read_all(&open(&data, small()).await, Offset(2)).len(), 2);
+    });
+}
+
+#[test]
+fn no_clean_mark_is_left_unless_every_ticket_came_back_well() {
+    on_disk(|data| async move {
+        let mut log = log_of_two_batches(&data).await;
+        let ticket = log.begin_flush().unwrap();
+        assert!(matches!(log.begin_close(), Err(LogError::FlushUnderWay)), "one ticket is out");
+        break_disk(|faults| faults.sync_errors = Rate::Next(1));
+        let error = ticket.run().await.unwrap_err();
+        log.flush_failed(ticket, error);
+
+        let refused = log.close_clean().await;
+
+        assert!(matches!(refused, Err(LogError::Failed { .. })), "{refused:?}");
+        let directory = data.join(crate::log::directory_name(&partition()));
+        let stored =
+            crate::log::checkpoint::Checkpoint::load(&directory).unwrap().expect("stored when opened");
+        assert_eq!((stored.clean, stored.flushed_end), (false, Offset(0)));
+    });
+}
+
+#[test]
 fn an_index_that_cannot_be_written_is_only_missed() {
     on_disk(|data| async move {
         let mut log = open(&data, small()).await;
@@ -169,19 +222,6 @@ fn what_a_failed_sync_left_in_the_page_cache_alone_is_durable_after_the_next_ope
         let node = identity::current().node;
         assert_eq!(log.flushed_end(), Offset(4));
         assert_eq!(durable_image(node, &path), current_image(node, &path));
-    });
-}
-
-#[test]
-fn damage_in_the_unflushed_tail_is_cut_with_all_that_follows() {
-    on_disk(|data| async move {
-        let log = log_of_two_batches(&data).await;
-        let node = identity::current().node;
-        let path = log_path(&log.directory, Offset(0));
-        drop(log);
-        assert!(flip_bit(node, &path, 100));
-        let log = open(&data, LogConfig::default()).await;
-        assert_eq!((log.log_end(), stored_bytes(&log)), (Offset(0), 0));
     });
 }
 

@@ -9,6 +9,7 @@ use super::*;
 enum Step {
     Append(Vec<(usize, usize)>),
     Flush,
+    Checkpoint,
     Truncate(prop::sample::Index),
     Reopen { clean: bool },
 }
@@ -18,6 +19,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => sizes.prop_map(Step::Append),
         2 => Just(Step::Flush),
+        1 => Just(Step::Checkpoint),
         1 => any::<prop::sample::Index>().prop_map(Step::Truncate),
         1 => any::<bool>().prop_map(|clean| Step::Reopen { clean }),
     ];
@@ -110,8 +112,13 @@ async fn play(data: PathBuf, steps: Vec<Step>, queries: Vec<Query>) {
                 batches.iter().for_each(|batch| model.append(batch));
             }
             Step::Flush => {
-                if log.begin_flush().is_some() {
+                if log.flushed_end() < log.log_end() {
                     assert_eq!(flush(&mut log).await, model.end());
+                }
+            }
+            Step::Checkpoint => {
+                if log.next_checkpoint_at().is_some() {
+                    checkpoint(&mut log).await;
                 }
             }
             Step::Truncate(index) => {

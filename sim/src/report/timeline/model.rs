@@ -205,6 +205,7 @@ fn lane_of(entry: &Entry, lanes: &Lanes) -> Option<usize> {
         What::Fact(
             Fact::Flushed { .. }
             | Fact::LogRecovered { .. }
+            | Fact::UnsoundTailCut { .. }
             | Fact::SegmentRolled { .. }
             | Fact::Truncated { .. }
             | Fact::LogDirFailed { .. },
