@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::Semaphore;
 
 use super::config::{CheckedConfig, Endpoint};
+use super::data_dir::DataDir;
 use super::failure::Failure;
 use super::flusher::Flusher;
 use super::metadata::Metadata;
@@ -25,7 +26,7 @@ pub(super) struct Core {
     pub replicas: Replicas,
     pub metadata: Metadata,
     pub flusher: Flusher,
-    pub failure: Failure,
+    pub failure: Arc<Failure>,
     pub metrics: Metrics,
     pub connections: Connections,
     /// Memory that requests may hold, in units.
@@ -33,10 +34,12 @@ pub(super) struct Core {
     memory_units: usize,
     registry: Mutex<Option<Registry>>,
     cluster_id: OnceLock<String>,
+    /// Locked for as long as any task of the broker lives: whoever holds the core may still write to a log.
+    _data_dir: Arc<DataDir>,
 }
 
 impl Core {
-    pub fn new(config: CheckedConfig, advertised: Endpoint) -> Core {
+    pub fn new(config: CheckedConfig, advertised: Endpoint, data_dir: Arc<DataDir>) -> Core {
         let memory_units = config.limits.request_bytes_in_flight_max.div_ceil(MEMORY_UNIT_BYTES);
         Core {
             id: config.broker_id,
@@ -44,13 +47,14 @@ impl Core {
             replicas: Replicas::default(),
             metadata: Metadata::default(),
             flusher: Flusher::default(),
-            failure: Failure::new(config.broker_id),
+            failure: Arc::new(Failure::new(config.broker_id)),
             metrics: Metrics::default(),
             connections: Connections::new(&config.limits),
             memory: Arc::new(Semaphore::new(memory_units)),
             memory_units,
             registry: Mutex::new(None),
             cluster_id: OnceLock::new(),
+            _data_dir: data_dir,
             config,
         }
     }

@@ -35,10 +35,13 @@ use membership::Membership;
 use crate::facts::{self, Fact};
 use crate::runtime::net::{self, Listener};
 use crate::runtime::task::{Lane, TaskGroup};
-use crate::runtime::{Elapsed, clock};
+use crate::runtime::{Elapsed, clock, concurrently};
 
 pub use data_dir::DataDirError;
 pub use start_error::StartError;
+
+/// Logs that wait for the flusher to close them, at a time.
+const CLOSINGS_AT_A_TIME_MAX: usize = 64;
 
 /// A running broker.
 pub struct Broker {
@@ -53,8 +56,6 @@ pub struct Broker {
     /// The flusher and HTTP: ended last.
     background: TaskGroup,
     http_connections: Arc<TaskGroup>,
-    /// Locked until everything else is over.
-    _data_dir: Arc<DataDir>,
 }
 
 impl Broker {
@@ -68,7 +69,7 @@ impl Broker {
         };
         let address = listener.local_address();
         let advertised = advertised(&config, address);
-        let core = Arc::new(Core::new(config, advertised));
+        let core = Arc::new(Core::new(config, advertised, Arc::clone(&data_dir)));
         let broker = Broker {
             core: Arc::clone(&core),
             address,
@@ -78,14 +79,19 @@ impl Broker {
             following: TaskGroup::new(Lane::Data),
             background: TaskGroup::new(Lane::Data),
             http_connections: Arc::new(TaskGroup::new(Lane::Data)),
-            _data_dir: Arc::clone(&data_dir),
         };
         broker.start_flusher();
         if let Some(http_listener) = http_listener {
             let tasks = Arc::clone(&broker.http_connections);
             broker.background.spawn("http", http::serve(Arc::clone(&core), http_listener, tasks));
         }
-        let membership = Membership::join(Arc::clone(&core), data_dir).await?;
+        let membership = match Membership::join(Arc::clone(&core), data_dir).await {
+            Ok(membership) => membership,
+            Err(error) => {
+                broker.end_background().await;
+                return Err(error);
+            }
+        };
         broker.following.spawn("membership", membership.run());
         let connections = Arc::clone(&broker.connections);
         broker.accepting.spawn("accept", server::accept_connections(core, listener, connections));
@@ -111,8 +117,8 @@ impl Broker {
 
     /// Resolves with the reason when the broker must stop: its log directory failed.
     pub fn failed(&self) -> impl Future<Output = String> + Send + 'static {
-        let core = Arc::clone(&self.core);
-        async move { core.failure.tripped().await }
+        let failure = Arc::clone(&self.core.failure);
+        async move { failure.tripped().await }
     }
 
     /// Stops accepting, answers what is in flight, closes the logs cleanly and leaves the cluster.
@@ -125,11 +131,14 @@ impl Broker {
         }
         self.connections.abort_all();
         self.following.abort_all();
+        // A task that is stopped takes its present step to its end: only then nothing is appended, opened or led.
+        for group in [&self.accepting, &self.connections, &self.following] {
+            group.all_gone().await;
+        }
         let registry = self.core.registry();
         self.core.set_registry(None);
         self.close_logs().await;
-        self.background.abort_all();
-        self.http_connections.abort_all();
+        self.end_background().await;
         if let Some(registry) = registry {
             registry.zookeeper().clone().close().await;
         }
@@ -137,17 +146,23 @@ impl Broker {
         tracing::info!(broker = %self.core.id, "broker_stopped");
     }
 
+    /// On return nothing is left that holds the data directory, but for the broker itself.
+    async fn end_background(&self) {
+        self.background.abort_all();
+        self.http_connections.abort_all();
+        self.background.all_gone().await;
+        self.http_connections.all_gone().await;
+    }
+
     /// A log that cannot be closed cleanly is recovered at the next start.
     async fn close_logs(&self) {
-        for partition in self.core.replicas.open() {
-            let closed = match partition.begin_close() {
-                Ok(ticket) => ticket.run().await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = closed {
+        let open = self.core.replicas.open();
+        let closings = open.iter().map(|partition| async {
+            if let Err(error) = self.core.flusher.close(partition).await {
                 tracing::error!(partition = %partition.name(), %error, "log_not_closed_cleanly");
             }
-        }
+        });
+        concurrently(CLOSINGS_AT_A_TIME_MAX, closings.collect()).await;
     }
 }
 

@@ -39,6 +39,47 @@ pub async fn concurrently<F: Future>(at_once_max: usize, futures: Vec<F>) -> Vec
     outputs
 }
 
+/// Futures that run side by side, while more may come. The caller bounds how many.
+pub struct Running<F> {
+    futures: Vec<Pin<Box<F>>>,
+}
+
+impl<F> Default for Running<F> {
+    fn default() -> Running<F> {
+        Running { futures: Vec::new() }
+    }
+}
+
+impl<F: Future> Running<F> {
+    /// Polled first by the next [`Running::next`].
+    pub fn push(&mut self, future: F) {
+        self.futures.push(Box::pin(future));
+    }
+
+    pub fn len(&self) -> usize {
+        self.futures.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.futures.is_empty()
+    }
+
+    /// The output of one that is done, the oldest first; waits for ever while there is none. Safe to drop.
+    pub async fn next(&mut self) -> F::Output {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
+        for at in 0..self.futures.len() {
+            if let Poll::Ready(output) = self.futures[at].as_mut().poll(cx) {
+                drop(self.futures.remove(at));
+                return Poll::Ready(output);
+            }
+        }
+        Poll::Pending
+    }
+}
+
 enum Slot<F: Future> {
     UnderWay(Pin<Box<F>>),
     /// Kept until those before it are done.
@@ -110,6 +151,28 @@ mod tests {
 
         open.set(0b111);
         assert_eq!(poll(&mut all), Poll::Ready(vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn one_that_takes_long_keeps_no_other_one() {
+        let open = Cell::new(0b101_u32);
+        let mut running = Running::default();
+        for number in 0..3 {
+            let open = &open;
+            running.push(async move {
+                poll_fn(|_| if open.get() >> number & 1 == 1 { Poll::Ready(()) } else { Poll::Pending })
+                    .await;
+                number
+            });
+        }
+
+        assert_eq!(poll(&mut Box::pin(running.next())), Poll::Ready(0));
+        assert_eq!(poll(&mut Box::pin(running.next())), Poll::Ready(2));
+        assert!(poll(&mut Box::pin(running.next())).is_pending());
+        assert_eq!(running.len(), 1);
+
+        open.set(0b010);
+        assert_eq!(poll(&mut Box::pin(running.next())), Poll::Ready(1));
     }
 
     #[test]

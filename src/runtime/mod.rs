@@ -8,6 +8,7 @@ mod concurrently;
 mod disk_types;
 pub mod durable;
 mod file_range;
+mod living;
 mod random;
 
 #[cfg(feature = "real-runtime")]
@@ -21,7 +22,7 @@ pub mod sim;
 use sim as half;
 
 pub use crate::types::Instant;
-pub use concurrently::concurrently;
+pub use concurrently::{Running, concurrently};
 pub use file_range::{FileRange, Segment};
 pub use half::{buggify, clock, disk, net, rng, task};
 #[cfg(feature = "real-runtime")]

@@ -1,14 +1,13 @@
 //! The server's tasks: accepting, expiring, saving.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 
 use super::ServerConfig;
 use super::commit::Commit;
@@ -37,9 +36,9 @@ pub struct Server {
     address: SocketAddr,
     /// Dropped to ask for the end.
     stop: Option<watch::Sender<()>>,
-    /// Ends when the listener is closed and the directory is given up.
-    stopped: Option<mpsc::Receiver<Infallible>>,
+    /// Accepting and saving: they end when they are asked to, with the listener and the directory.
     tasks: TaskGroup,
+    ticking: TaskGroup,
 }
 
 impl Server {
@@ -61,28 +60,24 @@ impl Server {
         let failure = Arc::new(Failure::default());
         let tasks = TaskGroup::new(Lane::Control);
         let (stop, stop_asked) = watch::channel(());
-        let (has_stopped, stopped) = mpsc::channel(1);
         let handshake_timeout = config.max_session_timeout;
         let accepting = Arc::clone(&shared);
-        let (accept_until, accept_has_stopped) = (stop_asked.clone(), has_stopped.clone());
+        let accept_until = stop_asked.clone();
         tasks.spawn("zookeeper-accept", async move {
             tokio::select! {
                 biased;
                 () = asked(accept_until) => {}
                 () = accept(accepting, &listener, handshake_timeout) => {}
             }
-            drop((listener, accept_has_stopped));
         });
-        tasks.spawn("zookeeper-ticker", tick(Arc::clone(&shared), config.tick));
+        let ticking = TaskGroup::new(Lane::Control);
+        ticking.spawn("zookeeper-ticker", tick(Arc::clone(&shared), config.tick));
         if let Some(store) = store {
             let saving = save(Arc::clone(&shared), store, Arc::clone(&failure), stop_asked);
-            tasks.spawn("zookeeper-saver", async move {
-                saving.await;
-                drop(has_stopped);
-            });
+            tasks.spawn("zookeeper-saver", saving);
         }
         tracing::info!(%address, "zookeeper_started");
-        Ok(Server { shared, failure, address, stop: Some(stop), stopped: Some(stopped), tasks })
+        Ok(Server { shared, failure, address, stop: Some(stop), tasks, ticking })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -103,9 +98,7 @@ impl Server {
     /// snapshot.
     pub async fn shutdown(mut self) {
         drop(self.stop.take());
-        if let Some(mut stopped) = self.stopped.take() {
-            let None = stopped.recv().await;
-        }
+        self.tasks.all_gone().await;
     }
 }
 
@@ -113,6 +106,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stop();
         self.tasks.abort_all();
+        self.ticking.abort_all();
     }
 }
 

@@ -6,3 +6,4 @@ mod faults;
 mod harness;
 mod produce_fetch;
 mod raw;
+mod storage;

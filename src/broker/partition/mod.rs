@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::purgatory::{Bell, WaitFor, Waiting};
 use crate::facts::{self, Fact};
-use crate::log::{AppendBatch, CloseTicket, FlushTicket, Log, LogConfig, LogError};
+use crate::log::{AppendBatch, CheckpointTicket, CloseTicket, FlushTicket, Log, LogConfig, LogError};
 use crate::runtime::{FileRange, Instant, clock};
 use crate::types::{BrokerId, Durability, LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition};
 
@@ -33,10 +33,15 @@ struct State {
     /// The epoch in which this broker leads; `None` before it was raised.
     epoch: Option<LeaderEpoch>,
     waiting: Waiting,
-    /// The flusher has this partition on its list.
-    flush_queued: bool,
+    /// A flush is asked for: the flusher has this partition on its list, or will put it there when the flush
+    /// under way is over.
+    is_flush_queued: bool,
+    /// A flush is under way.
+    is_flushing: bool,
     /// A flush by time is arranged.
-    flush_timed: bool,
+    is_flush_timed: bool,
+    /// A checkpoint is arranged, or under way.
+    is_checkpoint_arranged: bool,
 }
 
 /// Why a partition does not do what it was asked.
@@ -75,6 +80,14 @@ pub(super) enum FlushNeed {
     At(Instant),
 }
 
+/// What is to be done after a flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AfterFlush {
+    pub flush: FlushNeed,
+    /// When the checkpoint has to follow, if nobody knows yet.
+    pub checkpoint_at: Option<Instant>,
+}
+
 /// Where a partition begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
@@ -82,6 +95,15 @@ pub(super) struct Bounds {
     pub log_start: Offset,
     pub log_end: Offset,
     pub readable_end: Offset,
+}
+
+/// What a read found.
+pub(super) struct ReadResult {
+    pub bounds: Bounds,
+    /// `None`: nothing yet.
+    pub range: Option<FileRange>,
+    /// The range ends because its segment does; there is more to read behind it.
+    pub continues: bool,
 }
 
 /// One partition of a fetch request.
@@ -106,9 +128,15 @@ impl Partition {
         let (durability, batch_bytes_max) = (config.durability, config.batch_bytes_max);
         let flush_interval = config.flush_interval;
         let log = Log::open(directory.to_owned(), broker, name.clone(), config).await?;
-        let state =
-            State { log, epoch: None, waiting: Waiting::default(), flush_queued: false, flush_timed: false };
-        let state = Mutex::new(state);
+        let state = Mutex::new(State {
+            log,
+            epoch: None,
+            waiting: Waiting::default(),
+            is_flush_queued: false,
+            is_flushing: false,
+            is_flush_timed: false,
+            is_checkpoint_arranged: false,
+        });
         Ok(Partition { name, broker, topic_id, durability, batch_bytes_max, flush_interval, state })
     }
 
@@ -147,11 +175,12 @@ impl Partition {
         state.waiting.wake_all();
     }
 
-    /// This broker leads no longer.
+    /// This broker leads no longer. Readers are told; what was appended is still flushed, and acknowledged.
     pub fn resign(&self) {
         let mut state = self.state();
         state.epoch = None;
-        state.waiting.wake_all();
+        let flushed_end = state.log.flushed_end();
+        state.waiting.wake(flushed_end, Offset(i64::MAX));
     }
 
     /// Appends validated batches, in order, in one write.
@@ -166,17 +195,18 @@ impl Partition {
     }
 
     fn flush_need(&self, state: &mut State) -> FlushNeed {
-        if state.flush_queued {
+        if state.is_flush_queued {
             return FlushNeed::None;
         }
         let now = clock::now();
         if state.log.needs_flush(now) {
-            state.flush_queued = true;
-            return FlushNeed::Now;
+            state.is_flush_queued = true;
+            // The one under way asks what is next when it is over.
+            return if state.is_flushing { FlushNeed::None } else { FlushNeed::Now };
         }
         match self.flush_interval {
-            Some(interval) if !state.flush_timed => {
-                state.flush_timed = true;
+            Some(interval) if !state.is_flush_timed => {
+                state.is_flush_timed = true;
                 FlushNeed::At(now + interval)
             }
             _ => FlushNeed::None,
@@ -185,7 +215,7 @@ impl Partition {
 
     /// Whole batches from the one that holds `request.from`, below the readable end. With `None` there is
     /// nothing to read yet; the bounds say where "yet" is.
-    pub fn read(&self, request: ReadRequest) -> Result<(Bounds, Option<FileRange>), PartitionError> {
+    pub fn read(&self, request: ReadRequest) -> Result<ReadResult, PartitionError> {
         let state = self.state();
         let bounds = self.bounds_of(&state)?;
         request.fence.check(bounds.epoch)?;
@@ -195,10 +225,12 @@ impl Partition {
             return Err(LogError::OutOfRange { from: request.from, log_start, log_end }.into());
         }
         if request.from >= bound {
-            return Ok((bounds, None));
+            return Ok(ReadResult { bounds, range: None, continues: false });
         }
         let range = state.log.read(request.from, request.bytes_max, bound, request.at_least_one)?;
-        Ok((bounds, range))
+        let continues =
+            range.as_ref().is_some_and(|range| state.log.continues_behind(range, request.from, bound));
+        Ok(ReadResult { bounds, range, continues })
     }
 
     /// Where the partition begins and ends, for the leader's clients.
@@ -249,41 +281,101 @@ impl Partition {
         self.state().waiting.remove(bell);
     }
 
-    /// Queues a flush by time that has come due; whether there is anything to flush.
+    /// Queues a flush by time that has come due; whether the flusher has to put it on its list.
     pub fn flush_is_due(&self) -> bool {
         let mut state = self.state();
-        state.flush_timed = false;
+        state.is_flush_timed = false;
         let is_dirty = state.log.flushed_end() < state.log.log_end();
-        is_dirty && !std::mem::replace(&mut state.flush_queued, true)
+        is_dirty && !std::mem::replace(&mut state.is_flush_queued, true) && !state.is_flushing
     }
 
     /// What the flusher has to sync now.
     pub fn begin_flush(&self) -> Option<FlushTicket> {
         let mut state = self.state();
-        state.flush_queued = false;
-        state.log.begin_flush()
+        assert!(!state.is_flushing, "one flush of a partition at a time");
+        state.is_flush_queued = false;
+        let ticket = state.log.begin_flush();
+        state.is_flushing = ticket.is_some();
+        ticket
     }
 
-    pub fn finish_flush(&self, ticket: FlushTicket) {
+    pub fn finish_flush(&self, ticket: FlushTicket) -> AfterFlush {
         let mut state = self.state();
+        state.is_flushing = false;
         state.log.finish_flush(ticket);
         state.wake();
+        let flush = if state.is_flush_queued { FlushNeed::Now } else { FlushNeed::None };
+        AfterFlush { flush, checkpoint_at: state.arrange_checkpoint() }
     }
 
-    /// The sync failed: nobody knows what is on disk, so the partition fails for good.
+    /// The sync failed: nobody knows what is on disk, so the partition fails for good. What [`Log::flush_failed`]
+    /// says may be tried again is for the caller to note.
     pub fn flush_failed(&self, ticket: FlushTicket, error: io::Error) -> LogError {
         let mut state = self.state();
+        (state.is_flushing, state.is_flush_queued) = (false, false);
         let error = state.log.flush_failed(ticket, error);
-        state.waiting.wake_all();
+        if state.log.failure().is_some() {
+            state.waiting.wake_all();
+        }
         error
+    }
+
+    /// What makes the checkpoint follow.
+    pub fn begin_checkpoint(&self) -> Option<CheckpointTicket> {
+        let mut state = self.state();
+        let ticket = state.log.begin_checkpoint();
+        state.is_checkpoint_arranged = ticket.is_some();
+        ticket
+    }
+
+    /// When the next one is due, if flushes went on meanwhile.
+    pub fn finish_checkpoint(&self, ticket: CheckpointTicket) -> Option<Instant> {
+        let mut state = self.state();
+        state.is_checkpoint_arranged = false;
+        state.log.finish_checkpoint(ticket);
+        state.arrange_checkpoint()
+    }
+
+    /// When the next one is due, if only room was missing; else the partition has failed.
+    pub fn checkpoint_failed(
+        &self,
+        ticket: CheckpointTicket,
+        error: io::Error,
+    ) -> Result<Option<Instant>, LogError> {
+        let mut state = self.state();
+        state.is_checkpoint_arranged = false;
+        let error = state.log.checkpoint_failed(ticket, error);
+        if state.log.failure().is_none() {
+            tracing::warn!(partition = %self.name, %error, "checkpoint_put_off");
+            return Ok(state.arrange_checkpoint());
+        }
+        state.waiting.wake_all();
+        Err(error)
+    }
+
+    /// Whether nothing of the log is under way at the flusher.
+    pub fn is_settled(&self) -> bool {
+        self.state().log.is_settled()
     }
 
     /// Ends appends; the ticket, run, leaves the log clean.
     pub fn begin_close(&self) -> Result<CloseTicket, LogError> {
         let mut state = self.state();
         state.epoch = None;
-        state.waiting.wake_all();
         state.log.begin_close()
+    }
+
+    pub fn finish_close(&self, ticket: CloseTicket) {
+        let mut state = self.state();
+        state.log.finish_close(ticket);
+        state.waiting.wake_all();
+    }
+
+    pub fn close_failed(&self, ticket: CloseTicket, error: io::Error) -> LogError {
+        let mut state = self.state();
+        let error = state.log.close_failed(ticket, error);
+        state.waiting.wake_all();
+        error
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -296,10 +388,21 @@ impl State {
         if let Some(reason) = self.log.failure() {
             return Err(LogError::Failed { reason: reason.to_owned() }.into());
         }
-        Ok(match wait {
+        let is_met = match wait {
             WaitFor::Flushed(end) => self.log.flushed_end() >= end,
             WaitFor::ReadableBeyond(end) => self.log.readable_end() > end,
-        })
+        };
+        if !is_met && self.log.is_closed() {
+            return Err(LogError::Closed.into());
+        }
+        Ok(is_met)
+    }
+
+    /// When the checkpoint has to follow the flushed end, told once.
+    fn arrange_checkpoint(&mut self) -> Option<Instant> {
+        let at = self.log.next_checkpoint_at().filter(|_| !self.is_checkpoint_arranged)?;
+        self.is_checkpoint_arranged = true;
+        Some(at)
     }
 
     fn wake(&mut self) {

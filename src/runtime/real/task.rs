@@ -5,6 +5,8 @@ use std::sync::{Mutex, OnceLock};
 
 use tokio::task::AbortHandle;
 
+use crate::runtime::living::Living;
+
 /// Which threads a group's tasks run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
@@ -17,6 +19,7 @@ pub enum Lane {
 /// Owns tasks; dropping it stops them all.
 pub struct TaskGroup {
     lane: Lane,
+    living: Living,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
@@ -25,7 +28,7 @@ const SWEEP_AT: usize = 64;
 
 impl TaskGroup {
     pub fn new(lane: Lane) -> TaskGroup {
-        TaskGroup { lane, tasks: Mutex::new(Vec::new()) }
+        TaskGroup { lane, living: Living::default(), tasks: Mutex::new(Vec::new()) }
     }
 
     /// Starts a task that lives at most as long as this group.
@@ -33,6 +36,7 @@ impl TaskGroup {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let future = self.living.count(future);
         let task = match self.lane {
             Lane::Data => tokio::runtime::Handle::current().spawn(future),
             Lane::Control => control_runtime().spawn(future),
@@ -42,6 +46,12 @@ impl TaskGroup {
             tasks.retain(|task| !task.is_finished());
         }
         tasks.push(task.abort_handle());
+    }
+
+    /// Waits until every task that was started so far is gone: it returned, or it was stopped, and all that it
+    /// held is dropped. A task on another thread that is stopped takes its present step to its end first.
+    pub async fn all_gone(&self) {
+        self.living.all_gone().await;
     }
 
     /// Stops every task of the group.

@@ -198,7 +198,7 @@ impl Drop for Handle {
 async fn sync(life: Identity, covered: impl FnOnce(&Machine) -> io::Result<Covered>) -> io::Result<()> {
     let (covered, time) = on_machine(life.node, |machine| {
         let covered = covered(machine)?;
-        io::Result::Ok((covered, machine.draw_sync_time()))
+        io::Result::Ok((covered, machine.draw_sync_time(covered)))
     })?;
     clock::sleep(time).await;
     acting(life)?;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use super::buggify;
 use super::identity::{self, Identity};
 use super::trace::{self, Kind};
+use crate::runtime::living::Living;
 
 /// Which threads a group's tasks run on; one and the same in simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub enum Lane {
 
 /// Owns tasks; dropping it stops them all.
 pub struct TaskGroup {
+    living: Living,
     tasks: Mutex<Vec<Owned>>,
 }
 
@@ -59,7 +61,7 @@ const SWEEP_AT: usize = 64;
 
 impl TaskGroup {
     pub fn new(_lane: Lane) -> TaskGroup {
-        TaskGroup { tasks: Mutex::new(Vec::new()) }
+        TaskGroup { living: Living::default(), tasks: Mutex::new(Vec::new()) }
     }
 
     /// Starts a task that lives at most as long as this group. A dead incarnation starts nothing.
@@ -73,13 +75,19 @@ impl TaskGroup {
         }
         trace::event(Kind::Spawn, trace::hash_bytes(name.as_bytes()));
         let end = Arc::default();
-        let future = Stoppable { end: Arc::clone(&end), future };
+        let future = Stoppable { end: Arc::clone(&end), future: self.living.count(future) };
         let task = madsim::task::spawn(Identified::new(identity, future));
         let mut tasks = self.tasks.lock().expect("task list");
         if tasks.len() >= SWEEP_AT && tasks.len() == tasks.capacity() {
             tasks.retain(|task| !task.handle.is_finished());
         }
         tasks.push(Owned { handle: task.abort_handle(), end });
+    }
+
+    /// Waits until every task that was started so far is gone: it returned, or it was stopped, and all that it
+    /// held is dropped. A task on another thread that is stopped takes its present step to its end first.
+    pub async fn all_gone(&self) {
+        self.living.all_gone().await;
     }
 
     /// Stops every task of the group.

@@ -6,7 +6,7 @@ use super::super::errors::partition_error_code;
 use super::super::outgoing::Outgoing;
 use super::local_partition;
 use crate::broker::core::Core;
-use crate::broker::partition::{EpochFence, Partition, ReadRequest};
+use crate::broker::partition::{EpochFence, Partition, ReadRequest, ReadResult};
 use crate::protocol::messages::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
 use crate::protocol::{ErrorCode, Records, RequestHeader};
 use crate::runtime::FileRange;
@@ -32,6 +32,9 @@ pub(in crate::broker::server) struct FetchResult {
     /// Whom to wait for, and from where on there would be more to read.
     waits: Vec<(Arc<Partition>, Offset)>,
     has_error: bool,
+    /// A range ends with its segment and there is more behind it: to wait would bring nothing sooner than the
+    /// client's next request.
+    is_cut_by_segment: bool,
 }
 
 impl FetchPlan {
@@ -52,6 +55,7 @@ impl FetchPlan {
             bytes_min: self.request.min_bytes.max(0) as u64,
             waits: Vec::new(),
             has_error: false,
+            is_cut_by_segment: false,
         };
         if self.request.session_id != NO_SESSION {
             result.response.error_code = ErrorCode::FETCH_SESSION_ID_NOT_FOUND.0;
@@ -92,7 +96,8 @@ impl FetchResult {
             Err(code) => return self.failed(partition_index, *code),
         };
         match partition.read(request) {
-            Ok((bounds, range)) => {
+            Ok(ReadResult { bounds, range, continues }) => {
+                self.is_cut_by_segment |= continues;
                 self.waits.push((Arc::clone(partition), bounds.readable_end));
                 PartitionData {
                     partition_index,
@@ -133,7 +138,7 @@ impl FetchResult {
 
     /// Whether the client need not wait any longer.
     pub fn is_enough(&self) -> bool {
-        self.has_error || self.bytes >= self.bytes_min || self.waits.is_empty()
+        self.has_error || self.bytes >= self.bytes_min || self.is_cut_by_segment || self.waits.is_empty()
     }
 
     /// Bytes of batches found.

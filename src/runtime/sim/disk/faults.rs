@@ -93,6 +93,8 @@ pub struct Faults {
     /// Bytes that fit on the disk; what no longer fits is ENOSPC. `Some(0)`: nothing grows.
     pub capacity_bytes: Option<u64>,
     pub slow: Option<Slow>,
+    /// Files and directories whose syncs take so many times as long.
+    pub slow_syncs: BTreeMap<PathBuf, u32>,
     pub crash_inside: Option<CrashInside>,
 }
 
@@ -102,8 +104,8 @@ pub(super) enum Verdict {
     Proceed,
     Fail,
     Short,
-    /// It seems to be done: a write that went astray, a sync that did nothing.
-    Sham,
+    /// It is reported as done: a write that went astray, a sync that did nothing.
+    SilentFailure,
     Crash(Death),
 }
 
@@ -124,12 +126,12 @@ impl Faults {
         if operation == Operation::Write && self.short_writes.strikes(draws) {
             return Verdict::Short;
         }
-        let sham = match operation {
+        let silent_failures = match operation {
             Operation::Write => &mut self.misdirected_writes,
             Operation::Sync => &mut self.sync_lies,
             Operation::Read | Operation::Rename => return Verdict::Proceed,
         };
-        if sham.strikes(draws) { Verdict::Sham } else { Verdict::Proceed }
+        if silent_failures.strikes(draws) { Verdict::SilentFailure } else { Verdict::Proceed }
     }
 
     fn crashes_inside(&mut self, operation: Operation) -> Option<Death> {

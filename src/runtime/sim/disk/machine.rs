@@ -142,8 +142,8 @@ impl Machine {
             (Verdict::Proceed, _) => return verdict,
             (Verdict::Crash(_), _) => "crash-inside",
             (Verdict::Short, _) => "short-write",
-            (Verdict::Sham, Operation::Sync) => "lying-sync",
-            (Verdict::Sham, _) => "misdirected-write",
+            (Verdict::SilentFailure, Operation::Sync) => "lying-sync",
+            (Verdict::SilentFailure, _) => "misdirected-write",
             (Verdict::Fail, Operation::Read) => "read-error",
             (Verdict::Fail, Operation::Write) => "write-error",
             (Verdict::Fail, Operation::Sync) => "sync-error",
@@ -200,10 +200,10 @@ impl Machine {
             Verdict::Fail => return Effect::errno(EIO),
             Verdict::Short => bytes.truncate(self.fault_draws.below(wanted.max(1)) as usize),
             Verdict::Crash(_) => bytes.truncate(self.fault_draws.below(wanted + 1) as usize),
-            Verdict::Proceed | Verdict::Sham => bytes.truncate(bytes.len().saturating_sub(beyond)),
+            Verdict::Proceed | Verdict::SilentFailure => bytes.truncate(bytes.len().saturating_sub(beyond)),
         }
         self.owe(WRITE_NANOS + WRITE_NANOS_PER_KIB * (bytes.len() as u64 >> 10));
-        let landed = if verdict == Verdict::Sham {
+        let landed = if verdict == Verdict::SilentFailure {
             self.fault_draws.below(offset as u64 + 1) as usize
         } else {
             offset
@@ -231,7 +231,7 @@ impl Machine {
             return Effect::errno(ENOSPC);
         }
         let happens = match verdict {
-            Verdict::Proceed | Verdict::Sham => true,
+            Verdict::Proceed | Verdict::SilentFailure => true,
             Verdict::Fail | Verdict::Short => return Effect::errno(EIO),
             Verdict::Crash(_) => self.fault_draws.chance(1, 2),
         };
@@ -254,7 +254,7 @@ impl Machine {
         match self.judge(life, Operation::Read) {
             Verdict::Crash(death) => return Effect::Ends(death),
             Verdict::Fail => return Effect::errno(EIO),
-            Verdict::Short | Verdict::Sham | Verdict::Proceed => {}
+            Verdict::Short | Verdict::SilentFailure | Verdict::Proceed => {}
         }
         if self.meets_lost_sector(inode, offset, buffer.len() as u64) {
             self.fired(life, "sector-lost");
@@ -287,7 +287,9 @@ impl Machine {
                 }
                 Effect::Ends(death)
             }
-            Verdict::Short | Verdict::Sham | Verdict::Proceed => Effect::Done(self.tree.rename(from, to)),
+            Verdict::Short | Verdict::SilentFailure | Verdict::Proceed => {
+                Effect::Done(self.tree.rename(from, to))
+            }
         }
     }
 
@@ -324,7 +326,7 @@ impl Machine {
                 file.error_owed = failed_sync == FailedSync::ReportsNextTime;
                 if file.error_owed { Effect::Done(Ok(())) } else { Effect::errno(EIO) }
             }
-            (_, Verdict::Sham) => Effect::Done(Ok(())),
+            (_, Verdict::SilentFailure) => Effect::Done(Ok(())),
             (_, Verdict::Proceed | Verdict::Short) => {
                 if let Covered::Data(inode, _) = covered
                     && let Some(file) = self.tree.file_mut(inode)
@@ -373,9 +375,13 @@ impl Machine {
     // -- time --------------------------------------------------------------------------------------
 
     /// How long a sync takes.
-    pub(super) fn draw_sync_time(&mut self) -> Duration {
+    pub(super) fn draw_sync_time(&mut self, covered: Covered) -> Duration {
         let healthy = SYNC_NANOS_LEAST + self.latency_draws.exponential(SYNC_NANOS_MEAN_MORE);
-        Duration::from_nanos(healthy * self.faults.slowness())
+        let (Covered::Data(inode, _) | Covered::Names(inode, _)) = covered;
+        let slow = self.faults.slow_syncs.iter();
+        let slow = slow.filter(|(path, _)| self.tree.resolve(path).is_ok_and(|found| found == inode));
+        let factor: u64 = slow.map(|(_, factor)| u64::from(*factor)).product();
+        Duration::from_nanos(healthy * self.faults.slowness() * factor)
     }
 
     /// How long a cold read takes; only on a limping disk is it worth waiting for.
