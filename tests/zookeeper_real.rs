@@ -8,6 +8,9 @@ mod cluster_metadata;
 #[path = "zookeeper/harness.rs"]
 #[allow(dead_code)]
 mod harness;
+#[path = "zookeeper/leaders.rs"]
+#[allow(dead_code)]
+mod leaders;
 #[path = "zookeeper/proxy.rs"]
 mod proxy;
 #[path = "zookeeper/raw.rs"]
@@ -86,4 +89,18 @@ fn a_real_zookeeper_and_ours_are_observed_to_do_the_same() {
             wire::random_operations(at, seed)
         });
     }
+}
+
+/// Settings by which a follower bears a silent leader for 20 seconds, far longer than the sessions of the test.
+const SYNC_LIMIT: u32 = 40;
+
+#[test]
+fn a_real_follower_without_its_leader_answers_pings_and_keeps_no_session_alive() {
+    assert!(
+        support::have_zookeeper(),
+        "this test needs the Debian packages zookeeper and default-jre-headless"
+    );
+    let ensemble = support::ensemble::Ensemble::start(SYNC_LIMIT);
+    let [first, _, third] = ensemble.ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    task::block_on(leaders::real_follower(first, third, || ensemble.cut_the_third()));
 }

@@ -81,7 +81,7 @@ impl Core {
     /// Why the broker is not as it should be, for whoever watches over it.
     pub fn ill_health(&self) -> Option<String> {
         let failed = self.failure.reason().map(|reason| format!("log directory failed: {reason}"));
-        let unregistered = || self.registry().is_none().then(|| "not registered in ZooKeeper".to_owned());
+        let unregistered = || self.why_unregistered().map(str::to_owned);
         let offline = || {
             let all = self.replicas.all();
             all.iter().find_map(|(name, local)| match local {
@@ -90,6 +90,17 @@ impl Core {
             })
         };
         failed.or_else(unregistered).or_else(offline)
+    }
+
+    /// Why the cluster may take this broker for gone. What a follower answers that lost its leader says nothing.
+    fn why_unregistered(&self) -> Option<&'static str> {
+        match self.registry() {
+            None => Some("not registered in ZooKeeper"),
+            Some(registry) if registry.zookeeper().may_have_expired() => {
+                Some("no leader of ZooKeeper has confirmed the registration for a whole session")
+            }
+            Some(_) => None,
+        }
     }
 
     pub fn gauges(&self) -> Gauges {
@@ -101,7 +112,7 @@ impl Core {
             partitions: all.len() as u64,
             partitions_led: all.iter().filter(|(_, local)| leads(local)).count() as u64,
             request_bytes_in_flight: (in_flight * MEMORY_UNIT_BYTES) as u64,
-            is_registered: self.registry().is_some(),
+            is_registered: self.why_unregistered().is_none(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Pure.
 
 use super::core::{Core, Moment};
+use super::follower::look;
 use super::tree::{Change, Transaction};
 use super::watches::{Aspect, ConnectionId, TooManyWatches};
 use crate::zookeeper::codec::{ErrorCode, EventKind, MultiReply, Op, Reply, SetWatchesRequest};
@@ -58,42 +59,23 @@ impl Core {
         connection: ConnectionId,
         operation: Op,
     ) -> Result<Result<Reply, ErrorCode>, TooManyWatches> {
-        let reply = match operation {
-            Op::Exists(request) => {
-                // Absence can be watched too.
-                self.watch_if(request.watch, connection, Aspect::Data, &request.path)?;
-                self.tree.stat(&request.path).map(Reply::Stat)
-            }
+        match &operation {
+            Op::Sync(path) => return Ok(Ok(Reply::Path(path.clone()))),
+            Op::SetWatches(request) => self.set_watches(connection, request)?,
+            _ => {}
+        }
+        let reply = look(&self.tree, &operation).expect("writes and endings are handled elsewhere");
+        match &operation {
+            // Absence can be watched too.
+            Op::Exists(request) => self.watch_if(request.watch, connection, Aspect::Data, &request.path)?,
             Op::GetData(request) => {
-                let data = self.tree.data(&request.path);
-                self.watch_if(request.watch && data.is_ok(), connection, Aspect::Data, &request.path)?;
-                data.map(|(data, stat)| Reply::Data(data, stat))
+                self.watch_if(request.watch && reply.is_ok(), connection, Aspect::Data, &request.path)?;
             }
-            Op::GetChildren(request) => {
-                let children = self.tree.children(&request.path);
-                let watch = request.watch && children.is_ok();
-                self.watch_if(watch, connection, Aspect::Children, &request.path)?;
-                children.map(|(names, _)| Reply::Children(names))
+            Op::GetChildren(request) | Op::GetChildren2(request) => {
+                self.watch_if(request.watch && reply.is_ok(), connection, Aspect::Children, &request.path)?;
             }
-            Op::GetChildren2(request) => {
-                let children = self.tree.children(&request.path);
-                let watch = request.watch && children.is_ok();
-                self.watch_if(watch, connection, Aspect::Children, &request.path)?;
-                children.map(|(names, stat)| Reply::Children2(names, stat))
-            }
-            Op::GetAcl(path) => self.tree.acl(&path).map(|(acl, stat)| Reply::Acl(acl, stat)),
-            Op::Sync(path) => Ok(Reply::Path(path)),
-            Op::Check(request) => self.tree.check(&request.path, request.version).map(|()| Reply::Empty),
-            Op::SetWatches(request) => {
-                self.set_watches(connection, &request)?;
-                Ok(Reply::Empty)
-            }
-            Op::Ping => Ok(Reply::Empty),
-            Op::Create(_) | Op::Create2(_) | Op::Delete(_) | Op::SetData(_) | Op::SetAcl(_) => {
-                unreachable!("a write")
-            }
-            Op::Multi(_) | Op::Auth(_) | Op::Close => unreachable!("handled before"),
-        };
+            _ => {}
+        }
         Ok(reply)
     }
 

@@ -159,6 +159,18 @@ impl Control {
         self.shared.keep_replies();
     }
 
+    /// The session is served by a follower that is cut from its leader, and can reach no other server: pings and reads
+    /// are answered, writes and `sync` are not, and the leader expires the session in its time. Until
+    /// [`Control::join_leader`]. Returns whether the session was attached.
+    pub fn cut_from_leader(&self, session: i64) -> bool {
+        self.shared.cut_from_leader(session)
+    }
+
+    /// Every follower has a leader again; it drops its clients, which attach again or hear that they expired.
+    pub fn join_leader(&self) {
+        self.shared.join_leader();
+    }
+
     /// Watch events of the session leave so much later, and with them all that follows on its connection, so
     /// that a session still hears of a change before it sees newer data; at once again with `None`.
     pub fn delay_watches(&self, session: i64, by: Option<Duration>) {

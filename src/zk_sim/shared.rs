@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 
 use super::commit::{Arrival, Commit, Step};
 use super::core::{Changed, Effect, Moment};
-use super::mischief::{Mischief, xid_of_reply};
+use super::faults::{Faults, xid_of_reply};
+use super::follower::CutFollower;
 use super::watches::ConnectionId;
 use crate::facts::{self, Fact};
 use crate::runtime::rng::Rng;
@@ -66,7 +67,9 @@ struct State {
     passwords: Rng,
     to_save: Option<Bytes>,
     stopped: bool,
-    mischief: Mischief,
+    faults: Faults,
+    /// The connections that a follower serves which is cut from its leader.
+    cut_followers: BTreeMap<ConnectionId, CutFollower>,
 }
 
 pub(super) struct Shared {
@@ -84,7 +87,8 @@ impl Shared {
             passwords,
             to_save: None,
             stopped: false,
-            mischief: Mischief::default(),
+            faults: Faults::default(),
+            cut_followers: BTreeMap::new(),
         };
         Shared { state: Mutex::new(state), saver: Notify::new() }
     }
@@ -92,7 +96,7 @@ impl Shared {
     /// Takes in a connection, unless there are too many.
     pub fn open(&self) -> Option<(ConnectionId, Arc<Wakers>)> {
         let mut state = self.lock();
-        if state.stopped || state.mischief.has_no_quorum() || state.outboxes.len() >= CONNECTIONS_MAX {
+        if state.stopped || state.faults.has_no_quorum() || state.outboxes.len() >= CONNECTIONS_MAX {
             return None;
         }
         state.connections_made += 1;
@@ -107,6 +111,7 @@ impl Shared {
     pub fn closed(&self, id: ConnectionId) {
         let mut state = self.lock();
         state.outboxes.remove(&id);
+        state.cut_followers.remove(&id);
         self.arrive(&mut state, Arrival::Closed(id));
     }
 
@@ -115,6 +120,9 @@ impl Shared {
         let mut state = self.lock();
         let at = moment();
         for message in messages {
+            if state.is_without_leader(from, &message) {
+                continue;
+            }
             let mut password = [0; PASSWORD_BYTES];
             state.passwords.fill(&mut password);
             state.mark_lost_reply(from, &message);
@@ -126,7 +134,7 @@ impl Shared {
     pub fn tick(&self) {
         let mut state = self.lock();
         // Expiry takes a quorum.
-        if !state.mischief.has_no_quorum() {
+        if !state.faults.has_no_quorum() {
             self.arrive(&mut state, Arrival::Tick);
         }
     }
@@ -139,36 +147,60 @@ impl Shared {
     /// Closes every connection and takes in none; no session expires meanwhile.
     pub fn lose_quorum(&self) {
         let mut state = self.lock();
-        state.mischief.lose_quorum();
+        state.faults.lose_quorum();
         state.close_connections();
     }
 
     /// Serves again; every session's time-out starts anew.
     pub fn regain_quorum(&self) {
         let mut state = self.lock();
-        if state.mischief.regain_quorum() {
+        if state.faults.regain_quorum() {
             self.arrive(&mut state, Arrival::Renew);
         }
     }
 
     /// The next write of this session is applied, and its connection closed in place of the reply.
     pub fn lose_reply(&self, session: i64) {
-        self.lock().mischief.lose_reply(session);
+        self.lock().faults.lose_reply(session);
     }
 
-    /// See [`Mischief::lose_reply_to_create`].
+    /// See [`Faults::lose_reply_to_create`].
     pub fn lose_reply_to_create(&self, paths: BTreeSet<String>) {
-        self.lock().mischief.lose_reply_to_create(paths);
+        self.lock().faults.lose_reply_to_create(paths);
     }
 
     pub fn keep_replies(&self) {
-        self.lock().mischief.keep_replies();
+        self.lock().faults.keep_replies();
     }
 
     /// Watch events of this session leave so much later, and with them all that follows on its connection;
     /// at once again with `None`.
     pub fn delay_watches(&self, session: i64, by: Option<Duration>) {
-        self.lock().mischief.delay_watches(session, by);
+        self.lock().faults.delay_watches(session, by);
+    }
+
+    /// The session's connection is from now on served by a follower that is cut from its leader: pings and reads are
+    /// answered from what is known now, nothing else is, and the leader does not hear the session. The session can
+    /// attach nowhere else: its client is cut from every other server too. Returns whether it was attached.
+    pub fn cut_from_leader(&self, session: i64) -> bool {
+        let mut state = self.lock();
+        let core = state.commit.core();
+        let Some(connection) = core.sessions.get(session).and_then(|session| session.connection) else {
+            return false;
+        };
+        let follower = CutFollower::new(core.tree.clone(), core.zxid);
+        state.cut_followers.insert(connection, follower);
+        state.faults.refuse_to_attach(session);
+        true
+    }
+
+    /// Every follower has a leader again. It drops its clients, as one does that joins an ensemble.
+    pub fn join_leader(&self) {
+        let mut state = self.lock();
+        state.faults.let_all_attach();
+        for connection in mem::take(&mut state.cut_followers).into_keys() {
+            state.kill(connection);
+        }
     }
 
     /// Whether the session was alive; it is not any longer.
@@ -271,8 +303,30 @@ impl Shared {
 }
 
 impl State {
+    /// Deals with a message that no leader gets to see; returns whether it is one.
+    fn is_without_leader(&mut self, from: ConnectionId, message: &Bytes) -> bool {
+        if let Some(follower) = self.cut_followers.get_mut(&from) {
+            if let Some(answer) = follower.answer(message) {
+                self.send(from, answer);
+            }
+            return true;
+        }
+        let is_first = self.commit.core().session_of(from).is_none();
+        let is_refused = is_first && self.faults.refuses_to_attach(message);
+        if is_refused {
+            self.kill(from);
+        }
+        is_refused
+    }
+
+    fn kill(&self, connection: ConnectionId) {
+        if let Some(outbox) = self.outboxes.get(&connection) {
+            outbox.wakers.killer.notify_one();
+        }
+    }
+
     fn send(&mut self, to: ConnectionId, bytes: Bytes) {
-        let late = self.commit.core().session_of(to).and_then(|id| self.mischief.watch_delay(id, &bytes));
+        let late = self.commit.core().session_of(to).and_then(|id| self.faults.watch_delay(id, &bytes));
         let Some(outbox) = self.outboxes.get_mut(&to) else { return };
         if outbox.lost_reply.is_some() && outbox.lost_reply == xid_of_reply(&bytes) {
             outbox.segments.clear();
@@ -296,7 +350,7 @@ impl State {
 
     fn mark_lost_reply(&mut self, from: ConnectionId, message: &[u8]) {
         let Some(session) = self.commit.core().session_of(from) else { return };
-        if let Some(xid) = self.mischief.loses_reply_to(session, message)
+        if let Some(xid) = self.faults.loses_reply_to(session, message)
             && let Some(outbox) = self.outboxes.get_mut(&from)
         {
             outbox.lost_reply = Some(xid);
@@ -306,6 +360,11 @@ impl State {
     fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
+                // What the leader decides does not get to a follower that is cut from it.
+                Effect::Send(connection, _)
+                | Effect::CloseAfterSend(connection)
+                | Effect::CloseNow(connection)
+                    if self.cut_followers.contains_key(&connection) => {}
                 Effect::Send(to, bytes) => self.send(to, bytes),
                 Effect::CloseAfterSend(connection) => {
                     if let Some(outbox) = self.outboxes.get_mut(&connection) {
@@ -313,11 +372,7 @@ impl State {
                         outbox.wakers.writer.notify_one();
                     }
                 }
-                Effect::CloseNow(connection) => {
-                    if let Some(outbox) = self.outboxes.get(&connection) {
-                        outbox.wakers.killer.notify_one();
-                    }
-                }
+                Effect::CloseNow(connection) => self.kill(connection),
                 Effect::SessionOpened(session) => facts::record(|| Fact::SessionOpened { session }),
                 Effect::SessionExpired(session) => facts::record(|| Fact::SessionExpired { session }),
                 Effect::Changed(Changed { zxid, path, kind, owner }) => {

@@ -138,10 +138,32 @@ impl ZooKeeper {
         self.inner.status.timeout()
     }
 
-    /// When the last message was sent that ZooKeeper answered: the session lives for its timeout from then on, at
-    /// least, wherever this client has been since.
+    /// When the last message was sent that a server answered, be it a ping. It proves that a server is there and
+    /// nothing of the session: a follower that is cut from its leader answers pings and reads while the leader expires
+    /// the session. What depends on the session asks [`ZooKeeper::leader_confirmed_at`].
     pub fn confirmed_at(&self) -> Instant {
         self.inner.status.confirmed_at()
+    }
+
+    /// When the last message was sent that only a leader can have answered: a write, a `sync` (this client sends one
+    /// at a third of the session time-out by itself), or the attaching of the session. The session lived then.
+    pub fn leader_confirmed_at(&self) -> Instant {
+        self.inner.status.leader_confirmed_at()
+    }
+
+    /// The session does not expire before this instant, and neither do its ephemeral nodes: two thirds of the time-out
+    /// after [`ZooKeeper::leader_confirmed_at`]. Only grows while the session lives.
+    ///
+    /// Assumed: the session time-out is at least three times the servers' `tickTime`, and `localSessionsEnabled` is
+    /// off, as it is by default.
+    pub fn alive_until(&self) -> Instant {
+        self.inner.status.alive_until()
+    }
+
+    /// No leader has confirmed the session for its whole time-out: it may have expired, and only a server's word will
+    /// tell.
+    pub fn may_have_expired(&self) -> bool {
+        clock::now() >= self.leader_confirmed_at() + self.session_timeout()
     }
 
     /// Resolves when ZooKeeper has said that the session is over.

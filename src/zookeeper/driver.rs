@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::codec::{EventKind, Op, REPLY_BYTES_MAX, Reply, next_frame};
 use super::seen::Seen;
-use super::session::{Effect, Request, SENT_MAX, Session, Timing, WatchOutcome, WatchRequest};
+use super::session::{
+    Effect, Request, SENT_MAX, Session, Timing, WatchOutcome, WatchRequest, alive_after_answer,
+};
 use super::watches::Ticket;
 use super::{WatchEvent, ZkError, ZooKeeperConfig};
 use crate::facts::{self, Fact, ZnodeChange};
@@ -50,6 +52,7 @@ struct StatusInner {
     session_id: i64,
     timeout: Duration,
     confirmed_at: Instant,
+    leader_confirmed_at: Instant,
     expired: bool,
     waiters: Vec<oneshot::Sender<()>>,
 }
@@ -61,6 +64,7 @@ impl Status {
             session_id: 0,
             timeout: Duration::ZERO,
             confirmed_at: Instant::START,
+            leader_confirmed_at: Instant::START,
             expired: false,
             waiters: Vec::new(),
         };
@@ -77,6 +81,16 @@ impl Status {
 
     pub fn confirmed_at(&self) -> Instant {
         self.lock().confirmed_at
+    }
+
+    pub fn leader_confirmed_at(&self) -> Instant {
+        self.lock().leader_confirmed_at
+    }
+
+    /// Until when the session is alive; see [`alive_after_answer`].
+    pub fn alive_until(&self) -> Instant {
+        let inner = self.lock();
+        inner.leader_confirmed_at + alive_after_answer(inner.timeout)
     }
 
     pub fn has_expired(&self) -> bool {
@@ -105,8 +119,10 @@ impl Status {
         inner.timeout = timeout;
     }
 
-    fn confirmed(&self, at: Instant) {
-        self.lock().confirmed_at = at;
+    fn confirmed(&self, session: &Session) {
+        let mut inner = self.lock();
+        inner.confirmed_at = session.confirmed_at();
+        inner.leader_confirmed_at = session.leader_confirmed_at();
     }
 
     fn set_expired(&self) {
@@ -202,6 +218,7 @@ impl Driver {
     fn backoff(&mut self) -> Duration {
         let doubled = BACKOFF_MIN.saturating_mul(1 << (self.failures - 1).min(10));
         let longest = doubled.min(BACKOFF_MAX).min(self.session.timeout() / 4).as_millis() as u64;
+        let longest = longest.max(2);
         Duration::from_millis(self.draws.between(longest / 2, longest))
     }
 
@@ -289,7 +306,7 @@ impl Driver {
     /// What one read brought. What follows a broken message is not looked at.
     fn arrived(&mut self, buffer: &mut BytesMut) -> Vec<Effect> {
         let effects = self.messages(buffer);
-        self.status.confirmed(self.session.confirmed_at());
+        self.status.confirmed(&self.session);
         effects
     }
 

@@ -25,6 +25,27 @@ const WAITING_MAX: usize = 1_000;
 /// Watches set.
 const WATCHES_MAX: usize = 100_000;
 
+/// Nobody can keep up with less: a client would do nothing else than send pings.
+const SESSION_TIMEOUT_MIN: Duration = Duration::from_millis(20);
+/// In front of every frame.
+const LENGTH_BYTES: usize = 4;
+/// Signs of life that a server gets, at least, in one session time-out.
+const PINGS_PER_SESSION: u32 = 6;
+/// Requests that only a leader answers, at least, in one session time-out.
+const SYNCS_PER_SESSION: u32 = 3;
+/// A `sync` needs a path and looks at none.
+const SYNCED_PATH: &str = "/";
+
+/// For how long after a request was sent that a leader answered the session is alive: two thirds of its time-out.
+///
+/// The leader counts from what it heard last of this client. Through a follower it hears of a client when the follower
+/// answers its pings, each half tick. So at the time of the answer it had heard of something that was at most a sixth
+/// of the time-out and half a tick old: the session lives for five sixths, less half a tick. That is two thirds or more
+/// where the time-out is at least three ticks.
+pub(super) fn alive_after_answer(session_timeout: Duration) -> Duration {
+    session_timeout * 2 / 3
+}
+
 /// What the session does to the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
@@ -93,10 +114,12 @@ struct Waiting {
 struct Sent {
     xid: i32,
     code: i32,
-    ticket: Ticket,
+    /// Who asked; nobody for the session's own `sync`.
+    ticket: Option<Ticket>,
     watch: Option<WatchRequest>,
     at: Instant,
     read: Option<ReadOf>,
+    needs_leader: bool,
 }
 
 pub(super) struct Session {
@@ -111,13 +134,19 @@ pub(super) struct Session {
     waiting: VecDeque<Waiting>,
     watches: Watches,
     heard_at: Instant,
+    /// When the last answer came that only a leader gives.
+    leader_heard_at: Instant,
     sent_at: Instant,
+    /// When the session's own `sync` was sent last.
+    synced_at: Instant,
     /// When each ping was sent that was not answered yet; bounded, for silence ends the connection.
     pings: VecDeque<Instant>,
     /// When the connect request was sent.
     opened_at: Instant,
-    /// The server lets the session live for its timeout from here on, at least: what was sent then was answered.
+    /// When the last message was sent that a server answered.
     confirmed_at: Instant,
+    /// When the last message was sent that only a leader can have answered. Never later than `confirmed_at`.
+    leader_confirmed_at: Instant,
     /// Learned and not taken yet.
     seen: Vec<Seen>,
 }
@@ -135,10 +164,13 @@ impl Session {
             waiting: VecDeque::new(),
             watches: Watches::default(),
             heard_at: Instant::START,
+            leader_heard_at: Instant::START,
             sent_at: Instant::START,
+            synced_at: Instant::START,
             pings: VecDeque::new(),
             opened_at: Instant::START,
             confirmed_at: Instant::START,
+            leader_confirmed_at: Instant::START,
             seen: Vec::new(),
         }
     }
@@ -155,9 +187,15 @@ impl Session {
         matches!(self.phase, Phase::Over(_))
     }
 
-    /// When the last message was sent that a server answered: it heard this client then or later.
+    /// When the last message was sent that a server answered: that server heard this client then or later. It says
+    /// nothing of the session: a follower that lost its leader goes on answering pings and reads.
     pub fn confirmed_at(&self) -> Instant {
         self.confirmed_at
+    }
+
+    /// When the last message was sent that only a leader can have answered: the session lived then.
+    pub fn leader_confirmed_at(&self) -> Instant {
+        self.leader_confirmed_at
     }
 
     pub fn watches_set(&self) -> usize {
@@ -201,9 +239,8 @@ impl Session {
             return effects;
         }
         self.phase = Phase::Disconnected;
-        for sent in std::mem::take(&mut self.sent) {
-            effects.push(refusal(sent.ticket, ZkError::ConnectionLost));
-        }
+        let asked = std::mem::take(&mut self.sent).into_iter().filter_map(|sent| sent.ticket);
+        effects.extend(asked.map(|ticket| refusal(ticket, ZkError::ConnectionLost)));
         effects
     }
 
@@ -241,7 +278,7 @@ impl Session {
     /// When [`Session::time_passed`] has something to do, if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Attached => Some(self.ping_due().min(self.silence_limit())),
+            Phase::Attached => Some(self.ping_due().min(self.sync_due()).min(self.silence_limit())),
             Phase::Handshake => Some(self.first_give_up().min(self.silence_limit())),
             Phase::Disconnected => Some(self.first_give_up()).filter(|at| *at < Instant::FAR_FUTURE),
             Phase::Over(_) => None,
@@ -252,7 +289,12 @@ impl Session {
         let mut effects = Vec::new();
         match self.phase {
             Phase::Attached if now >= self.silence_limit() => {
-                effects.push(Effect::Disconnect("the server is silent".to_owned()));
+                effects.push(Effect::Disconnect(self.silence_reason().to_owned()));
+            }
+            Phase::Attached if now >= self.sync_due() => {
+                self.synced_at = now;
+                let sync = self.send(Op::Sync(SYNCED_PATH.to_owned()), None, None, now);
+                effects.push(Effect::Send(sync.expect("a sync is small")));
             }
             Phase::Attached if now >= self.ping_due() => {
                 effects.push(Effect::Send(Op::Ping.encode(xid::PING)));
@@ -271,17 +313,32 @@ impl Session {
         effects
     }
 
-    /// A third of the session timeout after the last sign of life that the server got.
+    /// A sixth of the session time-out after the last sign of life that the server got. A leader hears of a
+    /// follower's clients only when the follower answers its pings; what it heard last may be older than a `sync`
+    /// that it answered, by this much and half a tick.
     fn ping_due(&self) -> Instant {
-        self.sent_at + self.timing.session_timeout / 3
+        self.sent_at + self.timing.session_timeout / PINGS_PER_SESSION
     }
 
-    /// A server that was not heard for two thirds of the session timeout is left while there is time to
-    /// find another.
+    /// A third of the session time-out after the last request was sent that a leader answered. An answered ping
+    /// proves nothing: a follower that is cut from its leader answers while the leader expires the session.
+    fn sync_due(&self) -> Instant {
+        self.synced_at.max(self.leader_confirmed_at) + self.timing.session_timeout / SYNCS_PER_SESSION
+    }
+
+    /// A server behind which no leader was heard for two thirds of the session time-out is left while there is
+    /// time to find another.
     fn silence_limit(&self) -> Instant {
         match self.phase {
-            Phase::Attached => self.heard_at + self.timing.session_timeout * 2 / 3,
+            Phase::Attached => self.leader_heard_at + alive_after_answer(self.timing.session_timeout),
             _ => self.heard_at + self.timing.connect_timeout,
+        }
+    }
+
+    fn silence_reason(&self) -> &'static str {
+        match self.heard_at > self.leader_heard_at {
+            true => "the server answers, but no leader does",
+            false => "the server is silent",
         }
     }
 
@@ -304,12 +361,16 @@ impl Session {
         }
         self.id = response.session_id;
         self.password = response.password.unwrap_or_default();
-        let granted = u64::try_from(response.timeout_ms).ok().filter(|ms| *ms > 0);
-        let granted = granted.ok_or_else(|| "the server grants no time".to_owned())?;
-        self.timing.session_timeout = Duration::from_millis(granted);
+        let granted = Duration::from_millis(u64::try_from(response.timeout_ms).unwrap_or(0));
+        if granted < SESSION_TIMEOUT_MIN {
+            return Err(format!("the server grants {} ms", response.timeout_ms));
+        }
+        self.timing.session_timeout = granted;
         self.phase = Phase::Attached;
         self.sent_at = now;
         self.confirmed_at = self.opened_at;
+        // A follower opens no session, and attaches none again, without its leader.
+        self.leader_answered(self.opened_at, now);
         self.seen.push(Seen::Attached);
         let mut effects = vec![Effect::Attached];
         if rules::holds(Rule::SetWatchesAgain) {
@@ -346,16 +407,22 @@ impl Session {
                 Ok(reply) => Ok(reply),
                 Err(error) => {
                     // Whatever it did, it is not known.
-                    let refusal = refusal(sent.ticket, ZkError::ConnectionLost);
-                    return Ok(vec![refusal, Effect::Disconnect(error.to_string())]);
+                    let refused = sent.ticket.map(|ticket| refusal(ticket, ZkError::ConnectionLost));
+                    let disconnect = Effect::Disconnect(error.to_string());
+                    return Ok(refused.into_iter().chain([disconnect]).collect());
                 }
             },
             error => Err(ZkError::from(error)),
         };
+        // A refusal may be the follower's own.
+        if sent.needs_leader && outcome.is_ok() {
+            self.leader_answered(sent.at, now);
+        }
         let watching = self.set_watch(&sent, &outcome);
         let is_close = sent.code == Op::Close.code();
         self.seen.extend(sent.read.and_then(|read| read.answered(header.zxid, &outcome, watching)));
-        let mut effects = vec![Effect::Answer { ticket: sent.ticket, outcome, watching }];
+        let mut effects = Vec::new();
+        effects.extend(sent.ticket.map(|ticket| Effect::Answer { ticket, outcome, watching }));
         if is_close {
             effects.extend(self.end(ZkError::Closed));
         } else {
@@ -364,16 +431,23 @@ impl Session {
         Ok(effects)
     }
 
+    /// What was sent at `sent_at` was answered, by a leader.
+    fn leader_answered(&mut self, sent_at: Instant, now: Instant) {
+        self.leader_confirmed_at = self.leader_confirmed_at.max(sent_at);
+        self.leader_heard_at = now;
+        assert!(self.leader_confirmed_at <= now, "no answer comes before its request");
+    }
+
     /// The server has set the watch if it answered the read, or if the node's absence was the answer.
     fn set_watch(&mut self, sent: &Sent, outcome: &Result<Reply, ZkError>) -> bool {
-        let Some(watch) = &sent.watch else { return false };
+        let (Some(watch), Some(ticket)) = (&sent.watch, sent.ticket) else { return false };
         let on = match (outcome, watch.on) {
             (Ok(_), WatchOn::Existence) => WatchOn::Data,
             (Ok(_), on) => on,
             (Err(ZkError::NoNode), WatchOn::Existence) => WatchOn::Existence,
             (Err(_), _) => return false,
         };
-        self.watches.add(on, watch.path.clone(), sent.ticket);
+        self.watches.add(on, watch.path.clone(), ticket);
         true
     }
 
@@ -387,24 +461,38 @@ impl Session {
     fn send_waiting(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         while self.phase == Phase::Attached && self.sent.len() < SENT_MAX {
             let Some(Waiting { request, .. }) = self.waiting.pop_front() else { return };
-            let xid = self.take_xid();
-            let bytes = request.op.encode(xid);
-            if bytes.len() - 4 > REQUEST_BYTES_MAX {
-                let error = ZkError::TooLarge { bytes: bytes.len() - 4, limit: REQUEST_BYTES_MAX };
-                effects.push(refusal(request.ticket, error));
-                continue;
+            match self.send(request.op, Some(request.ticket), request.watch, now) {
+                Ok(bytes) => effects.push(Effect::Send(bytes)),
+                Err(error) => effects.push(refusal(request.ticket, error)),
             }
-            self.sent.push_back(Sent {
-                xid,
-                code: request.op.code(),
-                ticket: request.ticket,
-                watch: request.watch,
-                at: now,
-                read: ReadOf::request(&request.op),
-            });
-            self.sent_at = now;
-            effects.push(Effect::Send(bytes));
         }
+    }
+
+    /// Encodes a request and remembers that it is in flight.
+    fn send(
+        &mut self,
+        op: Op,
+        ticket: Option<Ticket>,
+        watch: Option<WatchRequest>,
+        now: Instant,
+    ) -> Result<Bytes, ZkError> {
+        let xid = self.take_xid();
+        let framed = op.encode(xid);
+        let bytes = framed.len() - LENGTH_BYTES;
+        if bytes > REQUEST_BYTES_MAX {
+            return Err(ZkError::TooLarge { bytes, limit: REQUEST_BYTES_MAX });
+        }
+        self.sent.push_back(Sent {
+            xid,
+            code: op.code(),
+            ticket,
+            watch,
+            at: now,
+            read: ReadOf::request(&op),
+            needs_leader: op.needs_leader(),
+        });
+        self.sent_at = now;
+        Ok(framed)
     }
 
     /// Positive for ever: the negative ones mean something else.
@@ -416,7 +504,7 @@ impl Session {
 
     /// Ends the session for good: everybody who waits is told.
     fn end(&mut self, why: ZkError) -> Vec<Effect> {
-        let sent = std::mem::take(&mut self.sent).into_iter().map(|sent| sent.ticket);
+        let sent = std::mem::take(&mut self.sent).into_iter().filter_map(|sent| sent.ticket);
         let waiting = std::mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.request.ticket);
         let mut effects: Vec<_> = sent.chain(waiting).map(|ticket| refusal(ticket, why.clone())).collect();
         for ticket in self.watches.take_all() {

@@ -2,6 +2,7 @@
 //! its own, and stops them by their process id.
 #![allow(dead_code, clippy::disallowed_methods, clippy::disallowed_types)] // Outside of any simulation.
 
+pub mod ensemble;
 pub mod raw;
 
 use std::collections::BTreeSet;
@@ -233,32 +234,7 @@ impl ZooKeeper {
     pub fn start() -> ZooKeeper {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
-        let data = folder.path().join("data");
-        std::fs::create_dir_all(&data).expect("a folder");
-        let config = format!(
-            "tickTime=500\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
-             4lw.commands.whitelist=*\nmaxClientCnxns=0\nminSessionTimeout=500\nmaxSessionTimeout=40000\n",
-            data.display()
-        );
-        let path = folder.path().join("zoo.cfg");
-        std::fs::write(&path, config).expect("a config");
-        std::fs::write(folder.path().join("log4j.properties"), "log4j.rootLogger=ERROR\n").expect("a config");
-        let jars = ["servlet-api", "zookeeper", "slf4j-log4j12", "log4j-1.2"]
-            .map(|j| format!("/usr/share/java/{j}.jar"));
-        let mut java = Command::new("java");
-        java.args([
-            "-Xmx128m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
-            "-Dzookeeper.extendedTypesEnabled=true",
-        ])
-        .arg("-cp")
-        .arg(format!("{}:{}", folder.path().display(), jars.join(":")))
-        .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
-        .arg(&path)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-        let process = Process::start(&mut java);
+        let process = start_zookeeper(folder.path(), port, "");
         wait_until("ZooKeeper answers", || {
             four_letters(port, "srvr").is_some_and(|text| text.contains("Mode:"))
         });
@@ -268,6 +244,36 @@ impl ZooKeeper {
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
+}
+
+/// Starts a real server whose data are in `home/data`; `more` are further lines of its configuration.
+fn start_zookeeper(home: &Path, port: u16, more: &str) -> Process {
+    let data = home.join("data");
+    std::fs::create_dir_all(&data).expect("a folder");
+    let config = format!(
+        "tickTime=500\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
+         4lw.commands.whitelist=*\nmaxClientCnxns=0\nminSessionTimeout=500\nmaxSessionTimeout=40000\n{more}",
+        data.display()
+    );
+    let path = home.join("zoo.cfg");
+    std::fs::write(&path, config).expect("a config");
+    std::fs::write(home.join("log4j.properties"), "log4j.rootLogger=ERROR\n").expect("a config");
+    let jars = ["servlet-api", "zookeeper", "slf4j-log4j12", "log4j-1.2"]
+        .map(|j| format!("/usr/share/java/{j}.jar"));
+    let mut java = Command::new("java");
+    java.args([
+        "-Xmx128m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Dzookeeper.extendedTypesEnabled=true",
+    ])
+    .arg("-cp")
+    .arg(format!("{}:{}", home.display(), jars.join(":")))
+    .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
+    .arg(&path)
+    .stdout(Stdio::null())
+    .stderr(Stdio::null());
+    Process::start(&mut java)
 }
 
 fn four_letters(port: u16, word: &str) -> Option<String> {

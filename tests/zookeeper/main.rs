@@ -5,6 +5,7 @@ mod cluster_metadata;
 #[cfg(not(feature = "real-runtime"))]
 mod crashes;
 mod harness;
+mod leaders;
 mod persistence;
 mod proxy;
 mod raw;
@@ -169,4 +170,14 @@ fn many_writes_at_once_are_all_saved() {
 #[test]
 fn a_saved_session_expires_a_timeout_after_the_restart() {
     with_directory(|directory| tell(move |at| persistence::orphans(at, directory.clone())));
+}
+
+#[test]
+fn a_follower_without_a_leader_keeps_no_session_alive() {
+    tell(leaders::cut_follower);
+}
+
+#[test]
+fn a_follower_that_comes_back_in_time_costs_a_connection() {
+    tell(leaders::follower_that_comes_back);
 }

@@ -44,7 +44,7 @@ async fn fired(watch: Watch) -> WatchEvent {
 }
 
 /// Waits until `path` is gone, as seen by `zookeeper`.
-async fn gone(zookeeper: &ZooKeeper, path: &str) {
+pub async fn gone(zookeeper: &ZooKeeper, path: &str) {
     loop {
         let (stat, watch) = zookeeper.exists_watch(path).await.expect("an answer");
         if stat.is_none() {

@@ -173,6 +173,29 @@ impl Op {
         }
     }
 
+    /// Whether nobody but a leader can carry it out; a follower answers everything else by itself.
+    pub fn needs_leader(&self) -> bool {
+        match self {
+            Op::Create(_)
+            | Op::Create2(_)
+            | Op::Delete(_)
+            | Op::SetData(_)
+            | Op::SetAcl(_)
+            | Op::Multi(_)
+            | Op::Sync(_)
+            | Op::Close => true,
+            Op::Exists(_)
+            | Op::GetData(_)
+            | Op::GetAcl(_)
+            | Op::GetChildren(_)
+            | Op::GetChildren2(_)
+            | Op::Ping
+            | Op::Check(_)
+            | Op::Auth(_)
+            | Op::SetWatches(_) => false,
+        }
+    }
+
     /// A whole request, its length included.
     pub fn encode(&self, xid: i32) -> Bytes {
         frame(|writer| {

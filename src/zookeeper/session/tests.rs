@@ -131,15 +131,94 @@ fn reconnecting_shows_the_last_zxid_seen() {
     assert_eq!(connect_request(&session.connection_opened(at(3))).last_zxid_seen, 42);
 }
 
+/// What a server answers to the session's own `sync`.
+fn synced(xid: i32) -> Bytes {
+    Reply::Path("/".into()).encode(xid, 1).slice(4..)
+}
+
+fn ping_reply() -> Bytes {
+    empty_reply(xid::PING, 1)
+}
+
 #[test]
-fn a_ping_is_owed_at_a_third_of_the_timeout_and_silence_is_borne_for_two_thirds() {
+fn a_server_gets_a_sign_of_life_each_sixth_and_a_leader_a_question_each_third() {
     let mut session = attached();
-    assert_eq!(session.deadline(), Some(at(1_000)));
-    assert!(session.time_passed(at(999)).is_empty());
-    assert_eq!(sent(&session.time_passed(at(1_000))), [(xid::PING, Op::Ping)]);
+    let mut asked = Vec::new();
+    for ms in 0..=6_000 {
+        if session.deadline().is_some_and(|due| due > at(ms)) {
+            continue;
+        }
+        for (xid, op) in sent(&session.time_passed(at(ms))) {
+            let answer = if op == Op::Ping { ping_reply() } else { synced(xid) };
+            assert!(session.message(answer, at(ms)).is_empty(), "nobody asked for it");
+            asked.push((ms, op));
+        }
+    }
+    let sync = || Op::Sync("/".into());
+    let expected = (1..=12).map(|sixth| (sixth * 500, if sixth % 2 == 0 { sync() } else { Op::Ping }));
+    assert_eq!(asked, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_silent_server_is_left_after_two_thirds() {
+    let mut session = attached();
+    assert_eq!(sent(&session.time_passed(at(500))), [(xid::PING, Op::Ping)]);
+    assert_eq!(sent(&session.time_passed(at(1_000))).len(), 1);
+    assert_eq!(sent(&session.time_passed(at(1_500))), [(xid::PING, Op::Ping)]);
     assert_eq!(session.deadline(), Some(at(2_000)));
-    let effects = session.time_passed(at(2_000));
-    assert!(matches!(&effects[..], [Effect::Disconnect(_)]), "{effects:?}");
+    assert_eq!(session.time_passed(at(2_000)), [Effect::Disconnect("the server is silent".into())]);
+}
+
+#[test]
+fn a_server_that_answers_pings_and_reads_alone_is_left_after_two_thirds() {
+    let mut session = attached();
+    for ms in [500, 1_000, 1_500] {
+        session.time_passed(at(ms));
+        session.message(ping_reply(), at(ms));
+    }
+    assert_eq!((session.confirmed_at(), session.leader_confirmed_at()), (at(1_500), at(0)));
+    let left = Effect::Disconnect("the server answers, but no leader does".into());
+    assert_eq!(session.time_passed(at(2_000)), [left]);
+    // The next one may be a follower too: it attaches nobody without a leader.
+    session.connection_lost();
+    session.connection_opened(at(2_100));
+    session.message(granted(7), at(2_200));
+    assert_eq!(session.leader_confirmed_at(), at(2_100), "from the question, not from the answer");
+}
+
+#[test]
+fn only_what_a_leader_must_have_answered_confirms_the_session() {
+    let mut session = attached();
+    session.request(watching(1, WatchOn::Existence), at(100));
+    session.message(Reply::Stat(Stat::default()).encode(1, 3).slice(4..), at(150));
+    assert_eq!((session.confirmed_at(), session.leader_confirmed_at()), (at(100), at(0)), "a read");
+
+    session.request(delete(2), at(200));
+    session.message(Reply::encode_error(2, 4, ErrorCode::NO_NODE).slice(4..), at(250));
+    assert_eq!(session.leader_confirmed_at(), at(0), "a follower refuses things by itself");
+
+    session.request(delete(3), at(300));
+    session.message(empty_reply(3, 5), at(350));
+    assert_eq!(session.leader_confirmed_at(), at(300), "a write");
+
+    session.request(Request { ticket: Ticket(4), op: Op::Sync("/x".into()), watch: None }, at(400));
+    session.message(synced(4), at(450));
+    assert_eq!(session.leader_confirmed_at(), at(400), "a sync");
+}
+
+#[test]
+fn the_sessions_own_sync_takes_its_turn_among_the_requests() {
+    let mut session = attached();
+    session.request(delete(1), at(900));
+    let own = sent(&session.time_passed(at(1_000)));
+    session.request(delete(2), at(1_001));
+    assert_eq!(own, [(2, Op::Sync("/".into()))]);
+    assert_eq!(session.message(empty_reply(1, 1), at(1_002)), [answer(1, Ok(Reply::Empty))]);
+    assert!(session.message(synced(2), at(1_003)).is_empty());
+    assert_eq!(session.message(empty_reply(3, 2), at(1_004)), [answer(2, Ok(Reply::Empty))]);
+    // Lost with the connection, it is nobody's loss.
+    session.time_passed(at(2_001));
+    assert!(session.connection_lost().is_empty());
 }
 
 #[test]
@@ -280,7 +359,7 @@ proptest! {
         let mut session = Session::new(TIMING);
         let mut now = 0;
         let mut next_ticket = 0;
-        let mut in_flight: std::collections::VecDeque<i32> = Default::default();
+        let mut in_flight: std::collections::VecDeque<(i32, i32)> = Default::default();
         let mut answers: BTreeMap<u64, usize> = BTreeMap::new();
         let mut connected = false;
         for happening in list {
@@ -299,7 +378,8 @@ proptest! {
                 }
                 Happening::Grant if session.phase == Phase::Handshake => session.message(granted(7), at(now)),
                 Happening::Reply if session.phase == Phase::Attached => match in_flight.pop_front() {
-                    Some(xid) => session.message(empty_reply(xid, 1), at(now)),
+                    Some((xid, opcode::SYNC)) => session.message(synced(xid), at(now)),
+                    Some((xid, _)) => session.message(empty_reply(xid, 1), at(now)),
                     None => Vec::new(),
                 },
                 // Garbage may be read as "this session is over", which ends it rightly.
@@ -321,9 +401,10 @@ proptest! {
                         *answers.entry(ticket.0).or_default() += 1;
                     }
                     Effect::Send(bytes) if session.phase == Phase::Attached => {
-                        let xid = Reader::new(bytes.slice(4..)).read::<i32>().expect("an xid");
+                        let mut reader = Reader::new(bytes.slice(4..));
+                        let (xid, code) = (reader.read().expect("an xid"), reader.read().expect("a code"));
                         if xid > 0 {
-                            in_flight.push_back(xid);
+                            in_flight.push_back((xid, code));
                         }
                     }
                     Effect::Disconnect(_) => {

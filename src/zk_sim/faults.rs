@@ -1,0 +1,215 @@
+//! The faults that a test has a server show to its clients: replies that are lost, watch events that are late, no quorum.
+//!
+//! Pure. A server has none of them unless somebody asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::zookeeper::codec::{Op, Reader};
+
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    no_quorum: bool,
+    lost_replies: BTreeSet<i64>,
+    /// Each set is for one create, of any of these nodes.
+    lost_creates: Vec<BTreeSet<String>>,
+    watch_delays: BTreeMap<i64, Duration>,
+    /// Sessions that no server attaches.
+    unattachable: BTreeSet<i64>,
+}
+
+/// The operations that change the tree.
+const WRITES: [i32; 9] = [1, 2, 5, 7, 14, 15, 19, 20, 21];
+/// Where a connect request names its session: behind a version, a zxid and a time-out.
+const SESSION_AT: usize = 4 + 8 + 4;
+/// The xid of a watch event.
+const EVENT: i32 = -1;
+
+impl Faults {
+    pub fn has_no_quorum(&self) -> bool {
+        self.no_quorum
+    }
+
+    pub fn lose_quorum(&mut self) {
+        self.no_quorum = true;
+    }
+
+    /// Whether it was lost.
+    pub fn regain_quorum(&mut self) -> bool {
+        std::mem::take(&mut self.no_quorum)
+    }
+
+    pub fn lose_reply(&mut self, session: i64) {
+        self.lost_replies.insert(session);
+    }
+
+    /// The next create of one of these nodes loses its reply, whosever it is. A path that ends in `*` stands for
+    /// all that begin as it does.
+    pub fn lose_reply_to_create(&mut self, paths: BTreeSet<String>) {
+        self.lost_creates.push(paths);
+    }
+
+    /// No reply is lost any more.
+    pub fn keep_replies(&mut self) {
+        self.lost_replies.clear();
+        self.lost_creates.clear();
+    }
+
+    /// The xid of `request` if its reply is to be lost: once for each time that somebody asked for it.
+    pub fn loses_reply_to(&mut self, session: i64, request: &[u8]) -> Option<i32> {
+        word(request, 4).filter(|operation| WRITES.contains(operation))?;
+        if !self.lost_replies.remove(&session) && !self.loses_create(request) {
+            return None;
+        }
+        word(request, 0)
+    }
+
+    fn loses_create(&mut self, request: &[u8]) -> bool {
+        if self.lost_creates.is_empty() {
+            return false;
+        }
+        let created = created_by(request);
+        let is_meant = |wanted: &String| created.iter().any(|path| matches(wanted, path));
+        let Some(index) = self.lost_creates.iter().position(|paths| paths.iter().any(is_meant)) else {
+            return false;
+        };
+        self.lost_creates.remove(index);
+        true
+    }
+
+    pub fn refuse_to_attach(&mut self, session: i64) {
+        self.unattachable.insert(session);
+    }
+
+    pub fn let_all_attach(&mut self) {
+        self.unattachable.clear();
+    }
+
+    /// Whether `connect_request` asks for a session that is not attached anywhere.
+    pub fn refuses_to_attach(&self, connect_request: &[u8]) -> bool {
+        let session = connect_request.get(SESSION_AT..).and_then(|rest| rest.first_chunk::<8>());
+        session.is_some_and(|id| self.unattachable.contains(&i64::from_be_bytes(*id)))
+    }
+
+    pub fn delay_watches(&mut self, session: i64, by: Option<Duration>) {
+        match by {
+            Some(by) => self.watch_delays.insert(session, by),
+            None => self.watch_delays.remove(&session),
+        };
+    }
+
+    /// How long `message`, with its length in front, has to wait if it is a watch event.
+    pub fn watch_delay(&self, session: i64, message: &[u8]) -> Option<Duration> {
+        let by = self.watch_delays.get(&session)?;
+        (xid_of_reply(message) == Some(EVENT)).then_some(*by)
+    }
+}
+
+/// The xid that a framed reply answers.
+pub(super) fn xid_of_reply(message: &[u8]) -> Option<i32> {
+    word(message, 4)
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<i32> {
+    bytes.get(at..)?.first_chunk::<4>().map(|word| i32::from_be_bytes(*word))
+}
+
+/// The nodes that a request makes, alone or in a multi.
+fn created_by(request: &[u8]) -> Vec<String> {
+    let mut reader = Reader::new(Bytes::copy_from_slice(request));
+    let (Ok(_xid), Ok(code)) = (reader.read::<i32>(), reader.read()) else { return Vec::new() };
+    let operations = match Op::decode(code, &mut reader) {
+        Ok(Op::Multi(operations)) => operations,
+        Ok(single) => vec![single],
+        Err(_) => Vec::new(),
+    };
+    let paths = operations.into_iter().filter_map(|operation| match operation {
+        Op::Create(create) | Op::Create2(create) => Some(create.path),
+        _ => None,
+    });
+    paths.collect()
+}
+
+fn matches(wanted: &str, path: &str) -> bool {
+    match wanted.strip_suffix('*') {
+        Some(beginning) => path.starts_with(beginning),
+        None => path == wanted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zookeeper::codec::{CreateFlags, CreateRequest, PathVersion};
+
+    fn message(words: &[i32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_be_bytes()).collect()
+    }
+
+    #[test]
+    fn only_a_write_of_the_session_loses_its_reply_and_only_once() {
+        let (read, write) = (message(&[7, 4]), message(&[8, 5]));
+        let mut faults = Faults::default();
+        faults.lose_reply(1);
+        assert_eq!(faults.loses_reply_to(2, &write), None);
+        assert_eq!(faults.loses_reply_to(1, &read), None);
+        assert_eq!(faults.loses_reply_to(1, &write), Some(8));
+        assert_eq!(faults.loses_reply_to(1, &write), None);
+    }
+
+    fn create(path: &str) -> Op {
+        let (data, acl, flags) = (None, Vec::new(), CreateFlags::PERSISTENT);
+        Op::Create(CreateRequest { path: path.into(), data, acl, flags })
+    }
+
+    #[test]
+    fn a_create_of_a_named_node_loses_its_reply_whosever_it_is_and_only_once() {
+        let request = |xid: i32, operation: Op| operation.encode(xid).slice(4..);
+        let mut faults = Faults::default();
+        faults.lose_reply_to_create(BTreeSet::from(["/a/b".to_owned(), "/a/c-*".to_owned()]));
+        for other in ["/a", "/a/bb", "/a/c"] {
+            assert_eq!(faults.loses_reply_to(1, &request(7, create(other))), None, "{other}");
+        }
+        let delete = Op::Delete(PathVersion { path: "/a/b".into(), version: -1 });
+        assert_eq!(faults.loses_reply_to(1, &request(7, delete)), None, "a delete");
+        let in_a_multi = Op::Multi(vec![create("/x"), create("/a/c-17")]);
+        assert_eq!(faults.loses_reply_to(2, &request(8, in_a_multi)), Some(8));
+        assert_eq!(faults.loses_reply_to(2, &request(9, create("/a/b"))), None);
+        assert_eq!(faults.loses_reply_to(2, &message(&[9, 1, 400])), None, "cut off");
+    }
+
+    #[test]
+    fn replies_that_are_kept_again_are_not_lost() {
+        let mut faults = Faults::default();
+        faults.lose_reply(1);
+        faults.lose_reply_to_create(BTreeSet::from(["/a".to_owned()]));
+        faults.keep_replies();
+        assert_eq!(faults.loses_reply_to(1, &create("/a").encode(7).slice(4..)), None);
+    }
+
+    #[test]
+    fn only_the_session_named_is_not_attached() {
+        let mut faults = Faults::default();
+        faults.refuse_to_attach(7);
+        let connect = |session: i32| message(&[0, 0, 0, 3_000, 0, session, 16]);
+        assert!(faults.refuses_to_attach(&connect(7)));
+        assert!(!faults.refuses_to_attach(&connect(8)));
+        assert!(!faults.refuses_to_attach(&connect(7)[..20]), "cut off");
+        faults.let_all_attach();
+        assert!(!faults.refuses_to_attach(&connect(7)));
+    }
+
+    #[test]
+    fn only_watch_events_are_late() {
+        let (event, reply) = (message(&[4, EVENT]), message(&[4, 8]));
+        let by = Duration::from_secs(2);
+        let mut faults = Faults::default();
+        faults.delay_watches(1, Some(by));
+        assert_eq!(faults.watch_delay(1, &event), Some(by));
+        assert_eq!(faults.watch_delay(1, &reply), None);
+        faults.delay_watches(1, None);
+        assert_eq!(faults.watch_delay(1, &event), None);
+    }
+}
