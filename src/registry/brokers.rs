@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
+use super::znodes::{self, Unreadable};
 use super::{
-    ATTEMPTS_MAX, BrokerRegistration, RegistrationEpoch, Registry, RegistryError, corrupt, patiently, znodes,
+    ATTEMPTS_MAX, BrokerRegistration, RegistrationEpoch, Registry, RegistryError, report_skipped, retry_read,
 };
 use crate::runtime::clock;
 use crate::types::BrokerId;
-use crate::zookeeper::{CreateMode, Watch, WatchEvent, ZkError};
+use crate::zookeeper::{CreateMode, MultiOp, Watch, WatchEvent, ZkError};
 
 impl Registry {
     /// Registers a broker for as long as the session lives. `RegisteredElsewhere` while another session, if
@@ -18,9 +21,13 @@ impl Registry {
     ) -> Result<RegistrationEpoch, RegistryError> {
         let broker = registration.broker;
         let path = znodes::broker(broker);
-        let data = znodes::write_broker(registration, clock::wall_now());
+        let data = Bytes::from(znodes::write_broker(registration, clock::wall_now()));
+        let creation = MultiOp::Create { path: path.clone(), data, mode: CreateMode::Ephemeral };
+        // Counts registrations, for whoever removes one: see [`Registry::remove_registration`].
+        let count =
+            MultiOp::SetData { path: znodes::BROKER_IDS.to_owned(), data: Bytes::new(), version: None };
         for _ in 0..ATTEMPTS_MAX {
-            match self.zookeeper.create(&path, &data, CreateMode::Ephemeral).await {
+            match self.zookeeper.multi(vec![creation.clone(), count.clone()]).await {
                 // Whose the node is, the node itself tells: a lost reply may have hidden a success, and
                 // "exists" may mean somebody else.
                 Ok(_) | Err(ZkError::NodeExists | ZkError::ConnectionLost) => {}
@@ -46,17 +53,28 @@ impl Registry {
         Ok(stat.map(|stat| stat.ephemeral_owner))
     }
 
-    /// Removes the registration that `session` holds. For a caller who knows that the session's process is
-    /// dead; otherwise wait for the session to expire.
+    /// Removes the registration that `session` holds, and no other: a node of the same name that was made meanwhile
+    /// looks the same to a delete, so that the delete asks that nobody has registered since it was looked at. For a
+    /// caller who knows that the session's process is dead; otherwise wait for the session to expire.
     pub async fn remove_registration(&self, broker: BrokerId, session: i64) -> Result<(), RegistryError> {
-        if self.registration_session(broker).await? != Some(session) {
-            return Ok(());
+        let path = znodes::BROKER_IDS.to_owned();
+        for _ in 0..ATTEMPTS_MAX {
+            let registrations = self.read_back(|| self.zookeeper.exists(&path)).await?;
+            let version = registrations.map(|stat| stat.version);
+            if self.registration_session(broker).await? != Some(session) {
+                return Ok(());
+            }
+            let check = MultiOp::Check { path: path.clone(), version };
+            let removal = MultiOp::Delete { path: znodes::broker(broker), version: None };
+            match self.zookeeper.multi(vec![check, removal]).await {
+                // A lost reply may hide a success; the caller waits until the node is gone in any case.
+                Ok(_) | Err(ZkError::NoNode | ZkError::ConnectionLost) => return Ok(()),
+                // Somebody has registered, perhaps as this broker.
+                Err(ZkError::BadVersion) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        match self.zookeeper.delete(&znodes::broker(broker), None).await {
-            // A lost reply may hide a success; the caller waits until the node is gone in any case.
-            Ok(()) | Err(ZkError::NoNode | ZkError::ConnectionLost) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Err(ZkError::ConnectionLost.into())
     }
 
     /// Waits until nobody is registered as `broker`.
@@ -76,26 +94,24 @@ impl Registry {
         }
     }
 
-    /// The ids of the brokers alive, in order, as of now: not as of what this client last heard.
+    /// The ids of the brokers alive, in order, as of now: not as of what this client last heard. Those whose
+    /// registrations cannot be read are left out: nobody could reach them.
     pub async fn live_broker_ids(&self) -> Result<Vec<BrokerId>, RegistryError> {
-        patiently(|| self.zookeeper.sync(znodes::BROKER_IDS)).await?;
-        let names = patiently(|| self.zookeeper.get_children(znodes::BROKER_IDS)).await?;
-        let mut ids = names.iter().map(|name| broker_id(name)).collect::<Result<Vec<_>, _>>()?;
-        ids.sort_unstable();
-        Ok(ids)
+        retry_read(|| self.zookeeper.sync(znodes::BROKER_IDS)).await?;
+        Ok(self.brokers().await?.into_keys().collect())
     }
 
-    /// The brokers alive.
+    /// The brokers alive, as far as their registrations can be read: one without a plain listener, say, is left out.
     pub async fn brokers(&self) -> Result<BTreeMap<BrokerId, BrokerRegistration>, RegistryError> {
-        let names = patiently(|| self.zookeeper.get_children(znodes::BROKER_IDS)).await?;
+        let names = retry_read(|| self.zookeeper.get_children(znodes::BROKER_IDS)).await?;
         self.registrations(names).await
     }
 
-    /// The brokers alive; the watch fires when one comes or goes.
+    /// As [`Registry::brokers`]; the watch fires when one comes or goes.
     pub async fn brokers_watch(
         &self,
     ) -> Result<(BTreeMap<BrokerId, BrokerRegistration>, Watch), RegistryError> {
-        let (names, changed) = patiently(|| self.zookeeper.get_children_watch(znodes::BROKER_IDS)).await?;
+        let (names, changed) = retry_read(|| self.zookeeper.get_children_watch(znodes::BROKER_IDS)).await?;
         Ok((self.registrations(names).await?, changed))
     }
 
@@ -105,13 +121,13 @@ impl Registry {
     ) -> Result<BTreeMap<BrokerId, BrokerRegistration>, RegistryError> {
         let mut registrations = BTreeMap::new();
         for name in names {
-            let id = broker_id(&name)?;
+            let Some(id) = broker_id(&name) else { continue };
             let path = znodes::broker(id);
-            match patiently(|| self.zookeeper.get_data(&path)).await {
-                Ok((data, _)) => {
-                    let read = znodes::read_broker(id, &data).map_err(|e| corrupt(&path, e))?;
-                    registrations.insert(id, read);
-                }
+            match retry_read(|| self.zookeeper.get_data(&path)).await {
+                Ok((data, _)) => match znodes::read_broker(id, &data) {
+                    Ok(registration) => drop(registrations.insert(id, registration)),
+                    Err(unreadable) => report_skipped(&path, &unreadable),
+                },
                 // It went after the names were read; the watch on them tells.
                 Err(ZkError::NoNode) => {}
                 Err(error) => return Err(error.into()),
@@ -121,9 +137,12 @@ impl Registry {
     }
 }
 
-fn broker_id(name: &str) -> Result<BrokerId, RegistryError> {
-    name.parse().map(BrokerId).map_err(|_| RegistryError::Corrupt {
-        path: format!("{}/{name}", znodes::BROKER_IDS),
-        reason: "the name is no broker id".to_owned(),
-    })
+/// Whose registration has this name. Nobody's, if it is no broker id.
+pub(super) fn broker_id(name: &str) -> Option<BrokerId> {
+    let id = name.parse().ok().filter(|id| *id >= 0).map(BrokerId);
+    if id.is_none() {
+        let path = format!("{}/{name}", znodes::BROKER_IDS);
+        report_skipped(&path, &Unreadable("the name is no broker id".to_owned()));
+    }
+    id
 }

@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use super::brokers::broker_id;
 use super::znodes::Unreadable;
 use super::{
-    ATTEMPTS_MAX, CALLS_AT_ONCE_MAX, Registry, RegistryError, corrupt, group_znodes, patiently, znodes,
+    ATTEMPTS_MAX, CALLS_AT_ONCE_MAX, Registry, RegistryError, group_znodes, report_skipped, retry_read,
+    znodes,
 };
 use crate::marks::{self, Mark};
 use crate::rules::{self, Rule};
@@ -157,7 +159,7 @@ impl Registry {
     /// The members of a group. A node that cannot be read is one member's: the others go on without it.
     pub async fn members_watch(&self, group: &str) -> Result<Members, RegistryError> {
         let path = group_znodes::members(group);
-        let (names, changed) = patiently(|| self.zookeeper.get_children_watch(&path)).await?;
+        let (names, changed) = retry_read(|| self.zookeeper.get_children_watch(&path)).await?;
         let read: Vec<_> = names.iter().map(|name| self.subscription(group, name)).collect();
         let subscriptions = concurrently(CALLS_AT_ONCE_MAX, read).await;
         let mut members = Members { watches: vec![changed], ..Members::default() };
@@ -179,7 +181,7 @@ impl Registry {
 
     async fn subscription(&self, group: &str, member: &str) -> Result<Registration, RegistryError> {
         let path = group_znodes::member(group, member);
-        match patiently(|| self.zookeeper.get_data(&path)).await {
+        match retry_read(|| self.zookeeper.get_data(&path)).await {
             Ok((data, _)) => {
                 if let Ok(subscription) = group_znodes::read_member(&data) {
                     return Ok(Registration::Reads(subscription));
@@ -188,7 +190,7 @@ impl Registry {
             Err(ZkError::NoNode) => return Ok(Registration::Gone),
             Err(error) => return Err(error.into()),
         }
-        match patiently(|| self.zookeeper.get_data_watch(&path)).await {
+        match retry_read(|| self.zookeeper.get_data_watch(&path)).await {
             Ok((data, _, changed)) => Ok(match group_znodes::read_member(&data) {
                 Ok(subscription) => Registration::Reads(subscription),
                 Err(Unreadable(reason)) => Registration::Unreadable { reason, changed },
@@ -200,28 +202,30 @@ impl Registry {
 
     /// The ids of the brokers alive; the watch fires when one comes or goes.
     pub async fn broker_ids_watch(&self) -> Result<(BTreeSet<BrokerId>, Watch), RegistryError> {
-        let (names, changed) = patiently(|| self.zookeeper.get_children_watch(znodes::BROKER_IDS)).await?;
-        let ids = names.iter().filter_map(|name| name.parse().ok().map(BrokerId));
+        let (names, changed) = retry_read(|| self.zookeeper.get_children_watch(znodes::BROKER_IDS)).await?;
+        let ids = names.iter().filter_map(|name| broker_id(name));
         Ok((ids.collect(), changed))
     }
 
-    /// The partitions of a topic, none if there is no such topic; the watch fires when that changes.
+    /// The partitions of a topic, none if there is no such topic or its node cannot be read; the watch fires when that changes.
     pub async fn partitions_watch(&self, topic: &str) -> Result<(BTreeSet<i32>, Watch), RegistryError> {
         let path = znodes::topic(topic);
-        let (_, changed) = patiently(|| self.zookeeper.exists_watch(&path)).await?;
-        let partitions = match patiently(|| self.zookeeper.get_data(&path)).await {
-            Ok((data, _)) => {
-                let spec =
-                    znodes::read_topic(topic, &data, BTreeMap::new()).map_err(|e| corrupt(&path, e))?;
-                spec.partitions.into_keys().collect()
-            }
+        let (_, changed) = retry_read(|| self.zookeeper.exists_watch(&path)).await?;
+        let partitions = match retry_read(|| self.zookeeper.get_data(&path)).await {
+            Ok((data, _)) => match znodes::read_topic(topic, &data, BTreeMap::new()) {
+                Ok(spec) => spec.partitions.into_keys().collect(),
+                Err(unreadable) => {
+                    report_skipped(&path, &unreadable);
+                    BTreeSet::new()
+                }
+            },
             Err(ZkError::NoNode) => BTreeSet::new(),
             Err(error) => return Err(error.into()),
         };
         Ok((partitions, changed))
     }
 
-    /// Who leads each of the partitions; one without a state has nobody.
+    /// Who leads each of the partitions; one without a state that can be read has nobody.
     pub async fn leaders(
         &self,
         partitions: &BTreeSet<TopicPartition>,
@@ -230,7 +234,14 @@ impl Registry {
         let states = concurrently(CALLS_AT_ONCE_MAX, read).await;
         let mut leaders = BTreeMap::new();
         for (name, state) in partitions.iter().zip(states) {
-            if let Some(leader) = state?.and_then(|(state, _)| state.leader) {
+            let state = match state {
+                Err(RegistryError::Corrupt { path, reason }) => {
+                    report_skipped(&path, &Unreadable(reason));
+                    None
+                }
+                state => state?,
+            };
+            if let Some(leader) = state.and_then(|(state, _)| state.leader) {
                 leaders.insert(name.clone(), leader);
             }
         }
@@ -240,7 +251,7 @@ impl Registry {
     /// The watch fires when the partition's state changes, or comes to be.
     pub async fn partition_state_watch(&self, partition: &TopicPartition) -> Result<Watch, RegistryError> {
         let path = znodes::partition_state(partition);
-        let (_, changed) = patiently(|| self.zookeeper.exists_watch(&path)).await?;
+        let (_, changed) = retry_read(|| self.zookeeper.exists_watch(&path)).await?;
         Ok(changed)
     }
 
@@ -269,7 +280,7 @@ impl Registry {
 
     async fn owner_data(&self, group: &str, partition: &TopicPartition) -> Result<(Bytes, Stat), ZkError> {
         let path = group_znodes::owner(group, partition);
-        patiently(|| self.zookeeper.get_data(&path)).await
+        retry_read(|| self.zookeeper.get_data(&path)).await
     }
 
     /// Makes the owner nodes of partitions, by stream, that this session does not own yet.
@@ -283,7 +294,7 @@ impl Registry {
         let mut must_sync = false;
         for _ in 0..ATTEMPTS_MAX {
             if must_sync {
-                patiently(|| self.zookeeper.sync("/")).await?;
+                retry_read(|| self.zookeeper.sync("/")).await?;
             }
             let owners = self.owners(group, &names).await?;
             let others: BTreeMap<_, _> =
@@ -348,13 +359,13 @@ impl Registry {
     /// a lost reply and the next attempt somebody else may have made the node anew.
     async fn delete_own(&self, path: &str) -> Result<(), RegistryError> {
         for _ in 0..ATTEMPTS_MAX {
-            match patiently(|| self.zookeeper.exists(path)).await? {
+            match retry_read(|| self.zookeeper.exists(path)).await? {
                 Some(stat) if stat.ephemeral_owner == self.zookeeper.session_id() => {}
                 _ => return Ok(()),
             }
             match self.zookeeper.delete(path, None).await {
                 Ok(()) | Err(ZkError::NoNode) => return Ok(()),
-                Err(ZkError::ConnectionLost) => patiently(|| self.zookeeper.sync("/")).await?,
+                Err(ZkError::ConnectionLost) => retry_read(|| self.zookeeper.sync("/")).await?,
                 Err(error) => return Err(error.into()),
             }
         }

@@ -21,6 +21,7 @@ use crate::zookeeper::{CreateMode, ZkError, ZooKeeper};
 use znodes::Unreadable;
 
 pub use consumers::{Claim, Members, Membership, PartitionOwner};
+pub use offsets::GroupOffset;
 
 /// What a broker tells about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +123,7 @@ impl Registry {
     where
         F: Future<Output = Result<T, ZkError>>,
     {
-        patiently(|| async {
+        retry_read(|| async {
             self.zookeeper.sync("/").await?;
             read().await
         })
@@ -131,7 +132,7 @@ impl Registry {
 }
 
 /// A read that a lost connection cut short does no harm when it is made again.
-async fn patiently<T, F>(read: impl Fn() -> F) -> Result<T, ZkError>
+async fn retry_read<T, F>(read: impl Fn() -> F) -> Result<T, ZkError>
 where
     F: Future<Output = Result<T, ZkError>>,
 {
@@ -142,6 +143,12 @@ where
         }
     }
     read().await
+}
+
+/// Says that a znode is left out because it cannot be read. It is one broker's, one topic's or one partition's: it
+/// stops nobody else.
+fn report_skipped(path: &str, Unreadable(reason): &Unreadable) {
+    tracing::warn!(path, reason, "znode_skipped");
 }
 
 fn corrupt(path: &str, Unreadable(reason): Unreadable) -> RegistryError {

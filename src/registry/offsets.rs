@@ -4,18 +4,30 @@
 
 use bytes::Bytes;
 
-use super::{CALLS_AT_ONCE_MAX, Registry, RegistryError, corrupt, group_znodes, patiently};
+use super::{CALLS_AT_ONCE_MAX, Registry, RegistryError, group_znodes, report_skipped, retry_read};
 use crate::runtime::concurrently;
 use crate::types::{Offset, TopicPartition};
 use crate::zookeeper::{CreateMode, MultiOp, ZkError};
 
+/// What the registry says about where a group goes on in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupOffset {
+    /// With this record.
+    Next(Offset),
+    /// The group has not committed anything yet.
+    Absent,
+    /// Something that is no offset. To begin anywhere would lose records or repeat them: the partition waits for an
+    /// operator, and the others go on.
+    Unreadable,
+}
+
 impl Registry {
-    /// The next offset that the group reads of each partition; `None`: it has none yet.
+    /// The next offset that the group reads of each partition.
     pub async fn group_offsets(
         &self,
         group: &str,
         partitions: &[TopicPartition],
-    ) -> Result<Vec<Option<Offset>>, RegistryError> {
+    ) -> Result<Vec<GroupOffset>, RegistryError> {
         let read: Vec<_> = partitions.iter().map(|partition| self.group_offset(group, partition)).collect();
         concurrently(CALLS_AT_ONCE_MAX, read).await.into_iter().collect()
     }
@@ -24,11 +36,17 @@ impl Registry {
         &self,
         group: &str,
         partition: &TopicPartition,
-    ) -> Result<Option<Offset>, RegistryError> {
+    ) -> Result<GroupOffset, RegistryError> {
         let path = group_znodes::offset(group, partition);
-        match patiently(|| self.zookeeper.get_data(&path)).await {
-            Ok((data, _)) => group_znodes::read_offset(&data).map(Some).map_err(|e| corrupt(&path, e)),
-            Err(ZkError::NoNode) => Ok(None),
+        match retry_read(|| self.zookeeper.get_data(&path)).await {
+            Ok((data, _)) => Ok(match group_znodes::read_offset(&data) {
+                Ok(offset) => GroupOffset::Next(offset),
+                Err(unreadable) => {
+                    report_skipped(&path, &unreadable);
+                    GroupOffset::Unreadable
+                }
+            }),
+            Err(ZkError::NoNode) => Ok(GroupOffset::Absent),
             Err(error) => Err(error.into()),
         }
     }

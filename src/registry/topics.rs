@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{ATTEMPTS_MAX, PartitionState, Registry, RegistryError, TopicSpec, corrupt, patiently, znodes};
+use super::{ATTEMPTS_MAX, PartitionState, Registry, RegistryError, TopicSpec, corrupt, retry_read, znodes};
 use crate::types::{BrokerId, LeaderEpoch, TopicPartition};
 use crate::zookeeper::{CreateMode, MultiOp, Stat, Watch, ZkError};
 
@@ -60,24 +60,24 @@ impl Registry {
 
     /// The names of all topics, sorted.
     pub async fn topics(&self) -> Result<Vec<String>, RegistryError> {
-        Ok(patiently(|| self.zookeeper.get_children(znodes::TOPICS)).await?)
+        Ok(retry_read(|| self.zookeeper.get_children(znodes::TOPICS)).await?)
     }
 
     /// The names of all topics, sorted; the watch fires when one comes or goes.
     pub async fn topics_watch(&self) -> Result<(Vec<String>, Watch), RegistryError> {
-        Ok(patiently(|| self.zookeeper.get_children_watch(znodes::TOPICS)).await?)
+        Ok(retry_read(|| self.zookeeper.get_children_watch(znodes::TOPICS)).await?)
     }
 
     pub async fn topic(&self, name: &str) -> Result<Option<TopicSpec>, RegistryError> {
         checked(name)?;
         let path = znodes::topic(name);
-        let data = match patiently(|| self.zookeeper.get_data(&path)).await {
+        let data = match retry_read(|| self.zookeeper.get_data(&path)).await {
             Ok((data, _)) => data,
             Err(ZkError::NoNode) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let config_path = znodes::topic_config(name);
-        let config = match patiently(|| self.zookeeper.get_data(&config_path)).await {
+        let config = match retry_read(|| self.zookeeper.get_data(&config_path)).await {
             Ok((data, _)) => znodes::read_config(&data).map_err(|e| corrupt(&config_path, e))?,
             Err(ZkError::NoNode) => Default::default(),
             Err(error) => return Err(error.into()),
@@ -92,7 +92,7 @@ impl Registry {
     ) -> Result<Option<(PartitionState, i32)>, RegistryError> {
         checked(&partition.topic)?;
         let path = znodes::partition_state(partition);
-        versioned_state(&path, patiently(|| self.zookeeper.get_data(&path)).await)
+        versioned_state(&path, retry_read(|| self.zookeeper.get_data(&path)).await)
     }
 
     /// Raises the leader epoch of a partition that `me` leads, and returns the new one, which nobody else was
@@ -135,7 +135,7 @@ impl Registry {
         let mut looked_into = 0;
         while let Some(path) = paths.get(looked_into).cloned() {
             looked_into += 1;
-            match patiently(|| self.zookeeper.get_children(&path)).await {
+            match retry_read(|| self.zookeeper.get_children(&path)).await {
                 Ok(names) => paths.extend(names.into_iter().map(|name| format!("{path}/{name}"))),
                 // Gone since: the removal will notice.
                 Err(ZkError::NoNode) => {}
@@ -143,7 +143,7 @@ impl Registry {
             }
         }
         let config = znodes::topic_config(name);
-        if patiently(|| self.zookeeper.exists(&config)).await?.is_some() {
+        if retry_read(|| self.zookeeper.exists(&config)).await?.is_some() {
             paths.insert(0, config);
         }
         // Children were found after their parents.

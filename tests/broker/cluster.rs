@@ -10,6 +10,8 @@ use seedlog::protocol::messages::*;
 use seedlog::runtime::clock;
 use seedlog::runtime::sim::disk as sim_disk;
 use seedlog::runtime::sim::world::Death;
+use seedlog::types::BrokerId;
+use seedlog::zookeeper::CreateMode;
 
 use crate::harness::{epochs_led, facts_where, wait_until, with_brokers, with_config};
 use crate::raw::{error_of, fetch_request};
@@ -260,5 +262,41 @@ fn idle_and_trickling_connections_are_closed_in_time() {
         assert!(idle.next_frame().await.is_none());
         let waited = clock::now() - start;
         assert!(waited > Duration::from_secs(4) && waited < Duration::from_secs(7), "{waited:?}");
+    });
+}
+
+/// A name that is no number, a broker without a plain listener (Kafka writes port -1), and nonsense: nobody else
+/// is stopped, and they are not told to clients.
+#[test]
+fn registrations_that_cannot_be_read_stop_nobody_else() {
+    with_brokers(2, |cluster| async move {
+        let mut client = cluster.client(1).await;
+        assert_eq!(client.create_topic(TOPIC, 2, &[]).await, ErrorCode::NONE);
+        let registry = cluster.registry().await;
+        let port = br#"{"version":5,"host":null,"port":-1,"timestamp":"1","endpoints":["SSL://h:1"]}"#;
+        for (name, data) in [("seven", &b""[..]), ("-7", b""), ("7", port), ("8", b"{\"version\":")] {
+            let path = format!("/brokers/ids/{name}");
+            registry.zookeeper().create(&path, data, CreateMode::Ephemeral).await.expect("it is free");
+        }
+        let alive = BTreeSet::from([BrokerId(1), BrokerId(2)]);
+        let registered: BTreeSet<BrokerId> =
+            registry.brokers().await.expect("ZooKeeper runs").into_keys().collect();
+        assert_eq!(registered, alive);
+        assert_eq!(client.create_topic("later", 4, &[]).await, ErrorCode::NONE, "on those two");
+
+        cluster.end(2, Death::Kill);
+        cluster.restart(2).await;
+        wait_until("both brokers are told", || async {
+            let told = cluster.client(1).await.metadata().await;
+            told.brokers.iter().map(|broker| BrokerId(broker.node_id)).collect::<BTreeSet<_>>() == alive
+        })
+        .await;
+        for partition in 0..2 {
+            let told = client.metadata().await.topics[0].partitions.clone();
+            let leader = told.iter().find(|p| p.partition_index == partition).expect("it is there").leader_id;
+            let mut leader = cluster.client(leader).await;
+            assert_eq!(leader.produce(TOPIC, partition, "on").await, (ErrorCode::NONE, 0));
+        }
+        registry.zookeeper().clone().close().await;
     });
 }

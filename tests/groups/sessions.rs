@@ -1,9 +1,11 @@
 //! What happens to a group when its sessions do not go as planned: only where a test rules over ZooKeeper.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use seedlog::consumer::membership::GroupConfig;
 use seedlog::facts::Fact;
+use seedlog::registry::Registry;
 use seedlog::runtime::clock;
 use seedlog::runtime::sim::buggify;
 use seedlog::runtime::sim::world::RunConfig;
@@ -180,5 +182,32 @@ fn a_member_whose_node_cannot_be_read_does_not_stop_the_others() {
         until("it is gone", || first.owned().len() == 2 && second.owned().len() == 2).await;
         first.close().await.expect("it leaves in order");
         second.close().await.expect("it leaves in order");
+    });
+}
+
+/// An offset that is no number is one partition's: it waits for an operator, and the others are delivered.
+#[test]
+fn an_offset_that_cannot_be_read_stops_its_own_partition_alone() {
+    tell(|at: Setting| async move {
+        at.create_topic(2).await;
+        at.produce(0..20).await;
+        let zookeeper = ZooKeeper::connect(at.zookeeper_config()).await.expect("ZooKeeper runs");
+        let registry = Registry::new(zookeeper.clone());
+        registry.ensure_group("billing", &BTreeSet::from(["orders".to_owned()])).await.expect("a path");
+        let bad = "/consumers/billing/offsets/orders/0";
+        zookeeper.create(bad, b"seven", CreateMode::Persistent).await.expect("nobody has it");
+        let (consumer, mut streams) = join(at.config("billing", "a"), 1).await;
+        let delivered = take(&mut streams[0], 10).await;
+        assert!(delivered.iter().all(|record| record.partition == partition(1)), "not from anywhere in 0");
+        let nothing = clock::timeout(Duration::from_secs(2), streams[0].next()).await;
+        assert!(nothing.is_err(), "{nothing:?}");
+        consumer.close().await.expect("it leaves in order");
+
+        zookeeper.set_data(bad, b"3", None).await.expect("it is there");
+        let (consumer, mut streams) = join(at.config("billing", "a"), 1).await;
+        let rest = take(&mut streams[0], 7).await;
+        assert!(rest.iter().all(|record| record.partition == partition(0)));
+        consumer.close().await.expect("it leaves in order");
+        zookeeper.close().await;
     });
 }

@@ -9,7 +9,7 @@ use super::shell::{SessionOver, Shell, is_over};
 use crate::consumer::positions::Begin;
 use crate::facts::{self, Fact};
 use crate::marks::{self, Mark};
-use crate::registry::{Claim, Membership, Registry, RegistryError};
+use crate::registry::{Claim, GroupOffset, Membership, Registry, RegistryError};
 use crate::rules::{self, Rule};
 use crate::runtime::{buggify, clock};
 use crate::types::TopicPartition;
@@ -199,6 +199,11 @@ impl Shell {
         let session = registry.zookeeper().session_id();
         let mut begins = Vec::new();
         for ((partition, stream), offset) in partitions.into_iter().zip(offsets) {
+            let offset = match offset {
+                GroupOffset::Next(offset) => Some(offset),
+                GroupOffset::Absent => None,
+                GroupOffset::Unreadable => continue,
+            };
             let (group, consumer) = (&self.config.group, self.consumer());
             facts::record(|| Fact::PartitionOwned {
                 group: group.clone(),
