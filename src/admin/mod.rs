@@ -172,7 +172,7 @@ impl Admin {
                 settled => return settled,
             }
             let left = deadline.saturating_since(clock::now());
-            self.cluster.doubt_leader(partition);
+            self.cluster.invalidate_leader(partition);
             // A failure shows at the next attempt.
             drop(clock::timeout(left, self.cluster.refresh()).await);
         }
@@ -197,7 +197,8 @@ impl Admin {
             };
             return if is_unknown { unknown() } else { Err(unavailable("no leader is known".to_owned())) };
         };
-        let connection = self.cluster.connection(leader).await.map_err(|e| unavailable(e.to_string()))?;
+        let connection =
+            self.cluster.connection(leader.broker).await.map_err(|e| unavailable(e.to_string()))?;
         let left = deadline.saturating_since(clock::now());
         let response = connection.call(&list_offsets(partition, query), left).await;
         let response = response.map_err(|error| unavailable(error.to_string()))?;

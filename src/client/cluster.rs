@@ -11,7 +11,8 @@ use std::time::Duration;
 use super::address;
 use super::backoff::Backoff;
 use super::connection::{ConnectError, Connection, ConnectionConfig, RequestError};
-use super::metadata::{Answer, Metadata, PartitionView, TopicAnswer, TopicView};
+use super::metadata::{Answer, Leader, Metadata, PartitionView, TopicAnswer, TopicView};
+use super::no_broker::{NoBroker, Tried};
 use crate::protocol::messages::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic,
 };
@@ -53,18 +54,14 @@ impl ClusterConfig {
     }
 }
 
-/// No broker could be asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no broker is available: {0}")]
-pub struct Unavailable(pub Arc<str>);
-
 /// Why a question that any broker can answer has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-    #[error(transparent)]
-    Request(#[from] RequestError),
+    NoBroker(#[from] NoBroker),
+    /// A broker answers, and speaks no version of it that we do.
+    #[error("{address}: {error}")]
+    Unsupported { address: String, error: RequestError },
 }
 
 /// See the module. Clones share everything.
@@ -88,7 +85,7 @@ struct Shared {
 #[derive(Default)]
 struct Turn {
     failures: u32,
-    last: Option<(Instant, Result<(), Unavailable>)>,
+    last: Option<(Instant, Result<(), NoBroker>)>,
 }
 
 /// The connection to one broker, or the attempts to get one.
@@ -149,7 +146,7 @@ impl Cluster {
     }
 
     /// Who leads a partition, as far as known.
-    pub fn leader(&self, partition: &TopicPartition) -> Option<BrokerId> {
+    pub fn leader(&self, partition: &TopicPartition) -> Option<Leader> {
         self.metadata().leader(partition)
     }
 
@@ -163,16 +160,16 @@ impl Cluster {
     }
 
     /// The leader said that it is not, or knows nothing of the partition.
-    pub fn doubt_leader(&self, partition: &TopicPartition) {
-        self.metadata().doubt_leader(partition);
+    pub fn invalidate_leader(&self, partition: &TopicPartition) {
+        self.metadata().invalidate_leader(partition);
     }
 
     /// A broker cannot be reached: others may lead by now, or its address may have changed.
-    pub fn doubt_broker(&self) {
-        self.metadata().doubt_broker();
+    pub fn invalidate_brokers(&self) {
+        self.metadata().invalidate_brokers();
     }
 
-    /// Whether something tracked is unknown, in doubt or too old.
+    /// Whether something tracked is unknown, stale or too old.
     pub fn needs_refresh(&self) -> bool {
         self.metadata().needs_refresh(clock::now())
     }
@@ -190,7 +187,7 @@ impl Cluster {
 
     /// Asks the brokers, one after the other, until one describes the tracked topics. Waits for a refresh
     /// that is under way instead, and never asks more often than the back-off allows: safe to call in a loop.
-    pub async fn refresh(&self) -> Result<(), Unavailable> {
+    pub async fn refresh(&self) -> Result<(), NoBroker> {
         let rounds_before = self.shared.rounds.load(Ordering::Relaxed);
         let mut turn = self.shared.turn.lock().await;
         if self.shared.rounds.load(Ordering::Relaxed) != rounds_before
@@ -212,13 +209,17 @@ impl Cluster {
         outcome
     }
 
-    async fn ask_for_metadata(&self) -> Result<(), Unavailable> {
+    async fn ask_for_metadata(&self) -> Result<(), NoBroker> {
         let topics: Vec<Arc<str>> = self.metadata().tracked().cloned().collect();
         let named = topics.iter().map(|topic| MetadataRequestTopic { name: Some(topic.to_string()) });
         let request = MetadataRequest { topics: Some(named.collect()), ..never_create() };
         let response = self.ask_any(&request).await.map_err(|error| match error {
-            AskError::Unavailable(unavailable) => unavailable,
-            AskError::Request(error) => Unavailable(error.to_string().into()),
+            AskError::NoBroker(error) => error,
+            AskError::Unsupported { address, error } => {
+                let mut attempts = Tried::default();
+                attempts.failed(&address, error.to_string());
+                attempts.into_error()
+            }
         })?;
         let answer = answer_of(response);
         tracing::debug!(brokers = answer.brokers.len(), topics = answer.topics.len(), "metadata_refreshed");
@@ -233,28 +234,33 @@ impl Cluster {
     /// Asks the brokers in some order until one has answered. A request that was written and not answered is
     /// asked again: use it for questions only.
     pub async fn ask_any<R: Api>(&self, question: &R) -> Result<R::Response, AskError> {
-        let mut last: Arc<str> = "none is known".into();
+        let mut attempts = Tried::default();
         for candidate in self.candidates() {
+            let address = self.address_of(&candidate);
             let connection = match self.connect_candidate(&candidate).await {
                 Ok(connection) => connection,
                 Err(error) => {
-                    last = error.to_string().into();
+                    attempts.failed(&address, error.reason);
                     continue;
                 }
             };
             let timeout = self.shared.config.request_timeout.min(ASK_TIMEOUT_MAX);
             match connection.call(question, timeout).await {
                 Ok(response) => return Ok(response),
-                Err(error @ RequestError::Unsupported(_)) => return Err(error.into()),
-                Err(error) => last = error.to_string().into(),
+                Err(error @ RequestError::Unsupported(_)) => {
+                    return Err(AskError::Unsupported { address, error });
+                }
+                Err(error) => attempts.failed(&address, error.to_string()),
             }
         }
-        Err(Unavailable(last).into())
+        Err(attempts.into_error().into())
     }
 
-    /// Known brokers and bootstrap addresses in random order, those with an open connection first.
+    /// Known brokers and bootstrap addresses in random order, those with an open connection first. Not a broker that
+    /// is silent: a question to it would end its connection, and with it the requests that it may still answer.
     fn candidates(&self) -> Vec<Candidate> {
-        let brokers: Vec<BrokerId> = self.metadata().brokers().keys().copied().collect();
+        let mut brokers: Vec<BrokerId> = self.metadata().brokers().keys().copied().collect();
+        brokers.retain(|broker| !self.is_silent(*broker));
         let (mut open, mut others): (Vec<_>, Vec<_>) =
             brokers.into_iter().map(Candidate::Broker).partition(|candidate| self.is_open(candidate));
         let mut bootstrap: Vec<_> =
@@ -268,9 +274,24 @@ impl Cluster {
         open
     }
 
+    fn is_silent(&self, broker: BrokerId) -> bool {
+        let open = self.slot(broker).and_then(|slot| slot.open());
+        open.is_some_and(|connection| connection.is_silent())
+    }
+
     fn is_open(&self, candidate: &Candidate) -> bool {
         let Candidate::Broker(broker) = candidate else { return false };
         self.slot(*broker).is_some_and(|slot| slot.open().is_some())
+    }
+
+    fn address_of(&self, candidate: &Candidate) -> String {
+        match candidate {
+            Candidate::Bootstrap(address) => address.clone(),
+            Candidate::Broker(broker) => {
+                let known = self.metadata().brokers().get(broker).cloned();
+                known.unwrap_or_else(|| format!("broker {broker}"))
+            }
+        }
     }
 
     async fn connect_candidate(&self, candidate: &Candidate) -> Result<Connection, ConnectError> {
@@ -327,7 +348,7 @@ impl Cluster {
                 attempts.failures = attempts.failures.saturating_add(1);
                 attempts.next = clock::now() + self.pause(&self.shared.config.backoff, attempts.failures);
                 tracing::debug!(%broker, %error, "connect_failed");
-                self.doubt_broker();
+                self.invalidate_brokers();
                 Err(error)
             }
         }

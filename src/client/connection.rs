@@ -30,6 +30,9 @@ use crate::runtime::{Instant, Segment};
 /// What one read asks for, unless a larger frame is on its way.
 const READ_BYTES: usize = 64 << 10;
 
+/// Longer than a fetch waits for data, by default four times.
+const SILENT_AFTER: Duration = Duration::from_secs(2);
+
 /// How to talk to any broker.
 #[derive(Clone, Debug)]
 pub struct ConnectionConfig {
@@ -139,6 +142,12 @@ impl Connection {
         !self.handle.link.pipeline().is_closed()
     }
 
+    /// Whether a request waits for its response for longer than a healthy broker ever takes.
+    pub(super) fn is_silent(&self) -> bool {
+        let since = self.handle.link.pipeline().waits_since();
+        since.is_some_and(|since| clock::now() >= since + SILENT_AFTER)
+    }
+
     /// The newest version of an API that both sides speak.
     fn version<R: Api>(&self) -> Result<i16, RequestError> {
         let theirs = self.handle.versions.get(&R::KEY);
@@ -159,8 +168,9 @@ impl Handle {
         let correlation_id = self.link.next_correlation.fetch_add(1, Ordering::Relaxed);
         let frame = encode_request(version, correlation_id, Some(&self.client_id), request);
         let (reply, answer) = oneshot::channel();
-        let is_earliest =
-            self.link.pipeline().ask(Outgoing { frame, correlation_id, deadline, one_way, reply })?;
+        let asked = clock::now();
+        let outgoing = Outgoing { frame, correlation_id, asked, deadline, one_way, reply };
+        let is_earliest = self.link.pipeline().ask(outgoing)?;
         self.link.outbox_filled.notify_one();
         if is_earliest {
             self.link.deadline_moved.notify_one();

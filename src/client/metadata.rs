@@ -1,6 +1,6 @@
 //! What is known of the cluster: brokers and their addresses, topics and who leads their partitions.
 //!
-//! Pure: answers and doubts in, views out. Asking is `cluster`'s job.
+//! Pure: answers, and what proved wrong of them, in; views out. Asking is `cluster`'s job.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +15,13 @@ pub struct PartitionView {
     pub leader_epoch: LeaderEpoch,
     pub replicas: Vec<BrokerId>,
     pub in_sync: Vec<BrokerId>,
+}
+
+/// The broker that leads a partition, in an epoch of that partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leader {
+    pub broker: BrokerId,
+    pub epoch: LeaderEpoch,
 }
 
 /// One topic, as some broker described it; partitions are numbered from 0 without a gap.
@@ -57,9 +64,9 @@ pub(super) struct Metadata {
     topics: BTreeMap<Arc<str>, Arc<TopicView>>,
     errors: BTreeMap<Arc<str>, &'static str>,
     /// Partitions whose leader turned out not to be it.
-    doubted: BTreeSet<TopicPartition>,
+    stale_leaders: BTreeSet<TopicPartition>,
     /// Some broker could not be reached.
-    broker_doubted: bool,
+    brokers_stale: bool,
 }
 
 impl Metadata {
@@ -72,8 +79,8 @@ impl Metadata {
             tracked: BTreeSet::new(),
             topics: BTreeMap::new(),
             errors: BTreeMap::new(),
-            doubted: BTreeSet::new(),
-            broker_doubted: false,
+            stale_leaders: BTreeSet::new(),
+            brokers_stale: false,
         }
     }
 
@@ -86,7 +93,7 @@ impl Metadata {
     pub(super) fn track_only(&mut self, topics: BTreeSet<Arc<str>>) {
         self.topics.retain(|topic, _| topics.contains(topic));
         self.errors.retain(|topic, _| topics.contains(topic));
-        self.doubted.retain(|partition| topics.contains(&partition.topic));
+        self.stale_leaders.retain(|partition| topics.contains(&partition.topic));
         self.tracked = topics;
     }
 
@@ -103,11 +110,14 @@ impl Metadata {
         self.errors.get(topic).copied()
     }
 
-    /// The leader, unless it is unknown or in doubt.
-    pub(super) fn leader(&self, partition: &TopicPartition) -> Option<BrokerId> {
+    /// The leader, unless it is unknown or what is known of it is stale.
+    pub(super) fn leader(&self, partition: &TopicPartition) -> Option<Leader> {
         let view =
             self.topics.get(&partition.topic)?.partitions.get(usize::try_from(partition.partition).ok()?)?;
-        if self.doubted.contains(partition) { None } else { view.leader }
+        if self.stale_leaders.contains(partition) {
+            return None;
+        }
+        view.leader.map(|broker| Leader { broker, epoch: view.leader_epoch })
     }
 
     pub(super) fn brokers(&self) -> &BTreeMap<BrokerId, String> {
@@ -118,22 +128,22 @@ impl Metadata {
         self.controller
     }
 
-    pub(super) fn doubt_leader(&mut self, partition: &TopicPartition) {
-        self.doubted.insert(partition.clone());
+    pub(super) fn invalidate_leader(&mut self, partition: &TopicPartition) {
+        self.stale_leaders.insert(partition.clone());
     }
 
-    pub(super) fn doubt_broker(&mut self) {
-        self.broker_doubted = true;
+    pub(super) fn invalidate_brokers(&mut self) {
+        self.brokers_stale = true;
     }
 
-    /// Whether something tracked is unknown, in doubt or too old.
+    /// Whether something tracked is unknown, stale or too old.
     pub(super) fn needs_refresh(&self, now: Instant) -> bool {
         let unknown = |topic: &Arc<str>| match self.topics.get(topic) {
             None => true,
             Some(view) => view.led.len() < view.partitions.len(),
         };
-        self.broker_doubted
-            || !self.doubted.is_empty()
+        self.brokers_stale
+            || !self.stale_leaders.is_empty()
             || self.tracked.iter().any(unknown)
             || (!self.tracked.is_empty() && self.expires() <= now)
     }
@@ -161,8 +171,8 @@ impl Metadata {
                 }
             }
         }
-        self.doubted.clear();
-        self.broker_doubted = false;
+        self.stale_leaders.clear();
+        self.brokers_stale = false;
         self.refreshed = Some(now);
     }
 }
@@ -204,21 +214,21 @@ mod tests {
         assert!(metadata.needs_refresh(Instant::START));
         metadata.refreshed(answer(Ok(view(&[1, -1]))), Instant::START);
         assert!(metadata.needs_refresh(Instant::START));
-        assert_eq!(metadata.leader(&orders(0)), Some(BrokerId(1)));
+        assert_eq!(metadata.leader(&orders(0)).map(|leader| leader.broker), Some(BrokerId(1)));
         assert_eq!(metadata.leader(&orders(1)), None);
         metadata.refreshed(answer(Ok(view(&[1, 1]))), Instant::START);
         assert!(!metadata.needs_refresh(Instant::START));
     }
 
     #[test]
-    fn a_doubted_leader_is_unknown_until_the_next_answer() {
+    fn a_stale_leaders_leader_is_unknown_until_the_next_answer() {
         let mut metadata = tracking_orders();
         metadata.refreshed(answer(Ok(view(&[1]))), Instant::START);
-        metadata.doubt_leader(&orders(0));
+        metadata.invalidate_leader(&orders(0));
         assert_eq!(metadata.leader(&orders(0)), None);
         assert!(metadata.needs_refresh(Instant::START));
         metadata.refreshed(answer(Ok(view(&[1]))), Instant::START);
-        assert_eq!(metadata.leader(&orders(0)), Some(BrokerId(1)));
+        assert_eq!(metadata.leader(&orders(0)).map(|leader| leader.broker), Some(BrokerId(1)));
     }
 
     #[test]

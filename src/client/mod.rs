@@ -9,9 +9,11 @@ mod backoff;
 mod cluster;
 mod connection;
 mod metadata;
+mod no_broker;
 mod pipeline;
 
 pub use backoff::Backoff;
-pub use cluster::{AskError, Cluster, ClusterConfig, Unavailable};
+pub use cluster::{AskError, Cluster, ClusterConfig};
 pub use connection::{ConnectError, Connection, ConnectionConfig, Pending, RequestError, Written};
-pub use metadata::{PartitionView, TopicView};
+pub use metadata::{Leader, PartitionView, TopicView};
+pub use no_broker::{Attempted, NoBroker};

@@ -22,6 +22,7 @@ pub(super) type Reply = oneshot::Sender<Result<Bytes, RequestError>>;
 pub(super) struct Outgoing {
     pub(super) frame: Bytes,
     pub(super) correlation_id: i32,
+    pub(super) asked: Instant,
     pub(super) deadline: Instant,
     /// Without a response (acks = 0): told when it is written.
     pub(super) one_way: bool,
@@ -31,6 +32,7 @@ pub(super) struct Outgoing {
 #[derive(Debug)]
 struct Waiting {
     correlation_id: i32,
+    asked: Instant,
     deadline: Instant,
     reply: Reply,
 }
@@ -67,8 +69,8 @@ impl Pipeline {
     /// Everything to be written now, in order. From here on it may take effect.
     pub(super) fn begin_write(&mut self) -> Vec<Bytes> {
         let mut frames = Vec::with_capacity(self.outbox.len());
-        for Outgoing { frame, correlation_id, deadline, one_way, reply } in self.outbox.drain(..) {
-            let waiting = Waiting { correlation_id, deadline, reply };
+        for Outgoing { frame, correlation_id, asked, deadline, one_way, reply } in self.outbox.drain(..) {
+            let waiting = Waiting { correlation_id, asked, deadline, reply };
             if one_way {
                 self.one_way.push(waiting);
             } else {
@@ -101,6 +103,11 @@ impl Pipeline {
         unwritten.chain(written).min()
     }
 
+    /// Since when the oldest request waits for its response.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        self.in_flight.front().map(|oldest| oldest.asked)
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.closed.is_some()
     }
@@ -126,7 +133,8 @@ mod tests {
     fn request(correlation_id: i32, deadline: u64, one_way: bool) -> (Outgoing, Answer) {
         let (reply, answer) = oneshot::channel();
         let deadline = Instant::from_nanos(deadline);
-        (Outgoing { frame: Bytes::new(), correlation_id, deadline, one_way, reply }, answer)
+        let asked = Instant::START;
+        (Outgoing { frame: Bytes::new(), correlation_id, asked, deadline, one_way, reply }, answer)
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl Fetcher {
         match self.shared.cluster.connection(self.broker).await {
             Ok(connection) => Ok(connection),
             Err(error) => {
-                self.shared.cluster.doubt_broker();
+                self.shared.cluster.invalidate_brokers();
                 self.shared.want_refresh();
                 Err(error.to_string())
             }
@@ -233,7 +233,7 @@ impl Fetcher {
             _ => Failure::Transient,
         };
         if failure == Failure::Transient {
-            self.shared.cluster.doubt_leader(&question.partition);
+            self.shared.cluster.invalidate_leader(&question.partition);
             self.shared.want_refresh();
         }
         self.shared.answer(&question.partition, |positions| {

@@ -297,7 +297,9 @@ impl Shared {
         broker: BrokerId,
         act: impl FnOnce(&mut Positions, &dyn Fn(&TopicPartition) -> bool) -> T,
     ) -> T {
-        let led = |partition: &TopicPartition| self.cluster.leader(partition) == Some(broker);
+        let led = |partition: &TopicPartition| {
+            self.cluster.leader(partition).is_some_and(|leader| leader.broker == broker)
+        };
         act(&mut self.state().positions, &led)
     }
 
@@ -328,10 +330,10 @@ impl Shared {
     }
 
     fn wake_fetcher_of(&self, partition: &TopicPartition) {
-        match self.cluster.leader(partition) {
+        match self.cluster.leader(partition).map(|leader| leader.broker) {
             Some(leader) => self.fetcher(leader).notify_one(),
             None => {
-                self.cluster.doubt_leader(partition);
+                self.cluster.invalidate_leader(partition);
                 self.refresh_wanted.notify_one();
             }
         }

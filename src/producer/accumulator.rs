@@ -1,6 +1,6 @@
-//! Records between `send` and their fate: a queue of batches per partition, and the batches in flight.
+//! Records between `send` and their outcome: a queue of batches per partition, and the batches in flight.
 //!
-//! Pure: records, attempts' ends and the time in; batches to send and fates out. Bounds on the buffer,
+//! Pure: records, attempts' ends and the time in; batches to send and outcomes out. Bounds on the buffer,
 //! connections and facts are `sender`'s.
 //!
 //! G1: only the front of a partition's queue is ever sent, and a batch that must be sent again goes back to its
@@ -13,21 +13,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::batch::{AttemptEnd, Batch, Fate, Persistence, RecordData, Reply, Resolution, Waiter};
+use super::batch::{AttemptEnd, Batch, Outcome, RecordData, Reply, Resolution, RetryPolicy, Waiter};
+use crate::client::Leader;
 use crate::types::{Instant, TopicPartition};
 
 /// What shapes batches.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct BatchLimits {
     pub(super) linger: Duration,
     pub(super) batch_bytes_max: usize,
     pub(super) batch_records_max: usize,
-    pub(super) persistence: Persistence,
+    pub(super) retry_policy: RetryPolicy,
 }
 
 /// What one request may take, decided anew for each.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Appetite {
+pub(super) struct RequestLimits {
     /// Of one request, before compression; the first batch may exceed it.
     pub(super) request_bytes_max: usize,
     pub(super) in_flight_per_partition: usize,
@@ -43,13 +44,20 @@ pub(super) struct Accepted {
     pub(super) changed: bool,
 }
 
+/// One attempt at one batch: an answer counts for the attempt that asked, and for no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AttemptId {
+    batch: u64,
+    /// From 1.
+    number: u32,
+}
+
 /// A batch handed out for one attempt.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) partition: TopicPartition,
-    pub(super) id: u64,
+    pub(super) attempt: AttemptId,
     pub(super) payload: Payload,
-    pub(super) expires: Instant,
     /// The first and last of its sends, if this is not the first attempt.
     pub(super) retry_of: Option<(u64, u64)>,
 }
@@ -62,14 +70,14 @@ pub(super) enum Payload {
 }
 
 #[derive(Debug, Default)]
-struct Lane {
+struct PartitionQueue {
     /// By id; only the last may be open.
     queued: VecDeque<Batch>,
     /// By id.
     in_flight: VecDeque<Batch>,
 }
 
-impl Lane {
+impl PartitionQueue {
     fn batches(&self) -> impl Iterator<Item = &Batch> {
         self.in_flight.iter().chain(&self.queued)
     }
@@ -83,8 +91,8 @@ impl Lane {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Accumulator {
-    limits: Limits,
-    lanes: BTreeMap<TopicPartition, Lane>,
+    limits: BatchLimits,
+    queues: BTreeMap<TopicPartition, PartitionQueue>,
     next_seq: u64,
     next_batch: u64,
     /// Batches with an earlier send do not linger.
@@ -94,10 +102,10 @@ pub(super) struct Accumulator {
 }
 
 impl Accumulator {
-    pub(super) fn new(limits: Limits) -> Accumulator {
+    pub(super) fn new(limits: BatchLimits) -> Accumulator {
         Accumulator {
             limits,
-            lanes: BTreeMap::new(),
+            queues: BTreeMap::new(),
             next_seq: 0,
             next_batch: 0,
             flush_below: 0,
@@ -107,7 +115,7 @@ impl Accumulator {
 
     /// Whether a record of `bytes` would join a batch that is already open.
     pub(super) fn joins_open_batch(&self, partition: &TopicPartition, bytes: usize) -> bool {
-        let open = self.lanes.get(partition).and_then(|lane| lane.queued.back());
+        let open = self.queues.get(partition).and_then(|queue| queue.queued.back());
         open.is_some_and(|batch| !batch.closed && batch.bytes + bytes <= self.limits.batch_bytes_max)
     }
 
@@ -124,15 +132,15 @@ impl Accumulator {
         self.next_seq += 1;
         let bytes = record.size_bound();
         let joins = self.joins_open_batch(partition, bytes);
-        let lane = self.lanes.entry(partition.clone()).or_default();
+        let queue = self.queues.entry(partition.clone()).or_default();
         if !joins {
-            if let Some(full) = lane.queued.back_mut() {
+            if let Some(full) = queue.queued.back_mut() {
                 full.closed = true;
             }
-            lane.queued.push_back(Batch::open(self.next_batch, now));
+            queue.queued.push_back(Batch::open(self.next_batch, now));
             self.next_batch += 1;
         }
-        let batch = lane.queued.back_mut().expect("an open batch, found or made above");
+        let batch = queue.queued.back_mut().expect("an open batch, found or made above");
         batch.bytes += bytes;
         batch.records.push(record);
         batch.waiters.push(Waiter { seq, reply });
@@ -142,16 +150,16 @@ impl Accumulator {
         Accepted { seq, changed: !joins || batch.closed }
     }
 
-    /// When the front of `lane` may be sent; `None` while it must wait for what is in flight.
-    fn ready_at(&self, lane: &Lane, appetite: &Appetite) -> Option<Instant> {
-        let front = lane.queued.front()?;
-        if lane.in_flight.len() >= appetite.in_flight_per_partition {
+    /// When the front of `queue` may be sent; `None` while it must wait for what is in flight.
+    fn ready_at(&self, queue: &PartitionQueue, request: &RequestLimits) -> Option<Instant> {
+        let front = queue.queued.front()?;
+        if queue.in_flight.len() >= request.in_flight_per_partition {
             return None;
         }
         let lingers = !front.closed
-            && lane.queued.len() == 1
+            && queue.queued.len() == 1
             && front.first_seq() >= self.flush_below
-            && !appetite.early;
+            && !request.early;
         let lingered = if lingers { front.opened + self.limits.linger } else { front.opened };
         Some(lingered.max(front.not_before))
     }
@@ -159,33 +167,31 @@ impl Accumulator {
     /// When the next batch of the partitions that `led` admits may be sent.
     pub(super) fn next_ready(
         &self,
-        led: impl Fn(&TopicPartition) -> bool,
-        appetite: &Appetite,
+        led: impl Fn(&TopicPartition) -> Option<Leader>,
+        request: &RequestLimits,
     ) -> Option<Instant> {
-        let lanes = self.lanes.iter().filter(|(partition, _)| led(partition));
-        lanes.filter_map(|(_, lane)| self.ready_at(lane, appetite)).min()
+        let queues = self.queues.iter().filter(|(partition, _)| led(partition).is_some());
+        queues.filter_map(|(_, queue)| self.ready_at(queue, request)).min()
     }
 
-    /// Takes the batches of one request: at most one per partition.
+    /// Takes the batches of one request to the broker that `led` tells of: at most one per partition.
     pub(super) fn take(
         &mut self,
-        led: impl Fn(&TopicPartition) -> bool,
+        led: impl Fn(&TopicPartition) -> Option<Leader>,
         now: Instant,
-        appetite: &Appetite,
+        request: &RequestLimits,
     ) -> Vec<Outgoing> {
         let mut taken = Vec::new();
         let mut bytes = 0;
         for partition in self.in_turn() {
-            let lane = &self.lanes[&partition];
-            let is_ready = self.ready_at(lane, appetite).is_some_and(|at| at <= now);
-            if !is_ready || !led(&partition) {
-                continue;
-            }
-            bytes += lane.queued.front().map_or(0, |batch| batch.bytes);
-            if bytes > appetite.request_bytes_max && !taken.is_empty() {
+            let queue = &self.queues[&partition];
+            let is_ready = self.ready_at(queue, request).is_some_and(|at| at <= now);
+            let Some(leader) = led(&partition).filter(|_| is_ready) else { continue };
+            bytes += queue.queued.front().map_or(0, |batch| batch.bytes);
+            if bytes > request.request_bytes_max && !taken.is_empty() {
                 break;
             }
-            taken.push(self.take_front(&partition));
+            taken.push(self.take_front(&partition, leader));
             self.last_taken = Some(partition);
         }
         taken
@@ -193,88 +199,124 @@ impl Accumulator {
 
     /// All partitions, beginning behind the one that was served last.
     fn in_turn(&self) -> Vec<TopicPartition> {
-        let Some(last) = &self.last_taken else { return self.lanes.keys().cloned().collect() };
-        let behind = self.lanes.range((Bound::Excluded(last.clone()), Bound::Unbounded));
-        behind.chain(self.lanes.range(..=last.clone())).map(|(partition, _)| partition.clone()).collect()
+        let Some(last) = &self.last_taken else { return self.queues.keys().cloned().collect() };
+        let behind = self.queues.range((Bound::Excluded(last.clone()), Bound::Unbounded));
+        behind.chain(self.queues.range(..=last.clone())).map(|(partition, _)| partition.clone()).collect()
     }
 
-    fn take_front(&mut self, partition: &TopicPartition) -> Outgoing {
-        let lane = self.lanes.get_mut(partition).expect("the caller found it");
-        let mut batch = lane.queued.pop_front().expect("the caller saw a batch");
+    fn take_front(&mut self, partition: &TopicPartition, leader: Leader) -> Outgoing {
+        let queue = self.queues.get_mut(partition).expect("the caller found it");
+        let mut batch = queue.queued.pop_front().expect("the caller saw a batch");
         batch.closed = true;
         batch.attempts += 1;
+        batch.sent_to = Some(leader);
         let payload = match &batch.encoded {
             Some(bytes) => Payload::Encoded(bytes.clone()),
             None => Payload::Records(std::mem::take(&mut batch.records)),
         };
         let outgoing = Outgoing {
             partition: partition.clone(),
-            id: batch.id,
+            attempt: AttemptId { batch: batch.id, number: batch.attempts },
             payload,
-            expires: batch.expires(&self.limits.persistence),
             retry_of: (batch.attempts > 1).then(|| (batch.first_seq(), batch.last_seq())),
         };
-        lane.in_flight.push_back(batch);
+        queue.in_flight.push_back(batch);
         outgoing
     }
 
     /// Keeps a batch's bytes for further attempts.
-    pub(super) fn encoded(&mut self, partition: &TopicPartition, id: u64, bytes: Bytes) {
-        let lane = self.lanes.get_mut(partition);
-        if let Some(batch) = lane.and_then(|lane| lane.in_flight.iter_mut().find(|batch| batch.id == id)) {
+    pub(super) fn encoded(&mut self, partition: &TopicPartition, attempt: AttemptId, bytes: Bytes) {
+        let Some(queue) = self.queues.get_mut(partition) else { return };
+        if let Some(batch) = queue.in_flight.iter_mut().find(|batch| batch.id == attempt.batch) {
             batch.encoded = Some(bytes);
         }
     }
 
-    /// An attempt ended. `None`: the batch waits for another one, or was given up meanwhile.
+    /// An attempt ended. `None`: the batch waits for another one, or this one does not count any more.
     pub(super) fn attempt_ended(
         &mut self,
         partition: &TopicPartition,
-        id: u64,
+        attempt: AttemptId,
         end: AttemptEnd,
         now: Instant,
         pause: impl FnOnce(u32) -> Duration,
     ) -> Option<Resolution> {
-        let lane = self.lanes.get_mut(partition)?;
-        let place = lane.in_flight.iter().position(|batch| batch.id == id)?;
-        let mut batch = lane.in_flight.remove(place).expect("found just above");
-        match batch.judge(end, now, &self.limits.persistence, pause) {
+        let queue = self.queues.get_mut(partition)?;
+        let is_meant = |batch: &Batch| (batch.id, batch.attempts) == (attempt.batch, attempt.number);
+        let place = queue.in_flight.iter().position(is_meant)?;
+        let mut batch = queue.in_flight.remove(place).expect("found just above");
+        match batch.judge(end, now, &self.limits.retry_policy, pause) {
             None => {
-                lane.requeue(batch);
+                queue.requeue(batch);
                 None
             }
-            Some(fate) => {
-                let resolution = batch.resolve(partition, fate);
-                self.drop_lane_if_empty(partition);
+            Some(outcome) => {
+                let resolution = batch.resolve(partition, outcome);
+                self.drop_queue_if_empty(partition);
                 Some(resolution)
             }
         }
     }
 
-    /// Gives up every queued batch whose time is over. What is in flight ends with its request.
+    /// The batches in flight to a broker that a later epoch has deposed do not wait for its answer: they go to the
+    /// leader that `leader` tells of. The old one may have stored them.
+    pub(super) fn leaders_changed(
+        &mut self,
+        leader: impl Fn(&TopicPartition) -> Option<Leader>,
+        now: Instant,
+        pause: impl Fn(u32) -> Duration,
+    ) -> Vec<Resolution> {
+        let mut deposed = Vec::new();
+        for (partition, queue) in &self.queues {
+            let Some(leader) = leader(partition) else { continue };
+            let in_flight = queue.in_flight.iter().filter(|batch| batch.is_with_predecessor_of(leader));
+            let attempt = |batch: &Batch| AttemptId { batch: batch.id, number: batch.attempts };
+            deposed.extend(in_flight.map(|batch| (partition.clone(), attempt(batch))));
+        }
+        let mut resolutions = Vec::new();
+        for (partition, attempt) in deposed {
+            let end = AttemptEnd::Unclear { reason: "another broker leads now".into(), again: true };
+            resolutions.extend(self.attempt_ended(&partition, attempt, end, now, &pause));
+        }
+        resolutions
+    }
+
+    /// Gives up every batch whose time is over. One that is in flight may have been stored.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Resolution> {
-        let persistence = self.limits.persistence;
+        let retry_policy = self.limits.retry_policy;
         let mut expired = Vec::new();
-        for (partition, lane) in &mut self.lanes {
-            while lane.queued.front().is_some_and(|batch| batch.expires(&persistence) <= now) {
-                let batch = lane.queued.pop_front().expect("seen just above");
-                let fate = batch.give_up(batch.expiry_reason());
-                expired.push(batch.resolve(partition, fate));
+        for (partition, queue) in &mut self.queues {
+            let is_over = |batch: Option<&Batch>| batch.is_some_and(|b| b.expires(&retry_policy) <= now);
+            while is_over(queue.in_flight.front()) {
+                let batch = queue.in_flight.pop_front().expect("seen just above");
+                let outcome = Outcome::Unknown("delivery timed out; the last attempt is not answered".into());
+                expired.push(batch.resolve(partition, outcome));
+            }
+            while is_over(queue.queued.front()) {
+                let batch = queue.queued.pop_front().expect("seen just above");
+                let outcome = batch.give_up(batch.expiry_reason());
+                expired.push(batch.resolve(partition, outcome));
             }
         }
-        self.lanes.retain(|_, lane| lane.batches().next().is_some());
+        self.queues.retain(|_, queue| queue.batches().next().is_some());
         expired
     }
 
     /// When [`Accumulator::expire`] has something to do next.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        let fronts = self.lanes.values().filter_map(|lane| lane.queued.front());
-        fronts.map(|batch| batch.expires(&self.limits.persistence)).min()
+        let fronts = self.queues.values().flat_map(|queue| [queue.in_flight.front(), queue.queued.front()]);
+        let fronts = fronts.flatten();
+        fronts.map(|batch| batch.expires(&self.limits.retry_policy)).min()
     }
 
     /// The partitions with something to send.
     pub(super) fn queued_partitions(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.lanes.iter().filter(|(_, lane)| !lane.queued.is_empty()).map(|(partition, _)| partition)
+        self.queues.iter().filter(|(_, queue)| !queue.queued.is_empty()).map(|(partition, _)| partition)
+    }
+
+    /// Whether something has no outcome yet.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.queues.is_empty()
     }
 
     /// Nothing accepted so far lingers. Returns the seq below which all must be resolved.
@@ -283,29 +325,29 @@ impl Accumulator {
         self.flush_below
     }
 
-    /// Whether every send before `seq` has met its fate.
+    /// Whether every send before `seq` has its outcome.
     pub(super) fn is_resolved_below(&self, seq: u64) -> bool {
-        !self.lanes.values().flat_map(Lane::batches).any(|batch| batch.first_seq() < seq)
+        !self.queues.values().flat_map(PartitionQueue::batches).any(|batch| batch.first_seq() < seq)
     }
 
     /// Gives up everything: what is in flight may have been stored.
     pub(super) fn abandon(&mut self, reason: &Arc<str>) -> Vec<Resolution> {
         let mut given_up = Vec::new();
-        for (partition, lane) in std::mem::take(&mut self.lanes) {
-            for batch in lane.in_flight {
-                given_up.push(batch.resolve(&partition, Fate::Unknown(Arc::clone(reason))));
+        for (partition, queue) in std::mem::take(&mut self.queues) {
+            for batch in queue.in_flight {
+                given_up.push(batch.resolve(&partition, Outcome::Unknown(Arc::clone(reason))));
             }
-            for batch in lane.queued {
-                let fate = batch.give_up(Arc::clone(reason));
-                given_up.push(batch.resolve(&partition, fate));
+            for batch in queue.queued {
+                let outcome = batch.give_up(Arc::clone(reason));
+                given_up.push(batch.resolve(&partition, outcome));
             }
         }
         given_up
     }
 
-    fn drop_lane_if_empty(&mut self, partition: &TopicPartition) {
-        if self.lanes.get(partition).is_some_and(|lane| lane.batches().next().is_none()) {
-            self.lanes.remove(partition);
+    fn drop_queue_if_empty(&mut self, partition: &TopicPartition) {
+        if self.queues.get(partition).is_some_and(|queue| queue.batches().next().is_none()) {
+            self.queues.remove(partition);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One batch on its way: its records, what was tried, and the judgement of an attempt.
 //!
-//! Pure: the end of an attempt and the time in, "again" or a fate out. The queue it waits in is
+//! Pure: the end of an attempt and the time in, "again" or an outcome out. The queue it waits in is
 //! `accumulator`'s.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{RecordMetadata, SendError};
+use crate::client::Leader;
 use crate::record::RecordHeader;
 use crate::types::{Instant, Offset, Timestamp, TopicPartition};
 
@@ -39,7 +40,7 @@ impl RecordData {
 
 pub(super) type Reply = oneshot::Sender<Result<RecordMetadata, SendError>>;
 
-/// Who wants to know the fate of a record.
+/// Who wants to know the outcome of a record.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) seq: u64,
@@ -59,25 +60,25 @@ pub(super) enum AttemptEnd {
 
 /// What became of a batch in the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum Outcome {
     Stored(Option<Offset>),
     Failed(Arc<str>),
     Unknown(Arc<str>),
 }
 
-/// A batch that has met its fate, and everybody who waits for it.
+/// A batch that has got its outcome, and everybody who waits for it.
 #[derive(Debug)]
 pub(super) struct Resolution {
     pub(super) partition: TopicPartition,
     pub(super) waiters: Vec<Waiter>,
     /// Room in the buffer that is free again.
     pub(super) bytes: usize,
-    pub(super) fate: Fate,
+    pub(super) outcome: Outcome,
 }
 
 /// What an attempt is judged by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Persistence {
+pub(super) struct RetryPolicy {
     pub(super) retries: u32,
     pub(super) delivery_timeout: Duration,
 }
@@ -99,6 +100,8 @@ pub(super) struct Batch {
     /// Not sent before, after a failed attempt.
     pub(super) not_before: Instant,
     pub(super) attempts: u32,
+    /// Where the last attempt went.
+    pub(super) sent_to: Option<Leader>,
     /// Some attempt may have stored it: from then on no failure of this batch is definite.
     maybe_stored: bool,
     last_error: Option<Arc<str>>,
@@ -116,6 +119,7 @@ impl Batch {
             closed: false,
             not_before: Instant::START,
             attempts: 0,
+            sent_to: None,
             maybe_stored: false,
             last_error: None,
         }
@@ -129,8 +133,13 @@ impl Batch {
         self.waiters.last().expect("a batch has records").seq
     }
 
-    pub(super) fn expires(&self, persistence: &Persistence) -> Instant {
-        self.opened + persistence.delivery_timeout
+    pub(super) fn expires(&self, retry_policy: &RetryPolicy) -> Instant {
+        self.opened + retry_policy.delivery_timeout
+    }
+
+    /// Whether it was sent to a broker that `leader` has followed as leader.
+    pub(super) fn is_with_predecessor_of(&self, leader: Leader) -> bool {
+        self.sent_to.is_some_and(|sent_to| sent_to.broker != leader.broker && sent_to.epoch < leader.epoch)
     }
 
     /// `None`: try again. `pause` gives the back-off after so many attempts.
@@ -138,11 +147,14 @@ impl Batch {
         &mut self,
         end: AttemptEnd,
         now: Instant,
-        persistence: &Persistence,
+        retry_policy: &RetryPolicy,
         pause: impl FnOnce(u32) -> Duration,
-    ) -> Option<Fate> {
+    ) -> Option<Outcome> {
         let (reason, again) = match end {
-            AttemptEnd::Stored(base) => return Some(Fate::Stored(base)),
+            AttemptEnd::Stored(base) if self.has_room_for_offsets(base) => {
+                return Some(Outcome::Stored(base));
+            }
+            AttemptEnd::Stored(base) => return Some(Outcome::Unknown(senseless(base))),
             AttemptEnd::Refused { reason, again } => (reason, again),
             AttemptEnd::Unclear { reason, again } => {
                 self.maybe_stored = true;
@@ -151,16 +163,22 @@ impl Batch {
         };
         self.last_error = Some(Arc::clone(&reason));
         let next_try = now + pause(self.attempts);
-        if again && self.attempts <= persistence.retries && next_try < self.expires(persistence) {
+        if again && self.attempts <= retry_policy.retries && next_try < self.expires(retry_policy) {
             self.not_before = next_try;
             return None;
         }
         Some(self.give_up(reason))
     }
 
-    /// The fate of a batch that is not tried any more.
-    pub(super) fn give_up(&self, reason: Arc<str>) -> Fate {
-        if self.maybe_stored { Fate::Unknown(reason) } else { Fate::Failed(reason) }
+    /// Whether each of its records can have the offset that follows from the first one's.
+    fn has_room_for_offsets(&self, base: Option<Offset>) -> bool {
+        let count = i64::try_from(self.waiters.len()).expect("a batch is far smaller");
+        base.is_none_or(|base| base.0.checked_add(count).is_some())
+    }
+
+    /// The outcome of a batch that is not tried any more.
+    pub(super) fn give_up(&self, reason: Arc<str>) -> Outcome {
+        if self.maybe_stored { Outcome::Unknown(reason) } else { Outcome::Failed(reason) }
     }
 
     /// Why it is still here when its time runs out.
@@ -171,16 +189,20 @@ impl Batch {
         }
     }
 
-    pub(super) fn resolve(self, partition: &TopicPartition, fate: Fate) -> Resolution {
-        Resolution { partition: partition.clone(), waiters: self.waiters, bytes: self.bytes, fate }
+    pub(super) fn resolve(self, partition: &TopicPartition, outcome: Outcome) -> Resolution {
+        Resolution { partition: partition.clone(), waiters: self.waiters, bytes: self.bytes, outcome }
     }
+}
+
+fn senseless(base: Option<Offset>) -> Arc<str> {
+    format!("the broker says that it is stored at offset {}", base.map_or(-1, |base| base.0)).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PERSISTENCE: Persistence = Persistence { retries: 2, delivery_timeout: Duration::from_secs(10) };
+    const RETRY_POLICY: RetryPolicy = RetryPolicy { retries: 2, delivery_timeout: Duration::from_secs(10) };
 
     fn attempted(attempts: u32) -> Batch {
         let mut batch = Batch::open(0, Instant::START);
@@ -188,8 +210,8 @@ mod tests {
         batch
     }
 
-    fn judge(batch: &mut Batch, end: AttemptEnd) -> Option<Fate> {
-        batch.judge(end, Instant::START, &PERSISTENCE, |_| Duration::from_millis(100))
+    fn judge(batch: &mut Batch, end: AttemptEnd) -> Option<Outcome> {
+        batch.judge(end, Instant::START, &RETRY_POLICY, |_| Duration::from_millis(100))
     }
 
     fn refused(again: bool) -> AttemptEnd {
@@ -202,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_refusal_for_good_is_a_definite_failure() {
-        assert_eq!(judge(&mut attempted(1), refused(false)), Some(Fate::Failed("refused".into())));
+        assert_eq!(judge(&mut attempted(1), refused(false)), Some(Outcome::Failed("refused".into())));
     }
 
     #[test]
@@ -215,22 +237,30 @@ mod tests {
     #[test]
     fn retries_that_are_used_up_end_it() {
         assert_eq!(judge(&mut attempted(2), refused(true)), None);
-        assert_eq!(judge(&mut attempted(3), refused(true)), Some(Fate::Failed("refused".into())));
+        assert_eq!(judge(&mut attempted(3), refused(true)), Some(Outcome::Failed("refused".into())));
     }
 
     #[test]
     fn a_retry_that_could_not_end_in_time_is_not_begun() {
         let mut batch = attempted(1);
         let late = Instant::START + Duration::from_millis(9_950);
-        let fate = batch.judge(refused(true), late, &PERSISTENCE, |_| Duration::from_millis(100));
-        assert_eq!(fate, Some(Fate::Failed("refused".into())));
+        let outcome = batch.judge(refused(true), late, &RETRY_POLICY, |_| Duration::from_millis(100));
+        assert_eq!(outcome, Some(Outcome::Failed("refused".into())));
     }
 
     #[test]
     fn after_one_unclear_attempt_no_failure_is_definite() {
         let mut batch = attempted(1);
         assert_eq!(judge(&mut batch, unclear(true)), None);
-        assert_eq!(judge(&mut batch, refused(false)), Some(Fate::Unknown("refused".into())));
+        assert_eq!(judge(&mut batch, refused(false)), Some(Outcome::Unknown("refused".into())));
+    }
+
+    #[test]
+    fn an_offset_behind_which_there_are_no_others_is_not_believed() {
+        let mut batch = attempted(1);
+        batch.waiters.push(Waiter { seq: 0, reply: oneshot::channel().0 });
+        let outcome = judge(&mut batch, AttemptEnd::Stored(Some(Offset(i64::MAX))));
+        assert!(matches!(outcome, Some(Outcome::Unknown(_))), "{outcome:?}");
     }
 
     #[test]
@@ -238,6 +268,6 @@ mod tests {
         let mut batch = attempted(1);
         assert_eq!(judge(&mut batch, unclear(true)), None);
         let stored = judge(&mut batch, AttemptEnd::Stored(Some(Offset(7))));
-        assert_eq!(stored, Some(Fate::Stored(Some(Offset(7)))));
+        assert_eq!(stored, Some(Outcome::Stored(Some(Offset(7)))));
     }
 }

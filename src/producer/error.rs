@@ -9,6 +9,9 @@ pub enum SendError {
     /// May or may not be stored: sending it again may store it twice.
     #[error("outcome unknown: {0}")]
     Unknown(std::sync::Arc<str>),
+    /// Not even accepted: no broker answered for the whole metadata time-out.
+    #[error(transparent)]
+    NoBroker(crate::client::NoBroker),
     /// Not even accepted: the producer is closed.
     #[error("the producer is closed")]
     Closed,

@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 
 use self::batch::RecordData;
 use self::shared::Shared;
+use crate::client::NoBroker;
 use crate::record::RecordHeader;
 use crate::runtime::clock;
 use crate::runtime::task::{Lane, TaskGroup};
@@ -82,6 +83,12 @@ impl Producer {
         tasks.spawn("producer-refresh", Arc::clone(&shared).keep_refreshed());
         tasks.spawn("producer-expiry", Arc::clone(&shared).expire());
         Producer { shared, tasks }
+    }
+
+    /// Asks the brokers given once, and fails at once when none answers: [`Producer::send`] waits for its metadata
+    /// time-out instead, in which a cluster may come up.
+    pub async fn connect(&self) -> Result<(), NoBroker> {
+        self.shared.refresh().await
     }
 
     /// Accepts a record, waiting for its topic's metadata and for room in the buffer. Records accepted one

@@ -11,11 +11,11 @@ use crate::protocol::ErrorCode;
 use crate::protocol::messages::PartitionProduceResponse;
 use crate::types::Offset;
 
-/// The end of an attempt, and whether the broker may not be the leader.
+/// The end of an attempt, and whether another broker may lead by now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reaction {
     pub(super) end: AttemptEnd,
-    pub(super) doubt_leader: bool,
+    pub(super) is_leader_stale: bool,
 }
 
 /// The broker answered for the partition.
@@ -23,13 +23,13 @@ pub(super) fn to_answer(answer: &PartitionProduceResponse) -> Reaction {
     let code = ErrorCode(answer.error_code);
     if code.is_none() {
         let base = (answer.base_offset >= 0).then_some(Offset(answer.base_offset));
-        return Reaction { end: AttemptEnd::Stored(base), doubt_leader: false };
+        return Reaction { end: AttemptEnd::Stored(base), is_leader_stale: false };
     }
     let reason: Arc<str> = match &answer.error_message {
         Some(message) => format!("{code}: {message}").into(),
         None => code.to_string().into(),
     };
-    let doubt_leader = matches!(
+    let is_leader_stale = matches!(
         code,
         ErrorCode::NOT_LEADER_OR_FOLLOWER
             | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
@@ -43,7 +43,7 @@ pub(super) fn to_answer(answer: &PartitionProduceResponse) -> Reaction {
         true => AttemptEnd::Refused { reason, again: code.is_retriable() },
         false => AttemptEnd::Unclear { reason, again: code.is_retriable() },
     };
-    Reaction { end, doubt_leader }
+    Reaction { end, is_leader_stale }
 }
 
 /// Codes that say that nothing was appended. KAFKA_STORAGE_ERROR is none: the flush after an append may have
@@ -76,7 +76,7 @@ fn is_refusal(code: ErrorCode) -> bool {
     )
 }
 
-/// The request has no answer.
+/// The request has no answer: the broker may be gone, or hang, and another one lead by now.
 pub(super) fn to_error(error: &RequestError) -> Reaction {
     let reason: Arc<str> = error.to_string().into();
     let again = !matches!(error, RequestError::Unsupported(_));
@@ -84,13 +84,13 @@ pub(super) fn to_error(error: &RequestError) -> Reaction {
         true => AttemptEnd::Unclear { reason, again },
         false => AttemptEnd::Refused { reason, again },
     };
-    Reaction { end, doubt_leader: false }
+    Reaction { end, is_leader_stale: again }
 }
 
 /// The answer leaves the partition out.
 pub(super) fn to_silence() -> Reaction {
     let reason = "the broker did not answer for this partition".into();
-    Reaction { end: AttemptEnd::Unclear { reason, again: true }, doubt_leader: true }
+    Reaction { end: AttemptEnd::Unclear { reason, again: true }, is_leader_stale: true }
 }
 
 #[cfg(test)]
@@ -102,9 +102,9 @@ mod tests {
     }
 
     #[test]
-    fn a_moved_leader_refuses_for_now_and_is_doubted() {
+    fn a_moved_leader_refuses_for_now_and_what_is_known_of_it_is_stale() {
         let reaction = answered(ErrorCode::NOT_LEADER_OR_FOLLOWER);
-        assert!(reaction.doubt_leader);
+        assert!(reaction.is_leader_stale);
         assert!(matches!(reaction.end, AttemptEnd::Refused { again: true, .. }));
     }
 
@@ -135,5 +135,6 @@ mod tests {
         let unsent = to_error(&RequestError::NotSent("gone".into()));
         assert!(matches!(lost.end, AttemptEnd::Unclear { again: true, .. }));
         assert!(matches!(unsent.end, AttemptEnd::Refused { again: true, .. }));
+        assert!(lost.is_leader_stale && unsent.is_leader_stale);
     }
 }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::accumulator::{Appetite, Outgoing, Payload};
+use super::accumulator::{AttemptId, Outgoing, Payload, RequestLimits};
 use super::batch::RecordData;
 use super::reaction::{self, Reaction};
 use super::shared::Shared;
@@ -24,6 +24,9 @@ use crate::protocol::messages::{
 use crate::record::{BatchBuilder, Compression};
 use crate::runtime::clock::{self, DeadlineTimer};
 use crate::types::{Acks, BrokerId, Instant, TopicPartition};
+
+/// A broker counts as silent when a request is not answered for this part of the request time-out.
+const SILENCES_PER_REQUEST_TIMEOUT: u32 = 10;
 
 /// See the module.
 pub(super) struct Sender {
@@ -38,7 +41,9 @@ pub(super) struct Sender {
 /// One request on its way.
 struct InFlight {
     answer: Answer,
-    batches: Vec<(TopicPartition, u64)>,
+    batches: Vec<(TopicPartition, AttemptId)>,
+    /// When the broker counts as silent; `None`: it does already.
+    silent_at: Option<Instant>,
 }
 
 enum Answer {
@@ -71,25 +76,39 @@ impl Sender {
 
     pub(super) async fn run(mut self) {
         loop {
-            let appetite = self.shared.appetite();
-            let ready = self.next_ready(&appetite);
+            let limits = self.shared.request_limits();
+            let ready = self.next_ready(&limits);
             if ready.is_some_and(|at| at <= clock::now()) {
-                self.send_next(&appetite).await;
+                self.send_next(&limits).await;
                 continue;
             }
-            self.timer.set(ready);
+            let silent_at = self.in_flight.front().and_then(|oldest| oldest.silent_at);
+            self.timer.set(ready.into_iter().chain(silent_at).min());
             let oldest = self.in_flight.front_mut();
             tokio::select! {
                 biased;
                 answer = answered(oldest) => self.oldest_answered(answer),
                 () = self.wake.notified() => {}
-                () = self.timer.expired() => {}
+                () = self.timer.expired() => self.look_for_silence(),
             }
         }
     }
 
+    /// A broker that has not answered for long may have lost its leadership to another: its batches go there as soon
+    /// as somebody says so, and not only when the request's time is over.
+    fn look_for_silence(&mut self) {
+        let Some(oldest) = self.in_flight.front_mut() else { return };
+        if oldest.silent_at.is_none_or(|at| at > clock::now()) {
+            return;
+        }
+        oldest.silent_at = None;
+        tracing::debug!(broker = %self.broker, "broker_silent");
+        self.shared.cluster.invalidate_brokers();
+        self.shared.want_refresh();
+    }
+
     /// When the next request can go; `None` while only an answer can change that.
-    fn next_ready(&self, appetite: &Appetite) -> Option<Instant> {
+    fn next_ready(&self, limits: &RequestLimits) -> Option<Instant> {
         let is_broken = self.connection.as_ref().is_some_and(|connection| !connection.is_open());
         let must_wait = self.in_flight.len() >= self.shared.in_flight_max()
             // The answers of a broken connection are errors, and are due: first things first.
@@ -97,10 +116,10 @@ impl Sender {
         if must_wait {
             return None;
         }
-        self.shared.with_accumulator(self.broker, |accumulator, led| accumulator.next_ready(led, appetite))
+        self.shared.with_accumulator(self.broker, |accumulator, led| accumulator.next_ready(led, limits))
     }
 
-    async fn send_next(&mut self, appetite: &Appetite) {
+    async fn send_next(&mut self, limits: &RequestLimits) {
         let connection = match &self.connection {
             Some(connection) if connection.is_open() => connection.clone(),
             _ => match self.shared.cluster.connection(self.broker).await {
@@ -109,9 +128,8 @@ impl Sender {
             },
         };
         let now = clock::now();
-        let taken = self
-            .shared
-            .with_accumulator(self.broker, |accumulator, led| accumulator.take(led, now, appetite));
+        let taken =
+            self.shared.with_accumulator(self.broker, |accumulator, led| accumulator.take(led, now, limits));
         if !taken.is_empty() {
             self.send(&connection, taken, now);
         }
@@ -121,7 +139,7 @@ impl Sender {
     /// that is not known at all is not even tried, so wait for the news.
     async fn unreachable(&mut self, error: &ConnectError) {
         tracing::debug!(broker = %self.broker, %error, "broker_unreachable");
-        self.shared.cluster.doubt_broker();
+        self.shared.cluster.invalidate_brokers();
         self.shared.want_refresh();
         self.timer.set(Some(clock::now() + self.shared.config.retry_backoff));
         tokio::select! {
@@ -132,16 +150,21 @@ impl Sender {
     }
 
     fn send(&mut self, connection: &Connection, taken: Vec<Outgoing>, now: Instant) {
-        let expires = taken.iter().map(|outgoing| outgoing.expires).min().expect("something was taken");
-        let deadline = expires.min(now + self.shared.config.request_timeout);
-        let batches: Vec<_> = taken.iter().map(|out| (out.partition.clone(), out.id)).collect();
-        let request = self.request(taken, deadline.saturating_since(now).as_millis() as i32);
+        // The request's own time, however little a batch has left: that one is given up by itself, and the others
+        // need not be sent again.
+        let timeout = self.shared.config.request_timeout;
+        let deadline = now + timeout;
+        let batches: Vec<_> = taken.iter().map(|out| (out.partition.clone(), out.attempt)).collect();
+        let request = self.request(taken, i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX));
         let begun = match self.shared.config.acks {
             Acks::None => connection.begin_one_way(&request, deadline).map(Answer::Written),
             Acks::Leader | Acks::All => connection.begin(&request, deadline).map(Answer::Response),
         };
         match begun {
-            Ok(answer) => self.in_flight.push_back(InFlight { answer, batches }),
+            Ok(answer) => {
+                let silent_at = Some(now + timeout / SILENCES_PER_REQUEST_TIMEOUT);
+                self.in_flight.push_back(InFlight { answer, batches, silent_at });
+            }
             Err(error) => self.failed(batches, &error),
         }
     }
@@ -180,7 +203,7 @@ impl Sender {
             Payload::Records(records) => {
                 let bytes = encode(records, self.shared.config.compression);
                 self.shared.with_accumulator(self.broker, |accumulator, _| {
-                    accumulator.encoded(&outgoing.partition, outgoing.id, bytes.clone());
+                    accumulator.encoded(&outgoing.partition, outgoing.attempt, bytes.clone());
                 });
                 bytes
             }
@@ -193,34 +216,34 @@ impl Sender {
             Err(error) => self.failed(batches, &error),
             Ok(None) => {
                 let written = PartitionProduceResponse { base_offset: -1, ..Default::default() };
-                for (partition, id) in batches {
-                    self.ended(&partition, id, reaction::to_answer(&written));
+                for (partition, attempt) in batches {
+                    self.ended(&partition, attempt, reaction::to_answer(&written));
                 }
             }
             Ok(Some(response)) => {
                 let mut answers = by_partition(response);
-                for (partition, id) in batches {
+                for (partition, attempt) in batches {
                     let answer = answers.remove(&(partition.topic.to_string(), partition.partition));
                     let reaction = answer.as_ref().map_or_else(reaction::to_silence, reaction::to_answer);
-                    self.ended(&partition, id, reaction);
+                    self.ended(&partition, attempt, reaction);
                 }
             }
         }
     }
 
-    fn failed(&self, batches: Vec<(TopicPartition, u64)>, error: &RequestError) {
+    fn failed(&self, batches: Vec<(TopicPartition, AttemptId)>, error: &RequestError) {
         tracing::debug!(broker = %self.broker, %error, "produce_failed");
-        for (partition, id) in batches {
-            self.ended(&partition, id, reaction::to_error(error));
+        for (partition, attempt) in batches {
+            self.ended(&partition, attempt, reaction::to_error(error));
         }
     }
 
-    fn ended(&self, partition: &TopicPartition, id: u64, reaction: Reaction) {
-        if reaction.doubt_leader {
-            self.shared.cluster.doubt_leader(partition);
+    fn ended(&self, partition: &TopicPartition, attempt: AttemptId, reaction: Reaction) {
+        if reaction.is_leader_stale {
+            self.shared.cluster.invalidate_leader(partition);
             self.shared.want_refresh();
         }
-        self.shared.attempt_ended(partition, id, reaction.end);
+        self.shared.attempt_ended(partition, attempt, reaction.end);
     }
 }
 

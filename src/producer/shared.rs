@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, TryAcquireError};
 
-use super::accumulator::{Accumulator, Appetite, Limits};
-use super::batch::{AttemptEnd, Fate, Persistence, RecordData, Reply, Resolution};
+use super::accumulator::{Accumulator, AttemptId, BatchLimits, RequestLimits};
+use super::batch::{AttemptEnd, Outcome, RecordData, Reply, Resolution, RetryPolicy};
 use super::config::{ProducerConfig, RETRY_BACKOFF_MAX};
 use super::partitioner::{Choices, TopicShape};
 use super::sender::Sender;
 use super::{RecordMetadata, SendError};
-use crate::client::{Backoff, Cluster, ClusterConfig, TopicView, Unavailable};
+use crate::client::{Backoff, Cluster, ClusterConfig, Leader, NoBroker, TopicView};
 use crate::facts::{self, Fact, RecordTag};
 use crate::protocol::ErrorCode;
 use crate::rules::{self, Rule};
@@ -35,7 +35,7 @@ pub(super) struct Shared {
     this: Weak<Shared>,
     refresh_wanted: Notify,
     expiry_moved: Notify,
-    /// Some batch met its fate.
+    /// Some batch got its outcome.
     resolved: Notify,
 }
 
@@ -48,11 +48,11 @@ struct State {
 
 impl Shared {
     pub(super) fn new(config: ProducerConfig, tasks: &Arc<TaskGroup>) -> Arc<Shared> {
-        let limits = Limits {
+        let limits = BatchLimits {
             linger: config.linger,
             batch_bytes_max: config.batch_bytes_max,
             batch_records_max: config.batch_records_max.max(1),
-            persistence: Persistence { retries: config.retries, delivery_timeout: config.delivery_timeout },
+            retry_policy: RetryPolicy { retries: config.retries, delivery_timeout: config.delivery_timeout },
         };
         let mut cluster =
             ClusterConfig::new(config.bootstrap.clone(), &config.client_id, config.request_timeout);
@@ -87,6 +87,7 @@ impl Shared {
         }
         let deadline = clock::now() + self.config.metadata_timeout;
         let name: Arc<str> = topic.into();
+        let mut unanswered = None;
         loop {
             if let Some(view) = self.cluster.topic(topic) {
                 return Ok(view);
@@ -97,14 +98,21 @@ impl Shared {
             self.cluster.track(&name);
             let left = deadline.saturating_since(clock::now());
             let refreshed = clock::timeout(left, self.refresh()).await;
-            let reason = match (self.cluster.topic_error(topic), &refreshed) {
-                (Some(error), _) => format!("topic {topic}: {error}"),
-                (None, Ok(Err(unavailable))) => unavailable.to_string(),
-                (None, _) => format!("topic {topic} is not known in time"),
-            };
-            if refreshed.is_err() || is_hopeless(self.cluster.topic_error(topic)) {
-                return Err(SendError::Failed(reason.into()));
+            let is_late = refreshed.is_err();
+            if let Ok(outcome) = refreshed {
+                unanswered = outcome.err();
             }
+            if is_late || is_hopeless(self.cluster.topic_error(topic)) {
+                return Err(self.why_unknown(topic, unanswered));
+            }
+        }
+    }
+
+    fn why_unknown(&self, topic: &str, unanswered: Option<NoBroker>) -> SendError {
+        match (self.cluster.topic_error(topic), unanswered) {
+            (Some(error), _) => SendError::Failed(format!("topic {topic}: {error}").into()),
+            (None, Some(error)) => SendError::NoBroker(error),
+            (None, None) => SendError::Failed(format!("topic {topic} is not known in time").into()),
         }
     }
 
@@ -121,13 +129,27 @@ impl Shared {
     }
 
     /// Refreshes what is known of the cluster, and tells the senders.
-    pub(super) async fn refresh(&self) -> Result<(), Unavailable> {
+    pub(super) async fn refresh(&self) -> Result<(), NoBroker> {
         let outcome = self.cluster.refresh().await;
         if let Err(error) = &outcome {
             tracing::warn!(producer = %self.config.client_id, %error, "metadata_refresh_failed");
         }
+        self.hand_over_deposed();
         self.dispatch();
         outcome
+    }
+
+    /// What is on its way to a broker that does not lead any more goes to the one that does.
+    fn hand_over_deposed(&self) {
+        let leader = |partition: &TopicPartition| self.cluster.leader(partition);
+        let pause = |failures| self.retry_pause(failures);
+        let resolutions = self.state().accumulator.leaders_changed(leader, clock::now(), pause);
+        self.settle(resolutions);
+    }
+
+    fn retry_pause(&self, failures: u32) -> Duration {
+        let backoff = Backoff { first: self.config.retry_backoff, max: RETRY_BACKOFF_MAX };
+        self.cluster.pause(&backoff, failures)
     }
 
     /// Decides the partition and takes the record: one step, so that facts, order and batches agree.
@@ -197,8 +219,8 @@ impl Shared {
         }
     }
 
-    pub(super) fn appetite(&self) -> Appetite {
-        Appetite {
+    pub(super) fn request_limits(&self) -> RequestLimits {
+        RequestLimits {
             request_bytes_max: self.config.request_bytes_max,
             in_flight_per_partition: self.in_flight_max(),
             early: buggify::fires("producer.early-linger"),
@@ -209,25 +231,26 @@ impl Shared {
     pub(super) fn with_accumulator<T>(
         &self,
         broker: BrokerId,
-        act: impl FnOnce(&mut Accumulator, &dyn Fn(&TopicPartition) -> bool) -> T,
+        act: impl FnOnce(&mut Accumulator, &dyn Fn(&TopicPartition) -> Option<Leader>) -> T,
     ) -> T {
-        let led = |partition: &TopicPartition| self.cluster.leader(partition) == Some(broker);
+        let led = |partition: &TopicPartition| {
+            self.cluster.leader(partition).filter(|leader| leader.broker == broker)
+        };
         act(&mut self.state().accumulator, &led)
     }
 
-    pub(super) fn attempt_ended(&self, partition: &TopicPartition, id: u64, end: AttemptEnd) {
-        let backoff = Backoff { first: self.config.retry_backoff, max: RETRY_BACKOFF_MAX };
-        let pause = |failures| self.cluster.pause(&backoff, failures);
-        let ended = self.state().accumulator.attempt_ended(partition, id, end, clock::now(), pause);
+    pub(super) fn attempt_ended(&self, partition: &TopicPartition, attempt: AttemptId, end: AttemptEnd) {
+        let pause = |failures| self.retry_pause(failures);
+        let ended = self.state().accumulator.attempt_ended(partition, attempt, end, clock::now(), pause);
         self.settle(ended);
     }
 
-    /// States the fates, tells those who wait for them, and makes room.
+    /// States the outcomes, tells those who wait for them, and makes room.
     fn settle(&self, resolutions: impl IntoIterator<Item = Resolution>) {
         for resolution in resolutions {
-            let Resolution { partition, waiters, bytes, fate } = resolution;
+            let Resolution { partition, waiters, bytes, outcome } = resolution;
             for (index, waiter) in waiters.into_iter().enumerate() {
-                let outcome = self.outcome(&partition, &fate, index as i64, waiter.seq);
+                let outcome = self.outcome(&partition, &outcome, index as i64, waiter.seq);
                 // The application may not care.
                 drop(waiter.reply.send(outcome));
             }
@@ -239,20 +262,20 @@ impl Shared {
     fn outcome(
         &self,
         partition: &TopicPartition,
-        fate: &Fate,
+        outcome: &Outcome,
         index: i64,
         seq: u64,
     ) -> Result<RecordMetadata, SendError> {
         let producer = || self.config.client_id.clone();
         let partition = || partition.clone();
-        match fate {
-            Fate::Stored(base) => {
+        match outcome {
+            Outcome::Stored(base) => {
                 let told = base.filter(|_| self.config.acks != Acks::None);
                 let offset = told.map(|base| base.plus(index));
                 facts::record(|| Fact::SendOk { producer: producer(), seq, partition: partition(), offset });
                 Ok(RecordMetadata { partition: partition(), offset })
             }
-            Fate::Failed(reason) => {
+            Outcome::Failed(reason) => {
                 let error = || reason.to_string();
                 facts::record(|| Fact::SendFailed {
                     producer: producer(),
@@ -262,7 +285,7 @@ impl Shared {
                 });
                 Err(SendError::Failed(Arc::clone(reason)))
             }
-            Fate::Unknown(reason) => {
+            Outcome::Unknown(reason) => {
                 let error = || reason.to_string();
                 facts::record(|| Fact::SendUnknown {
                     producer: producer(),
@@ -278,9 +301,9 @@ impl Shared {
     /// Wakes whoever sends to this partition, or has its leader looked for.
     fn wake_sender_of(&self, partition: &TopicPartition) {
         match self.cluster.leader(partition) {
-            Some(leader) => self.sender(leader).notify_one(),
+            Some(leader) => self.sender(leader.broker).notify_one(),
             None => {
-                self.cluster.doubt_leader(partition);
+                self.cluster.invalidate_leader(partition);
                 self.refresh_wanted.notify_one();
             }
         }
@@ -316,8 +339,8 @@ impl Shared {
     /// Keeps the leaders of queued batches known.
     pub(super) async fn keep_refreshed(self: Arc<Shared>) {
         loop {
-            let is_queued = self.state().accumulator.queued_partitions().next().is_some();
-            if is_queued && self.cluster.needs_refresh() {
+            let is_busy = self.state().accumulator.is_busy();
+            if is_busy && self.cluster.needs_refresh() {
                 drop(self.refresh().await);
             } else {
                 self.refresh_wanted.notified().await;
@@ -345,7 +368,7 @@ impl Shared {
         }
     }
 
-    /// Ends the linger of everything accepted so far and waits for its fate.
+    /// Ends the linger of everything accepted so far and waits for its outcome.
     pub(super) async fn flush(&self) {
         let target = self.state().accumulator.begin_flush();
         self.dispatch();
@@ -364,7 +387,7 @@ impl Shared {
         self.room.close();
     }
 
-    /// Gives up everything that has no fate yet.
+    /// Gives up everything that has no outcome yet.
     pub(super) fn abandon(&self, reason: &str) {
         let abandoned = self.state().accumulator.abandon(&reason.into());
         self.settle(abandoned);

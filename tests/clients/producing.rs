@@ -152,7 +152,7 @@ fn nobody_listening_is_a_definite_failure_in_time() {
             ..config(&broker)
         });
         let outcome = producer.send(record("nowhere")).await;
-        assert!(matches!(outcome, Err(SendError::Failed(_))));
+        assert!(matches!(outcome, Err(SendError::NoBroker(_))));
     });
 }
 

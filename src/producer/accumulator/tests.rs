@@ -3,18 +3,21 @@ use tokio::sync::oneshot;
 
 use super::super::{RecordMetadata, SendError};
 use super::*;
-use crate::types::{Offset, Timestamp};
+use crate::types::{BrokerId, LeaderEpoch, Offset, Timestamp};
 
-const LIMITS: Limits = Limits {
+const LIMITS: BatchLimits = BatchLimits {
     linger: Duration::from_millis(10),
     batch_bytes_max: 1_000,
     batch_records_max: 3,
-    persistence: Persistence { retries: 5, delivery_timeout: Duration::from_secs(10) },
+    retry_policy: RetryPolicy { retries: 5, delivery_timeout: Duration::from_secs(10) },
 };
 
-const ORDERED: Appetite = Appetite { request_bytes_max: 10_000, in_flight_per_partition: 1, early: false };
+const ORDERED: RequestLimits =
+    RequestLimits { request_bytes_max: 10_000, in_flight_per_partition: 1, early: false };
 
-type Outcome = oneshot::Receiver<Result<RecordMetadata, SendError>>;
+const FIRST: Leader = Leader { broker: BrokerId(1), epoch: LeaderEpoch(3) };
+
+type Delivery = oneshot::Receiver<Result<RecordMetadata, SendError>>;
 
 fn at(ms: u64) -> Instant {
     Instant::START + Duration::from_millis(ms)
@@ -33,19 +36,19 @@ fn record(value: &[u8]) -> RecordData {
     }
 }
 
-fn accept(accumulator: &mut Accumulator, number: i32, now: Instant) -> (Accepted, Outcome) {
+fn accept(accumulator: &mut Accumulator, number: i32, now: Instant) -> (Accepted, Delivery) {
     let (reply, outcome) = oneshot::channel();
     let value = accumulator.next_seq.to_be_bytes();
     (accumulator.accept(&partition(number), record(&value), reply, now, false), outcome)
 }
 
-fn take(accumulator: &mut Accumulator, now: Instant, appetite: &Appetite) -> Vec<Outgoing> {
-    accumulator.take(|_| true, now, appetite)
+fn take(accumulator: &mut Accumulator, now: Instant, limits: &RequestLimits) -> Vec<Outgoing> {
+    accumulator.take(|_| Some(FIRST), now, limits)
 }
 
 /// Ends an attempt without any back-off.
 fn end(accumulator: &mut Accumulator, out: &Outgoing, end: AttemptEnd, now: Instant) -> Option<Resolution> {
-    accumulator.attempt_ended(&out.partition, out.id, end, now, |_| Duration::ZERO)
+    accumulator.attempt_ended(&out.partition, out.attempt, end, now, |_| Duration::ZERO)
 }
 
 fn refused() -> AttemptEnd {
@@ -63,7 +66,7 @@ fn seqs(accumulator: &mut Accumulator, out: &Outgoing) -> Vec<u64> {
         Payload::Records(records) => {
             assert!(!records.is_empty(), "a first attempt carries its records");
             let all: Vec<u8> = records.iter().flat_map(|r| r.value.clone().expect("a value")).collect();
-            accumulator.encoded(&out.partition, out.id, all.clone().into());
+            accumulator.encoded(&out.partition, out.attempt, all.clone().into());
             all.into()
         }
     };
@@ -75,7 +78,7 @@ fn a_batch_lingers_and_is_taken_when_it_lingered() {
     let mut accumulator = Accumulator::new(LIMITS);
     accept(&mut accumulator, 0, at(0));
     assert!(take(&mut accumulator, at(9), &ORDERED).is_empty());
-    assert_eq!(accumulator.next_ready(|_| true, &ORDERED), Some(at(10)));
+    assert_eq!(accumulator.next_ready(|_| Some(FIRST), &ORDERED), Some(at(10)));
     assert_eq!(take(&mut accumulator, at(10), &ORDERED).len(), 1);
 }
 
@@ -108,7 +111,7 @@ fn a_later_batch_of_a_partition_waits_for_the_one_in_flight() {
     }
     let first = take(&mut accumulator, at(0), &ORDERED);
     assert!(take(&mut accumulator, at(0), &ORDERED).is_empty());
-    assert_eq!(accumulator.next_ready(|_| true, &ORDERED), None);
+    assert_eq!(accumulator.next_ready(|_| Some(FIRST), &ORDERED), None);
     end(&mut accumulator, &first[0], AttemptEnd::Stored(Some(Offset(0))), at(1));
     let second = take(&mut accumulator, at(1), &ORDERED);
     assert_eq!(seqs(&mut accumulator, &second[0]), [3, 4, 5]);
@@ -125,13 +128,13 @@ fn a_refused_batch_goes_again_before_later_ones_with_the_same_bytes() {
     seqs(&mut accumulator, &first);
     end(&mut accumulator, &first, refused(), at(1));
     let again = take(&mut accumulator, at(1), &ORDERED).remove(0);
-    assert_eq!((again.id, again.retry_of), (first.id, Some((0, 2))));
+    assert_eq!((again.attempt.batch, again.retry_of), (first.attempt.batch, Some((0, 2))));
     assert_eq!(seqs(&mut accumulator, &again), [0, 1, 2]);
 }
 
 #[test]
 fn several_batches_in_flight_that_fail_together_keep_their_order() {
-    let pipelined = Appetite { in_flight_per_partition: 5, ..ORDERED };
+    let pipelined = RequestLimits { in_flight_per_partition: 5, ..ORDERED };
     let mut accumulator = Accumulator::new(LIMITS);
     for _ in 0..9 {
         accept(&mut accumulator, 0, at(0));
@@ -142,7 +145,7 @@ fn several_batches_in_flight_that_fail_together_keep_their_order() {
         end(&mut accumulator, out, unclear(), at(1));
     }
     let ids: Vec<u64> =
-        (0..3).flat_map(|_| take(&mut accumulator, at(1), &pipelined)).map(|o| o.id).collect();
+        (0..3).flat_map(|_| take(&mut accumulator, at(1), &pipelined)).map(|o| o.attempt.batch).collect();
     assert_eq!(ids, [0, 1, 2]);
 }
 
@@ -155,7 +158,7 @@ fn a_request_takes_one_batch_per_partition_and_no_more_bytes_than_allowed() {
         }
     }
     let per_batch = 3 * record(&[0; 8]).size_bound();
-    let two = Appetite { request_bytes_max: 2 * per_batch, ..ORDERED };
+    let two = RequestLimits { request_bytes_max: 2 * per_batch, ..ORDERED };
     let numbers = |taken: Vec<Outgoing>| taken.iter().map(|o| o.partition.partition).collect::<Vec<_>>();
     assert_eq!(numbers(take(&mut accumulator, at(0), &two)), [0, 1]);
     assert_eq!(numbers(take(&mut accumulator, at(0), &two)), [2, 3], "the turn goes on");
@@ -166,12 +169,51 @@ fn queued_batches_expire_definitely_unless_an_attempt_was_unclear() {
     let mut accumulator = Accumulator::new(LIMITS);
     accept(&mut accumulator, 0, at(0));
     accept(&mut accumulator, 1, at(0));
-    let taken = accumulator.take(|p| p.partition == 1, at(10), &ORDERED).remove(0);
+    let taken = accumulator.take(|p| (p.partition == 1).then_some(FIRST), at(10), &ORDERED).remove(0);
     end(&mut accumulator, &taken, unclear(), at(20));
     assert_eq!(accumulator.next_expiry(), Some(at(10_000)));
-    let fates: Vec<Fate> = accumulator.expire(at(10_000)).into_iter().map(|r| r.fate).collect();
-    assert!(matches!(fates[..], [Fate::Failed(_), Fate::Unknown(_)]), "{fates:?}");
+    let outcomes: Vec<Outcome> = accumulator.expire(at(10_000)).into_iter().map(|r| r.outcome).collect();
+    assert!(matches!(outcomes[..], [Outcome::Failed(_), Outcome::Unknown(_)]), "{outcomes:?}");
     assert!(accumulator.is_resolved_below(u64::MAX));
+}
+
+#[test]
+fn a_batch_in_flight_is_given_up_in_its_own_time_and_takes_no_other_along() {
+    let mut accumulator = Accumulator::new(LIMITS);
+    accept(&mut accumulator, 0, at(0));
+    accept(&mut accumulator, 1, at(5_000));
+    let taken = take(&mut accumulator, at(5_010), &ORDERED);
+    assert_eq!(taken.len(), 2);
+    assert_eq!(accumulator.next_expiry(), Some(at(10_000)));
+    let outcomes: Vec<Outcome> = accumulator.expire(at(10_000)).into_iter().map(|r| r.outcome).collect();
+    assert!(matches!(outcomes[..], [Outcome::Unknown(_)]), "it may have been stored: {outcomes:?}");
+    let late = end(&mut accumulator, &taken[0], AttemptEnd::Stored(None), at(10_001));
+    assert!(late.is_none(), "nobody waits for it any more");
+    let fresh = end(&mut accumulator, &taken[1], AttemptEnd::Stored(None), at(10_001)).expect("in time");
+    assert_eq!(fresh.outcome, Outcome::Stored(None));
+    assert!(!accumulator.is_busy());
+}
+
+#[test]
+fn a_batch_does_not_wait_for_the_answer_of_a_broker_that_a_later_epoch_has_deposed() {
+    let mut accumulator = Accumulator::new(LIMITS);
+    accept(&mut accumulator, 0, at(0));
+    let first = take(&mut accumulator, at(10), &ORDERED).remove(0);
+    seqs(&mut accumulator, &first);
+    let mut changed = |broker: i32, epoch: i32| {
+        let leader = Leader { broker: BrokerId(broker), epoch: LeaderEpoch(epoch) };
+        assert!(accumulator.leaders_changed(|_| Some(leader), at(20), |_| Duration::ZERO).is_empty());
+        accumulator.queued_partitions().count()
+    };
+    assert_eq!(changed(2, 3), 0, "an old answer names another broker");
+    assert_eq!(changed(1, 4), 0, "it leads again");
+    assert_eq!(changed(2, 4), 1);
+    let second = take(&mut accumulator, at(20), &ORDERED).remove(0);
+    assert_eq!(second.retry_of, Some((0, 0)));
+    // The first attempt's answer is not the second's.
+    assert!(end(&mut accumulator, &first, AttemptEnd::Stored(Some(Offset(7))), at(21)).is_none());
+    let resolution = end(&mut accumulator, &second, AttemptEnd::Stored(Some(Offset(8))), at(22));
+    assert_eq!(resolution.expect("stored").outcome, Outcome::Stored(Some(Offset(8))));
 }
 
 #[test]
@@ -193,9 +235,9 @@ fn what_is_abandoned_in_flight_is_unknown_and_what_was_never_sent_has_failed() {
         accept(&mut accumulator, 0, at(0));
     }
     take(&mut accumulator, at(0), &ORDERED);
-    let fates: Vec<Fate> =
-        accumulator.abandon(&"closed".into()).into_iter().map(|resolution| resolution.fate).collect();
-    assert!(matches!(fates[..], [Fate::Unknown(_), Fate::Failed(_)]), "{fates:?}");
+    let outcomes: Vec<Outcome> =
+        accumulator.abandon(&"closed".into()).into_iter().map(|resolution| resolution.outcome).collect();
+    assert!(matches!(outcomes[..], [Outcome::Unknown(_), Outcome::Failed(_)]), "{outcomes:?}");
 }
 
 /// One thing that happens to a producer.
@@ -237,18 +279,18 @@ fn step() -> impl Strategy<Value = Step> {
 /// A producer, its broker's log, and what the application was told.
 struct World {
     accumulator: Accumulator,
-    appetite: Appetite,
+    limits: RequestLimits,
     now: Instant,
     in_flight: VecDeque<(Outgoing, Vec<u64>)>,
     log: BTreeMap<TopicPartition, Vec<u64>>,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<Delivery>,
 }
 
 impl World {
-    fn new(appetite: Appetite) -> World {
+    fn new(limits: RequestLimits) -> World {
         World {
             accumulator: Accumulator::new(LIMITS),
-            appetite,
+            limits,
             now: Instant::START,
             in_flight: VecDeque::new(),
             log: BTreeMap::new(),
@@ -263,7 +305,7 @@ impl World {
                 self.outcomes.push(outcome);
             }
             Step::Take => {
-                for out in take(&mut self.accumulator, self.now, &self.appetite) {
+                for out in take(&mut self.accumulator, self.now, &self.limits) {
                     let seqs = seqs(&mut self.accumulator, &out);
                     self.in_flight.push_back((out, seqs));
                 }
@@ -304,20 +346,20 @@ impl World {
 fn tell(resolution: Resolution) {
     for (index, waiter) in resolution.waiters.into_iter().enumerate() {
         let partition = resolution.partition.clone();
-        let told = match &resolution.fate {
-            Fate::Stored(base) => {
+        let told = match &resolution.outcome {
+            Outcome::Stored(base) => {
                 let offset = base.map(|base| base.plus(index as i64));
                 Ok(RecordMetadata { partition, offset })
             }
-            Fate::Failed(reason) => Err(SendError::Failed(Arc::clone(reason))),
-            Fate::Unknown(reason) => Err(SendError::Unknown(Arc::clone(reason))),
+            Outcome::Failed(reason) => Err(SendError::Failed(Arc::clone(reason))),
+            Outcome::Unknown(reason) => Err(SendError::Unknown(Arc::clone(reason))),
         };
         waiter.reply.send(told).expect("the test keeps the receivers");
     }
 }
 
 proptest! {
-    /// G1, and honesty about every record's fate.
+    /// G1, and honesty about every record's outcome.
     #[test]
     fn sends_are_stored_in_order_and_every_fate_is_true(steps in prop::collection::vec(step(), 1..200)) {
         let mut world = World::new(ORDERED);
@@ -330,7 +372,7 @@ proptest! {
         world.accumulator.abandon(&"closed".into()).into_iter().for_each(tell);
         for (seq, outcome) in world.outcomes.iter_mut().enumerate() {
             let stored = world.log.values().flatten().any(|stored| *stored == seq as u64);
-            match outcome.try_recv().expect("every send has a fate") {
+            match outcome.try_recv().expect("every send has an outcome") {
                 Ok(told) => {
                     let offset = told.offset.expect("acks are on").0 as usize;
                     prop_assert_eq!(world.log[&told.partition][offset], seq as u64);
@@ -344,7 +386,7 @@ proptest! {
 
     #[test]
     fn batches_of_several_partitions_are_never_mixed(steps in prop::collection::vec(step(), 1..100)) {
-        let mut world = World::new(Appetite { in_flight_per_partition: 5, ..ORDERED });
+        let mut world = World::new(RequestLimits { in_flight_per_partition: 5, ..ORDERED });
         let mut homes: Vec<i32> = Vec::new();
         for step in steps {
             if let Step::Accept(number) = step {
@@ -361,7 +403,7 @@ proptest! {
 /// What the rule prevents; the property above is not vacuous.
 #[test]
 fn with_several_in_flight_a_retry_is_overtaken() {
-    let mut world = World::new(Appetite { in_flight_per_partition: 5, ..ORDERED });
+    let mut world = World::new(RequestLimits { in_flight_per_partition: 5, ..ORDERED });
     (0..6).for_each(|_| world.apply(Step::Accept(0)));
     world.apply(Step::Take);
     world.apply(Step::Take);
