@@ -101,7 +101,7 @@ impl Commit {
         }
         self.held = Some(effects);
         self.saved_zxid = self.core.zxid;
-        Step::Save(snapshot::encode(&self.core))
+        Step::Save(snapshot::encode(self.core.zxid, &self.core.sessions, &self.core.tree))
     }
 
     /// The save asked for is on stable storage: what it held may be seen.

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::core::Core;
-use super::sessions::Password;
+use super::sessions::{Password, Sessions};
 use super::tree::{Node, Tree};
 use crate::zookeeper::codec::{DecodeError, Reader, Record, Writer, frame};
 
@@ -77,16 +76,16 @@ impl Image {
     }
 }
 
-/// The bytes to save of a server as it is.
-pub(super) fn encode(core: &Core) -> Bytes {
+/// The bytes to save of a server that has got to `zxid`.
+pub(super) fn encode(zxid: i64, sessions: &Sessions, tree: &Tree) -> Bytes {
     let body = frame(|writer| {
-        writer.write(&core.zxid).write(&core.sessions.next_id());
-        writer.write(&(core.sessions.iter().count() as i32));
-        for (id, session) in core.sessions.iter() {
+        writer.write(&zxid).write(&sessions.next_id());
+        writer.write(&(sessions.iter().count() as i32));
+        for (id, session) in sessions.iter() {
             SavedSession { id, timeout: session.timeout, password: session.password }.write(writer);
         }
-        writer.write(&(core.tree.nodes().count() as i32));
-        for (path, node) in core.tree.nodes() {
+        writer.write(&(tree.nodes().count() as i32));
+        for (path, node) in tree.nodes() {
             writer.write(&path.to_owned());
             write_node(node, writer);
         }
