@@ -97,6 +97,7 @@ fn encode_again(request: &Request, version: i16) -> Bytes {
     }
     arms! {
         Produce Fetch ListOffsets Metadata FindCoordinator ApiVersions CreateTopics DeleteTopics InitProducerId
+        DescribeConfigs
     }
 }
 

@@ -134,6 +134,7 @@ apis! {
     CreateTopics = 19, CreateTopicsRequest => CreateTopicsResponse, advertise 2..=5;
     DeleteTopics = 20, DeleteTopicsRequest => DeleteTopicsResponse;
     InitProducerId = 22, InitProducerIdRequest => InitProducerIdResponse, advertise 0..=4;
+    DescribeConfigs = 32, DescribeConfigsRequest => DescribeConfigsResponse, advertise 1..=4;
 }
 
 /// Every API that can be read, in order of its key.

@@ -2,6 +2,7 @@
 #![cfg(not(feature = "real-runtime"))]
 
 mod cluster;
+mod describing;
 mod faults;
 mod harness;
 mod produce_fetch;

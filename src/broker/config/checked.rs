@@ -29,6 +29,8 @@ pub struct CheckedConfig {
     pub shutdown_drain_max: Duration,
     /// What topics have unless they say otherwise.
     pub log: LogConfig,
+    /// The configuration as it was written, for those who ask what is set.
+    pub written: BrokerConfig,
 }
 
 /// A host (name or address) and a port.
@@ -90,6 +92,7 @@ pub(super) fn check(config: &BrokerConfig) -> Result<CheckedConfig, ConfigError>
         limits: judge.limits(config),
         shutdown_drain_max: judge.millis("shutdown_drain_ms_max", config.shutdown_drain_ms_max, 0),
         log: judge.log(config),
+        written: config.clone(),
     };
     judge.advertised_is_reachable(&checked);
     if judge.problems.is_empty() { Ok(checked) } else { Err(ConfigError { problems: judge.problems }) }

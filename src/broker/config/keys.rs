@@ -89,6 +89,15 @@ fn unknown(name: &str) -> Problem {
     Problem { key: name.to_owned(), value: String::new(), expected }
 }
 
+/// Every setting once: the name it is shown by (Kafka's where it has one), and ours.
+pub(super) fn shown_names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let by_kafkas_name = KAFKA_NAMES.iter().enumerate().filter(|(index, (_, ours))| {
+        // Two of Kafka's names can mean one of ours: the first is shown.
+        !KAFKA_NAMES[..*index].iter().any(|(_, earlier)| earlier == ours)
+    });
+    by_kafkas_name.map(|(_, names)| *names).chain(OWN_NAMES.iter().map(|own| (*own, *own)))
+}
+
 /// The candidate with the fewest edits to `name`, if it is at all like it.
 pub(in crate::broker) fn nearest<'a>(
     name: &str,

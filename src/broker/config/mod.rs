@@ -4,6 +4,7 @@
 //! the [`CheckedConfig`] everything else works with.
 
 mod checked;
+mod described;
 mod keys;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::{Durability, Expose};
 
 pub use checked::{CheckedConfig, Endpoint, Limits};
+pub(super) use described::{ConfigValue, DescribedConfig, describe_broker, describe_topic};
 pub use topic::check_topic_config;
 pub(super) use topic::topic_log_config;
 

@@ -10,7 +10,7 @@ use crate::log::LogConfig;
 use crate::types::{Durability, Expose};
 
 /// Keys that change something.
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "segment.bytes",
     "segment.ms",
     "index.interval.bytes",
@@ -22,7 +22,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// Keys of Kafka's that are accepted with the one value that is true of every topic for now.
-const FIXED: &[(&str, &str)] = &[
+pub(super) const FIXED: &[(&str, &str)] = &[
     ("cleanup.policy", "delete"),
     ("compression.type", "producer"),
     ("message.timestamp.type", "CreateTime"),

@@ -300,6 +300,9 @@ impl Connection {
             Request::CreateTopics(request) => {
                 self.out.reply(&header, &handlers::create_topics(&core, &context, request).await);
             }
+            Request::DescribeConfigs(request) => {
+                self.out.reply(&header, &handlers::describe_configs(&core, request).await);
+            }
             Request::ApiVersions(_) => {
                 self.out.reply(&header, &api_versions_response(ErrorCode::NONE));
             }

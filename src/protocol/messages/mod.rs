@@ -4,6 +4,7 @@
 mod api_versions;
 mod create_topics;
 mod delete_topics;
+mod describe_configs;
 mod fetch;
 mod find_coordinator;
 mod init_producer_id;
@@ -14,6 +15,7 @@ mod produce;
 pub use api_versions::*;
 pub use create_topics::*;
 pub use delete_topics::*;
+pub use describe_configs::*;
 pub use fetch::*;
 pub use find_coordinator::*;
 pub use init_producer_id::*;

@@ -1,6 +1,7 @@
 //! One file per API: a request in, its response out. Nothing here touches a socket.
 
 mod create_topics;
+mod describe_configs;
 mod fetch;
 mod init_producer_id;
 mod list_offsets;
@@ -15,6 +16,7 @@ use crate::broker::replicas::Local;
 use crate::protocol::ErrorCode;
 
 pub(super) use create_topics::create_topics;
+pub(super) use describe_configs::describe_configs;
 pub(super) use fetch::FetchPlan;
 pub(super) use init_producer_id::init_producer_id;
 pub(super) use list_offsets::list_offsets;
