@@ -8,18 +8,18 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use seedlog::protocol::messages::*;
 use seedlog::protocol::{
-    self, ARRAY_BYTES_MAX, Api, DecodeError, Message, Piece, RequestError, decode_request, decode_response,
-    encode_request, encode_response, frame,
+    self, ARRAY_BYTES_FREE, ARRAY_BYTES_MAX, ARRAY_GROWTH_MAX, Api, DecodeError, Message, Piece,
+    RequestError, decode_request, decode_response, encode_request, encode_response, frame,
 };
 
 mod protocol_support;
 
 use protocol_support::{Sample, Source};
 
-/// An empty string is one byte of a frame and this much in an array; nothing grows more.
-const GROWTH_MAX: usize = size_of::<String>();
+/// Arrays, and the texts in them.
+const GROWTH_MAX: usize = ARRAY_GROWTH_MAX + 1;
 /// What may be taken whatever the frame's size.
-const FIXED_BYTES_MAX: usize = 1024;
+const FIXED_BYTES_MAX: usize = ARRAY_BYTES_FREE + 1024;
 
 /// Counts what its thread holds.
 struct Counting;
@@ -210,13 +210,16 @@ fn nine_bytes_that_ask_for_154_gigabytes_are_refused() {
 
 #[test]
 fn frame_full_of_the_smallest_elements_grows_as_allowed_and_no_more() {
-    let names = vec![String::new(); 10_000];
-    let request = DeleteTopicsRequest { topic_names: names, timeout_ms: 0 };
-    let frame = encode_request(5, 1, None, &request).slice(frame::LENGTH_BYTES..);
-    let (peak, outcome) = peak_of(|| decode_request(frame.clone()).is_ok());
+    let topics = |count| DeleteTopicsRequest { topic_names: vec![String::new(); count], timeout_ms: 0 };
+    let frame = |count| encode_request(5, 1, None, &topics(count)).slice(frame::LENGTH_BYTES..);
+    let fits = ARRAY_BYTES_FREE / size_of::<String>();
+    let (peak, outcome) = peak_of(|| decode_request(frame(fits)).is_ok());
     assert!(outcome);
-    assert!(peak > frame.len() * (GROWTH_MAX - 1), "the measure sees what is held: {peak}");
-    assert!(peak <= frame.len() * GROWTH_MAX + FIXED_BYTES_MAX);
+    assert!(peak > fits * size_of::<String>(), "the measure sees what is held: {peak}");
+    let large = frame(50_000);
+    let (peak, outcome) = peak_of(|| decode_request(large.clone()).is_ok());
+    assert!(!outcome, "{} bytes would take {}", large.len(), 50_000 * size_of::<String>());
+    assert!(peak <= large.len() * GROWTH_MAX + FIXED_BYTES_MAX);
 }
 
 #[test]
@@ -228,6 +231,6 @@ fn large_frame_full_of_the_smallest_elements_is_refused() {
     frame.resize(frame_bytes, 1);
     let (peak, outcome) = peak_of(|| decode_request(frame.freeze()));
     let api = Some(protocol::ApiKey::DeleteTopics);
-    assert_eq!(outcome, Err(RequestError::Malformed { api, error: DecodeError::ArraysTooLarge }));
+    assert_eq!(outcome, Err(RequestError::Malformed { api, error: DecodeError::TooManyElements }));
     assert!(peak <= ARRAY_BYTES_MAX);
 }

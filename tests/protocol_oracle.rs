@@ -231,12 +231,20 @@ fn refusal_of_an_api_versions_version_is_read_as_version_0() {
 }
 
 #[test]
-fn bytes_after_a_message_are_refused() {
+fn bytes_after_a_request_are_counted_and_not_looked_at() {
     let frame = encode_request(4, 1, None, &InitProducerIdRequest::default());
     let mut longer = frame.slice(4..).to_vec();
-    longer.push(0);
-    let refused = decode_request(Bytes::from(longer));
-    assert!(matches!(refused, Err(RequestError::Malformed { .. })), "{refused:?}");
+    longer.extend_from_slice(&[0, 1, 2]);
+    let (header, request) = decode_request(Bytes::from(longer)).expect("Kafka takes no offence either");
+    assert_eq!(header.trailing_bytes, 3);
+    assert_eq!(request, Request::InitProducerId(InitProducerIdRequest::default()));
+}
+
+#[test]
+fn an_api_of_kafkas_that_is_not_served_is_named() {
+    let told = |key| RequestError::UnknownApi { key }.to_string();
+    assert_eq!(told(11), "JoinGroup (API key 11) is not served yet");
+    assert_eq!(told(999), "API key 999 is not known");
 }
 
 #[test]

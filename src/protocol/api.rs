@@ -129,7 +129,8 @@ apis! {
     Fetch = 1, FetchRequest => FetchResponse, advertise 4..=12;
     ListOffsets = 2, ListOffsetsRequest => ListOffsetsResponse, advertise 1..=7;
     Metadata = 3, MetadataRequest => MetadataResponse, advertise 0..=9;
-    FindCoordinator = 10, FindCoordinatorRequest => FindCoordinatorResponse;
+    /// Advertised although no group is coordinated here yet: librdkafka sends lz4 only to brokers that have it.
+    FindCoordinator = 10, FindCoordinatorRequest => FindCoordinatorResponse, advertise 0..=3;
     ApiVersions = 18, ApiVersionsRequest => ApiVersionsResponse, advertise 0..=3;
     CreateTopics = 19, CreateTopicsRequest => CreateTopicsResponse, advertise 2..=5;
     DeleteTopics = 20, DeleteTopicsRequest => DeleteTopicsResponse;
@@ -140,6 +141,108 @@ apis! {
 /// Every API that can be read, in order of its key.
 pub fn supported() -> &'static [ApiRange] {
     SUPPORTED
+}
+
+/// Kafka's APIs by key, up to those of version 4.1.
+const KAFKAS_NAMES: &[&str] = &[
+    "Produce",
+    "Fetch",
+    "ListOffsets",
+    "Metadata",
+    "LeaderAndIsr",
+    "StopReplica",
+    "UpdateMetadata",
+    "ControlledShutdown",
+    "OffsetCommit",
+    "OffsetFetch",
+    "FindCoordinator",
+    "JoinGroup",
+    "Heartbeat",
+    "LeaveGroup",
+    "SyncGroup",
+    "DescribeGroups",
+    "ListGroups",
+    "SaslHandshake",
+    "ApiVersions",
+    "CreateTopics",
+    "DeleteTopics",
+    "DeleteRecords",
+    "InitProducerId",
+    "OffsetForLeaderEpoch",
+    "AddPartitionsToTxn",
+    "AddOffsetsToTxn",
+    "EndTxn",
+    "WriteTxnMarkers",
+    "TxnOffsetCommit",
+    "DescribeAcls",
+    "CreateAcls",
+    "DeleteAcls",
+    "DescribeConfigs",
+    "AlterConfigs",
+    "AlterReplicaLogDirs",
+    "DescribeLogDirs",
+    "SaslAuthenticate",
+    "CreatePartitions",
+    "CreateDelegationToken",
+    "RenewDelegationToken",
+    "ExpireDelegationToken",
+    "DescribeDelegationToken",
+    "DeleteGroups",
+    "ElectLeaders",
+    "IncrementalAlterConfigs",
+    "AlterPartitionReassignments",
+    "ListPartitionReassignments",
+    "OffsetDelete",
+    "DescribeClientQuotas",
+    "AlterClientQuotas",
+    "DescribeUserScramCredentials",
+    "AlterUserScramCredentials",
+    "Vote",
+    "BeginQuorumEpoch",
+    "EndQuorumEpoch",
+    "DescribeQuorum",
+    "AlterPartition",
+    "UpdateFeatures",
+    "Envelope",
+    "FetchSnapshot",
+    "DescribeCluster",
+    "DescribeProducers",
+    "BrokerRegistration",
+    "BrokerHeartbeat",
+    "UnregisterBroker",
+    "DescribeTransactions",
+    "ListTransactions",
+    "AllocateProducerIds",
+    "ConsumerGroupHeartbeat",
+    "ConsumerGroupDescribe",
+    "ControllerRegistration",
+    "GetTelemetrySubscriptions",
+    "PushTelemetry",
+    "AssignReplicasToDirs",
+    "ListConfigResources",
+    "DescribeTopicPartitions",
+    "ShareGroupHeartbeat",
+    "ShareGroupDescribe",
+    "ShareFetch",
+    "ShareAcknowledge",
+    "AddRaftVoter",
+    "RemoveRaftVoter",
+    "UpdateRaftVoter",
+    "InitializeShareGroupState",
+    "ReadShareGroupState",
+    "WriteShareGroupState",
+    "DeleteShareGroupState",
+    "ReadShareGroupStateSummary",
+    "StreamsGroupHeartbeat",
+    "StreamsGroupDescribe",
+    "DescribeShareGroupOffsets",
+    "AlterShareGroupOffsets",
+    "DeleteShareGroupOffsets",
+];
+
+/// Kafka's name for an API, be it served here or not.
+pub fn name_of_key(key: i16) -> Option<&'static str> {
+    KAFKAS_NAMES.get(usize::try_from(key).ok()?).copied()
 }
 
 impl ApiKey {
@@ -171,6 +274,7 @@ mod tests {
         assert!(supported().is_sorted_by_key(|range| range.key as i16));
         for range in supported() {
             assert_eq!(ApiKey::try_from(range.key as i16), Ok(range.key));
+            assert_eq!(name_of_key(range.key as i16), Some(range.key.name()));
             if let Some(advertised) = range.advertised {
                 assert!(range.decodable.contains(advertised.max), "{:?}", range.key);
             }
@@ -182,7 +286,7 @@ mod tests {
     fn produce_is_advertised_from_zero() {
         let response = api_versions_response(ErrorCode::NONE);
         assert_eq!(response.api_keys[0], ApiVersion { api_key: 0, min_version: 0, max_version: 9 });
-        assert!(response.api_keys.iter().all(|api| api.api_key != ApiKey::FindCoordinator as i16));
+        assert!(response.api_keys.iter().all(|api| api.api_key != ApiKey::DeleteTopics as i16));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::ErrorCode;
-use super::api::{Api, ApiKey, Message, Request};
+use super::api::{Api, ApiKey, Message, Request, name_of_key};
 use super::reader::{DecodeError, Reader};
 use super::text::Text;
 use super::writer::{Piece, Writer};
@@ -19,6 +19,9 @@ pub struct RequestHeader {
     pub api_version: i16,
     pub correlation_id: i32,
     pub client_id: Option<Text>,
+    /// Bytes after the last field, which are not looked at: librdkafka 2.16 sends some with Metadata, and
+    /// Kafka takes no offence.
+    pub trailing_bytes: usize,
 }
 
 /// Why a frame is not a request that can be answered as asked.
@@ -29,7 +32,7 @@ pub enum RequestError {
     #[error("ApiVersions version {version} is not known")]
     UnsupportedApiVersions { version: i16, correlation_id: i32 },
     /// Close the connection.
-    #[error("API key {key} is not known")]
+    #[error("{}", unknown_api(*.key))]
     UnknownApi { key: i16 },
     /// Close the connection.
     #[error("{} version {version} is not known", api.name())]
@@ -39,9 +42,16 @@ pub enum RequestError {
     Malformed { api: Option<ApiKey>, error: DecodeError },
 }
 
+fn unknown_api(key: i16) -> String {
+    match name_of_key(key) {
+        Some(name) => format!("{name} (API key {key}) is not served yet"),
+        None => format!("API key {key} is not known"),
+    }
+}
+
 /// Reads a frame (without its length) as a request. Byte fields are slices of the frame.
 pub fn decode_request(frame: Bytes) -> Result<(RequestHeader, Request), RequestError> {
-    let mut input = Reader::new(frame);
+    let mut input = Reader::of_request(frame);
     let (key, api_version, correlation_id) =
         decode_key(&mut input).map_err(|error| RequestError::Malformed { api: None, error })?;
     let api_key = ApiKey::try_from(key).map_err(|key| RequestError::UnknownApi { key })?;
@@ -53,8 +63,8 @@ pub fn decode_request(frame: Bytes) -> Result<(RequestHeader, Request), RequestE
             api => RequestError::UnsupportedVersion { api, version: api_version },
         });
     }
-    decode_known(&mut input, RequestHeader { api_key, api_version, correlation_id, client_id: None })
-        .map_err(|error| RequestError::Malformed { api: Some(api_key), error })
+    let header = RequestHeader { api_key, api_version, correlation_id, client_id: None, trailing_bytes: 0 };
+    decode_known(&mut input, header).map_err(|error| RequestError::Malformed { api: Some(api_key), error })
 }
 
 fn decode_key(input: &mut Reader) -> Result<(i16, i16, i32), DecodeError> {
@@ -71,7 +81,7 @@ fn decode_known(
         input.tagged_fields(|_, _| Ok(false))?;
     }
     let request = Request::decode(header.api_key, input, header.api_version)?;
-    input.finish()?;
+    header.trailing_bytes = input.remaining();
     Ok((header, request))
 }
 

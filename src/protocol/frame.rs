@@ -41,6 +41,12 @@ pub fn next_length(buffer: &[u8], frame_bytes_max: usize) -> Result<Option<usize
     Ok(Some(length))
 }
 
+/// The API key of the request that `buffer` begins with, if it is there.
+pub fn next_api_key(buffer: &[u8]) -> Option<i16> {
+    let key = buffer.get(LENGTH_BYTES..)?.first_chunk()?;
+    Some(i16::from_be_bytes(*key))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +62,12 @@ mod tests {
         buffer.extend_from_slice(&[9]);
         assert_eq!(next_frame(&mut buffer, 10), Ok(Some(Bytes::from_static(&[9]))));
         assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn the_kind_of_a_request_is_known_before_it_is_all_there() {
+        assert_eq!(next_api_key(&[0, 0, 1, 0, 0]), None);
+        assert_eq!(next_api_key(&[0, 0, 1, 0, 0, 18]), Some(18));
     }
 
     #[test]

@@ -18,13 +18,17 @@ mod text;
 mod wire;
 mod writer;
 
-pub use api::{Api, ApiKey, ApiRange, Message, Request, VersionRange, api_versions_response, supported};
+pub use api::{
+    Api, ApiKey, ApiRange, Message, Request, VersionRange, api_versions_response, name_of_key, supported,
+};
 pub use codec::{
     RequestError, RequestHeader, correlation_id, decode_request, decode_response, encode_request,
     encode_response, encode_response_into,
 };
 pub use error_code::ErrorCode;
-pub use reader::{ARRAY_BYTES_MAX, DecodeError, Reader};
+pub use reader::{
+    ARRAY_BYTES_FREE, ARRAY_BYTES_MAX, ARRAY_GROWTH_MAX, DecodeError, REQUEST_ELEMENTS_MAX, Reader,
+};
 pub use text::Text;
 pub use wire::Records;
 pub use writer::{OpenFrame, Piece, Writer};

@@ -7,10 +7,16 @@ use bytes::Bytes;
 
 use super::text::Text;
 
-/// How much memory the arrays of one message may take. An element of an array can be some twenty times as
-/// large in memory as on the wire (an empty string is one byte there), so a frame of the largest size
-/// allowed could otherwise take gigabytes. Metadata of some 400,000 partitions fits.
+/// How much memory the arrays of one message may take. Metadata of some 400,000 partitions fits.
 pub const ARRAY_BYTES_MAX: usize = 64 << 20;
+/// How much of it for each byte of the frame. An element can be some twenty times as large in memory as on the
+/// wire (an empty string is one byte there), but none that says anything is: five times is the most.
+pub const ARRAY_GROWTH_MAX: usize = 8;
+/// What arrays may take whatever the frame's size.
+pub const ARRAY_BYTES_FREE: usize = 64 << 10;
+/// How many things one request may name: topics, partitions, settings. Each costs a broker a look-up and an
+/// answer, whatever its size.
+pub const REQUEST_ELEMENTS_MAX: usize = 100_000;
 
 /// A frame that is not what its header says it is. The connection cannot be trusted any further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +25,8 @@ pub enum DecodeError {
     Truncated { needed: usize, left: usize },
     #[error("{left} bytes left over after the last field")]
     Trailing { left: usize },
+    #[error("more than {REQUEST_ELEMENTS_MAX} elements in a request's arrays")]
+    TooManyElements,
     #[error("length {length} is negative")]
     NegativeLength { length: i64 },
     #[error("null where a value must be")]
@@ -31,7 +39,7 @@ pub enum DecodeError {
     TagOrder { tag: u32 },
     #[error("tagged field {tag} is longer than its value by {left} bytes")]
     TagTrailing { tag: u32, left: usize },
-    #[error("arrays of more than {ARRAY_BYTES_MAX} bytes in memory")]
+    #[error("arrays that take too much memory for the frame")]
     ArraysTooLarge,
     #[error("version {version} of this message is not known")]
     UnknownVersion { version: i16 },
@@ -45,12 +53,20 @@ pub struct Reader {
     /// Exclusive; the frame's end, or that of the tagged field being read.
     end: usize,
     array_bytes_left: usize,
+    elements_left: usize,
 }
 
 impl Reader {
     pub fn new(frame: Bytes) -> Reader {
         let end = frame.len();
-        Reader { frame, position: 0, end, array_bytes_left: ARRAY_BYTES_MAX }
+        let in_proportion = end.saturating_mul(ARRAY_GROWTH_MAX).saturating_add(ARRAY_BYTES_FREE);
+        let array_bytes_left = ARRAY_BYTES_MAX.min(in_proportion);
+        Reader { frame, position: 0, end, array_bytes_left, elements_left: usize::MAX }
+    }
+
+    /// For what any client may send.
+    pub fn of_request(frame: Bytes) -> Reader {
+        Reader { elements_left: REQUEST_ELEMENTS_MAX, ..Reader::new(frame) }
     }
 
     pub fn remaining(&self) -> usize {
@@ -161,6 +177,7 @@ impl Reader {
     pub fn array<T>(&mut self, length: usize, element_bytes_min: usize) -> Result<Vec<T>, DecodeError> {
         assert!(element_bytes_min > 0, "an element without bytes would make any length plausible");
         self.require(length.saturating_mul(element_bytes_min))?;
+        self.elements_left = self.elements_left.checked_sub(length).ok_or(DecodeError::TooManyElements)?;
         let bytes = length.saturating_mul(size_of::<T>());
         match self.array_bytes_left.checked_sub(bytes) {
             None => Err(DecodeError::ArraysTooLarge),
@@ -249,6 +266,23 @@ mod tests {
         let length = frame.len();
         let refused = Reader::new(frame).array::<String>(length, 1);
         assert_eq!(refused, Err(DecodeError::ArraysTooLarge));
+    }
+
+    #[test]
+    fn arrays_grow_in_proportion_to_their_frame() {
+        let frame = Bytes::from(vec![0; ARRAY_BYTES_FREE]);
+        let fits = (ARRAY_GROWTH_MAX + 1) * ARRAY_BYTES_FREE / size_of::<String>();
+        assert!(Reader::new(frame.clone()).array::<String>(fits, 1).is_ok());
+        assert_eq!(Reader::new(frame).array::<String>(fits + 1, 1), Err(DecodeError::ArraysTooLarge));
+    }
+
+    #[test]
+    fn a_request_names_a_bounded_number_of_things() {
+        let frame = Bytes::from(vec![0; 2 * REQUEST_ELEMENTS_MAX]);
+        let mut input = Reader::of_request(frame.clone());
+        assert!(input.array::<i8>(REQUEST_ELEMENTS_MAX, 1).is_ok());
+        assert_eq!(input.array::<i8>(1, 1), Err(DecodeError::TooManyElements));
+        assert!(Reader::new(frame).array::<i8>(REQUEST_ELEMENTS_MAX + 1, 1).is_ok());
     }
 
     #[test]
