@@ -2,8 +2,6 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use tokio::sync::Semaphore;
-
 use super::config::{CheckedConfig, Endpoint};
 use super::data_dir::DataDir;
 use super::failure::Failure;
@@ -11,12 +9,9 @@ use super::flusher::Flusher;
 use super::metadata::Metadata;
 use super::metrics::{Gauges, Metrics};
 use super::replicas::{Local, Replicas};
-use super::server::Connections;
+use super::server::{Connections, Notices, RequestMemory};
 use crate::registry::Registry;
 use crate::types::BrokerId;
-
-/// The memory budget is counted in units of this many bytes.
-pub(super) const MEMORY_UNIT_BYTES: usize = 1024;
 
 pub(super) struct Core {
     pub id: BrokerId,
@@ -29,9 +24,10 @@ pub(super) struct Core {
     pub failure: Arc<Failure>,
     pub metrics: Metrics,
     pub connections: Connections,
-    /// Memory that requests may hold, in units.
-    pub memory: Arc<Semaphore>,
-    memory_units: usize,
+    /// Who was told what is not built yet.
+    pub notices: Notices,
+    /// Memory that large requests may hold.
+    pub memory: Arc<RequestMemory>,
     registry: Mutex<Option<Registry>>,
     cluster_id: OnceLock<String>,
     /// Locked for as long as any task of the broker lives: whoever holds the core may still write to a log.
@@ -40,7 +36,6 @@ pub(super) struct Core {
 
 impl Core {
     pub fn new(config: CheckedConfig, advertised: Endpoint, data_dir: Arc<DataDir>) -> Core {
-        let memory_units = config.limits.request_bytes_in_flight_max.div_ceil(MEMORY_UNIT_BYTES);
         Core {
             id: config.broker_id,
             advertised,
@@ -50,8 +45,8 @@ impl Core {
             failure: Arc::new(Failure::new(config.broker_id)),
             metrics: Metrics::default(),
             connections: Connections::new(&config.limits),
-            memory: Arc::new(Semaphore::new(memory_units)),
-            memory_units,
+            notices: Notices::default(),
+            memory: Arc::new(RequestMemory::new(&config.limits)),
             registry: Mutex::new(None),
             cluster_id: OnceLock::new(),
             _data_dir: data_dir,
@@ -106,12 +101,11 @@ impl Core {
     pub fn gauges(&self) -> Gauges {
         let all = self.replicas.all();
         let leads = |local: &Local| matches!(local, Local::Open(partition) if partition.epoch().is_some());
-        let in_flight = self.memory_units.saturating_sub(self.memory.available_permits());
         Gauges {
             connections: self.connections.count() as u64,
             partitions: all.len() as u64,
             partitions_led: all.iter().filter(|(_, local)| leads(local)).count() as u64,
-            request_bytes_in_flight: (in_flight * MEMORY_UNIT_BYTES) as u64,
+            request_bytes_in_flight: self.memory.bytes_held() as u64,
             is_registered: self.why_unregistered().is_none(),
         }
     }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::failure::Failure;
 use super::metrics::Metrics;
 use super::partition::{FlushNeed, Partition};
-use super::purgatory::Bell;
+use super::purgatory::Waker;
 use crate::log::{CheckpointTicket, CloseTicket, FlushTicket, LogError};
 use crate::runtime::{Instant, Running, clock};
 
@@ -31,7 +31,7 @@ const FORGETFUL_RETRY: Duration = Duration::from_millis(10);
 #[derive(Default)]
 pub(super) struct Flusher {
     queue: Mutex<Queue>,
-    bell: Bell,
+    waker: Waker,
 }
 
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl Flusher {
             FlushNeed::Now => self.queue().flushes.push_back(Arc::clone(partition)),
             FlushNeed::At(at) => self.queue().put_off(at, Later::Flush(Arc::clone(partition))),
         }
-        self.bell.ring();
+        self.waker.wake();
     }
 
     /// Flushes a partition's log and closes it, after what is under way. Nothing more may be appended. Returns
@@ -85,7 +85,7 @@ impl Flusher {
         partition.resign();
         let (closed, outcome) = oneshot::channel();
         self.queue().closings.push(Closing { partition: Arc::clone(partition), closed });
-        self.bell.ring();
+        self.waker.wake();
         outcome.await.unwrap_or(Err(LogError::Closed))
     }
 
@@ -106,7 +106,7 @@ impl Flusher {
             tokio::select! {
                 biased;
                 done = running.next() => checkpoints -= usize::from(done == Done::Checkpoint),
-                () = self.bell.heard() => {}
+                () = self.waker.woken() => {}
                 () = timer.expired() => {}
             }
         }

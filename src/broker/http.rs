@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::core::Core;
 use crate::runtime::net::{Listener, Stream};
 use crate::runtime::task::TaskGroup;
-use crate::runtime::{Segment, clock};
+use crate::runtime::{AcceptError, Segment, clock};
 
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 16;
@@ -18,7 +18,7 @@ const CONNECTIONS_MAX: usize = 16;
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// From accepting to closing.
 const TIME_MAX: Duration = Duration::from_secs(5);
-/// Pause after a failed accept.
+/// Pause where there is no room for one more connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 struct Answer {
@@ -41,7 +41,8 @@ pub(super) async fn serve(core: Arc<Core>, listener: Listener, tasks: Arc<TaskGr
                     drop(place);
                 });
             }
-            Err(error) => {
+            Err(AcceptError::Peer(error)) => tracing::debug!(%error, "accept_failed"),
+            Err(AcceptError::Exhausted(error)) => {
                 tracing::warn!(%error, "accept_failed");
                 clock::sleep(ACCEPT_PAUSE).await;
             }

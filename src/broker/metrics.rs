@@ -23,11 +23,15 @@ impl Counter {
 pub(super) struct Metrics {
     pub connections_accepted: Counter,
     pub connections_refused: Counter,
+    /// Not accepted: the peer was gone already, or there was no room for one more.
+    pub accepts_failed: Counter,
     /// Closed for what they sent or did not: malformed, slow, idle, not reading.
     pub connections_dropped: Counter,
     pub bytes_received: Counter,
     pub bytes_sent: Counter,
     pub requests: Counter,
+    /// With bytes after their last field, which are ignored.
+    pub requests_with_trailing_bytes: Counter,
     pub requests_produce: Counter,
     pub requests_fetch: Counter,
     pub batches_appended: Counter,
@@ -51,13 +55,19 @@ pub(super) struct Gauges {
 impl Metrics {
     /// Prometheus' text format.
     pub fn render(&self, gauges: &Gauges) -> String {
-        let counters: [(&str, &str, &Counter); 15] = [
+        let counters: [(&str, &str, &Counter); 17] = [
             ("connections_accepted_total", "Connections accepted", &self.connections_accepted),
             ("connections_refused_total", "Connections over a limit", &self.connections_refused),
+            ("accepts_failed_total", "Connections lost before they were accepted", &self.accepts_failed),
             ("connections_dropped_total", "Connections closed by the broker", &self.connections_dropped),
             ("received_bytes_total", "Bytes read from clients", &self.bytes_received),
             ("sent_bytes_total", "Bytes sent to clients", &self.bytes_sent),
             ("requests_total", "Requests of any kind", &self.requests),
+            (
+                "requests_with_trailing_bytes_total",
+                "Requests with bytes after their last field",
+                &self.requests_with_trailing_bytes,
+            ),
             ("produce_requests_total", "Produce requests", &self.requests_produce),
             ("fetch_requests_total", "Fetch requests", &self.requests_fetch),
             ("appended_batches_total", "Batches appended", &self.batches_appended),

@@ -1,27 +1,30 @@
 //! Requests that wait for a partition: produce for its flush, fetch for more to read.
 //!
-//! A waiting connection leaves its [`Bell`] with each partition it waits for and looks again when it rings.
-//! Nothing here decides what to answer, and nothing runs per waiting request: no task, no timer.
+//! A waiting connection registers its [`Waker`] with each partition it waits for, and looks again when it is
+//! woken. Waiters stand in order of the offset they wait for, so that an append or a flush costs what it wakes
+//! and nothing for the others. Nothing here decides what to answer, and nothing runs per waiting request: no
+//! task, no timer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
 use crate::types::Offset;
 
-/// Rings at one connection. A ring while nobody listens is heard by the next who does; rings do not add up.
+/// Wakes one task. A wake while it does not wait is kept for its next wait; wakes do not add up.
 #[derive(Default)]
-pub(super) struct Bell {
+pub(super) struct Waker {
     notify: Notify,
 }
 
-impl Bell {
-    pub fn ring(&self) {
+impl Waker {
+    pub fn wake(&self) {
         self.notify.notify_one();
     }
 
-    /// Waits for a ring. One task at a time. Safe to drop.
-    pub async fn heard(&self) {
+    /// Waits for a wake. One task at a time. Safe to drop.
+    pub async fn woken(&self) {
         self.notify.notified().await;
     }
 }
@@ -35,41 +38,62 @@ pub(super) enum WaitFor {
     ReadableBeyond(Offset),
 }
 
-/// Who waits at one partition; stands under the partition's lock.
-#[derive(Default)]
-pub(super) struct Waiting {
-    bells: Vec<(WaitFor, Arc<Bell>)>,
+/// One waiter's place: the offset at which it is woken, and its number (two may wait for one offset).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct WaiterKey {
+    woken_at: Offset,
+    number: u64,
 }
 
-impl Waiting {
-    pub fn add(&mut self, wait: WaitFor, bell: &Arc<Bell>) {
-        self.bells.push((wait, Arc::clone(bell)));
+/// Who waits at one partition; stands under the partition's lock.
+#[derive(Default)]
+pub(super) struct Waiters {
+    for_flush: BTreeMap<WaiterKey, Arc<Waker>>,
+    for_readable: BTreeMap<WaiterKey, Arc<Waker>>,
+    last_number: u64,
+}
+
+impl Waiters {
+    /// Registers a waiter; it is forgotten when woken, or by [`Waiters::remove`] with the same wait.
+    pub fn add(&mut self, wait: WaitFor, waker: &Arc<Waker>) -> WaiterKey {
+        self.last_number += 1;
+        let number = self.last_number;
+        let (waiters, woken_at) = match wait {
+            WaitFor::Flushed(end) => (&mut self.for_flush, end),
+            WaitFor::ReadableBeyond(end) => (&mut self.for_readable, end.next()),
+        };
+        let key = WaiterKey { woken_at, number };
+        waiters.insert(key, Arc::clone(waker));
+        key
     }
 
-    /// Forgets a connection that waits no longer.
-    pub fn remove(&mut self, bell: &Arc<Bell>) {
-        self.bells.retain(|(_, waiting)| !Arc::ptr_eq(waiting, bell));
+    /// Forgets a waiter, if it was not woken meanwhile.
+    pub fn remove(&mut self, wait: WaitFor, key: WaiterKey) {
+        match wait {
+            WaitFor::Flushed(_) => self.for_flush.remove(&key),
+            WaitFor::ReadableBeyond(_) => self.for_readable.remove(&key),
+        };
     }
 
-    /// Rings for everyone whose condition has come true, and forgets them.
+    /// Wakes everyone whose condition has come true, and forgets them.
     pub fn wake(&mut self, flushed_end: Offset, readable_end: Offset) {
-        self.bells.retain(|(wait, bell)| {
-            let is_met = match *wait {
-                WaitFor::Flushed(end) => flushed_end >= end,
-                WaitFor::ReadableBeyond(end) => readable_end > end,
-            };
-            if is_met {
-                bell.ring();
-            }
-            !is_met
-        });
+        wake_up_to(&mut self.for_flush, flushed_end);
+        wake_up_to(&mut self.for_readable, readable_end);
     }
 
-    /// Rings for everyone: the partition has failed, or is no longer this broker's to lead.
+    /// Wakes everyone: the partition has failed, or is no longer this broker's to lead.
     pub fn wake_all(&mut self) {
-        for (_, bell) in self.bells.drain(..) {
-            bell.ring();
-        }
+        wake_up_to(&mut self.for_flush, Offset(i64::MAX));
+        wake_up_to(&mut self.for_readable, Offset(i64::MAX));
+    }
+}
+
+/// `end` is inclusive.
+fn wake_up_to(waiters: &mut BTreeMap<WaiterKey, Arc<Waker>>, end: Offset) {
+    while let Some(first) = waiters.first_entry()
+        && first.key().woken_at <= end
+    {
+        first.remove().wake();
     }
 }
 
@@ -77,48 +101,49 @@ impl Waiting {
 mod tests {
     use super::*;
 
-    fn waiting_for(waits: &[WaitFor]) -> Waiting {
-        let mut waiting = Waiting::default();
-        for wait in waits {
-            waiting.add(*wait, &Arc::new(Bell::default()));
-        }
-        waiting
+    fn waiting_for(waits: &[WaitFor]) -> (Waiters, Vec<WaiterKey>) {
+        let mut waiters = Waiters::default();
+        let keys = waits.iter().map(|wait| waiters.add(*wait, &Arc::default()));
+        let keys = keys.collect();
+        (waiters, keys)
     }
 
-    fn left(waiting: &Waiting) -> Vec<WaitFor> {
-        waiting.bells.iter().map(|(wait, _)| *wait).collect()
+    fn left(waiters: &Waiters) -> Vec<WaiterKey> {
+        waiters.for_flush.keys().chain(waiters.for_readable.keys()).copied().collect()
     }
 
     #[test]
     fn only_those_whose_condition_came_true_are_woken() {
-        let flushed = [WaitFor::Flushed(Offset(5)), WaitFor::Flushed(Offset(6))];
-        let readable = [WaitFor::ReadableBeyond(Offset(4)), WaitFor::ReadableBeyond(Offset(5))];
-        let mut waiting = waiting_for(&[flushed[0], flushed[1], readable[0], readable[1]]);
+        let flushed = [WaitFor::Flushed(Offset(6)), WaitFor::Flushed(Offset(5))];
+        let readable = [WaitFor::ReadableBeyond(Offset(5)), WaitFor::ReadableBeyond(Offset(4))];
+        let (mut waiters, keys) = waiting_for(&[flushed[0], flushed[1], readable[0], readable[1]]);
 
-        waiting.wake(Offset(5), Offset(5));
+        waiters.wake(Offset(5), Offset(5));
 
-        assert_eq!(left(&waiting), [flushed[1], readable[1]]);
+        assert_eq!(left(&waiters), [keys[0], keys[2]]);
     }
 
     #[test]
-    fn a_connection_that_left_is_forgotten_everywhere() {
-        let mut waiting = waiting_for(&[WaitFor::Flushed(Offset(1))]);
-        let bell = Arc::new(Bell::default());
-        waiting.add(WaitFor::Flushed(Offset(2)), &bell);
-        waiting.add(WaitFor::ReadableBeyond(Offset(3)), &bell);
+    fn a_waiter_that_left_is_forgotten_and_the_others_are_not() {
+        let wait = WaitFor::Flushed(Offset(1));
+        let (mut waiters, keys) = waiting_for(&[wait, wait]);
+        let waker = Arc::<Waker>::default();
+        let key = waiters.add(WaitFor::ReadableBeyond(Offset(1)), &waker);
 
-        waiting.remove(&bell);
+        waiters.remove(WaitFor::ReadableBeyond(Offset(1)), key);
+        waiters.remove(wait, keys[0]);
 
-        assert_eq!(left(&waiting), [WaitFor::Flushed(Offset(1))]);
-        assert_eq!(Arc::strong_count(&bell), 1);
+        assert_eq!(left(&waiters), [keys[1]]);
+        assert_eq!(Arc::strong_count(&waker), 1);
     }
 
     #[test]
     fn a_failed_partition_lets_everyone_go() {
-        let mut waiting = waiting_for(&[WaitFor::Flushed(Offset(1)), WaitFor::ReadableBeyond(Offset(9))]);
+        let (mut waiters, _) =
+            waiting_for(&[WaitFor::Flushed(Offset(1)), WaitFor::ReadableBeyond(Offset(9))]);
 
-        waiting.wake_all();
+        waiters.wake_all();
 
-        assert_eq!(left(&waiting), []);
+        assert_eq!(left(&waiters), []);
     }
 }

@@ -4,6 +4,7 @@
 //! Domain code names only what this module re-exports. What the two halves share (instants, file ranges,
 //! segments) stands in files beside this one.
 
+mod accept_error;
 mod concurrently;
 mod disk_types;
 pub mod durable;
@@ -22,6 +23,7 @@ pub mod sim;
 use sim as half;
 
 pub use crate::types::Instant;
+pub use accept_error::AcceptError;
 pub use concurrently::{Running, concurrently};
 pub use file_range::{FileRange, Segment};
 pub use half::{buggify, clock, disk, net, rng, task};

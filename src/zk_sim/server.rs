@@ -19,7 +19,7 @@ use super::snapshot::Image;
 use super::store::Store;
 use crate::runtime::net::Listener;
 use crate::runtime::task::{Lane, TaskGroup};
-use crate::runtime::{clock, rng};
+use crate::runtime::{AcceptError, clock, rng};
 use crate::types::Instant;
 
 /// Sessions alive at once.
@@ -203,7 +203,8 @@ async fn accept(shared: Arc<Shared>, listener: &Listener, handshake_timeout: Dur
                     connection::serve(&shared, stream, handshake_timeout).await;
                 });
             }
-            Err(error) => {
+            Err(AcceptError::Peer(error)) => tracing::debug!(%error, "zookeeper_accept_failed"),
+            Err(AcceptError::Exhausted(error)) => {
                 tracing::warn!(%error, "zookeeper_accept_failed");
                 clock::sleep(ACCEPT_PAUSE).await;
             }

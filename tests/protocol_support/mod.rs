@@ -171,11 +171,10 @@ mod theirs {
     pub use kafka_protocol::messages::{
         api_versions_request::*, api_versions_response::*, create_topics_request::*,
         create_topics_response::*, delete_topics_request::*, delete_topics_response::*,
-        describe_configs_request::*, describe_configs_response::*, fetch_request::*,
-        fetch_response::*, find_coordinator_request::*, find_coordinator_response::*,
-        init_producer_id_request::*, init_producer_id_response::*, list_offsets_request::*,
-        list_offsets_response::*, metadata_request::*, metadata_response::*, produce_request::*,
-        produce_response::*,
+        describe_configs_request::*, describe_configs_response::*, fetch_request::*, fetch_response::*,
+        find_coordinator_request::*, find_coordinator_response::*, init_producer_id_request::*,
+        init_producer_id_response::*, list_offsets_request::*, list_offsets_response::*, metadata_request::*,
+        metadata_response::*, produce_request::*, produce_response::*,
     };
 }
 

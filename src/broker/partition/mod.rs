@@ -1,21 +1,23 @@
 //! One partition: its state and its log behind one short lock, the only door to both.
 //!
 //! Every method is synchronous and takes the lock once. What waits for the disk leaves as a ticket for the
-//! flusher; who waits for the partition leaves a bell. Who leads is decided elsewhere ([`Partition::lead`]).
+//! flusher; who waits for the partition registers (see `waiting`). Who leads is decided elsewhere ([`Partition::lead`]).
 
 mod leader;
+mod waiting;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
-use super::purgatory::{Bell, WaitFor, Waiting};
+use super::purgatory::{WaitFor, Waiters};
 use crate::facts::{self, Fact};
 use crate::log::{AppendBatch, CheckpointTicket, CloseTicket, FlushTicket, Log, LogConfig, LogError};
 use crate::runtime::{FileRange, Instant, clock};
 use crate::types::{BrokerId, Durability, LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition};
 
 pub(super) use leader::EpochFence;
+pub(super) use waiting::Waiting;
 
 /// A partition that this broker stores.
 pub(super) struct Partition {
@@ -32,7 +34,7 @@ struct State {
     log: Log,
     /// The epoch in which this broker leads; `None` before it was raised.
     epoch: Option<LeaderEpoch>,
-    waiting: Waiting,
+    waiters: Waiters,
     /// A flush is asked for: the flusher has this partition on its list, or will put it there when the flush
     /// under way is over.
     is_flush_queued: bool,
@@ -131,7 +133,7 @@ impl Partition {
         let state = Mutex::new(State {
             log,
             epoch: None,
-            waiting: Waiting::default(),
+            waiters: Waiters::default(),
             is_flush_queued: false,
             is_flushing: false,
             is_flush_timed: false,
@@ -172,7 +174,7 @@ impl Partition {
         facts::record(|| Fact::BecameLeader { broker: self.broker, partition: self.name.clone(), epoch });
         tracing::info!(partition = %self.name, %epoch, "leadership_taken");
         state.epoch = Some(epoch);
-        state.waiting.wake_all();
+        state.waiters.wake_all();
     }
 
     /// This broker leads no longer. Readers are told; what was appended is still flushed, and acknowledged.
@@ -180,7 +182,7 @@ impl Partition {
         let mut state = self.state();
         state.epoch = None;
         let flushed_end = state.log.flushed_end();
-        state.waiting.wake(flushed_end, Offset(i64::MAX));
+        state.waiters.wake(flushed_end, Offset(i64::MAX));
     }
 
     /// Appends validated batches, in order, in one write.
@@ -260,27 +262,6 @@ impl Partition {
         })
     }
 
-    /// Leaves `bell` until `wait` is met; false if it is met already (and nothing was left). After an error
-    /// there is nothing to wait for.
-    pub fn wait(&self, wait: WaitFor, bell: &Arc<Bell>) -> Result<bool, PartitionError> {
-        let mut state = self.state();
-        let must_wait = !state.is_met(wait)?;
-        if must_wait {
-            state.waiting.add(wait, bell);
-        }
-        Ok(must_wait)
-    }
-
-    /// Whether `wait` has come true. After an error there is nothing to wait for.
-    pub fn is_met(&self, wait: WaitFor) -> Result<bool, PartitionError> {
-        self.state().is_met(wait)
-    }
-
-    /// Takes the bell away again.
-    pub fn wait_no_longer(&self, bell: &Arc<Bell>) {
-        self.state().waiting.remove(bell);
-    }
-
     /// Queues a flush by time that has come due; whether the flusher has to put it on its list.
     pub fn flush_is_due(&self) -> bool {
         let mut state = self.state();
@@ -315,7 +296,7 @@ impl Partition {
         (state.is_flushing, state.is_flush_queued) = (false, false);
         let error = state.log.flush_failed(ticket, error);
         if state.log.failure().is_some() {
-            state.waiting.wake_all();
+            state.waiters.wake_all();
         }
         error
     }
@@ -349,7 +330,7 @@ impl Partition {
             tracing::warn!(partition = %self.name, %error, "checkpoint_put_off");
             return Ok(state.arrange_checkpoint());
         }
-        state.waiting.wake_all();
+        state.waiters.wake_all();
         Err(error)
     }
 
@@ -368,13 +349,13 @@ impl Partition {
     pub fn finish_close(&self, ticket: CloseTicket) {
         let mut state = self.state();
         state.log.finish_close(ticket);
-        state.waiting.wake_all();
+        state.waiters.wake_all();
     }
 
     pub fn close_failed(&self, ticket: CloseTicket, error: io::Error) -> LogError {
         let mut state = self.state();
         let error = state.log.close_failed(ticket, error);
-        state.waiting.wake_all();
+        state.waiters.wake_all();
         error
     }
 
@@ -407,6 +388,6 @@ impl State {
 
     fn wake(&mut self) {
         let (flushed_end, readable_end) = (self.log.flushed_end(), self.log.readable_end());
-        self.waiting.wake(flushed_end, readable_end);
+        self.waiters.wake(flushed_end, readable_end);
     }
 }

@@ -3,20 +3,21 @@
 //! Bounds what a client may take: memory (a large request waits for its share), time (a request begun must
 //! arrive, a reply must be taken, an idle connection ends).
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::close::Close;
 use super::context::{ConnectionContext, RequestContext};
 use super::handlers::{self, ProduceRun};
-use super::limits::{Admission, Attention};
+use super::limits::{Admission, ConnectionHandle};
+use super::memory::{Charge, FREE_BYTES};
+use super::notices::NotBuilt;
 use super::outgoing::{Outgoing, SendError};
 use super::transport::{Incoming, Transport};
-use crate::broker::core::{Core, MEMORY_UNIT_BYTES};
-use crate::protocol::frame::{self, FrameError};
+use crate::broker::core::Core;
+use crate::protocol::frame;
 use crate::protocol::{
     ApiKey, ErrorCode, Request, RequestError, RequestHeader, api_versions_response, decode_request,
 };
@@ -24,26 +25,29 @@ use crate::rules::{Rule, holds};
 use crate::runtime::clock::DeadlineTimer;
 use crate::runtime::{Instant, clock, disk};
 
-/// Requests up to this size need no share of the memory budget: every connection has as much for itself.
-const FREE_BYTES: usize = 64 * 1024;
+/// The largest request but for Produce: what carries no records only names things.
+const NAMES_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// One read takes at least, and at most, this much.
 const READ_BYTES_MIN: usize = 4 * 1024;
 const READ_BYTES_MAX: usize = 256 * 1024;
 /// One read for a large request takes at most this much.
 const READ_BYTES_LARGE: usize = 1024 * 1024;
-/// How late an append may be where the rule that it precedes its reply is suspended.
-const LATE_APPEND: Duration = Duration::from_millis(20);
+/// Room made at once for a large request, so that the usual one is never moved. Untouched room costs nothing.
+const ROOM_BYTES_MIN: usize = 1024 * 1024;
+/// While other requests wait for memory, one that holds some must bring this much in this time.
+const PROGRESS_BYTES_MIN: usize = 64 * 1024;
+const PROGRESS_TIME: Duration = Duration::from_secs(1);
 
 pub(super) struct Connection {
     pub(super) core: Arc<Core>,
     pub(super) context: ConnectionContext,
-    pub(super) attention: Arc<Attention>,
+    pub(super) handle: Arc<ConnectionHandle>,
     pub(super) incoming: Incoming,
     pub(super) out: Outgoing,
     pub(super) buffer: BytesMut,
     /// For requests that wait.
     pub(super) wait_timer: DeadlineTimer,
-    run: ProduceRun,
+    pub(super) run: ProduceRun,
     timer: DeadlineTimer,
     read_bytes: usize,
     /// When the last request was answered.
@@ -51,38 +55,16 @@ pub(super) struct Connection {
     /// When the first byte of the request now arriving was seen.
     arriving_since: Option<Instant>,
     /// The share of the memory budget of the request now arriving, or in flight.
-    charge: Option<OwnedSemaphorePermit>,
+    pub(super) charge: Option<Charge>,
+    /// How much of it was there, and when that was last looked at.
+    progress: Progress,
     _admission: Admission,
 }
 
-/// Why a connection ends.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Close {
-    #[error("the client closed it")]
-    Peer,
-    #[error("the broker stops")]
-    Stopping,
-    #[error("idle for too long")]
-    Idle,
-    #[error("a request did not arrive in time")]
-    Slow,
-    #[error("the client does not read its replies")]
-    NotReading,
-    #[error("a produce request without acknowledgement failed: {0}")]
-    UnacknowledgedFailed(ErrorCode),
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
-impl Close {
-    /// Whether the broker ended it for what the client did.
-    fn is_reproach(&self) -> bool {
-        !matches!(self, Close::Peer | Close::Stopping | Close::Io(_))
-    }
+/// How far the request now arriving had come at some time.
+struct Progress {
+    at: Instant,
+    bytes: usize,
 }
 
 impl Connection {
@@ -96,7 +78,7 @@ impl Connection {
         Connection {
             core,
             context,
-            attention: Arc::clone(&admission.attention),
+            handle: Arc::clone(&admission.handle),
             incoming,
             out: Outgoing::new(outgoing),
             buffer: BytesMut::new(),
@@ -107,6 +89,7 @@ impl Connection {
             active_at: clock::now(),
             arriving_since: None,
             charge: None,
+            progress: Progress { at: clock::now(), bytes: 0 },
             _admission: admission,
         }
     }
@@ -121,7 +104,7 @@ impl Connection {
                 break close;
             }
         };
-        if close.is_reproach() {
+        if close.is_fault_of_client() {
             self.core.metrics.connections_dropped.add(1);
         }
         tracing::debug!(connection = self.context.id, peer = %self.context.peer, reason = %close, "connection_closed");
@@ -130,28 +113,39 @@ impl Connection {
     /// Reads until there is at least one whole request.
     async fn receive(&mut self) -> Result<(), Close> {
         loop {
-            let wanted = frame::next_length(&self.buffer, self.core.config.limits.request_bytes_max)?
+            let wanted = frame::next_length(&self.buffer, self.frame_bytes_max())?
                 .map(|length| frame::LENGTH_BYTES + length);
             if wanted.is_some_and(|wanted| self.buffer.len() >= wanted) {
                 self.arriving_since = None;
                 return Ok(());
             }
-            if self.attention.is_closing() {
+            if self.handle.is_closing() {
                 return Err(Close::Stopping);
             }
-            if let Some(wanted) = wanted {
-                self.charge(wanted).await?;
-                self.make_room(wanted);
-            }
-            self.read_some(wanted).await?;
+            let room = match wanted {
+                Some(wanted) if wanted > FREE_BYTES => Some(self.make_room(wanted).await?),
+                wanted => wanted.map(|wanted| wanted - self.buffer.len()),
+            };
+            self.read_some(room).await?;
         }
     }
 
-    /// One wait for more bytes, or for the time to be up.
-    async fn read_some(&mut self, wanted: Option<usize>) -> Result<(), Close> {
+    fn frame_bytes_max(&self) -> usize {
+        let request_bytes_max = self.core.config.limits.request_bytes_max;
+        match frame::next_api_key(&self.buffer) {
+            Some(key) if key != ApiKey::Produce as i16 => request_bytes_max.min(NAMES_BYTES_MAX),
+            _ => request_bytes_max,
+        }
+    }
+
+    /// One wait for more bytes, or for the time to be up. Reads at most as much as there is room for in a
+    /// request begun; the next one may come with it where the request is small.
+    async fn read_some(&mut self, room: Option<usize>) -> Result<(), Close> {
         self.watch_the_time();
-        let missing = wanted.map_or(0, |wanted| wanted - self.buffer.len());
-        let limit = self.read_bytes.max(missing).min(READ_BYTES_LARGE);
+        let limit = match room {
+            Some(room) if self.charge.is_some() => room.min(READ_BYTES_LARGE),
+            room => self.read_bytes.max(room.unwrap_or(0)).min(READ_BYTES_LARGE),
+        };
         tokio::select! {
             biased;
             read = self.incoming.read(&mut self.buffer, limit) => {
@@ -165,15 +159,33 @@ impl Connection {
                     self.arriving_since = Some(clock::now());
                 }
             }
-            () = self.attention.bell.heard() => {}
+            () = self.handle.waker.woken() => {}
             () = self.timer.expired() => {
-                if clock::now() >= self.deadline() {
-                    return Err(if self.arriving_since.is_some() { Close::Slow } else { Close::Idle });
-                }
+                self.judge_delay()?;
                 self.timer.set(Some(self.deadline()));
             }
         }
         Ok(())
+    }
+
+    /// Whether the client may take its time.
+    fn judge_delay(&mut self) -> Result<(), Close> {
+        let now = clock::now();
+        if now >= self.arrival_deadline() {
+            return Err(if self.arriving_since.is_some() { Close::Slow } else { Close::Idle });
+        }
+        if self.charge.is_some() && now >= self.progress.at + PROGRESS_TIME {
+            let stands_still = self.buffer.len() < self.progress.bytes + PROGRESS_BYTES_MIN;
+            if stands_still && self.core.memory.is_short() {
+                return Err(Close::Stalled);
+            }
+            self.note_progress();
+        }
+        Ok(())
+    }
+
+    fn note_progress(&mut self) {
+        self.progress = Progress { at: clock::now(), bytes: self.buffer.len() };
     }
 
     /// Larger reads for those who fill them, smaller for those who do not.
@@ -185,7 +197,13 @@ impl Connection {
         }
     }
 
+    /// When the client's delay is to be judged.
     fn deadline(&self) -> Instant {
+        let arrival = self.arrival_deadline();
+        if self.charge.is_some() { arrival.min(self.progress.at + PROGRESS_TIME) } else { arrival }
+    }
+
+    fn arrival_deadline(&self) -> Instant {
         let limits = &self.core.config.limits;
         match self.arriving_since {
             Some(since) => since + limits.request_arrival_max,
@@ -201,39 +219,45 @@ impl Connection {
         }
     }
 
-    /// Takes a large request's share of the memory budget, all of it at once: of two that each held a part
-    /// and waited for more neither would ever go on.
-    async fn charge(&mut self, wanted: usize) -> Result<(), Close> {
-        if wanted <= FREE_BYTES || self.charge.is_some() {
-            return Ok(());
-        }
-        let units =
-            u32::try_from((wanted - FREE_BYTES).div_ceil(MEMORY_UNIT_BYTES)).expect("a frame is below 2^31");
-        let acquiring = Arc::clone(&self.core.memory).acquire_many_owned(units);
-        tokio::pin!(acquiring);
-        loop {
-            tokio::select! {
-                biased;
-                share = &mut acquiring => {
-                    self.charge = Some(share.expect("the budget is never closed"));
-                    // Waiting for our memory was not the client's delay.
-                    self.arriving_since = Some(clock::now());
-                    return Ok(());
-                }
-                () = self.attention.bell.heard() => {
-                    if self.attention.is_closing() {
-                        return Err(Close::Stopping);
+    /// Room for more of a large request: how many bytes. What it holds is charged before it comes, and grows
+    /// with what has come.
+    async fn make_room(&mut self, wanted: usize) -> Result<usize, Close> {
+        let arrived = self.buffer.len();
+        let target = wanted.min(FREE_BYTES.max(2 * arrived));
+        self.charge(target).await?;
+        let room = wanted.min(ROOM_BYTES_MIN.max(target));
+        self.buffer.reserve(room - arrived);
+        Ok(target - arrived)
+    }
+
+    async fn charge(&mut self, bytes: usize) -> Result<(), Close> {
+        let mut charge = self.charge.take().unwrap_or_else(|| {
+            self.progress = Progress { at: clock::now(), bytes: self.buffer.len() };
+            Charge::new(&self.core.memory)
+        });
+        let handle = Arc::clone(&self.handle);
+        let waited = {
+            let growing = charge.grow(bytes);
+            tokio::pin!(growing);
+            loop {
+                tokio::select! {
+                    biased;
+                    waited = &mut growing => break waited,
+                    () = handle.waker.woken() => {
+                        if handle.is_closing() {
+                            return Err(Close::Stopping);
+                        }
                     }
                 }
             }
+        };
+        self.charge = Some(charge);
+        if waited {
+            // Waiting for our memory was not the client's delay.
+            self.arriving_since = Some(clock::now());
+            self.note_progress();
         }
-    }
-
-    /// Room for the whole request at once: what is larger than a connection's own share is paid for.
-    fn make_room(&mut self, wanted: usize) {
-        if self.charge.is_some() {
-            self.buffer.reserve(wanted - self.buffer.len());
-        }
+        Ok(())
     }
 
     /// Handles every whole request that has arrived, and sends the replies.
@@ -266,23 +290,43 @@ impl Connection {
             self.core.metrics.requests.add(1);
             match decode_request(frame) {
                 Ok((header, Request::Produce(request))) => {
+                    self.count_trailing(&header);
                     self.core.metrics.requests_produce.add(1);
                     self.run.add(&self.core, header, request);
                 }
                 Ok((header, request)) => {
                     self.finish_run().await?;
+                    self.count_trailing(&header);
                     self.dispatch(header, request).await?;
-                }
-                Err(RequestError::UnsupportedApiVersions { correlation_id, .. }) => {
-                    self.finish_run().await?;
-                    self.answer_unknown_api_versions(correlation_id);
                 }
                 Err(error) => {
                     self.finish_run().await?;
-                    return Err(error.into());
+                    self.refuse(error)?;
                 }
             }
         }
+    }
+
+    fn count_trailing(&self, header: &RequestHeader) {
+        if header.trailing_bytes > 0 {
+            self.core.metrics.requests_with_trailing_bytes.add(1);
+        }
+    }
+
+    /// What is not a request that can be answered closes the connection, as in Kafka.
+    fn refuse(&mut self, error: RequestError) -> Result<(), Close> {
+        match error {
+            RequestError::UnsupportedApiVersions { correlation_id, .. } => {
+                self.answer_unknown_api_versions(correlation_id);
+                return Ok(());
+            }
+            RequestError::UnknownApi { key } => {
+                let context = RequestContext { connection: &self.context, client_id: None };
+                self.core.notices.tell(NotBuilt::Api(key), &context);
+            }
+            RequestError::UnsupportedVersion { .. } | RequestError::Malformed { .. } => {}
+        }
+        Err(error.into())
     }
 
     async fn dispatch(&mut self, header: RequestHeader, request: Request) -> Result<(), Close> {
@@ -295,7 +339,7 @@ impl Connection {
                 self.out.reply(&header, &handlers::list_offsets(&core, request));
             }
             Request::Metadata(request) => {
-                self.out.reply(&header, &handlers::metadata(&core, request).await);
+                self.out.reply(&header, &handlers::metadata(&core, header.api_version, request).await);
             }
             Request::CreateTopics(request) => {
                 self.out.reply(&header, &handlers::create_topics(&core, &context, request).await);
@@ -307,10 +351,14 @@ impl Connection {
                 self.out.reply(&header, &api_versions_response(ErrorCode::NONE));
             }
             Request::InitProducerId(request) => {
-                self.out.reply(&header, &handlers::init_producer_id(&context, &request));
+                self.out.reply(&header, &handlers::init_producer_id(&core, &context, &request));
+            }
+            Request::FindCoordinator(request) => {
+                self.out.reply(&header, &handlers::find_coordinator(&core, &context, &request));
             }
             // Decoded for our clients' sake, not advertised, not served.
-            _ => {
+            Request::Produce(_) | Request::DeleteTopics(_) => {
+                core.notices.tell(NotBuilt::Api(header.api_key as i16), &context);
                 let refused =
                     RequestError::UnsupportedVersion { api: header.api_key, version: header.api_version };
                 return Err(refused.into());
@@ -321,8 +369,13 @@ impl Connection {
 
     /// Asked in a version that is not known: the list of versions, in the oldest form.
     fn answer_unknown_api_versions(&mut self, correlation_id: i32) {
-        let header =
-            RequestHeader { api_key: ApiKey::ApiVersions, api_version: 0, correlation_id, client_id: None };
+        let header = RequestHeader {
+            api_key: ApiKey::ApiVersions,
+            api_version: 0,
+            correlation_id,
+            client_id: None,
+            trailing_bytes: 0,
+        };
         self.out.reply(&header, &api_versions_response(ErrorCode::UNSUPPORTED_VERSION));
     }
 
@@ -333,18 +386,12 @@ impl Connection {
             return Ok(());
         }
         if !holds(Rule::AppendBeforeAck) {
-            self.run.foretell();
-            self.run.reply(&mut self.out);
-            self.send().await?;
-            // As if another task appended, when it gets round to it.
-            clock::sleep(LATE_APPEND).await;
-            self.run.append(&self.core);
-            return self.run.finish();
+            return self.acknowledge_before_append().await;
         }
         self.run.append(&self.core);
-        self.run.wait_flushed(&self.core, &self.attention.bell, &mut self.wait_timer).await;
+        self.wait_flushed().await;
         self.run.reply(&mut self.out);
-        self.run.finish()
+        self.run.finish().map_err(Close::UnacknowledgedFailed)
     }
 
     /// Sends the replies gathered so far.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::broker::config::Limits;
-use crate::broker::purgatory::Bell;
+use crate::broker::purgatory::Waker;
 
 /// The open connections of a broker.
 pub(in crate::broker) struct Connections {
@@ -21,18 +21,18 @@ pub(in crate::broker) struct Connections {
 #[derive(Default)]
 struct Open {
     last_id: u64,
-    by_id: BTreeMap<u64, Arc<Attention>>,
+    by_id: BTreeMap<u64, Arc<ConnectionHandle>>,
     per_ip: BTreeMap<IpAddr, usize>,
 }
 
 /// How one connection's task is reached.
 #[derive(Default)]
-pub(super) struct Attention {
-    pub bell: Arc<Bell>,
+pub(super) struct ConnectionHandle {
+    pub waker: Arc<Waker>,
     is_closing: AtomicBool,
 }
 
-impl Attention {
+impl ConnectionHandle {
     /// Whether the connection is to end as soon as nothing is in flight.
     pub fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Acquire)
@@ -44,7 +44,7 @@ pub(super) struct Admission {
     connections: Arc<dyn AsRef<Connections> + Send + Sync>,
     pub id: u64,
     ip: IpAddr,
-    pub attention: Arc<Attention>,
+    pub handle: Arc<ConnectionHandle>,
 }
 
 /// Why a connection is refused.
@@ -72,10 +72,15 @@ impl Connections {
 
     /// Asks every connection to end.
     pub fn close_all(&self) {
-        for attention in self.open().by_id.values() {
-            attention.is_closing.store(true, Ordering::Release);
-            attention.bell.ring();
+        for handle in self.open().by_id.values() {
+            handle.is_closing.store(true, Ordering::Release);
+            handle.waker.wake();
         }
+    }
+
+    /// Waits until one more has ended.
+    pub async fn one_closed(&self) {
+        self.one_closed.notified().await;
     }
 
     /// Waits until none is open.
@@ -95,7 +100,7 @@ impl Connections {
         self.open.lock().expect("open connections")
     }
 
-    fn admit(&self, ip: IpAddr) -> Result<(u64, Arc<Attention>), Refused> {
+    fn admit(&self, ip: IpAddr) -> Result<(u64, Arc<ConnectionHandle>), Refused> {
         let mut open = self.open();
         if open.by_id.len() >= self.connections_max {
             return Err(Refused::Connections(open.by_id.len()));
@@ -107,9 +112,9 @@ impl Connections {
         *from_ip += 1;
         open.last_id += 1;
         let id = open.last_id;
-        let attention = Arc::<Attention>::default();
-        open.by_id.insert(id, Arc::clone(&attention));
-        Ok((id, attention))
+        let handle = Arc::<ConnectionHandle>::default();
+        open.by_id.insert(id, Arc::clone(&handle));
+        Ok((id, handle))
     }
 
     fn release(&self, id: u64, ip: IpAddr) {
@@ -132,9 +137,9 @@ impl Admission {
     where
         C: AsRef<Connections> + Send + Sync + 'static,
     {
-        let (id, attention) = owner.as_ref().as_ref().admit(ip)?;
+        let (id, handle) = owner.as_ref().as_ref().admit(ip)?;
         let connections = Arc::clone(owner) as Arc<dyn AsRef<Connections> + Send + Sync>;
-        Ok(Admission { connections, id, ip, attention })
+        Ok(Admission { connections, id, ip, handle })
     }
 }
 
@@ -209,6 +214,6 @@ mod tests {
 
         owner.0.close_all();
 
-        assert!(first.attention.is_closing());
+        assert!(first.handle.is_closing());
     }
 }

@@ -9,12 +9,13 @@ use super::context::{ConnectionContext, Principal};
 use super::limits::Admission;
 use super::transport::Transport;
 use crate::broker::core::Core;
-use crate::runtime::clock;
 use crate::runtime::net::{Listener, Stream};
 use crate::runtime::task::TaskGroup;
+use crate::runtime::{AcceptError, clock};
 
-/// Pause after a failed accept: file descriptors may have run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Without room for one more connection: how long to wait at most, should none of ours end. Other holders of
+/// file descriptors give theirs back without telling.
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(500);
 /// The one listener's name.
 const LISTENER_NAME: &str = "PLAINTEXT";
 
@@ -28,9 +29,16 @@ pub(in crate::broker) async fn accept_connections(
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => admit(&core, &tasks, &name, stream, peer),
-            Err(error) => {
-                tracing::warn!(%error, "accept_failed");
-                clock::sleep(ACCEPT_PAUSE).await;
+            // Of no concern to those who come next.
+            Err(AcceptError::Peer(error)) => {
+                core.metrics.accepts_failed.add(1);
+                tracing::debug!(%error, "accept_failed");
+            }
+            Err(AcceptError::Exhausted(error)) => {
+                core.metrics.accepts_failed.add(1);
+                tracing::warn!(%error, connections = core.connections.count(), "accept_without_room");
+                // Either way accepting is tried again.
+                let _closed_or_not = clock::timeout(NO_ROOM_PAUSE, core.connections.one_closed()).await;
             }
         }
     }

@@ -13,7 +13,7 @@ use tokio::net::TcpSocket;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::clock;
-use crate::runtime::{FileRange, Segment};
+use crate::runtime::{AcceptError, FileRange, Segment};
 
 /// Connections that the kernel holds for a listener which has not accepted them yet (cut by
 /// `net.core.somaxconn`).
@@ -49,11 +49,35 @@ impl Listener {
         self.local
     }
 
-    /// The next connection, and who it is from. Safe to drop. An error concerns one connection or a
-    /// momentary lack (of file descriptors, say): the listener stays usable.
-    pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        let (inner, peer) = self.inner.accept().await?;
-        Ok((Stream::new(inner)?, peer))
+    /// The next connection, and who it is from. Safe to drop.
+    pub async fn accept(&self) -> Result<(Stream, SocketAddr), AcceptError> {
+        let (inner, peer) = self.inner.accept().await.map_err(accept_error)?;
+        // The peer may have reset it already. Nobody but the peer is to notice.
+        let stream = Stream::new(inner, Some(peer)).map_err(AcceptError::Peer)?;
+        Ok((stream, peer))
+    }
+}
+
+/// Linux tells of errors of the connection itself by `accept` (accept(2), "Error handling"). What is neither
+/// one of those nor a lack is treated as a lack, so that nobody who waits in between turns in circles.
+fn accept_error(error: io::Error) -> AcceptError {
+    use rustix::io::Errno;
+    const OF_THE_PEER: &[Errno] = &[
+        Errno::CONNABORTED,
+        Errno::CONNRESET,
+        Errno::NETDOWN,
+        Errno::PROTO,
+        Errno::NOPROTOOPT,
+        Errno::HOSTDOWN,
+        Errno::NONET,
+        Errno::HOSTUNREACH,
+        Errno::OPNOTSUPP,
+        Errno::NETUNREACH,
+        Errno::PERM,
+    ];
+    match Errno::from_io_error(&error) {
+        Some(errno) if OF_THE_PEER.contains(&errno) => AcceptError::Peer(error),
+        _ => AcceptError::Exhausted(error),
     }
 }
 
@@ -62,7 +86,7 @@ pub async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Strea
     #[allow(clippy::disallowed_types)] // The seam's own stream.
     let connecting = tokio::net::TcpStream::connect(address);
     match clock::timeout(timeout, connecting).await {
-        Ok(connected) => Stream::new(connected?),
+        Ok(connected) => Stream::new(connected?, None),
         Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
@@ -85,9 +109,10 @@ pub struct Stream {
 
 impl Stream {
     #[allow(clippy::disallowed_types)] // The seam's own stream.
-    fn new(inner: tokio::net::TcpStream) -> io::Result<Stream> {
+    fn new(inner: tokio::net::TcpStream, peer: Option<SocketAddr>) -> io::Result<Stream> {
         inner.set_nodelay(true)?;
-        let (local, peer) = (inner.local_addr()?, inner.peer_addr()?);
+        let local = inner.local_addr()?;
+        let peer = peer.map_or_else(|| inner.peer_addr(), Ok)?;
         Ok(Stream { inner, local, peer })
     }
 

@@ -36,7 +36,7 @@ use self::timer::sleep_exactly_until;
 use super::clock;
 use super::identity::{self, Identity};
 use super::world::{self, Death};
-use crate::runtime::{FileRange, Instant, Segment};
+use crate::runtime::{AcceptError, FileRange, Instant, Segment};
 
 /// The plugin. The network itself is thread-local, as the run is; this marks its beginning and its end.
 pub struct NetSim;
@@ -97,8 +97,8 @@ impl Listener {
     }
 
     /// The next connection, and who it is from. Safe to drop.
-    pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        check(self.owner)?;
+    pub async fn accept(&self) -> Result<(Stream, SocketAddr), AcceptError> {
+        check(self.owner).map_err(AcceptError::Exhausted)?;
         let key = poll_fn(|cx| with_net(|net| net.poll_accept(self.key, cx))).await?;
         let stream = Stream::of(key, 1, self.owner);
         let peer = stream.peer;

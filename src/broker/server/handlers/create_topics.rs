@@ -1,9 +1,9 @@
 //! CreateTopics. Any broker makes topics; the one that clients are told to ask is the controller they see.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::super::context::RequestContext;
+use super::super::waiting::wait_of;
 use crate::broker::core::Core;
 use crate::broker::topics::{self, NewTopic, Refusal};
 use crate::protocol::ErrorCode;
@@ -14,8 +14,6 @@ use crate::registry::TopicSpec;
 use crate::runtime::{Instant, clock};
 use crate::types::BrokerId;
 
-/// Whatever a client asks for, it is answered after this time.
-const WAIT_MAX: Duration = Duration::from_secs(300);
 /// `config_source` of what the topic itself sets (KIP-525).
 const SOURCE_TOPIC: i8 = 1;
 
@@ -24,8 +22,7 @@ pub(in crate::broker::server) async fn create_topics(
     context: &RequestContext<'_>,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
-    let wait = Duration::from_millis(request.timeout_ms.max(0) as u64).min(WAIT_MAX);
-    let deadline = clock::now() + wait;
+    let deadline = clock::now() + wait_of(request.timeout_ms);
     let repeated = repeated_names(&request.topics);
     let mut results = Vec::with_capacity(request.topics.len());
     for asked in request.topics {

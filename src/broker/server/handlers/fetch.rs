@@ -9,11 +9,14 @@ use crate::broker::core::Core;
 use crate::broker::partition::{EpochFence, Partition, ReadRequest, ReadResult};
 use crate::protocol::messages::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
 use crate::protocol::{ErrorCode, Records, RequestHeader};
-use crate::runtime::FileRange;
+use crate::runtime::{FileRange, task};
 use crate::types::{LeaderEpoch, Offset};
 
 /// Fetch sessions (KIP-227) are never opened; a client that names one is told so.
 const NO_SESSION: i32 = 0;
+
+/// After so many partitions other connections get their turn.
+const PARTITIONS_AT_A_TIME: usize = 500;
 
 /// A fetch request, looked up once; read again each time something may have come.
 pub(in crate::broker::server) struct FetchPlan {
@@ -38,16 +41,21 @@ pub(in crate::broker::server) struct FetchResult {
 }
 
 impl FetchPlan {
-    pub fn new(core: &Core, request: FetchRequest) -> FetchPlan {
+    pub async fn new(core: &Core, request: FetchRequest) -> FetchPlan {
         let bytes_max = (request.max_bytes.max(0) as u64).min(core.config.limits.fetch_bytes_max as u64);
-        let asked = request.topics.iter().flat_map(|topic| {
-            topic.partitions.iter().map(|partition| local_partition(core, &topic.topic, partition.partition))
-        });
-        FetchPlan { bytes_max, partitions: asked.collect(), request }
+        let mut partitions =
+            Vec::with_capacity(request.topics.iter().map(|topic| topic.partitions.len()).sum());
+        for topic in &request.topics {
+            for partition in &topic.partitions {
+                partitions.push(local_partition(core, &topic.topic, partition.partition));
+                give_way(partitions.len()).await;
+            }
+        }
+        FetchPlan { bytes_max, partitions, request }
     }
 
     /// Reads what there is.
-    pub fn read(&self, core: &Core) -> FetchResult {
+    pub async fn read(&self, core: &Core) -> FetchResult {
         let mut result = FetchResult {
             response: FetchResponse::default(),
             ranges: Vec::new(),
@@ -62,11 +70,11 @@ impl FetchPlan {
             result.has_error = true;
             return result;
         }
-        let mut partitions = self.partitions.iter();
+        let mut partitions = self.partitions.iter().enumerate();
         for topic in &self.request.topics {
             let mut responses = Vec::with_capacity(topic.partitions.len());
             for asked in &topic.partitions {
-                let partition = partitions.next().expect("one for each partition of the request");
+                let (index, partition) = partitions.next().expect("one for each partition of the request");
                 let request = ReadRequest {
                     from: Offset(asked.fetch_offset),
                     bytes_max: (asked.partition_max_bytes.max(0) as u64)
@@ -75,11 +83,19 @@ impl FetchPlan {
                     fence: EpochFence(LeaderEpoch(asked.current_leader_epoch)),
                 };
                 responses.push(result.read(core, asked.partition, partition, request));
+                give_way(index + 1).await;
             }
             let topic = topic.topic.clone();
             result.response.responses.push(FetchableTopicResponse { topic, partitions: responses });
         }
         result
+    }
+}
+
+/// A request may name thousands of partitions.
+async fn give_way(partitions_done: usize) {
+    if partitions_done.is_multiple_of(PARTITIONS_AT_A_TIME) {
+        task::yield_now().await;
     }
 }
 

@@ -6,17 +6,25 @@ use crate::broker::metadata::{Image, Leader, PartitionImage};
 use crate::broker::topics::{self, NewTopic};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{
-    MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
-    MetadataResponseTopic,
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+    MetadataResponsePartition, MetadataResponseTopic,
 };
-use crate::runtime::clock;
+use crate::runtime::{clock, task};
 
 /// Topics that one request may make.
 const AUTO_CREATE_MAX: usize = 32;
+/// After so many topics and partitions other connections get their turn.
+const ENTRIES_AT_A_TIME: usize = 1_000;
+/// In this version an empty list asks for all topics, since null cannot be said.
+const VERSION_WITHOUT_NULL: i16 = 0;
 
-pub(in crate::broker::server) async fn metadata(core: &Core, request: MetadataRequest) -> MetadataResponse {
-    let asked: Option<Vec<String>> =
-        request.topics.map(|topics| topics.into_iter().map(|topic| topic.name.unwrap_or_default()).collect());
+pub(in crate::broker::server) async fn metadata(
+    core: &Core,
+    version: i16,
+    request: MetadataRequest,
+) -> MetadataResponse {
+    let asked =
+        request.topics.filter(|topics| version > VERSION_WITHOUT_NULL || !topics.is_empty()).map(names);
     let may_create = core.config.auto_create_topics && request.allow_auto_topic_creation;
     if let Some(asked) = &asked
         && may_create
@@ -25,8 +33,8 @@ pub(in crate::broker::server) async fn metadata(core: &Core, request: MetadataRe
     }
     let image = core.metadata.image();
     let topics = match asked {
-        None => image.topics.keys().map(|name| describe(&image, name)).collect(),
-        Some(names) => names.iter().map(|name| describe(&image, name)).collect(),
+        None => describe_each(&image, image.topics.keys().map(|name| name.to_string())).await,
+        Some(names) => describe_each(&image, names.into_iter()).await,
     };
     MetadataResponse {
         brokers: brokers(&image),
@@ -35,6 +43,29 @@ pub(in crate::broker::server) async fn metadata(core: &Core, request: MetadataRe
         topics,
         ..Default::default()
     }
+}
+
+/// Each name once, in order.
+fn names(topics: Vec<MetadataRequestTopic>) -> Vec<String> {
+    let mut names: Vec<String> = topics.into_iter().map(|topic| topic.name.unwrap_or_default()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+async fn describe_each(image: &Image, names: impl Iterator<Item = String>) -> Vec<MetadataResponseTopic> {
+    let mut described = Vec::new();
+    let mut entries = 0;
+    for name in names {
+        let topic = describe(image, name);
+        entries += 1 + topic.partitions.len();
+        described.push(topic);
+        if entries >= ENTRIES_AT_A_TIME {
+            entries = 0;
+            task::yield_now().await;
+        }
+    }
+    described
 }
 
 async fn create_missing(core: &Core, asked: &[String]) {
@@ -62,19 +93,20 @@ fn brokers(image: &Image) -> Vec<MetadataResponseBroker> {
     image.brokers.values().map(broker).collect()
 }
 
-fn describe(image: &Image, name: &str) -> MetadataResponseTopic {
-    let mut response = MetadataResponseTopic { name: Some(name.to_owned()), ..Default::default() };
-    match image.topics.get(name) {
+fn describe(image: &Image, name: String) -> MetadataResponseTopic {
+    let mut response = MetadataResponseTopic::default();
+    match image.topics.get(name.as_str()) {
         Some(topic) => {
             let partition =
                 |(number, partition): (&i32, &PartitionImage)| describe_partition(image, *number, partition);
             response.partitions = topic.partitions.iter().map(partition).collect();
         }
-        None if topics::check_name(name).is_err() => {
+        None if topics::check_name(&name).is_err() => {
             response.error_code = ErrorCode::INVALID_TOPIC_EXCEPTION.0;
         }
         None => response.error_code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0,
     }
+    response.name = Some(name);
     response
 }
 
@@ -116,7 +148,7 @@ mod tests {
             topics: BTreeMap::from([(Arc::from("orders"), Arc::new(topic))]),
         };
 
-        let described = describe(&image, "orders");
+        let described = describe(&image, "orders".to_owned());
 
         assert_eq!(described.error_code, 0);
         let [served, orphaned] = described.partitions.as_slice() else { panic!("two partitions") };
@@ -127,8 +159,15 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_asked_for_often_is_answered_once() {
+        let asked = ["b", "a", "b", "b"].map(|name| MetadataRequestTopic { name: Some(name.to_owned()) });
+
+        assert_eq!(names(asked.into()), ["a", "b"]);
+    }
+
+    #[test]
     fn an_unknown_topic_is_told_from_one_that_cannot_be() {
-        let code = |name| describe(&Image::default(), name).error_code;
+        let code = |name: &str| describe(&Image::default(), name.to_owned()).error_code;
 
         assert_eq!(code("nothing"), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0);
         assert_eq!(code("no/thing"), ErrorCode::INVALID_TOPIC_EXCEPTION.0);

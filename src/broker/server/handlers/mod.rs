@@ -3,6 +3,7 @@
 mod create_topics;
 mod describe_configs;
 mod fetch;
+mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
@@ -18,6 +19,7 @@ use crate::protocol::ErrorCode;
 pub(super) use create_topics::create_topics;
 pub(super) use describe_configs::describe_configs;
 pub(super) use fetch::FetchPlan;
+pub(super) use find_coordinator::find_coordinator;
 pub(super) use init_producer_id::init_producer_id;
 pub(super) use list_offsets::list_offsets;
 pub(super) use metadata::metadata;

@@ -4,19 +4,18 @@
 //! Batches are checked (`record::validate`) and never unpacked. Order is kept: within a partition batches are
 //! appended as their requests came.
 
+mod without_rule;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::super::connection::Close;
 use super::super::errors::{batch_error_code, partition_error_code};
 use super::super::outgoing::Outgoing;
 use super::local_partition;
 use crate::broker::core::Core;
-use crate::broker::partition::{EpochFence, Partition, PartitionError};
-use crate::broker::purgatory::{Bell, WaitFor};
+use crate::broker::partition::{Partition, PartitionError};
 use crate::log::{AppendBatch, LogError};
 use crate::protocol::messages::{
     PartitionProduceResponse as Answer, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -25,11 +24,7 @@ use crate::protocol::messages::{
 use crate::protocol::{ErrorCode, RequestHeader};
 use crate::record::{self, BatchHeader};
 use crate::runtime::buggify;
-use crate::runtime::clock::{self, DeadlineTimer};
 use crate::types::{Acks, Offset, ProducerId};
-
-/// Whatever a client asks for, it is answered after this time.
-const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Consecutive produce requests of one connection.
 #[derive(Default)]
@@ -42,7 +37,6 @@ pub(in crate::broker::server) struct ProduceRun {
     group_of: BTreeMap<usize, usize>,
     /// Where the last batch went.
     last_group: usize,
-    wait: Duration,
     /// Filled anew for each reply: nothing is allocated for the usual one.
     response: ProduceResponse,
 }
@@ -88,7 +82,6 @@ impl ProduceRun {
         let acks = Acks::from_wire(request.acks);
         let wants_reply = acks != Some(Acks::None);
         let is_transactional = request.transactional_id.is_some();
-        self.wait = self.wait.max(Duration::from_millis(request.timeout_ms.max(0) as u64)).min(WAIT_MAX);
         let first_answer = self.answers.len();
         for topic in &mut request.topic_data {
             for data in &mut topic.partition_data {
@@ -174,53 +167,20 @@ impl ProduceRun {
         }
     }
 
-    /// What an append would answer, were it made before the reply: for runs without that rule.
-    pub fn foretell(&mut self) {
-        for group in &self.groups {
-            let Ok(bounds) = group.partition.bounds(EpochFence::NONE) else { continue };
-            let mut base = bounds.log_end;
-            for (slot, batch) in group.slots.iter().zip(&group.batches) {
-                answer(&mut self.answers[*slot], base, bounds.log_start);
-                base = base.plus(i64::from(batch.header.last_offset_delta) + 1);
-            }
-        }
+    /// Which groups are to be acknowledged when flushed: index, partition, and up to where.
+    pub fn unflushed(&self) -> Vec<(usize, Arc<Partition>, Offset)> {
+        let groups = self.groups.iter().enumerate().filter(|(_, group)| group.wants_reply);
+        groups.filter_map(|(at, group)| Some((at, Arc::clone(&group.partition), group.flush_to?))).collect()
     }
 
-    /// Waits until everything that is to be acknowledged is flushed, where its topic asks for that.
-    pub async fn wait_flushed(&mut self, core: &Core, bell: &Arc<Bell>, timer: &mut DeadlineTimer) {
-        let mut waiting = Vec::new();
-        for (at, group) in self.groups.iter().enumerate() {
-            let Some(end) = group.flush_to.filter(|_| group.wants_reply) else { continue };
-            match group.partition.wait(WaitFor::Flushed(end), bell) {
-                Ok(false) => {}
-                Ok(true) => waiting.push((at, end)),
-                Err(error) => group.fail_flush(core, &mut self.answers, &error),
-            }
-        }
-        if !waiting.is_empty() {
-            timer.set(Some(clock::now() + self.wait));
-        }
-        while !waiting.is_empty() {
-            let is_late = tokio::select! {
-                biased;
-                () = bell.heard() => false,
-                () = timer.expired() => true,
-            };
-            waiting.retain(|(at, end)| {
-                let group = &self.groups[*at];
-                match group.partition.is_met(WaitFor::Flushed(*end)) {
-                    Ok(true) => return false,
-                    Ok(false) if !is_late => return true,
-                    Ok(false) => {
-                        group.partition.wait_no_longer(bell);
-                        let message = "the flush takes too long";
-                        group.refuse_all(core, &mut self.answers, ErrorCode::REQUEST_TIMED_OUT, message);
-                    }
-                    Err(error) => group.fail_flush(core, &mut self.answers, &error),
-                }
-                false
-            });
-        }
+    pub fn flush_failed(&mut self, core: &Core, group: usize, error: &PartitionError) {
+        let code = partition_error_code(error);
+        self.groups[group].refuse_all(core, &mut self.answers, code, &error.to_string());
+    }
+
+    pub fn flush_late(&mut self, core: &Core, group: usize) {
+        let message = "the flush takes too long";
+        self.groups[group].refuse_all(core, &mut self.answers, ErrorCode::REQUEST_TIMED_OUT, message);
     }
 
     /// Adds the replies, in request order; none where none was asked for.
@@ -238,8 +198,8 @@ impl ProduceRun {
         }
     }
 
-    /// Ends the run. Where no reply was asked for and something failed, only closing says so.
-    pub fn finish(&mut self) -> Result<(), Close> {
+    /// Ends the run. An error where no reply was asked for and something failed: only closing says so.
+    pub fn finish(&mut self) -> Result<(), ErrorCode> {
         let unacknowledged = self.requests.iter().filter(|received| !received.wants_reply);
         let failed = unacknowledged.flat_map(|received| received.answers(&self.answers)).find_map(|answer| {
             let code = ErrorCode(answer.error_code);
@@ -250,11 +210,7 @@ impl ProduceRun {
         self.groups.clear();
         self.group_of.clear();
         self.last_group = 0;
-        self.wait = Duration::ZERO;
-        match failed {
-            None => Ok(()),
-            Some(code) => Err(Close::UnacknowledgedFailed(code)),
-        }
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -274,10 +230,6 @@ impl Group {
         for slot in &self.slots {
             refuse(core, &mut answers[*slot], Refused { code, message: Some(message.to_owned()) });
         }
-    }
-
-    fn fail_flush(&self, core: &Core, answers: &mut [Answer], error: &PartitionError) {
-        self.refuse_all(core, answers, partition_error_code(error), &error.to_string());
     }
 }
 

@@ -12,7 +12,7 @@ use super::flow::Item;
 use super::kernel::Net;
 use super::link::Dialing;
 use super::timer::Event;
-use crate::runtime::Instant;
+use crate::runtime::{AcceptError, Instant};
 use crate::runtime::sim::identity::{Identity, NodeId};
 use crate::runtime::sim::trace::{self, Kind, mix};
 use crate::runtime::sim::world;
@@ -138,13 +138,23 @@ impl Net {
         Ok((key, SocketAddr::new(ip, port)))
     }
 
-    pub(super) fn poll_accept(&mut self, key: ListenerKey, cx: &Context<'_>) -> Poll<io::Result<ConnKey>> {
+    pub(super) fn poll_accept(
+        &mut self,
+        key: ListenerKey,
+        cx: &Context<'_>,
+    ) -> Poll<Result<ConnKey, AcceptError>> {
         let Some(listening) = self.listeners.get(key) else {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::NotConnected, "the listener is closed")));
+            let closed = io::Error::new(io::ErrorKind::NotConnected, "the listener is closed");
+            return Poll::Ready(Err(AcceptError::Exhausted(closed)));
         };
         // A connection that was reset before it was accepted may be gone without a trace.
         while let Some(key) = listening.ready.pop_front() {
             if let Some(conn) = self.conns.get(key) {
+                // Or the process is told of it in place of a connection (accept(2), ECONNABORTED).
+                if conn.ends[1].failure.is_some() {
+                    self.conns.sweep(key);
+                    return Poll::Ready(Err(AcceptError::Peer(io::ErrorKind::ConnectionAborted.into())));
+                }
                 conn.ends[1].held_halves = BOTH_HALVES;
                 return Poll::Ready(Ok(key));
             }
