@@ -16,7 +16,7 @@ use seedlog::protocol::{ErrorCode, encode_request};
 use seedlog::record::Compression;
 
 use support::raw::{Raw, batch, fetch_request, produce_request};
-use support::{Dev, Process, seedlog};
+use support::{Dev, Process, rss_mib, seedlog};
 
 const TOPIC: &str = "orders";
 
@@ -155,14 +155,6 @@ fn acks_that_do_not_exist_are_answered_with_invalid_required_acks() {
     let code = response.responses[0].partition_responses[0].error_code;
     assert_eq!(ErrorCode(code), ErrorCode::INVALID_REQUIRED_ACKS);
     subject.goes_on();
-}
-
-/// The resident set of a process, in MiB.
-fn rss_mib(process: &Process) -> u64 {
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("a running process");
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("VmRSS");
-    line.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).expect("a number") / 1024
 }
 
 #[test]

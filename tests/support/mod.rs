@@ -204,6 +204,14 @@ impl Dev {
     }
 }
 
+/// The resident set of a process, in MiB.
+pub fn rss_mib(process: &Process) -> u64 {
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("a running process");
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).expect("a number") / 1024
+}
+
 /// Runs a program to its end and insists that it succeeds.
 pub fn run(command: &mut Command) -> Output {
     let shown = format!("{command:?}");
