@@ -134,7 +134,8 @@ apis! {
     ApiVersions = 18, ApiVersionsRequest => ApiVersionsResponse, advertise 0..=3;
     CreateTopics = 19, CreateTopicsRequest => CreateTopicsResponse, advertise 2..=5;
     DeleteTopics = 20, DeleteTopicsRequest => DeleteTopicsResponse;
-    InitProducerId = 22, InitProducerIdRequest => InitProducerIdResponse, advertise 0..=4;
+    /// Not advertised: a client that wants idempotence then fails at once and says that the broker lacks it.
+    InitProducerId = 22, InitProducerIdRequest => InitProducerIdResponse;
     DescribeConfigs = 32, DescribeConfigsRequest => DescribeConfigsResponse, advertise 1..=4;
 }
 

@@ -58,6 +58,22 @@ fn requests_sent_at_once_are_answered_in_order_and_appended_together() {
     });
 }
 
+/// The time that a client gives is for replication, as in Kafka.
+#[test]
+fn a_produce_that_gives_no_time_is_answered_by_what_was_stored() {
+    with_brokers(1, |cluster| async move {
+        let mut client = cluster.client(1).await;
+        assert_eq!(client.create_topic(TOPIC, 1, &[]).await, ErrorCode::NONE);
+
+        for (offset, acks) in [(0, 1), (1, -1)] {
+            let mut request = produce_request(TOPIC, 0, batch(&["now"]), acks);
+            request.timeout_ms = 0;
+            let response = client.call(9, &request).await;
+            assert_eq!(answer_of(&response), (ErrorCode::NONE, offset));
+        }
+    });
+}
+
 #[test]
 fn a_request_without_acknowledgement_is_stored_and_not_answered() {
     with_brokers(1, |cluster| async move {
@@ -196,6 +212,63 @@ fn requests_that_cannot_be_met_get_kafkas_error_codes() {
             assert_eq!(error_of(&response), expected, "{topic}-{partition} at {offset}");
         }
         assert_eq!(client.produce(TOPIC, 0, "fine").await, (ErrorCode::NONE, 0));
+    });
+}
+
+#[test]
+fn memory_is_not_taken_by_what_was_only_announced() {
+    let small = |config: &mut seedlog::broker::config::BrokerConfig| {
+        config.request_bytes_max = 400_000;
+        config.message_bytes_max = 400_000;
+        config.request_bytes_in_flight_max = 400_000;
+    };
+    with_config(1, small, |cluster| async move {
+        let mut client = cluster.client(1).await;
+        assert_eq!(client.create_topic(TOPIC, 1, &[]).await, ErrorCode::NONE);
+        let mut announcing = Vec::new();
+        for _ in 0..5 {
+            let mut client = cluster.client(1).await;
+            client.send_bytes(Bytes::copy_from_slice(&400_000_i32.to_be_bytes())).await;
+            announcing.push(client);
+        }
+        let start = clock::now();
+
+        let large = "x".repeat(300_000);
+        let response = client.call(9, &produce_request(TOPIC, 0, batch(&[&large]), -1)).await;
+
+        assert_eq!(answer_of(&response), (ErrorCode::NONE, 0));
+        assert!(clock::now() - start < Duration::from_secs(10));
+    });
+}
+
+#[test]
+fn what_is_not_built_yet_is_refused_in_words() {
+    with_brokers(1, |cluster| async move {
+        let mut client = cluster.client(1).await;
+
+        let request = FindCoordinatorRequest { key: "group".to_owned(), key_type: 0 };
+        let response = client.call(3, &request).await;
+        assert_eq!(ErrorCode(response.error_code), ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        assert!(response.error_message.is_some_and(|message| message.contains("not built yet")));
+        client.call(0, &request).await;
+
+        client.send(1, &DeleteTopicsRequest::default()).await;
+        assert!(client.next_frame().await.is_none(), "known, and not served");
+    });
+}
+
+#[test]
+fn bytes_after_a_request_are_ignored() {
+    with_brokers(1, |cluster| async move {
+        let mut client = cluster.client(1).await;
+        let mut frame = BytesMut::from(&encode_request(9, 1, Some("raw"), &MetadataRequest::default())[..]);
+        frame.extend_from_slice(&[0, 0, 0]);
+        let length = frame.len() as i32 - 4;
+        frame[..4].copy_from_slice(&length.to_be_bytes());
+
+        client.send_bytes(frame.freeze()).await;
+
+        assert_eq!(client.receive::<MetadataRequest>(9, 1).await.brokers.len(), 1);
     });
 }
 

@@ -14,6 +14,8 @@ use crate::registry::TopicSpec;
 use crate::runtime::{Instant, clock};
 use crate::types::BrokerId;
 
+/// Topics that one request may make: each takes several writes to ZooKeeper, one after the other.
+const TOPICS_MAX: usize = 1_000;
 /// `config_source` of what the topic itself sets (KIP-525).
 const SOURCE_TOPIC: i8 = 1;
 
@@ -23,6 +25,9 @@ pub(in crate::broker::server) async fn create_topics(
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
     let deadline = clock::now() + wait_of(request.timeout_ms);
+    if request.topics.len() > TOPICS_MAX {
+        return too_many(request.topics);
+    }
     let repeated = repeated_names(&request.topics);
     let mut results = Vec::with_capacity(request.topics.len());
     for asked in request.topics {
@@ -38,6 +43,14 @@ pub(in crate::broker::server) async fn create_topics(
         results.push(result(name, outcome));
     }
     CreateTopicsResponse { topics: results, ..Default::default() }
+}
+
+fn too_many(topics: Vec<CreatableTopic>) -> CreateTopicsResponse {
+    let refused = topics.into_iter().map(|topic| {
+        let message = format!("more than {TOPICS_MAX} topics in one request");
+        result(topic.name, Err(Refusal { code: ErrorCode::POLICY_VIOLATION, message }))
+    });
+    CreateTopicsResponse { topics: refused.collect(), ..Default::default() }
 }
 
 fn repeated_names(topics: &[CreatableTopic]) -> BTreeSet<String> {
