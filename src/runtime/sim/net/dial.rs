@@ -12,10 +12,10 @@ use super::flow::Item;
 use super::kernel::Net;
 use super::link::Dialing;
 use super::timer::Event;
-use crate::runtime::{AcceptError, Instant};
 use crate::runtime::sim::identity::{Identity, NodeId};
 use crate::runtime::sim::trace::{self, Kind, mix};
 use crate::runtime::sim::world;
+use crate::runtime::{AcceptError, Instant};
 
 /// The range that free ports are given from, in order.
 const EPHEMERAL_PORTS: std::ops::RangeInclusive<u16> = 32768..=60999;
