@@ -4,7 +4,7 @@
 //! is `fetcher`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -90,9 +90,12 @@ impl Shared {
         self.dispatch();
     }
 
-    /// Takes partitions on, beside those that are there.
+    /// Takes partitions on, beside those that are there. Once closed, none.
     pub(super) fn add(&self, partitions: Vec<(TopicPartition, Reader, Begin)>) {
         let mut state = self.state();
+        if state.closed {
+            return;
+        }
         let events = state.positions.add(partitions);
         self.state_facts(&events);
         self.cluster.track_only(state.positions.topics());
@@ -115,9 +118,14 @@ impl Shared {
         self.state().positions.fetch_offset(partition)
     }
 
-    /// Replaces the gate.
+    /// Replaces the gate. Once closed nothing is handed out, and nothing is kept: a gate holds its session alive.
     pub(super) fn set_gate(&self, gate: Gate) {
-        self.state().gate = Some(gate);
+        let mut state = self.state();
+        if state.closed {
+            return;
+        }
+        state.gate = Some(gate);
+        drop(state);
         self.arrived.notify_waiters();
     }
 
@@ -139,9 +147,13 @@ impl Shared {
         self.state().positions.position(partition)
     }
 
+    /// Readers get nothing more, and are told so. They may outlive the consumer by far: what the gate holds, the
+    /// session with ZooKeeper, goes now and not with them.
     pub(super) fn close(&self) {
-        let mut state = self.state();
+        // Called by destructors: whoever panicked under the lock, nothing is handed out any more.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.closed = true;
+        state.gate = None;
         state.positions.end_leases();
         drop(state);
         self.arrived.notify_waiters();

@@ -24,6 +24,7 @@ macro_rules! every_story {
             a_member_may_go_back_to_a_time_and_skip_to_now = seeks;
             a_name_that_is_in_use_is_waited_for = names;
             what_cannot_be_meant_is_refused = refusals;
+            streams_that_outlive_their_consumer_end_and_leave_its_partitions_to_others = kept_streams;
             #[cfg(feature = "real-runtime")]
             ordinary_threads_iterate_over_streams = threads;
         }
@@ -234,6 +235,30 @@ pub async fn refusals(at: Setting) {
     consumer.commit().await.expect("nothing to commit");
     consumer.close().await.expect("it leaves in order");
     assert_eq!(consumer.commit().await, Err(GroupError::Closed));
+}
+
+pub async fn kept_streams(at: Setting) {
+    at.create_topic(1).await;
+    at.produce(0..20).await;
+    let config = GroupConfig { auto_commit: None, ..at.config("billing", "a") };
+    let (first, mut kept) = join(config.clone(), 2).await;
+    assert_eq!(values(&take(&mut kept[0], 5).await), expected(0..5));
+    let mut waiting = kept.pop().expect("two streams");
+    let dropping = async {
+        clock::sleep(Duration::from_millis(50)).await;
+        drop(first);
+        clock::now()
+    };
+    let (told, dropped_at) = tokio::join!(clock::timeout(PATIENCE, waiting.next()), dropping);
+    assert_eq!(told, Ok(Err(ConsumeError::Closed)), "one that waits is told");
+    // Fifteen more are at hand.
+    assert_eq!(clock::timeout(PATIENCE, kept[0].next()).await, Ok(Err(ConsumeError::Closed)));
+
+    let (second, mut streams) = join(GroupConfig { auto_commit: None, ..at.config("billing", "b") }, 1).await;
+    assert_eq!(values(&take(&mut streams[0], 20).await), expected(0..20));
+    assert!(clock::now() - dropped_at <= SESSION * 3, "its session was left to expire");
+    drop((waiting, kept));
+    second.close().await.expect("it leaves in order");
 }
 
 /// An ordinary thread reads through iterators.

@@ -68,7 +68,11 @@ impl Inner {
     }
 }
 
-/// A member of a group. Dropped without [`GroupConsumer::close`], its session is left to expire.
+/// A member of a group. Dropping it ends the membership: its streams answer [`ConsumeError::Closed`] from then on,
+/// whoever still holds them, and its partitions go to the others once its session has expired.
+/// [`GroupConsumer::close`] commits before and leaves at once.
+///
+/// [`ConsumeError::Closed`]: crate::consumer::ConsumeError::Closed
 pub struct GroupConsumer {
     inner: Arc<Inner>,
     /// Owns the fetchers.
@@ -197,6 +201,13 @@ impl GroupConsumer {
         self.member_tasks.abort_all();
         self.consumer_tasks.abort_all();
         left.unwrap_or(Err(GroupError::SessionLost))
+    }
+}
+
+impl Drop for GroupConsumer {
+    /// The tasks are stopped by their owners. Streams have none of their own, and would wait for ever.
+    fn drop(&mut self) {
+        self.inner.shared.close();
     }
 }
 
