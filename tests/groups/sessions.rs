@@ -12,7 +12,7 @@ use seedlog::runtime::sim::world::RunConfig;
 use seedlog::zookeeper::{CreateMode, ZkError, ZooKeeper};
 
 use super::harness::{
-    Setting, facts_where, join, partition, take, tell, tell_once, tell_with_control, until, values,
+    SESSION, Setting, facts_where, join, partition, take, tell, tell_once, tell_with_control, until, values,
 };
 use super::stories;
 
@@ -101,6 +101,30 @@ fn a_member_unheard_by_zookeeper_pauses_and_goes_on_under_the_same_session() {
         assert_eq!(values(&rest)[0], "0005", "nothing is skipped");
         assert_eq!(count("delivery-resumed"), 1);
         assert_eq!(sessions_of("a").len(), 1);
+        consumer.close().await.expect("it leaves in order");
+    });
+}
+
+/// Each commit is refused at once while there is no session; the attempt to get one goes on all the same.
+#[test]
+fn a_member_that_repeats_its_commit_until_it_succeeds_gets_a_new_session() {
+    tell_with_control(|at, control| async move {
+        at.create_topic(1).await;
+        at.produce(0..5).await;
+        let config = GroupConfig { auto_commit: None, ..at.config("billing", "a") };
+        let (consumer, mut streams) = join(config, 1).await;
+        take(&mut streams[0], 2).await;
+        assert!(control.expire_session(sessions_of("a")[0]));
+        let deadline = clock::now() + SESSION * 10;
+        let mut refused = 0;
+        while consumer.commit().await.is_err() {
+            refused += 1;
+            assert!(clock::now() < deadline, "{refused} commits were refused");
+            // Less than it takes to connect.
+            clock::sleep(Duration::from_micros(100)).await;
+        }
+        take(&mut streams[0], 1).await;
+        assert_eq!(sessions_of("a").len(), 2);
         consumer.close().await.expect("it leaves in order");
     });
 }

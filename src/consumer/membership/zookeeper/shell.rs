@@ -151,30 +151,18 @@ impl Shell {
         }
     }
 
-    /// A new session, however long it takes; unless the consumer is closed or dropped before.
+    /// A new session, however long it takes; unless the consumer is closed or dropped before. The attempt lives
+    /// across commands: a caller who repeats his commit until it succeeds does not begin it anew each time.
     async fn connect(&mut self) -> Result<ZooKeeper, Option<Told>> {
+        let mut connecting = pin!(open_session(&self.config));
         loop {
-            let config = self.config.zookeeper.clone();
-            let backoff = self.config.rebalance_backoff;
-            let mut connecting = pin!(async move {
-                let connected = ZooKeeper::connect(config).await;
-                if connected.is_err() {
-                    clock::sleep(backoff).await;
-                }
-                connected
-            });
             tokio::select! {
                 biased;
+                zookeeper = &mut connecting => return Ok(zookeeper),
                 command = self.commands.recv() => match command {
                     Some(Command::Commit(told)) => tell(told, Err(GroupError::SessionLost)),
                     Some(Command::Close(told)) => return Err(Some(told)),
                     None => return Err(None),
-                },
-                connected = &mut connecting => match connected {
-                    Ok(zookeeper) => return Ok(zookeeper),
-                    Err(error) => {
-                        tracing::warn!(group = self.config.group, %error, "group_session_not_opened");
-                    }
                 },
             }
         }
@@ -205,6 +193,10 @@ impl Shell {
             let event = tokio::select! {
                 biased;
                 () = &mut expired => return End::SessionLost,
+                // Before commands: callers who commit without a pause must not keep the member from rebalancing.
+                () = any_fired(&mut self.watches) => Event::Changed,
+                () = resolved(&mut self.way_free) => Event::PauseOver,
+                () = self.pause.expired() => Event::PauseOver,
                 command = self.commands.recv() => match command {
                     Some(Command::Commit(told)) => {
                         let committed = self.commit_all().await;
@@ -214,9 +206,6 @@ impl Shell {
                     Some(Command::Close(told)) => return End::Closed(told),
                     None => return End::Dropped,
                 },
-                () = any_fired(&mut self.watches) => Event::Changed,
-                () = resolved(&mut self.way_free) => Event::PauseOver,
-                () = self.pause.expired() => Event::PauseOver,
                 () = self.auto_commit.expired() => {
                     self.commit_in_time().await;
                     continue;
@@ -288,6 +277,17 @@ impl Shell {
     pub(super) fn pause_for(&mut self, duration: Duration, way_free: Option<WayFree>) {
         self.pause.set(Some(clock::now() + duration));
         self.way_free = way_free;
+    }
+}
+
+/// Tries until a server grants a session.
+async fn open_session(config: &GroupConfig) -> ZooKeeper {
+    loop {
+        match ZooKeeper::connect(config.zookeeper.clone()).await {
+            Ok(zookeeper) => return zookeeper,
+            Err(error) => tracing::warn!(group = config.group, %error, "group_session_not_opened"),
+        }
+        clock::sleep(config.rebalance_backoff).await;
     }
 }
 
