@@ -129,19 +129,23 @@ impl Fetcher {
         }
     }
 
+    /// In the plan's order: a topic whose partitions are not neighbours in it is named more than once, as Java's
+    /// client does it.
     fn fetch_request(&self, plan: &FetchPlan, wait: Duration) -> FetchRequest {
         let config = &self.shared.config;
-        let mut topics: BTreeMap<&str, Vec<FetchPartition>> = BTreeMap::new();
-        for question in &plan.questions {
-            topics.entry(&question.partition.topic).or_default().push(FetchPartition {
-                partition: question.partition.partition,
-                fetch_offset: question.of.0,
-                partition_max_bytes: wire_bytes(config.partition_bytes_max),
-                ..Default::default()
-            });
-        }
-        let topics =
-            topics.into_iter().map(|(topic, partitions)| FetchTopic { topic: topic.to_owned(), partitions });
+        let neighbours = plan.questions.chunk_by(|a, b| a.partition.topic == b.partition.topic);
+        let topics = neighbours.map(|questions| FetchTopic {
+            topic: questions[0].partition.topic.to_string(),
+            partitions: questions
+                .iter()
+                .map(|question| FetchPartition {
+                    partition: question.partition.partition,
+                    fetch_offset: question.of.0,
+                    partition_max_bytes: wire_bytes(config.partition_bytes_max),
+                    ..Default::default()
+                })
+                .collect(),
+        });
         FetchRequest {
             max_wait_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
             min_bytes: wire_bytes(config.fetch_bytes_min),

@@ -115,6 +115,8 @@ pub(super) struct Partition {
     opened: Option<Opened>,
     /// Of everything fetched and not yet handed out.
     pub(super) bytes: usize,
+    /// The turn in which a fetch last brought something; whose is longest ago is asked for first.
+    pub(super) served: u64,
     /// A request about it is in flight.
     pub(super) busy: bool,
     pub(super) not_before: Instant,
@@ -140,6 +142,7 @@ impl Partition {
             entries: VecDeque::new(),
             opened: None,
             bytes: 0,
+            served: 0,
             busy: false,
             not_before: Instant::START,
             failures: 0,

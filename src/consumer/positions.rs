@@ -36,6 +36,8 @@ pub(super) struct Question<T> {
 /// The next fetch from one broker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FetchPlan {
+    /// In the order of the request: who waited longest for data comes first. A broker fills its answer in this
+    /// order, and sends a batch above the limits only where nothing stands before it (KIP-74).
     pub(super) questions: Vec<Question<Offset>>,
     /// Some partition is left out because its share of the buffer is full.
     pub(super) some_are_full: bool,
@@ -76,6 +78,8 @@ pub(super) struct Positions {
     partitions: BTreeMap<TopicPartition, Partition>,
     next_generation: u64,
     assignments: u64,
+    /// Fetches that brought something.
+    turns: u64,
     /// Who was handed out last, so that none starves.
     last_taken: Option<TopicPartition>,
 }
@@ -87,6 +91,7 @@ impl Positions {
             partitions: BTreeMap::new(),
             next_generation: 0,
             assignments: 0,
+            turns: 0,
             last_taken: None,
         }
     }
@@ -236,6 +241,7 @@ impl Positions {
     ) -> FetchPlan {
         let share = (buffer_bytes_max / self.partitions.len().max(1)).max(1);
         let mut plan = FetchPlan::default();
+        let mut waiting = Vec::new();
         for (name, partition) in &mut self.partitions {
             if partition.standing != Standing::Fetching || !partition.is_free(now) || !led(name) {
                 continue;
@@ -245,12 +251,15 @@ impl Positions {
                 continue;
             }
             partition.busy = true;
-            plan.questions.push(Question {
-                partition: name.clone(),
-                generation: partition.generation,
-                of: partition.fetch_offset,
-            });
+            waiting.push(partition);
         }
+        // Stable: among those that never brought anything the names decide.
+        waiting.sort_by_key(|partition| partition.served);
+        plan.questions.extend(waiting.into_iter().map(|partition| Question {
+            partition: partition.name.clone(),
+            generation: partition.generation,
+            of: partition.fetch_offset,
+        }));
         plan
     }
 
@@ -273,9 +282,13 @@ impl Positions {
     /// Records were fetched, or none were there.
     pub(super) fn fetched(&mut self, question: &Question<Offset>, records: Bytes, high_watermark: Offset) {
         let on_corruption = self.limits.on_corruption;
-        if let Some(partition) = self.current(&question.partition, question.generation) {
-            partition.fetched(chunk::verify(records, question.of, high_watermark), on_corruption);
+        let turn = self.turns + 1;
+        let Some(partition) = self.current(&question.partition, question.generation) else { return };
+        if !records.is_empty() {
+            partition.served = turn;
         }
+        partition.fetched(chunk::verify(records, question.of, high_watermark), on_corruption);
+        self.turns = turn;
     }
 
     /// The broker has the offset and cannot read it.

@@ -195,6 +195,26 @@ fn a_small_buffer_delivers_everything_all_the_same() {
     });
 }
 
+/// A broker sends a batch above the limits only where nothing stands before it in the answer.
+#[test]
+fn a_batch_above_the_limit_of_a_partition_is_not_kept_waiting_by_a_busy_one() {
+    with_broker(|broker| async move {
+        fill(&broker, 1_000);
+        let large = batch(0, 50, Compression::None);
+        let limit = large.len() / 2;
+        broker.state().logs[1] = vec![large];
+        let small = ConsumerConfig { partition_bytes_max: limit, poll_records_max: 10, ..config(&broker) };
+        let mut consumer = Consumer::start(small);
+        let start = StartPosition::Earliest;
+        consumer.assign(vec![(partition(0), start), (partition(1), start)]);
+        let mut before = 0;
+        while consumer.next().await.expect("nothing is stuck").partition == partition(0) {
+            before += 1;
+        }
+        assert!(before <= 200, "{before} records of the busy partition came first");
+    });
+}
+
 #[test]
 fn a_new_assignment_forgets_the_old_one() {
     with_broker(|broker| async move {

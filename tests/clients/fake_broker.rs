@@ -104,10 +104,15 @@ impl State {
     }
 
     /// The batches around and behind `offset`.
-    fn read(&self, partition: usize, offset: i64) -> Bytes {
+    /// Whole batches within the limit; the first one whatever its size, where `at_least_one` (KIP-74).
+    fn read(&self, partition: usize, offset: i64, bytes_max: usize, at_least_one: bool) -> Bytes {
         let mut bytes = BytesMut::new();
         let end = |batch: &Bytes| record::BatchHeader::parse(batch).expect("a header").next_offset().0;
         for batch in self.logs[partition].iter().filter(|batch| end(batch) > offset) {
+            let is_forced = at_least_one && bytes.is_empty();
+            if !is_forced && bytes.len() + batch.len() > bytes_max {
+                break;
+            }
             bytes.extend_from_slice(batch);
         }
         bytes.freeze()
@@ -310,6 +315,7 @@ async fn fetch(
 fn fetch_once(broker: &FakeBroker, request: &FetchRequest, mood: Option<Mood>) -> (FetchResponse, bool) {
     let state = broker.state();
     let mut is_idle = true;
+    let mut sent = 0;
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
             let number = asked.partition as usize;
@@ -319,7 +325,12 @@ fn fetch_once(broker: &FakeBroker, request: &FetchRequest, mood: Option<Mood>) -
                 _ if !in_range => ErrorCode::OFFSET_OUT_OF_RANGE,
                 _ => ErrorCode::NONE,
             };
-            let records = if error.is_none() { state.read(number, asked.fetch_offset) } else { Bytes::new() };
+            let bytes_max = (asked.partition_max_bytes as usize).min(request.max_bytes as usize - sent);
+            let records = match error.is_none() {
+                true => state.read(number, asked.fetch_offset, bytes_max, sent == 0),
+                false => Bytes::new(),
+            };
+            sent = (sent + records.len()).min(request.max_bytes as usize);
             is_idle &= error.is_none() && records.is_empty();
             PartitionData {
                 partition_index: asked.partition,

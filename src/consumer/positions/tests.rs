@@ -393,6 +393,28 @@ fn an_assignment_to_an_end_is_stated_when_the_end_is_known() {
 }
 
 #[test]
+fn who_waited_longest_for_data_is_asked_for_first() {
+    let starts = [StartPosition::At(Offset(0)); 3];
+    let mut positions = assigned(LIMITS, &starts);
+    let mut asked = |brings: &[i32]| {
+        let questions = fetches(&mut positions);
+        for question in &questions {
+            let records = match brings.contains(&question.partition.partition) {
+                true => batch(question.of.0, 1).into(),
+                false => Bytes::new(),
+            };
+            positions.fetched(question, records, END);
+        }
+        questions.iter().map(|question| question.partition.partition).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&[0]), [0, 1, 2]);
+    assert_eq!(asked(&[0]), [1, 2, 0], "one that always has something stands behind");
+    assert_eq!(asked(&[1, 0]), [1, 2, 0], "one that is empty keeps its place");
+    assert_eq!(asked(&[2]), [2, 1, 0]);
+    assert_eq!(asked(&[]), [1, 0, 2]);
+}
+
+#[test]
 fn partitions_take_turns() {
     let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(0)); 3]);
     for question in fetches(&mut positions) {
