@@ -14,7 +14,7 @@ use super::chunk;
 use super::partition::LogPlace;
 use super::positions::{Failure, FetchPlan, Question};
 use super::shared::Shared;
-use crate::client::Connection;
+use crate::client::{Connection, LeaderTask};
 use crate::protocol::messages::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, ListOffsetsPartition,
     ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic, PartitionData,
@@ -36,19 +36,24 @@ const EARLIEST_TIMESTAMP: i64 = -2;
 const LATEST_TIMESTAMP: i64 = -1;
 
 /// See the module.
-pub(super) struct Fetcher {
+struct Fetcher {
     shared: Arc<Shared>,
     broker: BrokerId,
     wake: Arc<Notify>,
     timer: DeadlineTimer,
 }
 
+/// The task that fetches from a broker.
+pub(super) fn start(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) -> LeaderTask {
+    Box::pin(Fetcher::new(shared, broker, wake).run())
+}
+
 impl Fetcher {
-    pub(super) fn new(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) -> Fetcher {
+    fn new(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) -> Fetcher {
         Fetcher { shared, broker, wake, timer: DeadlineTimer::new() }
     }
 
-    pub(super) async fn run(mut self) {
+    async fn run(mut self) {
         loop {
             let lookups = self
                 .shared

@@ -83,7 +83,7 @@ impl Consumer {
     /// Starts the consumer's tasks; connects when something is assigned.
     pub fn start(config: ConsumerConfig) -> Consumer {
         let tasks = Arc::new(TaskGroup::new(Lane::Data));
-        let shared = Shared::new(config, &tasks);
+        let shared = Shared::new(config, &tasks, fetcher::start);
         tasks.spawn("consumer-refresh", Arc::clone(&shared).keep_refreshed());
         Consumer { shared, tasks, portion: None, timer: None }
     }

@@ -11,12 +11,11 @@ use tokio::sync::Notify;
 
 use super::chunk::Damage;
 use super::config::ConsumerConfig;
-use super::fetcher::Fetcher;
 use super::lease::Portion;
 use super::partition::{Event, Reader};
 use super::positions::{Begin, Limits, Positions};
 use super::{AutoReset, ConsumeError, ConsumedRecord, StartPosition};
-use crate::client::{Backoff, Cluster, ClusterConfig};
+use crate::client::{Backoff, Cluster, ClusterConfig, LeaderTasks, StartLeaderTask};
 use crate::facts::{self, Fact, RecordTag};
 use crate::marks::{self, Mark};
 use crate::runtime::clock::{self, DeadlineTimer};
@@ -30,10 +29,7 @@ pub(super) struct Shared {
     pub(super) config: ConsumerConfig,
     pub(super) cluster: Cluster,
     state: Mutex<State>,
-    fetchers: Mutex<BTreeMap<BrokerId, Arc<Notify>>>,
-    /// Owned by the consumer: tasks never keep themselves alive.
-    tasks: Weak<TaskGroup>,
-    this: Weak<Shared>,
+    fetchers: LeaderTasks<Shared>,
     refresh_wanted: Notify,
     /// There may be something to hand out.
     arrived: Notify,
@@ -50,7 +46,12 @@ struct State {
 pub(super) type Gate = Arc<dyn Fn() -> Option<Instant> + Send + Sync>;
 
 impl Shared {
-    pub(super) fn new(config: ConsumerConfig, tasks: &Arc<TaskGroup>) -> Arc<Shared> {
+    /// `start_fetcher` makes the task that fetches from a broker.
+    pub(super) fn new(
+        config: ConsumerConfig,
+        tasks: &Arc<TaskGroup>,
+        start_fetcher: StartLeaderTask<Shared>,
+    ) -> Arc<Shared> {
         let limits = Limits {
             unpacked_bytes_max: config.unpacked_bytes_max,
             on_corruption: config.on_corruption,
@@ -64,9 +65,7 @@ impl Shared {
         Arc::new_cyclic(|this| Shared {
             cluster: Cluster::new(cluster),
             state: Mutex::new(State { positions: Positions::new(limits), closed: false, gate: None }),
-            fetchers: Mutex::new(BTreeMap::new()),
-            tasks: Arc::downgrade(tasks),
-            this: Weak::clone(this),
+            fetchers: LeaderTasks::new("consumer-fetcher", tasks, Weak::clone(this), start_fetcher),
             refresh_wanted: Notify::new(),
             arrived: Notify::new(),
             config,
@@ -342,8 +341,8 @@ impl Shared {
     }
 
     fn wake_fetcher_of(&self, partition: &TopicPartition) {
-        match self.cluster.leader(partition).map(|leader| leader.broker) {
-            Some(leader) => self.fetcher(leader).notify_one(),
+        match self.cluster.leader(partition) {
+            Some(leader) => self.fetchers.wake(leader.broker),
             None => {
                 self.cluster.invalidate_leader(partition);
                 self.refresh_wanted.notify_one();
@@ -357,20 +356,6 @@ impl Shared {
         for name in &names {
             self.wake_fetcher_of(name);
         }
-    }
-
-    /// The fetcher of a broker, started when it is first needed.
-    fn fetcher(&self, broker: BrokerId) -> Arc<Notify> {
-        let mut fetchers = self.fetchers.lock().expect("no holder of the fetchers panics");
-        Arc::clone(fetchers.entry(broker).or_insert_with(|| self.start_fetcher(broker)))
-    }
-
-    fn start_fetcher(&self, broker: BrokerId) -> Arc<Notify> {
-        let wake = Arc::new(Notify::new());
-        if let (Some(tasks), Some(this)) = (self.tasks.upgrade(), self.this.upgrade()) {
-            tasks.spawn("consumer-fetcher", Fetcher::new(this, broker, Arc::clone(&wake)).run());
-        }
-        wake
     }
 
     pub(super) fn want_refresh(&self) {

@@ -79,7 +79,7 @@ impl Producer {
     /// Starts the producer's tasks; connects when there is something to send.
     pub fn start(config: ProducerConfig) -> Producer {
         let tasks = Arc::new(TaskGroup::new(Lane::Data));
-        let shared = Shared::new(config, &tasks);
+        let shared = Shared::new(config, &tasks, sender::start);
         tasks.spawn("producer-refresh", Arc::clone(&shared).keep_refreshed());
         tasks.spawn("producer-expiry", Arc::clone(&shared).expire());
         Producer { shared, tasks }

@@ -16,7 +16,7 @@ use super::accumulator::{AttemptId, Outgoing, Payload, RequestLimits};
 use super::batch::RecordData;
 use super::reaction::{self, Reaction};
 use super::shared::Shared;
-use crate::client::{ConnectError, Connection, Pending, RequestError, Written};
+use crate::client::{ConnectError, Connection, LeaderTask, Pending, RequestError, Written};
 use crate::facts::{self, Fact};
 use crate::protocol::messages::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -29,7 +29,7 @@ use crate::types::{Acks, BrokerId, Instant, TopicPartition};
 const SILENCES_PER_REQUEST_TIMEOUT: u32 = 10;
 
 /// See the module.
-pub(super) struct Sender {
+struct Sender {
     shared: Arc<Shared>,
     broker: BrokerId,
     wake: Arc<Notify>,
@@ -62,8 +62,13 @@ impl Future for Answer {
     }
 }
 
+/// The task that sends to a broker.
+pub(super) fn start(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) -> LeaderTask {
+    Box::pin(Sender::new(shared, broker, wake).run())
+}
+
 impl Sender {
-    pub(super) fn new(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) -> Sender {
+    fn new(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) -> Sender {
         Sender {
             shared,
             broker,
@@ -74,7 +79,7 @@ impl Sender {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    async fn run(mut self) {
         loop {
             let limits = self.shared.request_limits();
             let ready = self.next_ready(&limits);

@@ -2,7 +2,6 @@
 //!
 //! Sending itself is `sender`'s.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
@@ -12,9 +11,10 @@ use super::accumulator::{Accumulator, AttemptId, BatchLimits, RequestLimits};
 use super::batch::{AttemptEnd, Outcome, RecordData, Reply, Resolution, RetryPolicy};
 use super::config::{ProducerConfig, RETRY_BACKOFF_MAX};
 use super::partitioner::{Choices, TopicShape};
-use super::sender::Sender;
 use super::{RecordMetadata, SendError};
-use crate::client::{Backoff, Cluster, ClusterConfig, Leader, NoBroker, TopicView};
+use crate::client::{
+    Backoff, Cluster, ClusterConfig, Leader, LeaderTasks, NoBroker, StartLeaderTask, TopicView,
+};
 use crate::facts::{self, Fact, RecordTag};
 use crate::protocol::ErrorCode;
 use crate::rules::{self, Rule};
@@ -29,10 +29,7 @@ pub(super) struct Shared {
     room: Semaphore,
     state: Mutex<State>,
     choices: Mutex<(Choices, Rng)>,
-    senders: Mutex<BTreeMap<BrokerId, Arc<Notify>>>,
-    /// Owned by the producer: tasks never keep themselves alive.
-    tasks: Weak<TaskGroup>,
-    this: Weak<Shared>,
+    senders: LeaderTasks<Shared>,
     refresh_wanted: Notify,
     expiry_moved: Notify,
     /// Some batch got its outcome.
@@ -47,7 +44,12 @@ struct State {
 }
 
 impl Shared {
-    pub(super) fn new(config: ProducerConfig, tasks: &Arc<TaskGroup>) -> Arc<Shared> {
+    /// `start_sender` makes the task that sends to a broker.
+    pub(super) fn new(
+        config: ProducerConfig,
+        tasks: &Arc<TaskGroup>,
+        start_sender: StartLeaderTask<Shared>,
+    ) -> Arc<Shared> {
         let limits = BatchLimits {
             linger: config.linger,
             batch_bytes_max: config.batch_bytes_max,
@@ -66,9 +68,7 @@ impl Shared {
                 expiry_watched: None,
             }),
             choices: Mutex::new((Choices::default(), rng::stream("producer.partitioner"))),
-            senders: Mutex::new(BTreeMap::new()),
-            tasks: Arc::downgrade(tasks),
-            this: Weak::clone(this),
+            senders: LeaderTasks::new("producer-sender", tasks, Weak::clone(this), start_sender),
             refresh_wanted: Notify::new(),
             expiry_moved: Notify::new(),
             resolved: Notify::new(),
@@ -301,7 +301,7 @@ impl Shared {
     /// Wakes whoever sends to this partition, or has its leader looked for.
     fn wake_sender_of(&self, partition: &TopicPartition) {
         match self.cluster.leader(partition) {
-            Some(leader) => self.sender(leader.broker).notify_one(),
+            Some(leader) => self.senders.wake(leader.broker),
             None => {
                 self.cluster.invalidate_leader(partition);
                 self.refresh_wanted.notify_one();
@@ -315,21 +315,6 @@ impl Shared {
         for partition in &queued {
             self.wake_sender_of(partition);
         }
-    }
-
-    /// The sender of a broker, started when it is first needed.
-    fn sender(&self, broker: BrokerId) -> Arc<Notify> {
-        let mut senders = self.senders.lock().expect("no holder of the senders panics");
-        Arc::clone(senders.entry(broker).or_insert_with(|| self.start_sender(broker)))
-    }
-
-    fn start_sender(&self, broker: BrokerId) -> Arc<Notify> {
-        let wake = Arc::new(Notify::new());
-        if let (Some(tasks), Some(this)) = (self.tasks.upgrade(), self.this.upgrade()) {
-            let sender = Sender::new(this, broker, Arc::clone(&wake));
-            tasks.spawn("producer-sender", sender.run());
-        }
-        wake
     }
 
     pub(super) fn want_refresh(&self) {

@@ -15,7 +15,7 @@ use super::zookeeper::{Command, Shell, Subscribed};
 use super::{GroupConfig, GroupError};
 use crate::consumer::partition::Reader;
 use crate::consumer::shared::Shared;
-use crate::consumer::{ConsumerConfig, StartPosition};
+use crate::consumer::{ConsumerConfig, StartPosition, fetcher};
 use crate::facts::{self, Fact};
 use crate::runtime::task::{Lane, TaskGroup};
 use crate::runtime::{clock, rng};
@@ -91,7 +91,7 @@ impl GroupConsumer {
         let session = ZooKeeper::connect(config.zookeeper.clone()).await?;
         let consumer_tasks = Arc::new(TaskGroup::new(Lane::Data));
         let consumer = ConsumerConfig { auto_reset: config.reset, ..config.consumer.clone() };
-        let shared = Shared::new(consumer, &consumer_tasks);
+        let shared = Shared::new(consumer, &consumer_tasks, fetcher::start);
         consumer_tasks.spawn("consumer-refresh", Arc::clone(&shared).keep_refreshed());
         let inner = Inner { config, shared, progress: Arc::default(), marks_awaited: AtomicBool::new(false) };
         Ok(GroupConsumer {
