@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::chunk;
 use super::partition::LogPlace;
-use super::positions::{Failure, FetchPlan, Question};
+use super::positions::{Failure, FetchPlan, PartitionRequest};
 use super::shared::Shared;
 use crate::client::{Connection, LeaderTask};
 use crate::protocol::messages::{
@@ -66,7 +66,7 @@ impl Fetcher {
             let plan = self.shared.with_positions(self.broker, |positions, led| {
                 positions.take_fetches(led, clock::now(), buffer_bytes_max)
             });
-            if !plan.questions.is_empty() {
+            if !plan.requests.is_empty() {
                 self.fetch(plan).await;
                 continue;
             }
@@ -82,8 +82,8 @@ impl Fetcher {
         }
     }
 
-    async fn look_up(&self, questions: Vec<Question<LogPlace>>) {
-        let request = list_offsets_request(&questions);
+    async fn look_up(&self, requests: Vec<PartitionRequest<LogPlace>>) {
+        let request = list_offsets_request(&requests);
         let timeout = self.shared.config.request_timeout;
         let response = match self.connection().await {
             Ok(connection) => connection.call(&request, timeout).await.map_err(|error| error.to_string()),
@@ -92,25 +92,29 @@ impl Fetcher {
         match response {
             Ok(response) => {
                 let mut answers = offsets_by_partition(response);
-                for question in questions {
-                    let answer = answers.remove(&key(&question.partition));
-                    self.end_looked_up(&question, answer);
+                for asked in requests {
+                    let answer = answers.remove(&key(&asked.partition));
+                    self.end_looked_up(&asked, answer);
                 }
             }
-            Err(error) => self.all_failed(&questions, &error),
+            Err(error) => self.all_failed(&requests, &error),
         }
     }
 
-    fn end_looked_up(&self, question: &Question<LogPlace>, answer: Option<ListOffsetsPartitionResponse>) {
+    fn end_looked_up(
+        &self,
+        asked: &PartitionRequest<LogPlace>,
+        answer: Option<ListOffsetsPartitionResponse>,
+    ) {
         let code = answer.as_ref().map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |a| ErrorCode(a.error_code));
         match answer {
             Some(answer)
-                if code.is_none() && (answer.offset >= 0 || matches!(question.of, LogPlace::Time(_))) =>
+                if code.is_none() && (answer.offset >= 0 || matches!(asked.target, LogPlace::Time(_))) =>
             {
                 let offset = Some(Offset(answer.offset)).filter(|offset| offset.0 >= 0);
-                self.shared.answer(&question.partition, |positions| positions.found(question, offset));
+                self.shared.answer(&asked.partition, |positions| positions.found(asked, offset));
             }
-            _ => self.failed(question, code),
+            _ => self.failed(asked, code),
         }
     }
 
@@ -128,9 +132,9 @@ impl Fetcher {
         match response {
             Ok(response) if response.error_code == 0 => self.fetched(&plan, response).await,
             Ok(response) => {
-                self.all_failed(&plan.questions, &ErrorCode(response.error_code).to_string());
+                self.all_failed(&plan.requests, &ErrorCode(response.error_code).to_string());
             }
-            Err(error) => self.all_failed(&plan.questions, &error),
+            Err(error) => self.all_failed(&plan.requests, &error),
         }
     }
 
@@ -138,14 +142,14 @@ impl Fetcher {
     /// client does it.
     fn fetch_request(&self, plan: &FetchPlan, wait: Duration) -> FetchRequest {
         let config = &self.shared.config;
-        let neighbours = plan.questions.chunk_by(|a, b| a.partition.topic == b.partition.topic);
-        let topics = neighbours.map(|questions| FetchTopic {
-            topic: questions[0].partition.topic.to_string(),
-            partitions: questions
+        let neighbours = plan.requests.chunk_by(|a, b| a.partition.topic == b.partition.topic);
+        let topics = neighbours.map(|requests| FetchTopic {
+            topic: requests[0].partition.topic.to_string(),
+            partitions: requests
                 .iter()
-                .map(|question| FetchPartition {
-                    partition: question.partition.partition,
-                    fetch_offset: question.of.0,
+                .map(|asked| FetchPartition {
+                    partition: asked.partition.partition,
+                    fetch_offset: asked.target.0,
                     partition_max_bytes: wire_bytes(config.partition_bytes_max),
                     ..Default::default()
                 })
@@ -162,9 +166,9 @@ impl Fetcher {
 
     async fn fetched(&self, plan: &FetchPlan, response: FetchResponse) {
         let mut answers = records_by_partition(response);
-        for question in &plan.questions {
-            let Some(answer) = answers.remove(&key(&question.partition)) else {
-                self.failed(question, ErrorCode::UNKNOWN_SERVER_ERROR);
+        for asked in &plan.requests {
+            let Some(answer) = answers.remove(&key(&asked.partition)) else {
+                self.failed(asked, ErrorCode::UNKNOWN_SERVER_ERROR);
                 continue;
             };
             match ErrorCode(answer.error_code) {
@@ -174,35 +178,40 @@ impl Fetcher {
                         Records::None | Records::Hole(_) => Bytes::new(),
                     };
                     let high_watermark = Offset(answer.high_watermark);
-                    self.records_arrived(question, records, high_watermark).await;
+                    self.records_arrived(asked, records, high_watermark).await;
                 }
-                ErrorCode::CORRUPT_MESSAGE => self.shared.answer(&question.partition, |positions| {
-                    positions.unreadable(question);
+                ErrorCode::CORRUPT_MESSAGE => self.shared.answer(&asked.partition, |positions| {
+                    positions.unreadable(asked);
                     Vec::new()
                 }),
-                code => self.failed(question, code),
+                code => self.failed(asked, code),
             }
         }
     }
 
-    async fn records_arrived(&self, question: &Question<Offset>, records: Bytes, high_watermark: Offset) {
+    async fn records_arrived(
+        &self,
+        asked: &PartitionRequest<Offset>,
+        records: Bytes,
+        high_watermark: Offset,
+    ) {
         if rules::holds(Rule::QueueBeforeAdvancing) {
-            self.shared.answer(&question.partition, |positions| {
-                positions.fetched(question, records, high_watermark);
+            self.shared.answer(&asked.partition, |positions| {
+                positions.fetched(asked, records, high_watermark);
                 Vec::new()
             });
             return;
         }
         // KAFKA-154: between the two halves waits whoever finds the queue full, and a rebalance interrupts him.
-        let chunk = chunk::verify(records, question.of, high_watermark);
+        let chunk = chunk::verify(records, asked.target, high_watermark);
         let before = self.shared.with_all_positions(|positions| {
-            positions.advance(question, &chunk);
+            positions.advance(asked, &chunk);
             positions.assignments()
         });
         clock::sleep(FULL_QUEUE_WAIT).await;
-        self.shared.answer(&question.partition, |positions| {
+        self.shared.answer(&asked.partition, |positions| {
             if positions.assignments() == before {
-                positions.queue(question, chunk);
+                positions.queue(asked, chunk);
             }
             Vec::new()
         });
@@ -220,18 +229,18 @@ impl Fetcher {
         }
     }
 
-    fn all_failed<T>(&self, questions: &[Question<T>], error: &str) {
+    fn all_failed<T>(&self, requests: &[PartitionRequest<T>], error: &str) {
         tracing::debug!(broker = %self.broker, error, "fetch_failed");
-        for question in questions {
-            self.shared.answer(&question.partition, |positions| {
-                positions.failed(question, Failure::Transient, clock::now(), |n| self.shared.pause(n));
+        for asked in requests {
+            self.shared.answer(&asked.partition, |positions| {
+                positions.failed(asked, Failure::Transient, clock::now(), |n| self.shared.pause(n));
                 Vec::new()
             });
         }
     }
 
-    fn failed<T>(&self, question: &Question<T>, code: ErrorCode) {
-        tracing::debug!(broker = %self.broker, partition = %question.partition, %code, "partition_not_fetched");
+    fn failed<T>(&self, asked: &PartitionRequest<T>, code: ErrorCode) {
+        tracing::debug!(broker = %self.broker, partition = %asked.partition, %code, "partition_not_fetched");
         let failure = match code {
             ErrorCode::OFFSET_OUT_OF_RANGE => Failure::OutOfRange,
             ErrorCode::TOPIC_AUTHORIZATION_FAILED
@@ -242,22 +251,22 @@ impl Fetcher {
             _ => Failure::Transient,
         };
         if failure == Failure::Transient {
-            self.shared.cluster.invalidate_leader(&question.partition);
+            self.shared.cluster.invalidate_leader(&asked.partition);
             self.shared.want_refresh();
         }
-        self.shared.answer(&question.partition, |positions| {
-            positions.failed(question, failure, clock::now(), |failures| self.shared.pause(failures));
+        self.shared.answer(&asked.partition, |positions| {
+            positions.failed(asked, failure, clock::now(), |failures| self.shared.pause(failures));
             Vec::new()
         });
     }
 }
 
-fn list_offsets_request(questions: &[Question<LogPlace>]) -> ListOffsetsRequest {
+fn list_offsets_request(requests: &[PartitionRequest<LogPlace>]) -> ListOffsetsRequest {
     let mut topics: BTreeMap<&str, Vec<ListOffsetsPartition>> = BTreeMap::new();
-    for question in questions {
-        topics.entry(&question.partition.topic).or_default().push(ListOffsetsPartition {
-            partition_index: question.partition.partition,
-            timestamp: match question.of {
+    for asked in requests {
+        topics.entry(&asked.partition.topic).or_default().push(ListOffsetsPartition {
+            partition_index: asked.partition.partition,
+            timestamp: match asked.target {
                 LogPlace::Earliest => EARLIEST_TIMESTAMP,
                 LogPlace::Latest => LATEST_TIMESTAMP,
                 LogPlace::Time(time) => time.0.max(0),

@@ -89,7 +89,7 @@ impl Lease {
             return false;
         }
         let bit = 1 << (index % 64);
-        // In one order with who asks for room among the unfinished: see `Inner::mark_finished`.
+        // In one order with who asks for room among the unfinished: see `GroupShared::mark_finished`.
         self.finished[index / 64].fetch_or(bit, Ordering::SeqCst) & bit == 0
     }
 

@@ -49,7 +49,7 @@ pub(super) struct Reader(pub(super) u32);
 
 /// Why the position had to be looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum LookupReason {
     Assigned,
     Sought,
     Reset(Reset),
@@ -57,13 +57,13 @@ pub(super) enum Why {
 
 /// Whether and how the partition can be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum FetchState {
     /// The position is not known: a place of the log has to be looked up.
-    Lookup(LogPlace, Why),
+    LookingUp(LogPlace, LookupReason),
     /// The position is known; fetching goes on behind the buffer.
     Fetching,
     /// Nothing goes on until the application seeks.
-    Stuck(ConsumeError),
+    Failed(ConsumeError),
 }
 
 /// What happened, in the order in which it is to be stated.
@@ -104,7 +104,7 @@ pub(super) struct Partition {
     pub(super) reader: Reader,
     /// Answers to requests of an earlier generation are ignored.
     pub(super) generation: u64,
-    pub(super) standing: Standing,
+    pub(super) fetch_state: FetchState,
     /// The next offset to hand over to the reader.
     position: Offset,
     /// What the reader took over last. It ends with this partition's stay: see `drop`.
@@ -128,14 +128,14 @@ impl Partition {
         name: TopicPartition,
         reader: Reader,
         generation: u64,
-        standing: Standing,
+        fetch_state: FetchState,
         at: Offset,
     ) -> Partition {
         Partition {
             name,
             reader,
             generation,
-            standing,
+            fetch_state,
             position: at,
             lease: None,
             fetch_offset: at,
@@ -151,8 +151,10 @@ impl Partition {
 
     /// The next offset to hand out, if known.
     pub(super) fn position(&self) -> Option<Offset> {
-        let is_unknown =
-            matches!(self.standing, Standing::Lookup(..) | Standing::Stuck(ConsumeError::NoPosition { .. }));
+        let is_unknown = matches!(
+            self.fetch_state,
+            FetchState::LookingUp(..) | FetchState::Failed(ConsumeError::NoPosition { .. })
+        );
         (!is_unknown).then(|| self.lease.as_ref().map_or(self.position, |lease| lease.position()))
     }
 
@@ -163,30 +165,30 @@ impl Partition {
 
     /// The place was found; `None`: the log has nothing of that time or later.
     pub(super) fn found(&mut self, offset: Option<Offset>) -> Vec<Event> {
-        let Standing::Lookup(_, why) = self.standing else { return Vec::new() };
+        let FetchState::LookingUp(_, reason) = self.fetch_state else { return Vec::new() };
         self.busy = false;
         self.failures = 0;
         let Some(offset) = offset else {
-            self.standing = Standing::Lookup(LogPlace::Latest, why);
+            self.fetch_state = FetchState::LookingUp(LogPlace::Latest, reason);
             return Vec::new();
         };
         let partition = self.name.clone();
-        match why {
-            Why::Assigned => {
+        match reason {
+            LookupReason::Assigned => {
                 self.fetch_from(offset);
                 vec![Event::Assigned(partition, offset)]
             }
-            Why::Sought => {
+            LookupReason::Sought => {
                 self.fetch_from(offset);
                 let reason = "sought by the application".to_owned();
                 vec![Event::Seeked { partition, position: offset, reason }]
             }
-            Why::Reset(reset) => self.end_found(reset, offset),
+            LookupReason::Reset(reset) => self.end_found(reset, offset),
         }
     }
 
     fn fetch_from(&mut self, position: Offset) {
-        self.standing = Standing::Fetching;
+        self.fetch_state = FetchState::Fetching;
         self.settle();
         self.position = position;
         self.fetch_offset = position;
@@ -196,7 +198,7 @@ impl Partition {
         let Reset { from, to, log_start } = reset;
         let Some(log_start) = log_start else {
             let reset = Reset { log_start: Some(offset), ..reset };
-            self.standing = Standing::Lookup(LogPlace::Latest, Why::Reset(reset));
+            self.fetch_state = FetchState::LookingUp(LogPlace::Latest, LookupReason::Reset(reset));
             return Vec::new();
         };
         let log_end = offset.max(log_start);
@@ -247,7 +249,7 @@ impl Partition {
             self.entries.push_back(part);
             if let Some(error) = stuck {
                 // What lies behind is not wanted before the application said what to do.
-                self.standing = Standing::Stuck(error);
+                self.fetch_state = FetchState::Failed(error);
                 return;
             }
         }
@@ -265,23 +267,23 @@ impl Partition {
     pub(super) fn out_of_range(&mut self, reset: Option<LogEnd>) {
         assert!(self.is_drained(), "the position is not the offset to fetch");
         self.busy = false;
-        self.standing = match reset {
+        self.fetch_state = match reset {
             Some(to) => {
                 let reset = Reset { from: Some(self.fetch_offset), to, log_start: None };
-                Standing::Lookup(LogPlace::Earliest, Why::Reset(reset))
+                FetchState::LookingUp(LogPlace::Earliest, LookupReason::Reset(reset))
             }
             None => {
                 marks::sometimes(Mark::OutOfRangeLeftToApplication);
                 let (partition, offset) = (self.name.clone(), self.fetch_offset);
-                Standing::Stuck(ConsumeError::OutOfRange { partition, offset })
+                FetchState::Failed(ConsumeError::OutOfRange { partition, offset })
             }
         };
     }
 
-    /// No question about it will ever be answered.
+    /// No request about it will ever be answered.
     pub(super) fn refused(&mut self, error: ConsumeError) {
         self.busy = false;
-        self.standing = Standing::Stuck(error);
+        self.fetch_state = FetchState::Failed(error);
     }
 
     /// Whether anything fetched waits to be handed over.
@@ -303,8 +305,8 @@ impl Partition {
     pub(super) fn trouble(&self) -> Option<&ConsumeError> {
         let is_in_front =
             self.opened.is_none() && matches!(self.entries.front(), None | Some(Part::Damage(_)));
-        match &self.standing {
-            Standing::Stuck(error) if is_in_front && self.is_handed_out() => Some(error),
+        match &self.fetch_state {
+            FetchState::Failed(error) if is_in_front && self.is_handed_out() => Some(error),
             _ => None,
         }
     }
@@ -397,7 +399,7 @@ impl Partition {
                 let offset = header.base_offset.max(self.position);
                 let damage = Damage { offset, reason: error.to_string(), resume: next };
                 if on_corruption == OnCorruption::Fail {
-                    self.standing = Standing::Stuck(self.corrupt(&damage));
+                    self.fetch_state = FetchState::Failed(self.corrupt(&damage));
                 }
                 self.entries.push_front(Part::Damage(damage));
             }

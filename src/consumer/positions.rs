@@ -1,6 +1,6 @@
 //! All assigned partitions: what to ask the brokers next, and whose turn it is to be handed out.
 //!
-//! Pure: assignments, answers and the time in; questions, portions and events out. Asking is `fetcher`'s.
+//! Pure: assignments, answers and the time in; requests, portions and events out. Asking is `fetcher`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::chunk::{self, Chunk};
 use super::lease::Portion;
-use super::partition::{Event, LogEnd, LogPlace, Partition, Reader, Reset, Standing, Why};
+use super::partition::{Event, FetchState, LogEnd, LogPlace, LookupReason, Partition, Reader, Reset};
 use super::{AutoReset, ConsumeError, OnCorruption, StartPosition};
 use crate::marks::{self, Mark};
 use crate::types::{Instant, Offset, TopicPartition};
@@ -24,13 +24,13 @@ pub(super) struct Limits {
     pub(super) auto_reset: AutoReset,
 }
 
-/// A question about one partition; the answer comes with the same generation.
+/// What is asked of a broker about one partition; the answer comes with the same generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Question<T> {
+pub(super) struct PartitionRequest<T> {
     pub(super) partition: TopicPartition,
     pub(super) generation: u64,
     /// The place to look up, or the offset to fetch.
-    pub(super) of: T,
+    pub(super) target: T,
 }
 
 /// The next fetch from one broker.
@@ -38,7 +38,7 @@ pub(super) struct Question<T> {
 pub(super) struct FetchPlan {
     /// In the order of the request: who waited longest for data comes first. A broker fills its answer in this
     /// order, and sends a batch above the limits only where nothing stands before it (KIP-74).
-    pub(super) questions: Vec<Question<Offset>>,
+    pub(super) requests: Vec<PartitionRequest<Offset>>,
     /// Some partition is left out because its share of the buffer is full.
     pub(super) some_are_full: bool,
 }
@@ -53,7 +53,7 @@ pub(super) enum Begin {
 
 /// What a reader gets.
 #[derive(Debug, Default)]
-pub(super) struct Lent {
+pub(super) struct LeaseGrant {
     pub(super) portion: Option<Portion>,
     /// What happened on the way there.
     pub(super) events: Vec<Event>,
@@ -61,7 +61,7 @@ pub(super) struct Lent {
     pub(super) has_room: Vec<TopicPartition>,
 }
 
-/// Why a question has no good answer, by what to do next.
+/// Why a request has no good answer, by what to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     /// Ask again after a pause.
@@ -104,7 +104,7 @@ impl Positions {
             if let StartPosition::At(offset) = start {
                 events.push(Event::Assigned(name.clone(), offset));
             }
-            self.place(name, Reader::default(), start, Why::Assigned);
+            self.place(name, Reader::default(), start, LookupReason::Assigned);
         }
         self.assignments += 1;
         events
@@ -117,7 +117,7 @@ impl Positions {
             match begin {
                 Begin::At(offset) => {
                     events.push(Event::Assigned(name.clone(), offset));
-                    self.place(name, reader, StartPosition::At(offset), Why::Assigned);
+                    self.place(name, reader, StartPosition::At(offset), LookupReason::Assigned);
                 }
                 Begin::Reset => self.begin_at_reset(name, reader),
             }
@@ -140,16 +140,17 @@ impl Positions {
     }
 
     fn begin_at_reset(&mut self, name: TopicPartition, reader: Reader) {
-        let standing = match self.reset_to() {
-            Some(to) => {
-                Standing::Lookup(LogPlace::Earliest, Why::Reset(Reset { from: None, to, log_start: None }))
-            }
+        let fetch_state = match self.reset_to() {
+            Some(to) => FetchState::LookingUp(
+                LogPlace::Earliest,
+                LookupReason::Reset(Reset { from: None, to, log_start: None }),
+            ),
             None => {
                 marks::sometimes(Mark::BeginningLeftToApplication);
-                Standing::Stuck(ConsumeError::NoPosition { partition: name.clone() })
+                FetchState::Failed(ConsumeError::NoPosition { partition: name.clone() })
             }
         };
-        self.insert(name, reader, standing, Offset::ZERO);
+        self.insert(name, reader, fetch_state, Offset::ZERO);
     }
 
     fn reset_to(&self) -> Option<LogEnd> {
@@ -168,26 +169,26 @@ impl Positions {
     /// Goes on from elsewhere. `None`: not assigned.
     pub(super) fn seek(&mut self, name: &TopicPartition, to: StartPosition) -> Option<Vec<Event>> {
         let reader = self.partitions.get(name)?.reader;
-        self.place(name.clone(), reader, to, Why::Sought);
+        self.place(name.clone(), reader, to, LookupReason::Sought);
         let StartPosition::At(position) = to else { return Some(Vec::new()) };
         let reason = "sought by the application".to_owned();
         Some(vec![Event::Seeked { partition: name.clone(), position, reason }])
     }
 
     /// Whatever was prefetched or asked about the partition before is forgotten.
-    fn place(&mut self, name: TopicPartition, reader: Reader, start: StartPosition, why: Why) {
-        let (standing, at) = match start {
-            StartPosition::Earliest => (Standing::Lookup(LogPlace::Earliest, why), Offset::ZERO),
-            StartPosition::Latest => (Standing::Lookup(LogPlace::Latest, why), Offset::ZERO),
-            StartPosition::Time(time) => (Standing::Lookup(LogPlace::Time(time), why), Offset::ZERO),
-            StartPosition::At(offset) => (Standing::Fetching, offset),
+    fn place(&mut self, name: TopicPartition, reader: Reader, start: StartPosition, reason: LookupReason) {
+        let (fetch_state, at) = match start {
+            StartPosition::Earliest => (FetchState::LookingUp(LogPlace::Earliest, reason), Offset::ZERO),
+            StartPosition::Latest => (FetchState::LookingUp(LogPlace::Latest, reason), Offset::ZERO),
+            StartPosition::Time(time) => (FetchState::LookingUp(LogPlace::Time(time), reason), Offset::ZERO),
+            StartPosition::At(offset) => (FetchState::Fetching, offset),
         };
-        self.insert(name, reader, standing, at);
+        self.insert(name, reader, fetch_state, at);
     }
 
-    fn insert(&mut self, name: TopicPartition, reader: Reader, standing: Standing, at: Offset) {
+    fn insert(&mut self, name: TopicPartition, reader: Reader, fetch_state: FetchState, at: Offset) {
         self.next_generation += 1;
-        let partition = Partition::new(name.clone(), reader, self.next_generation, standing, at);
+        let partition = Partition::new(name.clone(), reader, self.next_generation, fetch_state, at);
         self.partitions.insert(name, partition);
     }
 
@@ -214,22 +215,22 @@ impl Positions {
         &mut self,
         led: impl Fn(&TopicPartition) -> bool,
         now: Instant,
-    ) -> Vec<Question<LogPlace>> {
-        let mut questions = Vec::new();
+    ) -> Vec<PartitionRequest<LogPlace>> {
+        let mut requests = Vec::new();
         for (name, partition) in &mut self.partitions {
-            if let Standing::Lookup(place, _) = partition.standing
+            if let FetchState::LookingUp(place, _) = partition.fetch_state
                 && partition.is_free(now)
                 && led(name)
             {
                 partition.busy = true;
-                questions.push(Question {
+                requests.push(PartitionRequest {
                     partition: name.clone(),
                     generation: partition.generation,
-                    of: place,
+                    target: place,
                 });
             }
         }
-        questions
+        requests
     }
 
     /// What to fetch now, of the partitions that `led` admits. `buffer_bytes_max` is shared evenly.
@@ -243,7 +244,7 @@ impl Positions {
         let mut plan = FetchPlan::default();
         let mut waiting = Vec::new();
         for (name, partition) in &mut self.partitions {
-            if partition.standing != Standing::Fetching || !partition.is_free(now) || !led(name) {
+            if partition.fetch_state != FetchState::Fetching || !partition.is_free(now) || !led(name) {
                 continue;
             }
             if partition.bytes >= share {
@@ -255,10 +256,10 @@ impl Positions {
         }
         // Stable: among those that never brought anything the names decide.
         waiting.sort_by_key(|partition| partition.served);
-        plan.questions.extend(waiting.into_iter().map(|partition| Question {
+        plan.requests.extend(waiting.into_iter().map(|partition| PartitionRequest {
             partition: partition.name.clone(),
             generation: partition.generation,
-            of: partition.fetch_offset,
+            target: partition.fetch_offset,
         }));
         plan
     }
@@ -274,59 +275,64 @@ impl Positions {
     }
 
     /// A place was looked up; `None`: the log has nothing of that time or later.
-    pub(super) fn found(&mut self, question: &Question<LogPlace>, offset: Option<Offset>) -> Vec<Event> {
-        let partition = self.current(&question.partition, question.generation);
+    pub(super) fn found(&mut self, asked: &PartitionRequest<LogPlace>, offset: Option<Offset>) -> Vec<Event> {
+        let partition = self.current(&asked.partition, asked.generation);
         partition.map_or_else(Vec::new, |partition| partition.found(offset))
     }
 
     /// Records were fetched, or none were there.
-    pub(super) fn fetched(&mut self, question: &Question<Offset>, records: Bytes, high_watermark: Offset) {
+    pub(super) fn fetched(
+        &mut self,
+        asked: &PartitionRequest<Offset>,
+        records: Bytes,
+        high_watermark: Offset,
+    ) {
         let on_corruption = self.limits.on_corruption;
         let turn = self.turns + 1;
-        let Some(partition) = self.current(&question.partition, question.generation) else { return };
+        let Some(partition) = self.current(&asked.partition, asked.generation) else { return };
         if !records.is_empty() {
             partition.served = turn;
         }
-        partition.fetched(chunk::verify(records, question.of, high_watermark), on_corruption);
+        partition.fetched(chunk::verify(records, asked.target, high_watermark), on_corruption);
         self.turns = turn;
     }
 
     /// The broker has the offset and cannot read it.
-    pub(super) fn unreadable(&mut self, question: &Question<Offset>) {
+    pub(super) fn unreadable(&mut self, asked: &PartitionRequest<Offset>) {
         let on_corruption = self.limits.on_corruption;
-        if let Some(partition) = self.current(&question.partition, question.generation) {
-            partition.fetched(chunk::unreadable(question.of), on_corruption);
+        if let Some(partition) = self.current(&asked.partition, asked.generation) {
+            partition.fetched(chunk::unreadable(asked.target), on_corruption);
         }
     }
 
     /// The first half of `fetched` alone: the position moves, the chunk is not queued yet.
-    pub(super) fn advance(&mut self, question: &Question<Offset>, chunk: &Chunk) {
-        if let Some(partition) = self.current(&question.partition, question.generation) {
+    pub(super) fn advance(&mut self, asked: &PartitionRequest<Offset>, chunk: &Chunk) {
+        if let Some(partition) = self.current(&asked.partition, asked.generation) {
             partition.advance(chunk);
         }
     }
 
     /// The second half of `fetched` alone.
-    pub(super) fn queue(&mut self, question: &Question<Offset>, chunk: Chunk) {
+    pub(super) fn queue(&mut self, asked: &PartitionRequest<Offset>, chunk: Chunk) {
         let on_corruption = self.limits.on_corruption;
-        if let Some(partition) = self.current(&question.partition, question.generation) {
+        if let Some(partition) = self.current(&asked.partition, asked.generation) {
             partition.queue(chunk, on_corruption);
         }
     }
 
-    /// A question was not answered well.
+    /// A request was not answered well.
     pub(super) fn failed<T>(
         &mut self,
-        question: &Question<T>,
+        asked: &PartitionRequest<T>,
         failure: Failure,
         now: Instant,
         pause: impl FnOnce(u32) -> Duration,
     ) {
         let reset = self.reset_to();
-        let Some(partition) = self.current(&question.partition, question.generation) else { return };
+        let Some(partition) = self.current(&asked.partition, asked.generation) else { return };
         match failure {
             Failure::Refused(reason) => {
-                let partition_name = question.partition.clone();
+                let partition_name = asked.partition.clone();
                 partition.refused(ConsumeError::Refused { partition: partition_name, reason });
             }
             Failure::OutOfRange if partition.is_drained() => partition.out_of_range(reset),
@@ -341,28 +347,29 @@ impl Positions {
 
     /// Hands over up to `records_max` records of one of the reader's partitions, which take turns; an error as long
     /// as some partition of the reader is stuck. Only for a reader that handed out all it had.
-    pub(super) fn lease(&mut self, reader: Reader, records_max: usize) -> Result<Lent, ConsumeError> {
+    pub(super) fn lease(&mut self, reader: Reader, records_max: usize) -> Result<LeaseGrant, ConsumeError> {
         if let Some(trouble) = self.trouble(reader) {
             return Err(trouble.clone());
         }
-        let mut lent = Lent::default();
+        let mut grant = LeaseGrant::default();
         let Limits { unpacked_bytes_max, on_corruption, .. } = self.limits;
         for name in self.in_turn(reader) {
             let partition = self.partitions.get_mut(&name).expect("its name was listed");
             let bytes = partition.bytes;
-            lent.portion = partition.lease(records_max, unpacked_bytes_max, on_corruption, &mut lent.events);
+            grant.portion =
+                partition.lease(records_max, unpacked_bytes_max, on_corruption, &mut grant.events);
             if partition.bytes < bytes {
-                lent.has_room.push(name.clone());
+                grant.has_room.push(name.clone());
             }
-            if lent.portion.is_some() {
+            if grant.portion.is_some() {
                 self.last_taken = Some(name);
-                return Ok(lent);
+                return Ok(grant);
             }
         }
         // Damage may show only while unpacking.
         match self.trouble(reader) {
-            Some(trouble) if lent.events.is_empty() => Err(trouble.clone()),
-            _ => Ok(lent),
+            Some(trouble) if grant.events.is_empty() => Err(trouble.clone()),
+            _ => Ok(grant),
         }
     }
 

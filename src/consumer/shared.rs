@@ -1,7 +1,10 @@
 //! What readers and the consumer's tasks share: the positions, and who wakes whom.
 //!
-//! A reader takes the lock, and wakes the fetchers, once for each portion of records: see `lease`. Fetching itself
-//! is `fetcher`'s.
+//! Limit: fetching itself is `fetcher`'s, and handing records out `delivery`'s.
+
+mod delivery;
+mod refresh;
+mod statements;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,22 +12,19 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::chunk::Damage;
+use super::StartPosition;
 use super::config::ConsumerConfig;
-use super::lease::Portion;
 use super::partition::{Event, Reader};
 use super::positions::{Begin, Limits, Positions};
-use super::{AutoReset, ConsumeError, ConsumedRecord, StartPosition};
 use crate::client::{Backoff, Cluster, ClusterConfig, LeaderTasks, StartLeaderTask};
-use crate::facts::{self, Fact, RecordTag};
-use crate::marks::{self, Mark};
-use crate::runtime::clock::{self, DeadlineTimer};
 use crate::runtime::{buggify, task::TaskGroup};
 use crate::types::{BrokerId, Instant, Offset, TopicPartition};
 
 /// The longest pause between two attempts.
 const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(1);
 
+/// Locks are taken in this order: a group's progress, `state`, and under it one of the short ones that take no
+/// other (the cluster's metadata, a session's status). Fetchers are woken when `state` is free again.
 pub(super) struct Shared {
     pub(super) config: ConsumerConfig,
     pub(super) cluster: Cluster,
@@ -158,150 +158,6 @@ impl Shared {
         self.arrived.notify_waiters();
     }
 
-    /// Hands out what is there, or waits for it until the timer runs out.
-    pub(super) async fn take(
-        &self,
-        portion: &mut Option<Portion>,
-        records_max: usize,
-        timer: &mut DeadlineTimer,
-    ) -> Result<Vec<ConsumedRecord>, ConsumeError> {
-        loop {
-            let arrived = self.arrived.notified();
-            let records = self.take_now(portion, records_max)?;
-            let is_over = timer.deadline().is_some_and(|deadline| deadline <= clock::now());
-            if !records.is_empty() || is_over {
-                return Ok(records);
-            }
-            tokio::select! {
-                biased;
-                () = arrived => {}
-                () = timer.expired() => {}
-            }
-        }
-    }
-
-    /// Resolves when there may be something new to hand out, counted from this call on.
-    pub(super) fn arrival(&self) -> tokio::sync::futures::Notified<'_> {
-        self.arrived.notified()
-    }
-
-    /// What the only reader of a consumer without a group gets now.
-    fn take_now(
-        &self,
-        portion: &mut Option<Portion>,
-        records_max: usize,
-    ) -> Result<Vec<ConsumedRecord>, ConsumeError> {
-        let mut records = Vec::new();
-        while records.len() < records_max {
-            if let Some(record) = self.hand_out(portion) {
-                records.push(record);
-                continue;
-            }
-            match self.renew(Reader::default(), portion) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) if records.is_empty() => return Err(error),
-                // It comes again, after these.
-                Err(_) => break,
-            }
-        }
-        Ok(records)
-    }
-
-    /// The next record of the portion, if it may be handed out at this instant. Takes no lock.
-    pub(super) fn hand_out(&self, portion: &mut Option<Portion>) -> Option<ConsumedRecord> {
-        let record = portion.as_mut()?.next(clock::now)?;
-        facts::record(|| Fact::Delivered {
-            consumer: self.config.client_id.clone(),
-            partition: record.partition.clone(),
-            offset: record.offset,
-            record: RecordTag::of(record.key.as_deref(), record.value.as_deref()),
-        });
-        Some(record)
-    }
-
-    /// Makes a portion ready to hand out a record: opens it again, or replaces it once it has no more. Says whether
-    /// it is ready. One step: positions, facts and what the reader gets always agree.
-    pub(super) fn renew(&self, reader: Reader, portion: &mut Option<Portion>) -> Result<bool, ConsumeError> {
-        let mut state = self.state();
-        if state.closed {
-            return Err(ConsumeError::Closed);
-        }
-        let open_until = match &state.gate {
-            None => None,
-            Some(gate) => match gate() {
-                None => return Ok(false),
-                until => until,
-            },
-        };
-        let mut has_room = Vec::new();
-        let mut leased = Ok(());
-        if portion.as_ref().is_none_or(|portion| !portion.has_more()) {
-            has_room = state.positions.settle(reader);
-            leased = self.lease(&mut state, reader, &mut has_room).map(|fresh| *portion = fresh);
-        }
-        drop(state);
-        for partition in &has_room {
-            self.wake_fetcher_of(partition);
-        }
-        leased?;
-        let Some(portion) = portion else { return Ok(false) };
-        portion.open(open_until);
-        Ok(true)
-    }
-
-    fn lease(
-        &self,
-        state: &mut State,
-        reader: Reader,
-        has_room: &mut Vec<TopicPartition>,
-    ) -> Result<Option<Portion>, ConsumeError> {
-        let records_max = match buggify::fires("consumer.buffer-of-one") {
-            true => 1,
-            false => self.config.poll_records_max.max(1),
-        };
-        loop {
-            let lent = state.positions.lease(reader, records_max)?;
-            self.state_facts(&lent.events);
-            has_room.extend(lent.has_room);
-            // Behind what was passed over there may be more.
-            if lent.portion.is_some() || lent.events.is_empty() {
-                return Ok(lent.portion);
-            }
-        }
-    }
-
-    fn state_facts(&self, events: &[Event]) {
-        for event in events {
-            if let Event::CorruptSkipped { partition, damage } = event {
-                let Damage { offset, reason, .. } = damage;
-                tracing::warn!(%partition, %offset, reason, "corrupt_batch_skipped");
-            }
-            if let Event::PositionReset { from: None, .. } = event
-                && self.config.auto_reset == AutoReset::Latest
-            {
-                marks::sometimes(Mark::BeganAtTheLogsEnd);
-            }
-            facts::record(|| self.fact(event));
-        }
-    }
-
-    fn fact(&self, event: &Event) -> Fact {
-        let consumer = self.config.client_id.clone();
-        match event.clone() {
-            Event::Assigned(partition, position) => Fact::Assigned { consumer, partition, position },
-            Event::Seeked { partition, position, reason } => {
-                Fact::Seeked { consumer, partition, position, reason }
-            }
-            Event::PositionReset { partition, from, to, log_start, log_end } => {
-                Fact::PositionReset { consumer, partition, from, to, log_start, log_end }
-            }
-            Event::CorruptSkipped { partition, damage } => {
-                Fact::CorruptSkipped { consumer, partition, offset: damage.offset }
-            }
-        }
-    }
-
     /// Runs `act` on the positions with the test for what `broker` leads.
     pub(super) fn with_positions<T>(
         &self,
@@ -360,26 +216,5 @@ impl Shared {
 
     pub(super) fn want_refresh(&self) {
         self.refresh_wanted.notify_one();
-    }
-
-    /// Keeps the leaders of what is assigned known.
-    pub(super) async fn keep_refreshed(self: Arc<Shared>) {
-        let mut timer = DeadlineTimer::new();
-        loop {
-            let is_idle = self.state().positions.names().next().is_none();
-            if !is_idle && self.cluster.needs_refresh() {
-                if let Err(error) = self.cluster.refresh().await {
-                    tracing::warn!(consumer = %self.config.client_id, %error, "metadata_refresh_failed");
-                }
-                self.dispatch();
-                continue;
-            }
-            timer.set((!is_idle).then(|| self.cluster.refresh_due()));
-            tokio::select! {
-                biased;
-                () = self.refresh_wanted.notified() => {}
-                () = timer.expired() => {}
-            }
-        }
     }
 }

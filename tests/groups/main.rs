@@ -3,9 +3,9 @@
 
 #[cfg(feature = "real-runtime")]
 mod beside;
+mod embedded;
 mod harness;
 mod stories;
-mod told;
 
 #[cfg(not(feature = "real-runtime"))]
 mod bound;

@@ -59,9 +59,9 @@ impl Progress {
 
     /// A stream takes records over, or goes on with those it has: what it hands out of the lease counts from here on.
     /// Before the first one is handed out.
-    pub(super) fn lent(&mut self, partition: &TopicPartition, lease: &Arc<Lease>) {
+    pub(super) fn leased(&mut self, partition: &TopicPartition, lease: &Arc<Lease>) {
         match self.partitions.get_mut(partition) {
-            Some(partition) => partition.lent(lease),
+            Some(partition) => partition.leased(lease),
             None => lease.forget(),
         }
     }
@@ -111,7 +111,7 @@ impl Progress {
 }
 
 impl Partition {
-    fn lent(&mut self, lease: &Arc<Lease>) {
+    fn leased(&mut self, lease: &Arc<Lease>) {
         if self.lease.as_ref().is_some_and(|present| Arc::ptr_eq(present, lease)) {
             return;
         }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn hand_out(progress: &mut Progress, portion: &mut Portion, count: usize) {
-        progress.lent(&name(), &portion.lease);
+        progress.leased(&name(), &portion.lease);
         for _ in 0..count {
             portion.next(|| Instant::START).expect("nothing ended the lease");
         }

@@ -3,20 +3,19 @@
 //! Limit: who owns what is decided behind them, by the member's task.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::config::path_part;
-use super::finished::Progress;
+use super::shared::GroupShared;
 use super::stream::MessageStream;
 use super::zookeeper::{Command, Shell, Subscribed};
 use super::{GroupConfig, GroupError};
 use crate::consumer::partition::Reader;
 use crate::consumer::shared::Shared;
 use crate::consumer::{ConsumerConfig, StartPosition, fetcher};
-use crate::facts::{self, Fact};
 use crate::runtime::task::{Lane, TaskGroup};
 use crate::runtime::{clock, rng};
 use crate::types::{Offset, TopicPartition};
@@ -29,52 +28,13 @@ pub(super) const STREAMS_MAX: u32 = 1_000;
 /// How many session timeouts a member has for leaving in order.
 const LEAVING_SESSIONS: u32 = 2;
 
-/// What the handles and the member's task share.
-pub(super) struct Inner {
-    pub(super) config: GroupConfig,
-    pub(super) shared: Arc<Shared>,
-    pub(super) progress: Arc<Mutex<Progress>>,
-    /// A stream waits for room among its unfinished records.
-    pub(super) marks_awaited: AtomicBool,
-}
-
-impl Inner {
-    pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().expect("no holder of the progress panics")
-    }
-
-    pub(super) fn mark_finished(&self, partition: &TopicPartition, offset: Offset) {
-        if self.progress().finish(partition, offset) {
-            self.marked(partition, offset);
-        }
-    }
-
-    /// A record was marked just now. A stream says first that it waits, and counts then; here the mark is first, and
-    /// the look whether anybody waits comes then: at least one of the two sees the other.
-    pub(super) fn marked(&self, partition: &TopicPartition, offset: Offset) {
-        self.finished(partition, offset);
-        if self.marks_awaited.load(Ordering::SeqCst) && self.marks_awaited.swap(false, Ordering::SeqCst) {
-            self.shared.wake_readers();
-        }
-    }
-
-    /// States that a record is finished.
-    pub(super) fn finished(&self, partition: &TopicPartition, offset: Offset) {
-        facts::record(|| Fact::Finished {
-            consumer: self.config.consumer.client_id.clone(),
-            partition: partition.clone(),
-            offset,
-        });
-    }
-}
-
 /// A member of a group. Dropping it ends the membership: its streams answer [`ConsumeError::Closed`] from then on,
 /// whoever still holds them, and its partitions go to the others once its session has expired.
 /// [`GroupConsumer::close`] commits before and leaves at once.
 ///
 /// [`ConsumeError::Closed`]: crate::consumer::ConsumeError::Closed
 pub struct GroupConsumer {
-    inner: Arc<Inner>,
+    inner: Arc<GroupShared>,
     /// Owns the fetchers.
     consumer_tasks: Arc<TaskGroup>,
     /// Owns the member's task.
@@ -93,7 +53,8 @@ impl GroupConsumer {
         let consumer = ConsumerConfig { auto_reset: config.reset, ..config.consumer.clone() };
         let shared = Shared::new(consumer, &consumer_tasks, fetcher::start);
         consumer_tasks.spawn("consumer-refresh", Arc::clone(&shared).keep_refreshed());
-        let inner = Inner { config, shared, progress: Arc::default(), marks_awaited: AtomicBool::new(false) };
+        let inner =
+            GroupShared { config, shared, progress: Arc::default(), marks_awaited: AtomicBool::new(false) };
         Ok(GroupConsumer {
             inner: Arc::new(inner),
             consumer_tasks,

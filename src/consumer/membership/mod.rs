@@ -7,6 +7,7 @@ pub mod blocking;
 mod config;
 mod finished;
 mod group;
+mod shared;
 mod stream;
 mod zookeeper;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Finish;
-use super::group::Inner;
+use super::shared::GroupShared;
 use crate::consumer::lease::Portion;
 use crate::consumer::partition::Reader;
 use crate::consumer::{ConsumeError, ConsumedRecord};
@@ -16,7 +16,7 @@ use crate::types::{Offset, TopicPartition};
 /// One stream of a topic: the records of the partitions that it owns, in offset order per partition. A record
 /// belongs to exactly one stream of the group at a time.
 pub struct MessageStream {
-    inner: Arc<Inner>,
+    inner: Arc<GroupShared>,
     topic: String,
     /// Counted from 0 per topic.
     stream: u32,
@@ -28,7 +28,7 @@ pub struct MessageStream {
 }
 
 impl MessageStream {
-    pub(super) fn new(inner: Arc<Inner>, topic: &str, stream: u32, reader: Reader) -> MessageStream {
+    pub(super) fn new(inner: Arc<GroupShared>, topic: &str, stream: u32, reader: Reader) -> MessageStream {
         MessageStream { inner, topic: topic.to_owned(), stream, reader, portion: None, is_working: false }
     }
 
@@ -75,7 +75,7 @@ impl MessageStream {
     /// whether there may be something at hand.
     fn renew(&mut self) -> Result<bool, ConsumeError> {
         let mut progress = self.inner.progress();
-        // Before counting: see `Inner::marked`.
+        // Before counting: see `GroupShared::marked`.
         self.inner.marks_awaited.store(true, Ordering::SeqCst);
         let unfinished = progress.unfinished(&self.topic, self.stream);
         let room = self.inner.config.unfinished_records_max.saturating_sub(unfinished);
@@ -87,7 +87,7 @@ impl MessageStream {
             return Ok(false);
         }
         if let Some(portion) = &mut self.portion {
-            progress.lent(&portion.partition, &portion.lease);
+            progress.leased(&portion.partition, &portion.lease);
             match self.inner.config.finish {
                 // Never more than one is unfinished.
                 Finish::OnNext => portion.allow(usize::MAX),

@@ -31,15 +31,15 @@ fn at_zero(limits: Limits) -> Positions {
     assigned(limits, &[StartPosition::At(Offset(0))])
 }
 
-fn fetches(positions: &mut Positions) -> Vec<Question<Offset>> {
-    positions.take_fetches(|_| true, NOW, BUFFER).questions
+fn fetches(positions: &mut Positions) -> Vec<PartitionRequest<Offset>> {
+    positions.take_fetches(|_| true, NOW, BUFFER).requests
 }
 
 /// Fetches the only partition, which answers `parts`.
 fn fetch(positions: &mut Positions, parts: &[Vec<u8>]) -> Offset {
-    let question = fetches(positions).pop().expect("the partition wants data");
-    positions.fetched(&question, parts.concat().into(), END);
-    question.of
+    let asked = fetches(positions).pop().expect("the partition wants data");
+    positions.fetched(&asked, parts.concat().into(), END);
+    asked.target
 }
 
 /// What a reader sees.
@@ -55,14 +55,14 @@ fn take(positions: &mut Positions, reader: Reader, records_max: usize) -> Result
     let mut room = records_max;
     while room > 0 {
         positions.settle(reader);
-        let lent = match positions.lease(reader, room) {
-            Ok(lent) => lent,
+        let grant = match positions.lease(reader, room) {
+            Ok(grant) => grant,
             Err(error) if taken.is_empty() => return Err(error),
             Err(_) => break,
         };
-        let is_over = lent.portion.is_none() && lent.events.is_empty();
-        taken.extend(lent.events.into_iter().map(Taken::Event));
-        let mut portion = lent.portion;
+        let is_over = grant.portion.is_none() && grant.events.is_empty();
+        taken.extend(grant.events.into_iter().map(Taken::Event));
+        let mut portion = grant.portion;
         while let Some(record) = portion.as_mut().and_then(|portion| portion.next(|| NOW)) {
             taken.push(Taken::Record(record));
             room -= 1;
@@ -87,15 +87,15 @@ fn offsets(taken: Result<Vec<Taken>, ConsumeError>) -> Vec<i64> {
     records(&taken.expect("nothing is stuck")).iter().map(|record| record.offset.0).collect()
 }
 
-fn failed(positions: &mut Positions, question: &Question<Offset>, failure: Failure) {
-    positions.failed(question, failure, NOW, |_| Duration::from_secs(1));
+fn failed(positions: &mut Positions, asked: &PartitionRequest<Offset>, failure: Failure) {
+    positions.failed(asked, failure, NOW, |_| Duration::from_secs(1));
 }
 
 /// Answers the two questions of a reset.
 fn look_up_ends(positions: &mut Positions, log_start: Offset, log_end: Offset) -> Vec<Event> {
     let mut ask = |place| {
         let lookup = positions.take_lookups(|_| true, NOW).pop().expect("an end is looked up");
-        assert_eq!(lookup.of, place);
+        assert_eq!(lookup.target, place);
         positions.found(&lookup, Some(if place == LogPlace::Earliest { log_start } else { log_end }))
     };
     assert!(ask(LogPlace::Earliest).is_empty());
@@ -117,19 +117,19 @@ fn the_position_moves_with_delivery_and_not_with_prefetching() {
     assert_eq!(positions.position(&name(0)), Some(Offset(0)));
     assert_eq!(offsets(take(&mut positions, ONE, 2)), [0, 1]);
     assert_eq!(positions.position(&name(0)), Some(Offset(2)));
-    assert_eq!(fetches(&mut positions)[0].of, Offset(3), "fetching is ahead of delivery");
+    assert_eq!(fetches(&mut positions)[0].target, Offset(3), "fetching is ahead of delivery");
 }
 
 #[test]
 fn a_partition_is_asked_one_thing_at_a_time_and_not_beyond_its_share_of_the_buffer() {
     let mut positions = at_zero(LIMITS);
-    let question = fetches(&mut positions).pop().expect("the partition wants data");
+    let asked = fetches(&mut positions).pop().expect("the partition wants data");
     assert!(fetches(&mut positions).is_empty());
-    positions.fetched(&question, batch(0, 3).into(), END);
+    positions.fetched(&asked, batch(0, 3).into(), END);
     let plan = positions.take_fetches(|_| true, NOW, 10);
-    assert_eq!(plan, FetchPlan { questions: vec![], some_are_full: true });
+    assert_eq!(plan, FetchPlan { requests: vec![], some_are_full: true });
     take(&mut positions, ONE, 10).expect("nothing is stuck");
-    assert_eq!(positions.take_fetches(|_| true, NOW, 10).questions.len(), 1);
+    assert_eq!(positions.take_fetches(|_| true, NOW, 10).requests.len(), 1);
 }
 
 #[test]
@@ -168,13 +168,13 @@ fn a_portion_hands_out_nothing_once_its_partition_is_sought_given_up_or_assigned
 #[test]
 fn a_portion_is_of_one_partition_and_of_as_many_batches_as_it_takes_before_damage() {
     let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(0)); 2]);
-    for (question, last) in fetches(&mut positions).iter().zip([damaged(batch(7, 1)), Vec::new()]) {
+    for (asked, last) in fetches(&mut positions).iter().zip([damaged(batch(7, 1)), Vec::new()]) {
         let log = [batch(0, 3), batch(3, 2), batch(5, 2), last];
-        positions.fetched(question, log.concat().into(), END);
+        positions.fetched(asked, log.concat().into(), END);
     }
     let mut lease = |records_max| {
-        let lent = positions.lease(ONE, records_max).expect("nothing is stuck");
-        let mut portion = lent.portion.expect("records");
+        let grant = positions.lease(ONE, records_max).expect("nothing is stuck");
+        let mut portion = grant.portion.expect("records");
         let offsets = std::iter::from_fn(|| portion.next(|| NOW)).map(|record| record.offset.0);
         (offsets.collect::<Vec<_>>(), portion.partition.partition)
     };
@@ -195,7 +195,7 @@ fn records_count_as_buffered_until_the_portion_with_them_is_handed_out() {
     assert!(positions.take_fetches(|_| true, NOW, 10).some_are_full);
     while portion.next(|| NOW).is_some() {}
     assert_eq!(positions.settle(ONE), [name(0)]);
-    assert_eq!(positions.take_fetches(|_| true, NOW, 10).questions.len(), 1);
+    assert_eq!(positions.take_fetches(|_| true, NOW, 10).requests.len(), 1);
 }
 
 #[test]
@@ -204,8 +204,8 @@ fn a_log_that_lost_its_end_is_looked_at_only_once_the_portion_is_handed_out() {
     fetch(&mut positions, &[batch(0, 3)]);
     let mut portion = positions.lease(ONE, 10).expect("nothing is stuck").portion.expect("records");
     let lost = |positions: &mut Positions| {
-        let question = fetches(positions).pop().expect("the partition wants more");
-        positions.failed(&question, Failure::OutOfRange, NOW, |_| Duration::ZERO);
+        let asked = fetches(positions).pop().expect("the partition wants more");
+        positions.failed(&asked, Failure::OutOfRange, NOW, |_| Duration::ZERO);
     };
     lost(&mut positions);
     assert_eq!(positions.position(&name(0)), Some(Offset(0)));
@@ -254,13 +254,13 @@ fn corruption_is_skipped_and_stated_where_the_policy_says_so() {
 fn what_the_broker_cannot_read_is_passed_over_offset_by_offset_and_no_further_than_the_buffer_has_room() {
     let mut positions = at_zero(Limits { on_corruption: OnCorruption::Skip, ..LIMITS });
     for offset in 0..2 {
-        let question = positions.take_fetches(|_| true, NOW, 200).questions.pop().expect("there is room");
-        assert_eq!(question.of, Offset(offset));
-        positions.unreadable(&question);
+        let asked = positions.take_fetches(|_| true, NOW, 200).requests.pop().expect("there is room");
+        assert_eq!(asked.target, Offset(offset));
+        positions.unreadable(&asked);
     }
     assert!(positions.take_fetches(|_| true, NOW, 200).some_are_full);
-    let lent = positions.lease(ONE, 10).expect("nothing is stuck");
-    assert_eq!((lent.events.len(), lent.has_room), (2, vec![name(0)]));
+    let grant = positions.lease(ONE, 10).expect("nothing is stuck");
+    assert_eq!((grant.events.len(), grant.has_room), (2, vec![name(0)]));
     assert_eq!(fetch(&mut positions, &[batch(2, 1)]), Offset(2));
     assert_eq!(offsets(take(&mut positions, ONE, 10)), [2]);
 }
@@ -278,8 +278,8 @@ fn damage_that_shows_only_while_unpacking_keeps_the_whole_batch_back() {
 #[test]
 fn an_offset_out_of_range_is_reset_with_its_reason() {
     let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(50))]);
-    let question = fetches(&mut positions).pop().expect("the partition wants data");
-    failed(&mut positions, &question, Failure::OutOfRange);
+    let asked = fetches(&mut positions).pop().expect("the partition wants data");
+    failed(&mut positions, &asked, Failure::OutOfRange);
     assert_eq!(positions.position(&name(0)), None);
     let events = look_up_ends(&mut positions, Offset(7), Offset(40));
     let reset = Event::PositionReset {
@@ -292,16 +292,16 @@ fn an_offset_out_of_range_is_reset_with_its_reason() {
     assert_eq!(events[0], reset);
     let Event::Seeked { position: Offset(7), reason, .. } = &events[1] else { panic!("{events:?}") };
     assert!(reason.contains("50"), "{reason}");
-    assert_eq!(fetches(&mut positions)[0].of, Offset(7));
+    assert_eq!(fetches(&mut positions)[0].target, Offset(7));
 }
 
 #[test]
 fn a_position_that_the_log_has_after_all_is_kept() {
     let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(50))]);
-    let question = fetches(&mut positions).pop().expect("the partition wants data");
-    failed(&mut positions, &question, Failure::OutOfRange);
+    let asked = fetches(&mut positions).pop().expect("the partition wants data");
+    failed(&mut positions, &asked, Failure::OutOfRange);
     assert!(look_up_ends(&mut positions, Offset(7), Offset(50)).is_empty());
-    assert_eq!(fetches(&mut positions)[0].of, Offset(50));
+    assert_eq!(fetches(&mut positions)[0].target, Offset(50));
 }
 
 #[test]
@@ -333,10 +333,10 @@ fn without_a_reset_policy_a_missing_position_is_an_error_until_a_seek() {
 fn a_time_that_the_log_has_not_reached_leads_to_its_end() {
     let mut positions = assigned(LIMITS, &[StartPosition::Time(Timestamp(9))]);
     let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the time is looked up");
-    assert_eq!(lookup.of, LogPlace::Time(Timestamp(9)));
+    assert_eq!(lookup.target, LogPlace::Time(Timestamp(9)));
     assert!(positions.found(&lookup, None).is_empty());
     let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the end is looked up");
-    assert_eq!(lookup.of, LogPlace::Latest);
+    assert_eq!(lookup.target, LogPlace::Latest);
     assert_eq!(positions.found(&lookup, Some(Offset(9))), [Event::Assigned(name(0), Offset(9))]);
 }
 
@@ -356,8 +356,8 @@ fn additions_and_removals_leave_the_other_partitions_as_they_are() {
 fn without_a_reset_policy_an_offset_out_of_range_is_an_error_until_a_seek() {
     let limits = Limits { auto_reset: AutoReset::None, ..LIMITS };
     let mut positions = assigned(limits, &[StartPosition::At(Offset(50))]);
-    let question = fetches(&mut positions).pop().expect("the partition wants data");
-    failed(&mut positions, &question, Failure::OutOfRange);
+    let asked = fetches(&mut positions).pop().expect("the partition wants data");
+    failed(&mut positions, &asked, Failure::OutOfRange);
     let expected = ConsumeError::OutOfRange { partition: name(0), offset: Offset(50) };
     assert_eq!(take(&mut positions, ONE, 1), Err(expected));
     positions.seek(&name(0), StartPosition::Earliest);
@@ -368,19 +368,19 @@ fn without_a_reset_policy_an_offset_out_of_range_is_an_error_until_a_seek() {
 fn what_was_fetched_before_the_log_lost_its_end_is_delivered_before_the_reset() {
     let mut positions = at_zero(LIMITS);
     fetch(&mut positions, &[batch(0, 3)]);
-    let question = fetches(&mut positions).pop().expect("the partition wants more");
-    failed(&mut positions, &question, Failure::OutOfRange);
+    let asked = fetches(&mut positions).pop().expect("the partition wants more");
+    failed(&mut positions, &asked, Failure::OutOfRange);
     assert_eq!(offsets(take(&mut positions, ONE, 10)), [0, 1, 2]);
 }
 
 #[test]
 fn a_failure_waits_before_the_next_question() {
     let mut positions = at_zero(LIMITS);
-    let question = fetches(&mut positions).pop().expect("the partition wants data");
-    failed(&mut positions, &question, Failure::Transient);
+    let asked = fetches(&mut positions).pop().expect("the partition wants data");
+    failed(&mut positions, &asked, Failure::Transient);
     assert!(fetches(&mut positions).is_empty());
     let due = positions.next_due(|_| true, NOW).expect("it will ask again");
-    assert_eq!(positions.take_fetches(|_| true, due, BUFFER).questions.len(), 1);
+    assert_eq!(positions.take_fetches(|_| true, due, BUFFER).requests.len(), 1);
 }
 
 #[test]
@@ -397,15 +397,15 @@ fn who_waited_longest_for_data_is_asked_for_first() {
     let starts = [StartPosition::At(Offset(0)); 3];
     let mut positions = assigned(LIMITS, &starts);
     let mut asked = |brings: &[i32]| {
-        let questions = fetches(&mut positions);
-        for question in &questions {
-            let records = match brings.contains(&question.partition.partition) {
-                true => batch(question.of.0, 1).into(),
+        let requests = fetches(&mut positions);
+        for asked in &requests {
+            let records = match brings.contains(&asked.partition.partition) {
+                true => batch(asked.target.0, 1).into(),
                 false => Bytes::new(),
             };
-            positions.fetched(question, records, END);
+            positions.fetched(asked, records, END);
         }
-        questions.iter().map(|question| question.partition.partition).collect::<Vec<_>>()
+        requests.iter().map(|asked| asked.partition.partition).collect::<Vec<_>>()
     };
     assert_eq!(asked(&[0]), [0, 1, 2]);
     assert_eq!(asked(&[0]), [1, 2, 0], "one that always has something stands behind");
@@ -417,8 +417,8 @@ fn who_waited_longest_for_data_is_asked_for_first() {
 #[test]
 fn partitions_take_turns() {
     let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(0)); 3]);
-    for question in fetches(&mut positions) {
-        positions.fetched(&question, batch(0, 4).into(), END);
+    for asked in fetches(&mut positions) {
+        positions.fetched(&asked, batch(0, 4).into(), END);
     }
     let turns: Vec<i32> = (0..4)
         .map(|_| records(&take(&mut positions, ONE, 2).expect("nothing is stuck"))[0].partition.partition)
@@ -430,7 +430,7 @@ fn partitions_take_turns() {
 #[derive(Clone, Debug)]
 enum Step {
     Ask,
-    /// Answers the oldest question with so many bytes of the log.
+    /// Answers the oldest request with so many bytes of the log.
     Answer(usize),
     Fail,
     Take(usize),
@@ -472,19 +472,19 @@ proptest! {
     #[test]
     fn delivery_is_gapless_between_seeks(steps in prop::collection::vec(step(), 1..150)) {
         let mut positions = at_zero(LIMITS);
-        let mut asked: Vec<Question<Offset>> = Vec::new();
+        let mut asked: Vec<PartitionRequest<Offset>> = Vec::new();
         let mut expected = 0;
         let mut portion: Option<Portion> = None;
         for step in steps {
             match step {
-                Step::Ask => asked.extend(positions.take_fetches(|_| true, NOW, 1_000).questions),
+                Step::Ask => asked.extend(positions.take_fetches(|_| true, NOW, 1_000).requests),
                 Step::Answer(bytes_max) if !asked.is_empty() => {
-                    let question = asked.remove(0);
-                    positions.fetched(&question, log_from(question.of, bytes_max).into(), Offset(LOG_END));
+                    let asked = asked.remove(0);
+                    positions.fetched(&asked, log_from(asked.target, bytes_max).into(), Offset(LOG_END));
                 }
                 Step::Fail if !asked.is_empty() => {
-                    let question = asked.remove(0);
-                    positions.failed(&question, Failure::Transient, NOW, |_| Duration::ZERO);
+                    let asked = asked.remove(0);
+                    positions.failed(&asked, Failure::Transient, NOW, |_| Duration::ZERO);
                 }
                 Step::Answer(_) | Step::Fail => {}
                 Step::Take(records_max) => {

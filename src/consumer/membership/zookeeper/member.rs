@@ -13,7 +13,7 @@ use crate::types::TopicPartition;
 
 /// How patient a member is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct RebalancePolicy {
     /// Tries of one rebalance before it is reported as failed.
     pub tries_max: u32,
     /// Between two tries.
@@ -104,7 +104,7 @@ struct Held {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Member {
-    patience: Patience,
+    policy: RebalancePolicy,
     /// As registered.
     name: Option<String>,
     phase: Phase,
@@ -116,9 +116,9 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(patience: Patience) -> Member {
+    pub(super) fn new(policy: RebalancePolicy) -> Member {
         Member {
-            patience,
+            policy,
             name: None,
             phase: Phase::Joining,
             held: BTreeMap::new(),
@@ -146,7 +146,7 @@ impl Member {
             }
             (Event::NameHeld, _) => {
                 self.phase = Phase::Pausing;
-                vec![Effect::PauseUntilNameFree(self.patience.backoff)]
+                vec![Effect::PauseUntilNameFree(self.policy.backoff)]
             }
             (_, Phase::GaveUp) => {
                 self.phase = Phase::GaveUp;
@@ -159,12 +159,12 @@ impl Member {
             (Event::Delivering, Phase::StartingDelivery(claim)) => self.delivering(claim),
             (Event::Changed, Phase::Stable) => {
                 self.phase = Phase::Pausing;
-                vec![Effect::Pause(self.patience.settle)]
+                vec![Effect::Pause(self.policy.settle)]
             }
             (Event::Changed | Event::PauseOver, Phase::Pausing) => self.pause_over(),
             (Event::Failed, _) => {
                 self.phase = Phase::Pausing;
-                vec![Effect::Pause(self.patience.backoff)]
+                vec![Effect::Pause(self.policy.backoff)]
             }
             // A word that comes late: the phase says what goes on.
             (_, phase) => {
@@ -296,7 +296,7 @@ impl Member {
         self.tries += 1;
         self.phase = Phase::Pausing;
         let mut effects = Vec::new();
-        if self.tries >= self.patience.tries_max {
+        if self.tries >= self.policy.tries_max {
             marks::sometimes(Mark::RebalanceTriesUsedUp);
             effects.push(Effect::Report(Report::Failed { tries: self.tries }));
             self.tries = 0;
@@ -305,7 +305,7 @@ impl Member {
                 return effects;
             }
         }
-        effects.push(Effect::PauseUntilUnowned(self.patience.backoff, others));
+        effects.push(Effect::PauseUntilUnowned(self.policy.backoff, others));
         effects
     }
 }

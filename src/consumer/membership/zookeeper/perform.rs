@@ -223,8 +223,8 @@ impl Shell {
             self.progress().own(partition.clone(), stream, offset);
             begins.push((partition, reader, offset.map_or(Begin::Reset, Begin::At)));
         }
-        if let Some(pulse) = &self.pulse {
-            pulse.resume();
+        if let Some(delivery_gate) = &self.delivery_gate {
+            delivery_gate.resume();
         }
         self.shared.add(begins);
         Ok(Some(Event::Delivering))

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::member::{Event, Member, Patience};
-use super::pulse::Pulse;
+use super::delivery_gate::DeliveryGate;
+use super::member::{Event, Member, RebalancePolicy};
 use crate::consumer::membership::finished::Progress;
 use crate::consumer::membership::{GroupConfig, GroupError};
 use crate::consumer::partition::Reader;
@@ -34,8 +34,8 @@ const SETTLE_MAX: Duration = Duration::from_millis(50);
 
 /// What the application asks of its member.
 pub(in crate::consumer::membership) enum Command {
-    Commit(Told),
-    Close(Told),
+    Commit(ReplyTo),
+    Close(ReplyTo),
 }
 
 /// What the member reads.
@@ -63,7 +63,7 @@ pub(in crate::consumer::membership) struct Shell {
     commands: mpsc::Receiver<Command>,
     paused: Arc<AtomicBool>,
     refused: Arc<Notify>,
-    pub(super) pulse: Option<Pulse>,
+    pub(super) delivery_gate: Option<DeliveryGate>,
     sessions_lost: u32,
     pause: DeadlineTimer,
     /// What ends a pause early.
@@ -74,13 +74,13 @@ pub(in crate::consumer::membership) struct Shell {
 /// Why the shell stops with a session.
 enum End {
     SessionLost,
-    Closed(Told),
+    Closed(ReplyTo),
     /// Nobody is there any more to say what was finished: the session is left to expire.
     Dropped,
 }
 
-/// Who waits for the outcome of a command.
-type Told = oneshot::Sender<Result<(), GroupError>>;
+/// Where the outcome of a command goes.
+type ReplyTo = oneshot::Sender<Result<(), GroupError>>;
 
 /// The session is over, for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Shell {
         progress: Arc<Mutex<Progress>>,
         commands: mpsc::Receiver<Command>,
     ) -> Shell {
-        let patience = Patience {
+        let policy = RebalancePolicy {
             tries_max: config.rebalance_tries_max,
             backoff: config.rebalance_backoff,
             settle: (config.zookeeper.session_timeout / SETTLE_PER_SESSION).min(SETTLE_MAX),
@@ -108,12 +108,12 @@ impl Shell {
             subscribed,
             registry: None,
             commits_to_repeat: BTreeMap::new(),
-            member: Member::new(patience),
+            member: Member::new(policy),
             watches: Vec::new(),
             commands,
             paused: Arc::new(AtomicBool::new(false)),
             refused: Arc::new(Notify::new()),
-            pulse: None,
+            delivery_gate: None,
             sessions_lost: 0,
             pause: DeadlineTimer::new(),
             way_free: None,
@@ -137,14 +137,14 @@ impl Shell {
                 Some(zookeeper) => zookeeper,
                 None => match self.connect().await {
                     Ok(zookeeper) => zookeeper,
-                    Err(closing) => return closing.map_or((), |told| tell(told, Ok(()))),
+                    Err(closing) => return closing.map_or((), |reply_to| reply(reply_to, Ok(()))),
                 },
             };
             match self.live(zookeeper.clone()).await {
                 End::SessionLost => self.session_lost(&zookeeper),
-                End::Closed(told) => {
+                End::Closed(reply_to) => {
                     let left = self.leave(zookeeper).await;
-                    return tell(told, left);
+                    return reply(reply_to, left);
                 }
                 End::Dropped => return,
             }
@@ -153,15 +153,15 @@ impl Shell {
 
     /// A new session, however long it takes; unless the consumer is closed or dropped before. The attempt lives
     /// across commands: a caller who repeats his commit until it succeeds does not begin it anew each time.
-    async fn connect(&mut self) -> Result<ZooKeeper, Option<Told>> {
+    async fn connect(&mut self) -> Result<ZooKeeper, Option<ReplyTo>> {
         let mut connecting = pin!(open_session(&self.config));
         loop {
             tokio::select! {
                 biased;
                 zookeeper = &mut connecting => return Ok(zookeeper),
                 command = self.commands.recv() => match command {
-                    Some(Command::Commit(told)) => tell(told, Err(GroupError::SessionLost)),
-                    Some(Command::Close(told)) => return Err(Some(told)),
+                    Some(Command::Commit(reply_to)) => reply(reply_to, Err(GroupError::SessionLost)),
+                    Some(Command::Close(reply_to)) => return Err(Some(reply_to)),
                     None => return Err(None),
                 },
             }
@@ -170,11 +170,11 @@ impl Shell {
 
     /// One session's life.
     async fn live(&mut self, zookeeper: ZooKeeper) -> End {
-        let pulses = TaskGroup::new(Lane::Control);
-        let pulse = self.pulse_of(&zookeeper);
-        pulse.close_gate_when_unheard();
-        self.pulse = Some(pulse);
-        pulses.spawn("group-pulse", self.pulse_of(&zookeeper).run());
+        let gate_tasks = TaskGroup::new(Lane::Control);
+        let delivery_gate = self.delivery_gate_of(&zookeeper);
+        delivery_gate.close_gate_when_unheard();
+        self.delivery_gate = Some(delivery_gate);
+        gate_tasks.spawn("group-delivery-gate", self.delivery_gate_of(&zookeeper).run());
         self.registry = Some(Registry::new(zookeeper.clone()));
         self.watches.clear();
         self.way_free = None;
@@ -198,12 +198,12 @@ impl Shell {
                 () = resolved(&mut self.way_free) => Event::PauseOver,
                 () = self.pause.expired() => Event::PauseOver,
                 command = self.commands.recv() => match command {
-                    Some(Command::Commit(told)) => {
+                    Some(Command::Commit(reply_to)) => {
                         let committed = self.commit_all().await;
-                        tell(told, committed);
+                        reply(reply_to, committed);
                         continue;
                     }
-                    Some(Command::Close(told)) => return End::Closed(told),
+                    Some(Command::Close(reply_to)) => return End::Closed(reply_to),
                     None => return End::Dropped,
                 },
                 () = self.auto_commit.expired() => {
@@ -219,8 +219,8 @@ impl Shell {
         }
     }
 
-    fn pulse_of(&self, zookeeper: &ZooKeeper) -> Pulse {
-        Pulse {
+    fn delivery_gate_of(&self, zookeeper: &ZooKeeper) -> DeliveryGate {
+        DeliveryGate {
             group: self.config.group.clone(),
             zookeeper: zookeeper.clone(),
             shared: Arc::clone(&self.shared),
@@ -295,8 +295,8 @@ async fn open_session(config: &GroupConfig) -> ZooKeeper {
 pub(super) type WayFree = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Whoever asked may be gone.
-fn tell(told: Told, outcome: Result<(), GroupError>) {
-    if told.send(outcome).is_err() {
+fn reply(reply_to: ReplyTo, outcome: Result<(), GroupError>) {
+    if reply_to.send(outcome).is_err() {
         tracing::trace!("group_caller_gone");
     }
 }

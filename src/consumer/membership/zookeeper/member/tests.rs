@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::super::assign::Subscription;
 use super::*;
 
-const PATIENCE: Patience =
-    Patience { tries_max: 2, backoff: Duration::from_secs(2), settle: Duration::from_millis(50) };
+const PATIENCE: RebalancePolicy =
+    RebalancePolicy { tries_max: 2, backoff: Duration::from_secs(2), settle: Duration::from_millis(50) };
 const TOPIC: &str = "t";
 
 fn name(partition: i32) -> TopicPartition {

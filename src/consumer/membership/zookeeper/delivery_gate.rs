@@ -21,7 +21,7 @@ use crate::zookeeper::ZooKeeper;
 const LOOKS_PER_SESSION: u32 = 20;
 
 /// Whose delivery.
-pub(super) struct Pulse {
+pub(super) struct DeliveryGate {
     pub group: String,
     pub zookeeper: ZooKeeper,
     pub shared: Arc<Shared>,
@@ -35,7 +35,7 @@ fn unheard_at(zookeeper: &ZooKeeper) -> Instant {
     zookeeper.confirmed_at() + zookeeper.session_timeout() * 2 / 3
 }
 
-impl Pulse {
+impl DeliveryGate {
     /// Nothing is handed out while the member is unheard, to the instant: whatever the tasks do, and however
     /// long the whole process was stopped.
     pub(super) fn close_gate_when_unheard(&self) {
