@@ -9,16 +9,29 @@ use std::time::Duration;
 use crate::runtime::{Elapsed, Instant};
 use crate::types::Timestamp;
 
-fn start() -> std::time::Instant {
-    static START: OnceLock<std::time::Instant> = OnceLock::new();
-    #[allow(clippy::disallowed_methods)] // The one place that reads the monotonic clock.
-    *START.get_or_init(std::time::Instant::now)
+/// Nanoseconds on a clock that never steps back and goes on while the machine is suspended. A lease counted on
+/// CLOCK_MONOTONIC, which stands still meanwhile, would outlive its session by the length of the suspension.
+#[cfg(target_os = "linux")]
+fn boot_nanos() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// The monotonic clock.
+/// Elsewhere: the monotonic clock, whatever it does while the machine is suspended.
+#[cfg(not(target_os = "linux"))]
+fn boot_nanos() -> u64 {
+    static START: OnceLock<std::time::Instant> = OnceLock::new();
+    #[allow(clippy::disallowed_methods)] // The one place that reads the monotonic clock.
+    let start = *START.get_or_init(std::time::Instant::now);
+    start.elapsed().as_nanos() as u64
+}
+
+/// The time since this process first asked, suspensions of the machine included (CLOCK_BOOTTIME).
 pub fn now() -> Instant {
-    let start = start();
-    Instant::from_nanos(start.elapsed().as_nanos() as u64)
+    static START: OnceLock<u64> = OnceLock::new();
+    let now = boot_nanos();
+    // Another thread may have asked first, and later.
+    Instant::from_nanos(now.saturating_sub(*START.get_or_init(|| now)))
 }
 
 /// The wall clock, in milliseconds since 1970.
@@ -47,8 +60,13 @@ pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Outp
 }
 
 /// One timer that is moved rather than made anew: the deadline of a connection, a session, a batch.
+///
+/// tokio's timers stand still while the machine is suspended. One that was armed before wakes late by as much; whoever
+/// looks at a deadline before that finds it passed.
 pub struct DeadlineTimer {
     sleep: Pin<Box<tokio::time::Sleep>>,
+    /// What `sleep` waits for.
+    armed: Option<Instant>,
     deadline: Option<Instant>,
 }
 
@@ -56,7 +74,7 @@ impl DeadlineTimer {
     /// A timer that is not armed.
     #[allow(clippy::disallowed_methods)] // The seam's own timer.
     pub fn new() -> DeadlineTimer {
-        DeadlineTimer { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), deadline: None }
+        DeadlineTimer { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), armed: None, deadline: None }
     }
 
     /// Arms the timer; `None` disarms it.
@@ -74,15 +92,24 @@ impl DeadlineTimer {
     }
 
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.deadline else { return Poll::Pending };
-        if now() >= deadline {
-            return Poll::Ready(());
+        loop {
+            let Some(deadline) = self.deadline else { return Poll::Pending };
+            let now = now();
+            if now >= deadline {
+                return Poll::Ready(());
+            }
+            if self.armed != Some(deadline) {
+                #[allow(clippy::disallowed_methods)] // The seam's own timer.
+                let at = tokio::time::Instant::now() + (deadline - now);
+                self.sleep.as_mut().reset(at);
+                self.armed = Some(deadline);
+            }
+            match self.sleep.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                // The two clocks agree but for their last digits.
+                Poll::Ready(()) => self.armed = None,
+            }
         }
-        let at = tokio::time::Instant::from_std(start() + Duration::from_nanos(deadline.as_nanos()));
-        if self.sleep.deadline() != at {
-            self.sleep.as_mut().reset(at);
-        }
-        self.sleep.as_mut().poll(cx)
     }
 }
 
