@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use crate::record::{self, BatchHeader};
+use crate::record::{self, BatchError, BatchHeader};
 use crate::types::Offset;
 
 /// A batch whose CRC is true.
@@ -94,7 +94,7 @@ fn split(mut rest: Bytes) -> Vec<Stretch> {
     let mut in_step = None;
     while !rest.is_empty() {
         let size = frame(&rest);
-        let reason = match size.map(|size| record::validate(&rest[..size], size)) {
+        let reason = match size.map(|size| sound(&rest[..size])) {
             Some(Ok(header)) => {
                 let bytes = rest.split_to(header.size());
                 stretches.push(Stretch::Sound(VerifiedBatch { header, bytes }));
@@ -136,8 +136,17 @@ fn frame(records: &[u8]) -> Option<usize> {
     (size <= records.len()).then_some(size)
 }
 
+/// The header of a whole batch whose CRC is true. What the broker may have done to it since it was produced is not
+/// asked: compaction takes records out, and control batches are the broker's own.
+fn sound(batch: &[u8]) -> Result<BatchHeader, BatchError> {
+    let header = BatchHeader::parse(batch)?;
+    record::check_crc(&header, batch)?;
+    header.compression()?;
+    Ok(header)
+}
+
 fn is_sound(records: &[u8]) -> bool {
-    frame(records).is_some_and(|size| record::validate(&records[..size], size).is_ok())
+    frame(records).is_some_and(|size| sound(&records[..size]).is_ok())
 }
 
 /// Where the next sound batch begins, at some byte behind the first.
@@ -193,8 +202,13 @@ impl Chunk {
         // The one behind would fit without it.
         let hides_another =
             base > next && behind.is_some_and(|b| (next..header.next_offset()).contains(&b.base_offset));
-        let is_misplaced = base.0 < 0 || goes_back || hides_another || base >= high_watermark;
-        is_misplaced.then(|| format!("a batch of offset {base} where {next} belongs"))
+        if base.0 < 0 || goes_back || hides_another || base >= high_watermark {
+            return Some(format!("a batch of offset {base} where {next} belongs"));
+        }
+        // Whoever believed it would go on behind the log's end, and be reset from there.
+        let end = header.next_offset();
+        (end > high_watermark)
+            .then(|| format!("a batch that claims offsets up to {end}, behind {high_watermark}"))
     }
 
     /// Where a damaged batch says that it ends, if two of its fields agree and it lies around the next offset.

@@ -9,6 +9,7 @@ mod config;
 mod fetcher;
 mod lease;
 pub mod membership;
+mod opened_batch;
 mod partition;
 mod positions;
 mod shared;
@@ -28,6 +29,16 @@ use crate::types::{Offset, Timestamp, TopicPartition};
 pub use config::{AutoReset, ConsumerConfig, OnCorruption};
 
 /// Where to begin.
+///
+/// ```
+/// use seedlog::consumer::StartPosition;
+/// use seedlog::types::{Offset, Timestamp};
+///
+/// let from_the_start = StartPosition::Earliest;
+/// let where_i_stopped = StartPosition::At(Offset(4_711));
+/// let since_new_year = StartPosition::Time(Timestamp(1_767_225_600_000));
+/// # assert!(from_the_start != where_i_stopped && where_i_stopped != since_new_year);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartPosition {
     /// The log's start.
@@ -40,6 +51,14 @@ pub enum StartPosition {
 }
 
 /// A record as handed to the application.
+///
+/// ```
+/// # use seedlog::consumer::ConsumedRecord;
+/// fn print(record: &ConsumedRecord) {
+///     let value = record.value.as_deref().unwrap_or_default();
+///     println!("{} {}: {}", record.partition, record.offset, String::from_utf8_lossy(value));
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumedRecord {
     pub partition: TopicPartition,
@@ -51,6 +70,21 @@ pub struct ConsumedRecord {
 }
 
 /// Why a poll returns no records although it did not run out of time. Stays until the application reacts.
+///
+/// ```
+/// use seedlog::consumer::{ConsumeError, Consumer, StartPosition};
+///
+/// /// Goes on behind one unreadable offset; whether it could.
+/// fn pass_over(consumer: &Consumer, error: &ConsumeError) -> bool {
+///     match error {
+///         ConsumeError::Corrupt { partition, offset, .. } => {
+///             consumer.seek(partition, StartPosition::At(offset.next()))
+///         }
+///         ConsumeError::OutOfRange { partition, .. } => consumer.seek(partition, StartPosition::Earliest),
+///         _ => false,
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConsumeError {
     /// The batch at this offset is damaged. Seek behind it to go on.
@@ -70,6 +104,24 @@ pub enum ConsumeError {
 }
 
 /// A consumer of assigned partitions; its tasks end when it is dropped.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use seedlog::consumer::{ConsumeError, Consumer, ConsumerConfig, StartPosition};
+/// use seedlog::types::TopicPartition;
+///
+/// async fn print_orders() -> Result<(), ConsumeError> {
+///     let bootstrap = vec!["localhost:9092".to_owned()];
+///     let mut consumer = Consumer::start(ConsumerConfig { bootstrap, ..ConsumerConfig::default() });
+///     consumer.assign(vec![(TopicPartition::new("orders", 0), StartPosition::Earliest)]);
+///     loop {
+///         for record in consumer.poll(Duration::from_secs(1)).await? {
+///             println!("{}: {:?}", record.offset, record.value);
+///         }
+///     }
+/// }
+/// ```
 pub struct Consumer {
     shared: Arc<Shared>,
     tasks: Arc<TaskGroup>,

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use super::chunk::{Chunk, Damage, Part, VerifiedBatch};
 use super::lease::{Lease, Portion};
+use super::opened_batch::OpenedBatch;
 use super::{ConsumeError, OnCorruption};
 use crate::marks::{self, Mark};
-use crate::record::{self, Record};
+use crate::record::Record;
 use crate::types::{Instant, Offset, Timestamp, TopicPartition};
 
 /// What damage counts for in the buffer: where nothing can be read, offset by offset, it is all there is.
@@ -88,14 +89,6 @@ pub(super) enum Event {
     },
 }
 
-/// The batch whose records are handed over.
-#[derive(Debug)]
-struct Opened {
-    records: VecDeque<Record>,
-    bytes: usize,
-    next: Offset,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Partition {
@@ -112,7 +105,7 @@ pub(super) struct Partition {
     /// The next offset to fetch.
     pub(super) fetch_offset: Offset,
     entries: VecDeque<Part>,
-    opened: Option<Opened>,
+    opened: Option<OpenedBatch>,
     /// Of everything fetched and not yet handed out.
     pub(super) bytes: usize,
     /// The turn in which a fetch last brought something; whose is longest ago is asked for first.
@@ -233,6 +226,7 @@ impl Partition {
 
     /// The first half of the above: the next fetch goes on behind the chunk.
     pub(super) fn advance(&mut self, chunk: &Chunk) {
+        assert!(chunk.next >= self.fetch_offset, "fetching goes forward");
         self.busy = false;
         self.failures = 0;
         self.fetch_offset = chunk.next;
@@ -365,39 +359,24 @@ impl Partition {
     /// the position is the batch's end, for offsets that a batch lacks do not exist.
     fn drain_opened(&mut self, records_max: usize, records: &mut VecDeque<Record>) -> usize {
         let Some(opened) = &mut self.opened else { return 0 };
-        let room = records_max - records.len();
-        if records.is_empty() && opened.records.len() <= room {
-            std::mem::swap(records, &mut opened.records);
-        } else {
-            let count = opened.records.len().min(room);
-            records.extend(opened.records.drain(..count));
-        }
+        opened.move_to(records, records_max);
         if let Some(last) = records.back() {
             self.position = self.position.max(last.offset.next());
         }
-        let Some(empty) = self.opened.take_if(|opened| opened.records.is_empty()) else { return 0 };
+        let Some(empty) = self.opened.take_if(|opened| opened.is_empty()) else { return 0 };
         self.position = self.position.max(empty.next);
         empty.bytes
     }
 
     /// All of a batch or nothing: damage that shows only while unpacking keeps the whole batch back.
     fn open_batch(&mut self, batch: VerifiedBatch, unpacked_bytes_max: usize, on_corruption: OnCorruption) {
-        let (header, position) = (batch.header, self.position);
-        let next = header.next_offset();
-        let bytes = batch.bytes.len();
-        let unpacked = match header.is_control() {
-            true => Ok(VecDeque::new()),
-            false => record::records(&batch.bytes, unpacked_bytes_max)
-                .and_then(|records| records.filter(|r| !matches!(r, Ok(r) if r.offset < position)).collect()),
-        };
-        match unpacked {
-            Ok(records) => {
-                self.opened = Some(Opened { records, bytes, next });
-            }
+        match OpenedBatch::open(&batch, self.position, unpacked_bytes_max) {
+            Ok(opened) => self.opened = Some(opened),
             Err(error) => {
-                self.bytes = self.bytes - bytes + DAMAGE_BYTES;
+                self.bytes = self.bytes - batch.bytes.len() + DAMAGE_BYTES;
+                let header = batch.header;
                 let offset = header.base_offset.max(self.position);
-                let damage = Damage { offset, reason: error.to_string(), resume: next };
+                let damage = Damage { offset, reason: error.to_string(), resume: header.next_offset() };
                 if on_corruption == OnCorruption::Fail {
                     self.fetch_state = FetchState::Failed(self.corrupt(&damage));
                 }

@@ -290,6 +290,7 @@ impl Positions {
         let on_corruption = self.limits.on_corruption;
         let turn = self.turns + 1;
         let Some(partition) = self.current(&asked.partition, asked.generation) else { return };
+        assert!(partition.busy, "an answer to the one request in flight");
         if !records.is_empty() {
             partition.served = turn;
         }
