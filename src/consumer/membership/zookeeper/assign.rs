@@ -3,6 +3,7 @@
 //! Pure. Members whose views agree come to the same answer; those whose views differ meet at the owner nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use crate::types::TopicPartition;
 
@@ -21,34 +22,39 @@ pub(super) struct View {
 pub(super) fn assign(view: &View, me: &str) -> BTreeMap<TopicPartition, u32> {
     let mut mine = BTreeMap::new();
     let Some(subscription) = view.members.get(me) else { return mine };
-    for topic in subscription.keys() {
+    for (topic, own) in subscription {
         let Some(partitions) = view.partitions.get(topic) else { continue };
-        let streams = streams_of(view, topic);
-        let (least, more) = match streams.len() {
+        let partitions: Vec<i32> = partitions.iter().copied().collect();
+        let (before, all) = streams_of(view, topic, me);
+        let (least, more) = match all {
             0 => continue,
-            count => (partitions.len() / count, partitions.len() % count),
+            all => (partitions.len() as u64 / all, partitions.len() as u64 % all),
         };
-        let mut rest = partitions.iter();
-        for (index, (member, stream)) in streams.into_iter().enumerate() {
-            let share = least + usize::from(index < more);
-            for partition in rest.by_ref().take(share) {
-                if member == me {
-                    mine.insert(TopicPartition::new(topic.as_str(), *partition), stream);
-                }
+        for stream in 0..*own {
+            let index = before + u64::from(stream);
+            let first = (index * least + index.min(more)) as usize;
+            let share = (least + u64::from(index < more)) as usize;
+            if share == 0 {
+                // Nor is there anything for those behind it, however many a member claims to have.
+                break;
             }
+            let own = partitions[first..first + share].iter();
+            mine.extend(own.map(|partition| (TopicPartition::new(topic.as_str(), *partition), stream)));
         }
     }
     mine
 }
 
-/// All streams of the group on a topic, in the order in which they take their shares.
-fn streams_of<'a>(view: &'a View, topic: &str) -> Vec<(&'a str, u32)> {
-    let members = view.members.iter();
-    let streams = members.flat_map(|(member, subscription)| {
-        let count = subscription.get(topic).copied().unwrap_or(0);
-        (0..count).map(move |stream| (member.as_str(), stream))
-    });
-    streams.collect()
+/// The group's streams on a topic: how many take their shares before those of `me`, and how many there are. Only
+/// counted: the number is what some node of ZooKeeper claims.
+fn streams_of(view: &View, topic: &str, me: &str) -> (u64, u64) {
+    let streams = |subscription: &Subscription| u64::from(subscription.get(topic).copied().unwrap_or(0));
+    let before = view
+        .members
+        .range::<str, _>((Unbounded, Excluded(me)))
+        .map(|(_, subscription)| streams(subscription))
+        .sum();
+    (before, view.members.values().map(streams).sum())
 }
 
 #[cfg(test)]
@@ -68,6 +74,15 @@ mod tests {
 
     fn numbers(view: &View, me: &str) -> Vec<(i32, u32)> {
         assign(view, me).into_iter().map(|(partition, stream)| (partition.partition, stream)).collect()
+    }
+
+    /// Whoever writes such a node makes the group useless, and no member run out of memory.
+    #[test]
+    fn a_member_that_claims_four_billion_streams_costs_nothing() {
+        let view = view(3, &[("a", u32::MAX), ("b", u32::MAX), ("c", 1)]);
+        assert_eq!(numbers(&view, "a"), [(0, 0), (1, 1), (2, 2)]);
+        assert_eq!(numbers(&view, "b"), []);
+        assert_eq!(numbers(&view, "c"), []);
     }
 
     #[test]
@@ -106,6 +121,14 @@ mod tests {
         (members, partitions).prop_map(|(members, partitions)| View { members, partitions })
     }
 
+    fn all_streams<'a>(view: &'a View, topic: &str) -> Vec<(&'a str, u32)> {
+        let streams = view.members.iter().flat_map(|(member, subscription)| {
+            let count = subscription.get(topic).copied().unwrap_or(0);
+            (0..count).map(move |stream| (member.as_str(), stream))
+        });
+        streams.collect()
+    }
+
     proptest! {
         /// P22: with one view, every partition that anybody reads has exactly one stream.
         #[test]
@@ -118,7 +141,7 @@ mod tests {
                 }
             }
             for (topic, partitions) in &view.partitions {
-                let is_read = !streams_of(&view, topic).is_empty();
+                let is_read = !all_streams(&view, topic).is_empty();
                 for partition in partitions {
                     let name = TopicPartition::new(topic.as_str(), *partition);
                     prop_assert_eq!(owners.contains_key(&name), is_read);
@@ -131,7 +154,7 @@ mod tests {
         fn shares_differ_by_at_most_one(view in views()) {
             for topic in view.partitions.keys() {
                 let mut shares: BTreeMap<(String, u32), usize> = BTreeMap::new();
-                for (member, stream) in streams_of(&view, topic) {
+                for (member, stream) in all_streams(&view, topic) {
                     let mine = assign(&view, member);
                     let own = mine.iter().filter(|(name, s)| &*name.topic == topic && **s == stream);
                     shares.insert((member.to_owned(), stream), own.count());
