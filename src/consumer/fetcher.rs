@@ -3,6 +3,8 @@
 //! One task per broker. Several fetches at once would gain nothing: a broker answers them in order. What the
 //! answers mean for a partition is `positions`' decision.
 
+mod without_rule;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::chunk;
 use super::partition::LogPlace;
 use super::positions::{Failure, FetchPlan, PartitionRequest};
 use super::shared::Shared;
@@ -27,9 +28,6 @@ use crate::types::{BrokerId, Offset, TopicPartition};
 /// A fetch that leaves partitions out, because the buffer is full of them, comes back soon: by then there may
 /// be room.
 const FETCH_WAIT_WHILE_FULL: Duration = Duration::from_millis(50);
-
-/// How long a full queue keeps a chunk waiting, where its position moved already.
-const FULL_QUEUE_WAIT: Duration = Duration::from_millis(10);
 
 /// ListOffsets' sentinels.
 const EARLIEST_TIMESTAMP: i64 = -2;
@@ -195,24 +193,11 @@ impl Fetcher {
         records: Bytes,
         high_watermark: Offset,
     ) {
-        if rules::holds(Rule::QueueBeforeAdvancing) {
-            self.shared.answer(&asked.partition, |positions| {
-                positions.fetched(asked, records, high_watermark);
-                Vec::new()
-            });
-            return;
+        if !rules::holds(Rule::QueueBeforeAdvancing) {
+            return self.advance_before_queueing(asked, records, high_watermark).await;
         }
-        // KAFKA-154: between the two halves waits whoever finds the queue full, and a rebalance interrupts him.
-        let chunk = chunk::verify(records, asked.target, high_watermark);
-        let before = self.shared.with_all_positions(|positions| {
-            positions.advance(asked, &chunk);
-            positions.assignments()
-        });
-        clock::sleep(FULL_QUEUE_WAIT).await;
         self.shared.answer(&asked.partition, |positions| {
-            if positions.assignments() == before {
-                positions.queue(asked, chunk);
-            }
+            positions.fetched(asked, records, high_watermark);
             Vec::new()
         });
     }

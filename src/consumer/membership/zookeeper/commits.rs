@@ -2,6 +2,8 @@
 //!
 //! Limit: a commit whose reply was lost is not sent again by itself; the next one says at least as much.
 
+mod without_rule;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::shell::Shell;
@@ -58,13 +60,7 @@ impl Shell {
         }
         let outcomes = match rules::holds(Rule::CommitThroughOwningSession) {
             true => registry.commit_offsets(&self.config.group, &offsets).await,
-            false => {
-                let mut outcomes = Vec::new();
-                for (partition, offset) in &offsets {
-                    outcomes.push(registry.overwrite_offset(&self.config.group, partition, *offset).await);
-                }
-                outcomes
-            }
+            false => without_rule::overwrite_offsets(&registry, &self.config.group, &offsets).await,
         };
         let mut worst = Ok(());
         for ((partition, offset), outcome) in offsets.into_iter().zip(outcomes) {
@@ -104,16 +100,6 @@ impl Shell {
                 Err(GroupError::SessionLost)
             }
             error => Err(error.into()),
-        }
-    }
-
-    /// Where the rule is suspended: what the old session could not say, the new one does.
-    pub(super) async fn repeat_commits(&mut self) {
-        if !self.commits_to_repeat.is_empty() {
-            let offsets = std::mem::take(&mut self.commits_to_repeat);
-            if let Err(error) = self.commit(offsets).await {
-                tracing::warn!(group = self.config.group, %error, "group_commit_not_repeated");
-            }
         }
     }
 

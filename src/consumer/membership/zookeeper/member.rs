@@ -258,7 +258,8 @@ impl Member {
 
     fn delivering(&mut self, claim: BTreeMap<TopicPartition, u32>) -> Vec<Effect> {
         for (name, stream) in claim {
-            self.held.insert(name, Held { stream, delivering: true });
+            let before = self.held.insert(name, Held { stream, delivering: true });
+            assert!(before.is_some(), "what is delivered was claimed before");
         }
         self.finish()
     }
