@@ -6,6 +6,21 @@ use super::{ConsumeError, ConsumedRecord, Consumer, ConsumerConfig, StartPositio
 use crate::runtime::task::Blocking;
 use crate::types::TopicPartition;
 
+/// The records of assigned partitions, for an ordinary thread.
+///
+/// ```no_run
+/// use seedlog::consumer::blocking::Messages;
+/// use seedlog::consumer::{ConsumerConfig, StartPosition};
+/// use seedlog::types::TopicPartition;
+///
+/// let bootstrap = vec!["localhost:9092".to_owned()];
+/// let config = ConsumerConfig { bootstrap, ..ConsumerConfig::default() };
+/// let assignment = vec![(TopicPartition::new("orders", 0), StartPosition::Latest)];
+/// for record in Messages::start(config, assignment).flatten() {
+///     println!("{}: {:?}", record.offset, record.value);
+/// }
+/// ```
+///
 /// Records without end: `next` waits for as long as there is none. After [`ConsumeError::Closed`] it ends; any
 /// other error comes again until the application seeks ([`Messages::consumer`]).
 pub struct Messages {

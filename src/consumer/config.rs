@@ -2,7 +2,15 @@
 
 use std::time::Duration;
 
-/// What to do about a corrupt batch (P19).
+/// What to do about a batch that cannot be read: its CRC is wrong, or its records cannot be decoded (P19).
+///
+/// ```
+/// use seedlog::consumer::{ConsumerConfig, OnCorruption};
+///
+/// assert_eq!(ConsumerConfig::default().on_corruption, OnCorruption::Fail);
+/// let never_stuck = ConsumerConfig { on_corruption: OnCorruption::Skip, ..ConsumerConfig::default() };
+/// # assert_ne!(never_stuck.on_corruption, OnCorruption::Fail);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnCorruption {
     /// Every poll reports it until the application seeks.
@@ -13,6 +21,13 @@ pub enum OnCorruption {
 }
 
 /// Where to go when the position lies outside of the log (`auto.offset.reset`).
+///
+/// ```
+/// use seedlog::consumer::{AutoReset, ConsumerConfig};
+///
+/// // As in Kafka, a consumer that does not know where it was begins with what is new.
+/// assert_eq!(ConsumerConfig::default().auto_reset, AutoReset::Latest);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AutoReset {
     Earliest,
@@ -23,6 +38,21 @@ pub enum AutoReset {
 }
 
 /// A consumer's settings; Kafka's keys are noted where they exist.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use seedlog::consumer::ConsumerConfig;
+///
+/// let patient = ConsumerConfig {
+///     bootstrap: vec!["broker-1:9092".to_owned(), "broker-2:9092".to_owned()],
+///     client_id: "billing".to_owned(),
+///     fetch_bytes_min: 64 << 10,
+///     fetch_wait: Duration::from_secs(2),
+///     ..ConsumerConfig::default()
+/// };
+/// assert_eq!(patient.poll_records_max, 500);
+/// ```
 #[derive(Clone, Debug)]
 pub struct ConsumerConfig {
     /// `host:port` of some brokers (`bootstrap.servers`).

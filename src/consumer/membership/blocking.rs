@@ -9,12 +9,42 @@ use super::{GroupConfig, GroupConsumer, GroupError, MessageStream};
 use crate::consumer::{ConsumeError, ConsumedRecord};
 use crate::runtime::task::Blocking;
 
-/// A group member for ordinary threads; clones of what it hands out may go to threads of their own.
+/// A group member for ordinary threads; what it hands out may go to threads of their own.
+///
+/// ```no_run
+/// use std::collections::BTreeMap;
+///
+/// use seedlog::consumer::membership::blocking::BlockingGroupConsumer;
+/// use seedlog::consumer::membership::{GroupConfig, GroupError};
+///
+/// fn print_orders(config: GroupConfig) -> Result<(), GroupError> {
+///     let consumer = BlockingGroupConsumer::start(config)?;
+///     let mut streams = consumer.create_message_streams(BTreeMap::from([("orders".to_owned(), 1)]))?;
+///     for record in streams.remove("orders").into_iter().flatten().flatten().flatten().take(100) {
+///         println!("{}: {:?}", record.offset, record.value);
+///     }
+///     consumer.close()
+/// }
+/// ```
 pub struct BlockingGroupConsumer {
     consumer: GroupConsumer,
     threads: Arc<Blocking>,
 }
 
+/// One stream of a topic, for an ordinary thread.
+///
+/// ```
+/// use seedlog::consumer::ConsumeError;
+/// use seedlog::consumer::membership::blocking::BlockingStream;
+///
+/// fn print(stream: BlockingStream) -> Result<(), ConsumeError> {
+///     for record in stream {
+///         println!("{:?}", record?.value);
+///     }
+///     Ok(())
+/// }
+/// ```
+///
 /// Records of one stream without end: `next` waits for as long as there is none, and finishes the one before
 /// where [`super::Finish::OnNext`] says so. After [`ConsumeError::Closed`] it ends; any other error comes again
 /// until the application seeks.

@@ -7,6 +7,16 @@ use crate::consumer::ConsumerConfig;
 use crate::zookeeper::ZooKeeperConfig;
 
 /// When a record counts as finished by the application, so that a commit may include it (P17).
+///
+/// ```
+/// use seedlog::consumer::ConsumedRecord;
+/// use seedlog::consumer::membership::MessageStream;
+///
+/// // With `Finish::Explicit`: in any order, when the work is done. A commit stops at the first record without a mark.
+/// fn done(stream: &MessageStream, record: &ConsumedRecord) {
+///     stream.mark_finished(&record.partition, record.offset);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Finish {
     /// When the next record of the same stream is asked for, or when it is marked.

@@ -19,6 +19,19 @@ use super::AutoReset;
 use crate::zookeeper::ZkError;
 
 /// Why a group consumer does not do what it is asked.
+///
+/// ```
+/// use seedlog::consumer::membership::{GroupConsumer, GroupError};
+///
+/// /// Whether the work done so far is safe. If not, it comes again: to this member or to another.
+/// async fn is_safe(consumer: &GroupConsumer) -> Result<bool, GroupError> {
+///     match consumer.commit().await {
+///         Ok(()) => Ok(true),
+///         Err(GroupError::SessionLost | GroupError::ZooKeeper(_)) => Ok(false),
+///         Err(error) => Err(error),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
     /// A group, member or topic name that cannot be a part of a path, no topic, or no stream.

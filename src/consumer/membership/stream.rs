@@ -15,6 +15,24 @@ use crate::types::{Offset, TopicPartition};
 
 /// One stream of a topic: the records of the partitions that it owns, in offset order per partition. A record
 /// belongs to exactly one stream of the group at a time.
+///
+/// It ends with its consumer: once that is closed or dropped, `next` answers [`ConsumeError::Closed`].
+///
+/// ```
+/// use seedlog::consumer::ConsumeError;
+/// use seedlog::consumer::membership::MessageStream;
+///
+/// async fn count(mut stream: MessageStream) -> usize {
+///     let mut records = 0;
+///     loop {
+///         match stream.next().await {
+///             Ok(_) => records += 1,
+///             Err(ConsumeError::Closed) => return records,
+///             Err(error) => panic!("{}: {error}", stream.topic()),
+///         }
+///     }
+/// }
+/// ```
 pub struct MessageStream {
     inner: Arc<GroupShared>,
     topic: String,
