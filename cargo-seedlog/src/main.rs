@@ -82,7 +82,7 @@ fn launch(mut arguments: Vec<OsString>) -> Result<ExitCode, Trouble> {
             // All of its arguments are the program's.
             let workspace = workspace(&[])?;
             let binary = workspace.sim_binary()?;
-            let mut all = ["run", "--quiet", "--bin", binary, "--"].map(OsString::from).to_vec();
+            let mut all = ["run", "--bin", binary, "--"].map(OsString::from).to_vec();
             all.extend_from_slice(&arguments[1..]);
             forward(&workspace, &all)
         }
@@ -101,6 +101,11 @@ fn forward(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode, Tr
         };
     }
     cargo.env("CARGO_TARGET_DIR", workspace.target());
+    // The testbed prints lines that replay a run: as it is called here, `cargo sim` is an alias of another place.
+    cargo.env("CARGO_SEEDLOG", "1");
+    if !workspace.target().is_dir() {
+        eprintln!("building with the simulator in {}: minutes the first time", workspace.target().display());
+    }
     cargo.args(arguments);
     let status = cargo.status().map_err(|error| cannot_start(&cargo, error))?;
     Ok(exit_code(status))

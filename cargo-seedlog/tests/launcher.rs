@@ -42,7 +42,7 @@ fn cargo_that_tells(folder: &Path) -> std::path::PathBuf {
         echo '{\"packages\":[{\"name\":\"shop\",\"dependencies\":[{\"name\":\"seedlog-sim\"}],\
         \"targets\":[{\"name\":\"sim\",\"kind\":[\"bin\"]}]}],\"target_directory\":\"/x/target\"}'\n\
         exit 0\nfi\n\
-        echo \"args: $*\"; echo \"flags: $RUSTFLAGS\"; echo \"target: $CARGO_TARGET_DIR\"\nexit 7\n";
+        echo \"args: $*\"; echo \"flags: $RUSTFLAGS\"; echo \"target: $CARGO_TARGET_DIR\"; echo \"launcher: $CARGO_SEEDLOG\"\nexit 7\n";
     let path = folder.join("cargo");
     fs::write(&path, script).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -60,6 +60,8 @@ fn cargo_is_called_with_the_flag_and_a_target_directory_and_its_exit_code_is_our
     assert!(told.contains(r#"--config build.rustflags=["--cfg", "madsim"]"#), "{told}");
     assert!(told.contains("test --release orders\n"), "{told}");
     assert!(told.contains("target: /x/target/seedlog\n"), "{told}");
+    assert!(told.contains("launcher: 1\n"), "replay lines name this command: {told}");
+    assert!(told.contains("building with the simulator in /x/target/seedlog: minutes"), "{told}");
 }
 
 #[test]
@@ -78,7 +80,7 @@ fn sim_runs_the_binary_of_that_name() {
     let cargo = cargo_that_tells(folder.path());
     let output = launcher(folder.path(), &["sim", "sweep", "--seeds", "0..9"]).env("CARGO", cargo).output();
     let told = told(&output.unwrap());
-    assert!(told.contains("run --quiet --bin sim -- sweep --seeds 0..9\n"), "{told}");
+    assert!(told.contains("run --bin sim -- sweep --seeds 0..9\n"), "{told}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Modules in reading order: what is recorded (`history`), what is demanded of it (`checkers`, `liveness`,
 //! `lookout`), what a run is made of (`scenario`, `cluster`, `workload`, `app`, `faults`), how one run goes
 //! (`phases`), how it is told (`report`), how many of them are driven (`runner`), and how one asks for it
-//! (`commands`, `testbed`, `prop`).
+//! (`commands`, `testbed`, `prop`). `workspace` says which directory all of it works for.
 
 // The testbed runs on the machine, not inside the simulation: it may use files, threads and the wall clock.
 #![allow(clippy::disallowed_methods)]
@@ -11,6 +11,7 @@
 pub mod app;
 pub mod checkers;
 pub mod cluster;
+pub mod codes;
 pub mod commands;
 pub mod faults;
 pub mod history;
@@ -24,3 +25,4 @@ pub mod runner;
 pub mod scenario;
 pub mod testbed;
 pub mod workload;
+pub mod workspace;

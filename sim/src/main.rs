@@ -1,4 +1,4 @@
-//! The command `cargo sim`: runs stories, sweeps seeds, replays, explains, compares, scores.
+//! The command `cargo sim`: runs scenarios, sweeps seeds, replays, explains, compares, scores.
 
 use std::process::ExitCode;
 

@@ -3,12 +3,13 @@
 //! The validator below knows the keywords that the schema uses, and refuses any other.
 #![allow(clippy::disallowed_methods)] // Reads the committed schema and the stories.
 
-use seedlog_sim::scenario::{Library, Scenario, repository, schema};
+use seedlog_sim::scenario::{Library, Scenario, schema};
+use seedlog_sim::workspace::root;
 use serde_json::Value;
 
 #[test]
 fn the_committed_schema_is_up_to_date() {
-    let committed = std::fs::read_to_string(repository().join(schema::PATH)).unwrap_or_default();
+    let committed = std::fs::read_to_string(root().join(schema::PATH)).unwrap_or_default();
     let hint = format!("write it anew: cargo sim schema > {}", schema::PATH);
     assert!(committed == schema::text(), "{hint}");
 }
@@ -44,7 +45,7 @@ fn the_schema_refuses_what_the_parser_refuses() {
 
 #[test]
 fn the_documented_example_can_be_read() {
-    let page = std::fs::read_to_string(repository().join("docs/testbed.md")).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/scenario-files.md")).unwrap();
     let examples: Vec<&str> = page
         .split("```toml\n")
         .skip(1)
@@ -53,7 +54,7 @@ fn the_documented_example_can_be_read() {
         .collect();
     assert!(!examples.is_empty());
     for example in examples {
-        if let Err(error) = Scenario::parse("example", "docs/testbed.md", example) {
+        if let Err(error) = Scenario::parse("example", "docs/scenario-files.md", example) {
             panic!("{error}");
         }
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::common::{Common, parse_moment, parse_time};
+use super::flags::{Common, parse_moment, parse_time};
 use crate::report;
 use crate::runner::named::{self, SHRUNK_FILE};
 use crate::runner::shrink::{self, Shrunk};
-use crate::runner::{Exit, console, explain, inspect, judge, promote, replay};
+use crate::runner::{Exit, console, explain, inspect, judge, promote, replay, token};
 
 /// Which run is meant.
 #[derive(Args)]
@@ -108,9 +108,9 @@ impl Explain {
 pub(super) struct Promote {
     #[command(flatten)]
     what: What,
-    /// The story's name [default: from the check and the faults]
+    /// The scenario's name [default: from the check and the faults]
     name: Option<String>,
-    /// The story in a sentence [default: what the check found]
+    /// What happens, in a sentence [default: what the check found]
     #[arg(long)]
     story: Option<String>,
     /// The check that must stay violated [default: the first that is]
@@ -170,7 +170,7 @@ fn text(shrunk: &Shrunk, file: &str, without: &[seedlog::rules::Rule]) -> String
         None => "",
     };
     format!(
-        "{}\n{}@{}: {} with {} instead of {} faults, {} runs, {:.1} s{drawn}{holds}\nrun it: cargo sim run {file}{without}",
+        "{}\n{}@{}: {} with {} instead of {} faults, {} runs, {:.1} s{drawn}{holds}\nrun it: {} run {}{without}",
         shrunk.text,
         shrunk.scenario,
         shrunk.seed,
@@ -178,6 +178,8 @@ fn text(shrunk: &Shrunk, file: &str, without: &[seedlog::rules::Rule]) -> String
         shrunk.faults_after,
         shrunk.faults_before,
         shrunk.runs,
-        shrunk.wall_ms as f64 / 1000.0
+        shrunk.wall_ms as f64 / 1000.0,
+        token::command(),
+        token::shell_word(file)
     )
 }

@@ -3,9 +3,10 @@
 //! Only parses, names defaults and says what is wrong with the words; the work is the runner's.
 
 mod ci;
-mod common;
 mod compare;
+mod docs;
 mod failure;
+mod flags;
 mod report;
 mod run;
 mod score;
@@ -26,7 +27,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs stories: every file under scenarios/, or those whose names contain NAME
+    /// Runs scenarios: every file under scenarios/, or those whose names contain NAME
     Run(run::Run),
     /// Runs many seeds of the built-in scenario that leaves everything to the seed
     Sweep(sweep::Sweep),
@@ -38,7 +39,7 @@ enum Command {
     Shrink(failure::Shrink),
     /// Says which faults a failure needs, and how it came about
     Explain(failure::Explain),
-    /// Shrinks a failure and files it as a story under scenarios/regressions/
+    /// Shrinks a failure and files it as a scenario under scenarios/regressions/
     Promote(failure::Promote),
     /// Tells the state of every node at a moment of a run
     Inspect(failure::Inspect),
@@ -50,6 +51,8 @@ enum Command {
     Score(score::Score),
     /// Compares the golden hashes with sim/golden.toml
     Golden(compare::Golden),
+    /// Compares the generated parts of docs/ with the code, or writes them
+    Docs(docs::Docs),
     /// Prints the JSON schema of scenario files, for editors
     Schema,
     /// Serves runs to a parent process
@@ -85,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Diff(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Golden(command) => command.run(),
+        Command::Docs(command) => command.run(),
         Command::Schema => {
             print!("{}", crate::scenario::schema::text());
             Ok(Exit::Pass)

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::common::Common;
+use super::flags::Common;
 use crate::runner::{Exit, picture};
 
 #[derive(Args)]

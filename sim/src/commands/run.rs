@@ -1,9 +1,9 @@
-//! `run`: stories by name, or files.
+//! `run`: scenarios by name, or files.
 
 use clap::Args;
 
 use super::ci::Ci;
-use super::common::Common;
+use super::flags::Common;
 use crate::runner::Exit;
 use crate::runner::sabotage;
 use crate::runner::session::{self, Portion, Telling};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use clap::Args;
 use seedlog::rules::Rule;
 
-use super::common::{Common, parse_range, parse_rule};
+use super::flags::{Common, parse_range, parse_rule};
 use crate::runner::{Exit, score};
 use crate::scenario::{Library, SWEEP};
 

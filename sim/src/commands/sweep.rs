@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::ci::{Ci, Marks, parse_marks};
-use super::common::{Common, parse_range, parse_time};
+use super::flags::{Common, parse_range, parse_time};
 use crate::runner::Exit;
 use crate::runner::sabotage;
 use crate::runner::session::{self, Portion, Telling};

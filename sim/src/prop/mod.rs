@@ -29,8 +29,9 @@ use seedlog::rules::Rule;
 use crate::phases::{self, RunOptions};
 use crate::report::{self, Outcome, Verdict};
 use crate::runner::EVENT_LIMIT;
-use crate::runner::token::Token;
+use crate::runner::token;
 use crate::scenario::{Class, Scenario};
+use crate::workspace::shown;
 
 pub use faults::{Fault, Hit, faults};
 pub use topology::{Topology, topology};
@@ -103,14 +104,16 @@ pub fn demand(
 
 fn told(property: &str, scenario: &Scenario, verdict: &Verdict) -> String {
     let text = report::with_seed(&scenario.text, verdict.seed);
-    let token = Token::here(&scenario.name, verdict.seed);
-    let failure = report::failure(verdict, "", &token);
+    let failure = report::failure(verdict, "");
     // The file replays what the token cannot: no scenario of this name is in the repository.
     let failure: Vec<&str> =
         failure.lines().filter(|line| !line.trim_start().starts_with("replay:")).collect();
     let without: String = verdict.without.iter().map(|rule| format!(" --without {rule}")).collect();
     let replay = match keep(property, &text) {
-        Ok(path) => format!("replay: cargo sim replay {}{without}", path.display()),
+        Ok(path) => {
+            let path = token::shell_word(&shown(&path));
+            format!("replay: {} replay {path}{without}", token::command())
+        }
         Err(error) => format!("the scenario could not be kept for a replay: {error}"),
     };
     format!("{}\n\n{text}\n{replay}", failure.join("\n"))

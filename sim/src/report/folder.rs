@@ -20,7 +20,7 @@ pub fn seed_folder(scenario: &str, seed: u64) -> RunFolder {
 /// The testbed's own part of the build's target directory.
 pub fn sim_folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    target.unwrap_or_else(|| crate::scenario::repository().join("target")).join("sim")
+    target.unwrap_or_else(|| crate::workspace::root().join("target")).join("sim")
 }
 
 /// Writes the files, over those of an earlier run of the seed.

@@ -51,6 +51,9 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     pub scenario: String,
+    /// Where the scenario's file lies, if it is none of `scenarios/`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file: Option<String>,
     pub seed: u64,
     pub verdict: Outcome,
     pub violations: Vec<Violation>,
@@ -194,6 +197,7 @@ impl Verdict {
     pub fn empty(scenario: &str, seed: u64) -> Verdict {
         Verdict {
             scenario: scenario.to_owned(),
+            file: None,
             seed,
             verdict: Outcome::Pass,
             violations: Vec::new(),

@@ -207,7 +207,7 @@ fn sentence(entry: &Entry) -> String {
     format!("{} s  {what}.", seconds(entry.at_ns))
 }
 
-/// The facts that most stories are made of.
+/// The facts that most scenarios are made of.
 fn plain(fact: &Fact) -> Option<String> {
     let text = match fact {
         Fact::SendInvoked { producer, seq, partition, record, .. } => {

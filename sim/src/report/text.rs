@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::Verdict;
-use crate::runner::token::Token;
+use super::folder::seed_folder;
+use crate::runner::picture::TIMELINE_FILE;
+use crate::runner::token;
+use crate::workspace::shown;
 
 /// Violations shown of one run; the rest is in the run folder.
 const VIOLATIONS_SHOWN_MAX: usize = 3;
 
 /// A failed run, with what proves it and the line that reproduces it. `group` says how many runs failed alike.
-pub fn failure(verdict: &Verdict, group: &str, token: &Token) -> String {
+pub fn failure(verdict: &Verdict, group: &str) -> String {
     let mut text = String::new();
     let mut say = |line: std::fmt::Arguments| text.write_fmt(line).expect("a String takes all");
     for (nth, violation) in verdict.violations.iter().take(VIOLATIONS_SHOWN_MAX).enumerate() {
@@ -38,17 +41,24 @@ pub fn failure(verdict: &Verdict, group: &str, token: &Token) -> String {
     match (&verdict.necessary, verdict.violations.first()) {
         (Some(necessary), _) => say(format_args!("  necessary: {necessary}\n")),
         (None, Some(first)) if !super::is_breakdown(&first.slug) => {
-            say(format_args!("  necessary: not looked for; cargo sim explain {token}{}\n", without(verdict)));
+            let explain = format!("{} explain {}", token::command(), token::arguments(verdict));
+            say(format_args!("  necessary: not looked for; {explain}\n"));
         }
         (None, _) => {}
     }
     say(format_args!("  budget: {}\n", budget(verdict)));
-    say(format_args!("  replay: cargo sim replay {token}{}\n", without(verdict)));
+    if let Some(picture) = picture(verdict) {
+        say(format_args!("  picture: {picture}\n"));
+    }
+    say(format_args!("  replay: {}\n", token::replay_line(verdict)));
     text
 }
 
-fn without(verdict: &Verdict) -> String {
-    verdict.without.iter().map(|rule| format!(" --without {rule}")).collect()
+/// Where the run's picture lies. A run that took its worker along left none, whatever lies in its folder.
+fn picture(verdict: &Verdict) -> Option<String> {
+    let path = seed_folder(&verdict.scenario, verdict.seed).0.join(TIMELINE_FILE);
+    let is_drawn = !verdict.trace_hash.is_empty() && path.is_file();
+    is_drawn.then(|| shown(&path))
 }
 
 /// What the run promised, how hard it was hit, and why it may have lost something.

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use super::known::Remark;
 use super::tally::Tally;
-use super::token::Token;
+use super::token;
 use crate::report::{self, Outcome, Verdict};
-use crate::scenario::{SWEEP, repository};
+use crate::scenario::SWEEP;
+use crate::workspace::root;
 
 /// GitHub shows this many of a kind and step.
 const ANNOTATIONS_MAX: usize = 10;
@@ -63,11 +64,10 @@ impl Step {
 
 /// A cause as an annotation at the line of the scenario that it is about.
 fn failure_command(verdict: &Verdict, count: u64) -> String {
-    let token = Token::here(&verdict.scenario, verdict.seed);
     let title = format!("{} seed {}: {}", verdict.scenario, verdict.seed, verdict.cause());
-    let text = report::failure(verdict, &format!("[{count} runs alike]"), &token);
-    let place = file_of(&verdict.scenario).map(|path| {
-        let text = std::fs::read_to_string(repository().join(&path)).unwrap_or_default();
+    let text = report::failure(verdict, &format!("[{count} runs alike]"));
+    let place = file_of(verdict).map(|path| {
+        let text = std::fs::read_to_string(root().join(&path)).unwrap_or_default();
         (path.display().to_string(), line_about(&text, verdict).to_string())
     });
     let mut properties = Vec::new();
@@ -88,12 +88,16 @@ fn command(kind: &str, properties: &[(&str, &str)], message: &str) -> String {
 }
 
 /// The file of a scenario, from the repository's root.
-fn file_of(scenario: &str) -> Option<PathBuf> {
+fn file_of(verdict: &Verdict) -> Option<PathBuf> {
+    let scenario = &verdict.scenario;
+    if let Some(file) = &verdict.file {
+        return Some(PathBuf::from(file));
+    }
     if scenario == SWEEP {
         return Some(PathBuf::from("sim/src/scenario/sweep.toml"));
     }
-    let found = find(&repository().join("scenarios"), &format!("{scenario}.toml"), DEPTH_MAX)?;
-    found.strip_prefix(repository()).ok().map(Path::to_owned)
+    let found = find(&root().join("scenarios"), &format!("{scenario}.toml"), DEPTH_MAX)?;
+    found.strip_prefix(root()).ok().map(Path::to_owned)
 }
 
 /// A folder that cannot be read has no scenario to point at.
@@ -147,8 +151,7 @@ fn summary(tally: &Tally, remarks: &[Remark]) -> String {
     counts(&mut say, "marks (seeds that met it)", tally.marks());
     shares(&mut say, tally);
     for (verdict, _) in tally.causes().take(TEXTS_MAX) {
-        let token = Token::here(&verdict.scenario, verdict.seed);
-        say(format_args!("\n```\n{}```\n", report::failure(verdict, "", &token).replace("```", "'''")));
+        say(format_args!("\n```\n{}```\n", report::failure(verdict, "").replace("```", "'''")));
     }
     within(text, SUMMARY_BYTES_MAX)
 }
@@ -164,13 +167,9 @@ fn causes<'a>(
     }
     say(format_args!("\n### {title}\n\n| cause | runs | replay | issue |\n|---|---:|---|---|\n"));
     for (verdict, count) in causes {
-        let token = Token::here(&verdict.scenario, verdict.seed);
         let issue = cell(verdict.known.as_deref().unwrap_or_default());
-        let replay = token.to_string().replace('|', "\\|");
-        say(format_args!(
-            "| {} | {count} | `cargo sim replay {replay}` | {issue} |\n",
-            cell(&verdict.cause())
-        ));
+        let replay = token::replay_line(verdict).replace('|', "\\|");
+        say(format_args!("| {} | {count} | `{replay}` | {issue} |\n", cell(&verdict.cause())));
     }
 }
 
@@ -254,7 +253,7 @@ mod tests {
         let text = summary(&tally, &[Remark { line: 3, text: "#9 expired".into() }]);
         assert!(text.starts_with("## Simulation failed\n"), "{text}");
         assert!(text.contains("| a\\|b | 1 | 1 | 0 | 0 | 1 | 0 |"), "{text}");
-        assert!(text.contains("| panic: gone | 1 | `cargo sim replay a\\|b@7#"), "{text}");
+        assert!(text.contains("| panic: gone | 1 | `cargo sim replay 'a\\|b@7#"), "{text}");
         assert!(text.contains("@8#") && text.contains("| #12 |"), "{text}");
         assert!(text.contains("| torn-tail-cut | **never** |"), "{text}");
         assert!(text.contains("known.toml, line 3: #9 expired"), "{text}");

@@ -1,6 +1,6 @@
 //! Passes that need no second run: kept under `target/sim/cache/`, by the program that ran them.
 //!
-//! The program is the code: applications, checks and stories that are compiled in. A pass counts again for the same
+//! The program is the code: applications, checks and scenarios that are compiled in. A pass counts again for the same
 //! program, scenario text, suspended rules and seed. Failures are never kept, and what cannot be read is left out with
 //! a warning and run again.
 

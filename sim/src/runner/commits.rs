@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 
 use super::child::Worker;
 use crate::report::sim_folder;
-use crate::scenario::repository;
+use crate::workspace::root;
 
 /// Lines of a failed build that are shown.
 const ERROR_LINES_MAX: usize = 25;
@@ -37,7 +37,7 @@ impl Checkout {
             git(&["rev-parse", "--verify", "--quiet", "--short=12", &format!("{revision}^{{commit}}")])?;
         let commit = String::from_utf8_lossy(&parsed.stdout).trim().to_owned();
         if !parsed.status.success() || commit.is_empty() {
-            bail!("git knows no commit `{revision}` in {}; fetch it first", repository().display());
+            bail!("git knows no commit `{revision}` in {}; fetch it first", root().display());
         }
         let folder = folder();
         let (path, program) = (folder.join(&commit), folder.join("programs").join(&commit));
@@ -131,8 +131,7 @@ fn forget_oldest(folder: &Path, max: usize) -> std::io::Result<()> {
 }
 
 fn git(arguments: &[&str]) -> anyhow::Result<Output> {
-    let root: &Path = &repository();
-    Command::new("git").arg("-C").arg(root).args(arguments).output().context("cannot start git")
+    Command::new("git").arg("-C").arg(root()).args(arguments).output().context("cannot start git")
 }
 
 /// How far a build is, told on stderr.

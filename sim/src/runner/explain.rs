@@ -9,7 +9,7 @@ use super::Settings;
 use super::console::tell;
 use super::crew::Crew;
 use super::named::Named;
-use super::token::Token;
+use super::token::{self, Token};
 use super::{Exit, necessity, shrink};
 use crate::checkers::{self, Case, Check, Finding};
 use crate::history::Entry;
@@ -57,7 +57,6 @@ pub fn explain(
         }
         None => violation.evidence.clone(),
     };
-    let without: String = found.without.iter().map(|rule| format!(" --without {rule}")).collect();
     let explained = Explained {
         scenario: found.scenario.name.clone(),
         seed: found.seed,
@@ -65,7 +64,7 @@ pub fn explain(
         message: violation.message,
         necessary,
         story,
-        replay: format!("{}{without}", Token::here(&found.scenario.name, found.seed)),
+        replay: Token::of(&found.scenario, found.seed).arguments(&found.without),
     };
     if settings.json {
         tell(&serde_json::to_string(&explained)?);
@@ -93,7 +92,8 @@ fn text(explained: &Explained) -> String {
     for sentence in &explained.story {
         text.push_str(&format!("  {sentence}\n"));
     }
-    text.push_str(&format!("\nreplay: cargo sim replay {}\n", explained.replay));
-    text.push_str(&format!("shrink: cargo sim shrink {}", explained.replay));
+    let command = token::command();
+    text.push_str(&format!("\nreplay: {command} replay {}\n", explained.replay));
+    text.push_str(&format!("shrink: {command} shrink {}", explained.replay));
     text
 }

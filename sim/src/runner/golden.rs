@@ -15,7 +15,8 @@ use super::pool::{self, Task};
 use super::worker::{Job, Keep};
 use super::{Exit, Settings};
 use crate::scenario::library::built_in_sweep;
-use crate::scenario::{Library, Scenario, repository};
+use crate::scenario::{Library, Scenario};
+use crate::workspace::root;
 
 /// Seeds of the sweep, and of every story, that have a golden hash.
 const SWEEP_SEEDS: u64 = 8;
@@ -30,7 +31,7 @@ pub struct Golden {
 
 impl Golden {
     pub fn path() -> PathBuf {
-        repository().join("sim/golden.toml")
+        root().join("sim/golden.toml")
     }
 
     pub fn load() -> anyhow::Result<Golden> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::token::Token;
+use super::token;
 use crate::report::Verdict;
 use crate::report::cause::{Cause, Necessary};
 
@@ -115,14 +115,13 @@ fn need(cause: &Cause, first: &Verdict) -> Option<Need> {
 }
 
 fn line<'a>(cause: &'a Cause, group: &'a Group) -> GroupLine<'a> {
-    let without: String = cause.without.iter().map(|rule| format!(" --without {rule}")).collect();
     GroupLine {
         cause,
         runs: group.runs,
         seeds: &group.seeds,
         necessary: group.first.necessary.as_ref(),
         also: &group.also,
-        replay: format!("{}{without}", Token::here(&group.first.scenario, group.first.seed)),
+        replay: token::arguments(&group.first),
     }
 }
 

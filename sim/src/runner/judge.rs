@@ -11,7 +11,6 @@ use anyhow::{Context, bail};
 
 use super::console::tell;
 use super::named;
-use super::token::Token;
 use super::{Exit, Settings};
 use crate::history::{Entry, stored};
 use crate::report::{self, Outcome, Verdict};
@@ -31,8 +30,7 @@ pub fn judge(files: &[PathBuf], settings: &Settings) -> anyhow::Result<Exit> {
         } else if verdict.verdict == Outcome::Pass {
             tell(&format!("PASS    {}  {} events of the history", file.display(), verdict.events));
         } else {
-            let token = Token::here(&verdict.scenario, verdict.seed);
-            tell(&report::failure(&verdict, &format!("[{}]", file.display()), &token));
+            tell(&report::failure(&verdict, &format!("[{}]", file.display())));
         }
     }
     Ok(if worst == Outcome::Pass { Exit::Pass } else { Exit::Violation })
@@ -52,6 +50,7 @@ fn judge_file(file: &Path) -> anyhow::Result<Verdict> {
     let plan = Plan::new(&run.scenario, run.seeds.start);
     check_nodes(&history, &plan).with_context(|| file.display().to_string())?;
     let mut verdict = Verdict::empty(&run.scenario.name, run.seeds.start);
+    verdict.file = run.scenario.file.clone();
     verdict.without = run.without.iter().map(|rule| rule.slug().to_owned()).collect();
     verdict.events = history.len() as u64;
     verdict.sim_ms = history.last().map_or(0, |last| last.at_ns / 1_000_000);

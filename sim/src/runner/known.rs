@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::calendar::Day;
 use crate::report::{Outcome, Verdict};
 use crate::scenario::file::parse_seed;
-use crate::scenario::repository;
+use crate::workspace::root;
 
 /// Read where the command line names no other, if it is there.
 pub const FILE: &str = "known.toml";
@@ -94,7 +94,7 @@ enum RawDay {
 impl Known {
     /// Reads `named`, or the repository's own file if there is one.
     pub fn load(named: Option<&Path>) -> anyhow::Result<Known> {
-        let own: PathBuf = repository().join(FILE);
+        let own: PathBuf = root().join(FILE);
         let path = match named {
             Some(path) => path,
             None if own.exists() => &own,
@@ -102,7 +102,7 @@ impl Known {
         };
         let text = std::fs::read_to_string(path)
             .map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
-        let shown = path.strip_prefix(repository()).unwrap_or(path);
+        let shown = path.strip_prefix(root()).unwrap_or(path);
         Ok(Known::parse(&shown.display().to_string(), &text)?)
     }
 

@@ -1,16 +1,17 @@
 //! What a person means by a run: a token, a seed, a scenario file, or a run's folder.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use seedlog::rules::Rule;
 
-use super::token::Token;
+use super::token::{self, Token};
 use crate::report::{Verdict, seed_folder};
 use crate::scenario::file::parse_seed;
 use crate::scenario::library::load_file;
-use crate::scenario::{Library, SWEEP, Scenario, repository};
+use crate::scenario::{Library, SWEEP, Scenario};
+use crate::workspace::{root, shown};
 
 /// Runs of one scenario that were named on the command line.
 #[derive(Clone, Debug)]
@@ -51,6 +52,10 @@ fn one(seed: u64) -> Range<u64> {
 
 /// A run of a scenario, or one whose folder is still there: a file need not lie under `scenarios/`.
 fn of_token(token: &Token, without: &[Rule]) -> anyhow::Result<Named> {
+    if let Some(file) = token.file() {
+        let scenario = load_file(&place_of(file)?)?;
+        return Ok(Named { scenario, seeds: one(token.seed), without: without.to_vec() });
+    }
     let found = Library::load()?.named(&token.scenario);
     let folder = seed_folder(&token.scenario, token.seed).0;
     if found.is_err() && folder.join("scenario.toml").is_file() {
@@ -59,13 +64,20 @@ fn of_token(token: &Token, without: &[Rule]) -> anyhow::Result<Named> {
     Ok(Named { scenario: found?, seeds: one(token.seed), without: without.to_vec() })
 }
 
+/// A token's path counts from the workspace's root; whoever types one may mean the current directory.
+fn place_of(file: &Path) -> anyhow::Result<PathBuf> {
+    let there = [root().join(file), file.to_owned()].into_iter().find(|path| path.is_file());
+    there.with_context(|| format!("there is no file {} in {}", file.display(), root().display()))
+}
+
 fn of_folder(folder: &Path, without: &[Rule]) -> anyhow::Result<Named> {
-    let scenario = load_of_run(&folder.join("scenario.toml"))?;
+    let mut scenario = load_of_run(&folder.join("scenario.toml"))?;
     let mut without = without.to_vec();
     let verdict = folder.join("verdict.json");
     if verdict.is_file() {
         let verdict: Verdict = serde_json::from_slice(&std::fs::read(&verdict)?)
             .with_context(|| format!("{} holds no verdict", verdict.display()))?;
+        scenario.file = verdict.file;
         without.extend(verdict.without.iter().filter_map(|slug| Rule::from_slug(slug)));
         without.dedup();
     }
@@ -91,28 +103,30 @@ fn warn_of_other_code(token: &Token) {
     eprintln!("warning: {warning}");
     let shrunk = shrunk_files(token);
     for file in &shrunk {
-        eprintln!("         it was shrunk to a file that code changes do not move: cargo sim run {file}");
+        let run = format!("{} run {}", token::command(), token::shell_word(file));
+        eprintln!("         it was shrunk to a file that code changes do not move: {run}");
     }
     if shrunk.is_empty() {
-        eprintln!("         nothing was shrunk from it; at its own commit: cargo sim shrink {token}");
+        let shrink = format!("{} shrink {}", token::command(), token::shell_word(&token.to_string()));
+        eprintln!("         nothing was shrunk from it; at its own commit: {shrink}");
     }
 }
 
 /// Scenario files that say they were shrunk from the run: in its folder, and among the regressions.
 fn shrunk_files(token: &Token) -> Vec<String> {
     let mut found = Vec::new();
-    let own = seed_folder(&token.scenario, token.seed).0.join(SHRUNK_FILE);
+    let own = seed_folder(token.name(), token.seed).0.join(SHRUNK_FILE);
     if own.is_file() {
-        found.push(own.display().to_string());
+        found.push(shown(&own));
     }
-    let regressions = repository().join(REGRESSIONS);
+    let regressions = root().join(REGRESSIONS);
     let files = std::fs::read_dir(&regressions).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<_> = files.collect();
     files.sort();
     for file in files {
         let is_of_run = |text: String| text.contains(&format!("{}@{}#", token.scenario, token.seed));
         if std::fs::read_to_string(&file).is_ok_and(is_of_run) {
-            found.push(file.strip_prefix(repository()).unwrap_or(&file).display().to_string());
+            found.push(shown(&file));
         }
     }
     found
@@ -120,7 +134,7 @@ fn shrunk_files(token: &Token) -> Vec<String> {
 
 /// What `shrink` leaves in a run's folder.
 pub const SHRUNK_FILE: &str = "shrunk.toml";
-/// Where `promote` files stories.
+/// Where `promote` files scenarios.
 pub const REGRESSIONS: &str = "scenarios/regressions";
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use anyhow::Context;
 use seedlog::runtime::sim::net::messages::Message;
 
 use super::console::tell;
-use super::token::Token;
+use super::token;
 use super::{Exit, Settings, named, replay};
 use crate::history::{self, What};
 use crate::phases::{self, Run, RunOptions};
@@ -39,9 +39,9 @@ pub fn keep(folder: &RunFolder, scenario: &Scenario, run: &Run, options: &RunOpt
     let RunFolder(path) = folder;
     let mut out = std::io::BufWriter::new(fs::File::create(path.join(MESSAGES_FILE))?);
     timeline::write_messages(messages, &mut out)?;
-    let token = Token::here(&scenario.name, run.verdict.seed).to_string();
     let Run { verdict, history, .. } = run;
-    draw(path, &Scene { verdict, history, messages, token: &token, necessary: &[] })
+    let replay = token::replay_line(verdict);
+    draw(path, &Scene { verdict, history, messages, replay: &replay, necessary: &[] })
 }
 
 /// `report WHAT`: a folder is drawn as it is; anything else is replayed, which draws it.
@@ -50,17 +50,16 @@ pub fn report(what: &str, scenario: Option<&str>, settings: &Settings) -> anyhow
     if !path.is_dir() {
         return replay::replay(named::find(what, scenario, &settings.without)?, settings);
     }
-    let token = path.join("scenario.toml").display().to_string();
-    Kept::read(path)?.draw(path, &token)?;
+    Kept::read(path)?.draw(path)?;
     tell(&path.join(TIMELINE_FILE).display().to_string());
     Ok(Exit::Pass)
 }
 
 /// Draws a failed run's page again, with the faults lit that the failure needs.
-pub fn light(folder: &RunFolder, token: &str, necessary: &Necessary) -> anyhow::Result<()> {
+pub fn light(folder: &RunFolder, necessary: &Necessary) -> anyhow::Result<()> {
     let RunFolder(path) = folder;
     fs::write(path.join(NECESSARY_FILE), serde_json::to_vec(&necessary.faults)?)?;
-    Kept::read(path)?.draw(path, token)
+    Kept::read(path)?.draw(path)
 }
 
 /// What a run's folder holds.
@@ -94,7 +93,7 @@ impl Kept {
         })
     }
 
-    fn draw(mut self, folder: &Path, token: &str) -> anyhow::Result<()> {
+    fn draw(mut self, folder: &Path) -> anyhow::Result<()> {
         let lines = lines_of(&self.necessary, &self.history);
         for violation in &mut self.verdict.violations {
             let missing: Vec<&String> =
@@ -103,7 +102,8 @@ impl Kept {
             violation.evidence.sort_by(|a, b| seconds_of(a).total_cmp(&seconds_of(b)));
         }
         let Kept { verdict, history, messages, .. } = &self;
-        draw(folder, &Scene { verdict, history, messages, token, necessary: &lines })?;
+        let replay = token::replay_line(verdict);
+        draw(folder, &Scene { verdict, history, messages, replay: &replay, necessary: &lines })?;
         Ok(())
     }
 }

@@ -146,6 +146,7 @@ fn one_run(job: &Job, worker: &mut Worker, wall_limit: Duration) -> anyhow::Resu
 pub(super) fn broken_reply(job: &Job, broken: Broken) -> Reply {
     let without: Vec<Rule> = job.without.iter().filter_map(|slug| Rule::from_slug(slug)).collect();
     let violation = broken.how.violation(broken.message);
-    let verdict = Verdict::of_breakdown(&job.scenario, job.seed, &without, violation);
+    let mut verdict = Verdict::of_breakdown(&job.scenario, job.seed, &without, violation);
+    verdict.file = job.file.clone();
     Reply { verdict, cpu_ms: 0, peak_rss_kb: 0, struck: Vec::new() }
 }

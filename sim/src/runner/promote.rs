@@ -1,4 +1,4 @@
-//! `promote WHAT [NAME]`: a failure, shrunk, as a story under `scenarios/regressions/`.
+//! `promote WHAT [NAME]`: a failure, shrunk, as a scenario under `scenarios/regressions/`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use super::console::tell;
 use super::named::{Named, REGRESSIONS};
 use super::shrink::{self, Shrunk};
 use super::{Exit, Settings};
-use crate::scenario::{Document, Scenario, is_name, repository};
+use crate::scenario::{Document, Scenario, is_name};
+use crate::workspace::root;
 
 /// What to file a failure as.
 pub struct As {
@@ -19,7 +20,7 @@ pub struct As {
     pub story: Option<String>,
 }
 
-/// Shrinks what is named and files it. Never writes over a story.
+/// Shrinks what is named and files it. Never writes over one.
 pub fn promote(
     named: &Named,
     filed: &As,
@@ -33,14 +34,16 @@ pub fn promote(
     let name = filed.name.clone().unwrap_or_else(|| name_of(&shrunk));
     let path = free_path(&name)?;
     let text = story(&shrunk, filed.story.as_deref())?;
-    Scenario::parse(&name, &name, &text).context("the shrunk story is one that can be read")?;
+    Scenario::parse(&name, &name, &text).context("the shrunk scenario is one that can be read")?;
+    std::fs::create_dir_all(root().join(REGRESSIONS))
+        .with_context(|| format!("cannot make {REGRESSIONS}"))?;
     std::fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     if settings.json {
         let line = serde_json::json!({ "file": path.display().to_string(), "name": name, "shrunk": shrunk });
         tell(&line.to_string());
         return Ok(Exit::Pass);
     }
-    let shown = path.strip_prefix(repository()).unwrap_or(&path).display();
+    let shown = path.strip_prefix(root()).unwrap_or(&path).display();
     tell(&text);
     match shrunk.holds_with_rules {
         Some(true) => {
@@ -54,9 +57,9 @@ pub fn promote(
 
 fn free_path(name: &str) -> anyhow::Result<PathBuf> {
     if !is_name(name) || name.contains('.') {
-        bail!("`{name}` is no name for a story; letters, digits, `-` and `_`");
+        bail!("`{name}` is no name for a scenario; letters, digits, `-` and `_`");
     }
-    let path = repository().join(REGRESSIONS).join(format!("{name}.toml"));
+    let path = root().join(REGRESSIONS).join(format!("{name}.toml"));
     if path.exists() {
         bail!("{REGRESSIONS}/{name}.toml is there already; give another name");
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::console::tell;
 use super::pool::{self, Done, Task};
-use super::token::Token;
+use super::token;
 use super::worker::{Job, Keep};
 use super::{Exit, Settings};
 use crate::report::Outcome;
@@ -117,7 +117,7 @@ fn score_rule(
             .map_or_else(String::new, |v| format!("{} ({})", v.slug, v.check)),
         seeds: runs,
         cpu_ms,
-        replay: format!("{} --without {rule}", Token::here(&scenario.name, found.verdict.seed)),
+        replay: token::arguments(&found.verdict),
         reproduced: is_reproduced(scenario, rule, &found, settings)?,
     })
 }
@@ -158,7 +158,12 @@ fn text(score: &Score) -> String {
     }
     let word = if score.reproduced { "FOUND " } else { "NOT REPRODUCED" };
     format!(
-        "{word} {:<34} by {:<28} after {:>3} seeds, {:>6} ms CPU; cargo sim replay {}",
-        score.rule, score.check, score.seeds, score.cpu_ms, score.replay
+        "{word} {:<34} by {:<28} after {:>3} seeds, {:>6} ms CPU; {} replay {}",
+        score.rule,
+        score.check,
+        score.seeds,
+        score.cpu_ms,
+        token::command(),
+        score.replay
     )
 }

@@ -17,11 +17,12 @@ use super::pool::{self, Done, Task};
 use super::progress::Progress;
 use super::shard::Shard;
 use super::tally::Tally;
-use super::token::Token;
+use super::token;
 use super::worker::{Job, Keep};
 use super::{Exit, Settings};
-use crate::report::{self, Outcome, Verdict};
+use crate::report::{self, Outcome, RunFolder, Verdict};
 use crate::scenario::Scenario;
+use crate::workspace::shown;
 
 /// Seeds of one scenario.
 pub struct Portion {
@@ -32,7 +33,7 @@ pub struct Portion {
 /// What a session tells besides the failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Telling {
-    /// A line a scenario: these are stories.
+    /// A line a scenario: these are scenarios.
     Stories,
     /// Sums and speed: this is a sweep.
     Sums,
@@ -169,8 +170,8 @@ impl Session<'_> {
         } else if is_new_cause {
             // The full story comes in the end, with how many runs failed alike.
             self.progress.clear();
-            let token = Token::here(&verdict.scenario, verdict.seed);
-            eprintln!("{}: {}; cargo sim replay {token}", verdict.scenario, verdict.cause());
+            let replay = token::replay_line(&verdict);
+            eprintln!("{}: {}; {replay}", verdict.scenario, verdict.cause());
         }
         let told = self.told.entry(verdict.scenario.clone()).or_default();
         if told.len() < VERDICTS_KEPT_MAX {
@@ -225,23 +226,19 @@ impl Session<'_> {
     fn tell_causes(&self) {
         let causes = self.tally.causes().count();
         for (verdict, count) in self.tally.causes() {
-            let token = Token::here(&verdict.scenario, verdict.seed);
             let plural = if causes == 1 { "cause" } else { "causes" };
             let group = format!("[{count} of {} seeds, {causes} {plural}]", self.tally.runs);
-            let mut text = report::failure(verdict, &group, &token);
+            let mut text = report::failure(verdict, &group);
             for shape in self.tally.also(verdict) {
                 text.push_str(&format!("  of the same cause: {shape}\n"));
             }
             tell(&text);
         }
         for (verdict, count) in self.tally.known_causes() {
-            let token = Token::here(&verdict.scenario, verdict.seed);
+            let replay = token::replay_line(verdict);
             let issue = verdict.known.as_deref().unwrap_or_default();
             let cause = verdict.cause();
-            tell(&format!(
-                "KNOWN {}  {cause}: {issue}   [{count} seeds]  cargo sim replay {token}",
-                verdict.scenario
-            ));
+            tell(&format!("KNOWN {}  {cause}: {issue}   [{count} seeds]  {replay}", verdict.scenario));
         }
     }
 
@@ -253,9 +250,12 @@ impl Session<'_> {
                 scenario.and_then(|scenario| necessity::in_sweep(scenario, first, self.settings));
             let Some(necessary) = &first.necessary else { continue };
             let folder = report::seed_folder(&first.scenario, first.seed);
-            let token = Token::here(&first.scenario, first.seed).to_string();
-            if let Err(error) = picture::light(&folder, &token, necessary) {
-                eprintln!("warning: the necessary faults are not in the picture of {token}: {error:#}");
+            if let Err(error) = picture::light(&folder, necessary) {
+                let RunFolder(path) = &folder;
+                eprintln!(
+                    "warning: the necessary faults are not in the picture of {}: {error:#}",
+                    shown(path)
+                );
             }
         }
         self.tally.merge_causes();

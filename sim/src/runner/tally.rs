@@ -21,7 +21,7 @@ const EXCUSED_RUNS_MIN: u64 = 40;
 pub struct Tally {
     started: Instant,
     jobs: usize,
-    /// Whether a share of excused runs that is too large is a failure: of a sweep, not of a few stories.
+    /// Whether a share of excused runs that is too large is a failure: of a sweep, not of a few scenarios.
     limits_excuses: bool,
     /// Marks that some run must have met.
     must_meet: Vec<Mark>,
@@ -98,7 +98,7 @@ struct Summary<'a> {
 }
 
 impl Tally {
-    /// Sums of a sweep, or of stories.
+    /// Sums of a sweep, or of scenarios.
     pub fn new(jobs: usize, is_sweep: bool, must_meet: &[Mark]) -> Tally {
         Tally {
             started: Instant::now(),
@@ -243,7 +243,7 @@ impl Tally {
         self.must_meet.iter().copied().filter(is_unmet).collect()
     }
 
-    /// A table of a sweep's faults, a line of a few stories'.
+    /// A table of a sweep's faults, a line of a few scenarios'.
     fn faults_text(&self) -> String {
         if self.limits_excuses {
             return self.atlas.text();

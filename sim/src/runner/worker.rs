@@ -26,6 +26,9 @@ use crate::scenario::Scenario;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
     pub scenario: String,
+    /// Where the scenario's file lies, if it is none of `scenarios/`.
+    #[serde(default)]
+    pub file: Option<String>,
     /// The scenario's text.
     pub text: String,
     pub seed: u64,
@@ -63,6 +66,7 @@ impl Job {
     pub fn new(scenario: &Scenario, seed: u64, without: &[Rule], keep: Keep) -> Job {
         Job {
             scenario: scenario.name.clone(),
+            file: scenario.file.clone(),
             text: scenario.text.clone(),
             seed,
             without: without.iter().map(|rule| rule.slug().to_owned()).collect(),
@@ -110,16 +114,20 @@ fn panicked(job: &Job, panic: &(dyn Any + Send)) -> Verdict {
     let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
     let without: Vec<Rule> = job.without.iter().filter_map(|slug| Rule::from_slug(slug)).collect();
     let violation = Breakdown::Panic.violation(format!("while the run was judged: {said}"));
-    Verdict::of_breakdown(&job.scenario, job.seed, &without, violation)
+    let mut verdict = Verdict::of_breakdown(&job.scenario, job.seed, &without, violation);
+    verdict.file = job.file.clone();
+    verdict
 }
 
 fn run(job: &Job) -> anyhow::Result<(Verdict, Vec<Struck>)> {
-    let scenario = Scenario::parse(&job.scenario, &job.scenario, &job.text)?;
+    let mut scenario = Scenario::parse(&job.scenario, &job.scenario, &job.text)?;
+    scenario.file = job.file.clone();
     let without: Vec<Rule> = job.without.iter().filter_map(|slug| Rule::from_slug(slug)).collect();
     let keep_trace = job.compare_in.is_some() || job.keep == Keep::Everything;
     let options = RunOptions { without, keep_trace, event_limit: EVENT_LIMIT };
     let started = Instant::now();
     let mut run = phases::run_seed(&scenario, job.seed, &options);
+    run.verdict.file = job.file.clone();
     run.verdict.wall_ms = started.elapsed().as_millis() as u64;
     let failed = run.verdict.verdict != Outcome::Pass;
     let is_kept = match job.keep {

@@ -20,6 +20,7 @@ use super::{
     BROKERS_MAX, Consumer, PARTITIONS_MAX, Producer, STORM_MAX, Scenario, Seeds, Topic, complaint, is_name,
     plot, units,
 };
+use crate::codes;
 
 /// Largest value that a producer may be told to send.
 const VALUE_BYTES_MAX: i64 = 1 << 20;
@@ -68,8 +69,9 @@ pub(super) fn parse(name: &str, file: &str, text: &str) -> Checked<Scenario> {
     let steps = plot::steps(source, &mut scope, &raw.step)?;
     Ok(Scenario {
         name: name.to_owned(),
+        file: None,
         text: text.to_owned(),
-        covers: raw.covers,
+        covers: covers(source, raw.covers)?,
         seeds: seeds(source, raw.seed, raw.seeds)?,
         brokers: scope.brokers,
         broker_config,
@@ -141,6 +143,14 @@ fn seeds(source: Source, one: Option<At<toml::Value>>, count: Option<At<i64>>) -
             Ok(Seeds::Count(count.unwrap_or(3).into()))
         }
     }
+}
+
+fn covers(source: Source, codes: Vec<At<String>>) -> Checked<Vec<String>> {
+    let known = codes.into_iter().map(|code| {
+        codes::check(&code).map_err(|message| source.error(code.span(), message))?;
+        Ok(code.into_inner())
+    });
+    known.collect()
 }
 
 /// A seed in decimal or hex.

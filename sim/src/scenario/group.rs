@@ -98,7 +98,7 @@ pub struct GroupPlan {
     pub reset: AutoReset,
     pub session: Duration,
     pub application: Option<String>,
-    /// Whether a member comes back under the name of its earlier life, or under a new one.
+    /// Whether a member comes back under the name of its earlier incarnation, or under a new one.
     pub keeps_names: bool,
     pub rebalance_tries: u32,
     pub rebalance_backoff: Duration,

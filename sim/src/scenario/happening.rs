@@ -1,7 +1,7 @@
 //! What may happen in a run: `log-recovered broker-1`, `acked orders-0 17`, `3rd rebalanced billing`.
 //!
 //! A happening is a kind of fact or of fault, or one of a few marks that are narrower than a kind; whom it
-//! concerns; from which offset on; and how often. Steps wait for them, and stories demand them.
+//! concerns; from which offset on; and how often. Steps wait for them, and scenarios demand them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -83,7 +83,7 @@ pub const SHORT: &[(&str, &str)] = &[
 pub const MARKS: &[&str] = &[
     // Recovery cut bytes off the end of a log.
     "tail-cut",
-    // A broker registered again in the same life: its session had expired.
+    // A broker registered again in the same incarnation: its session had expired.
     "registered-again",
 ];
 
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn registering_in_a_new_life_is_not_registering_again() {
+    fn registering_in_a_new_incarnation_is_not_registering_again() {
         let again = "registered-again broker-1";
         assert!(!has(again, &[registered("broker-1", 1), registered("broker-1", 2)]));
         assert!(has(again, &[registered("broker-1", 2), registered("broker-1", 2)]));

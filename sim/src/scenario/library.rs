@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::{Scenario, words};
+use crate::workspace::root;
 
 /// The name of the built-in scenario whose every part is drawn from the seed.
 pub const SWEEP: &str = "sweep";
@@ -20,11 +21,14 @@ pub struct Library {
 }
 
 impl Library {
-    /// Reads every file under `scenarios/` of the repository, in the order of their names.
+    /// Reads every file under `scenarios/` of the workspace, in the order of their names. A workspace need not
+    /// have any.
     pub fn load() -> anyhow::Result<Library> {
-        let root = repository().join("scenarios");
+        let root = folder();
         let mut files = Vec::new();
-        collect(&root, &mut files)?;
+        if root.is_dir() {
+            collect(&root, &mut files)?;
+        }
         files.sort();
         let scenarios = files.iter().map(|file| load_file(file)).collect::<anyhow::Result<Vec<_>>>()?;
         let path = |file: &PathBuf| {
@@ -41,18 +45,21 @@ impl Library {
         Ok(Library { paths: files.iter().map(path).collect(), scenarios })
     }
 
-    /// The stories with their folders and names, as `disk/slow_disk`.
+    /// The scenarios with their folders and names, as `disk/slow_disk`.
     pub fn with_paths(&self) -> impl Iterator<Item = (&str, &Scenario)> {
         self.paths.iter().map(String::as_str).zip(&self.scenarios)
     }
 
-    /// The stories, without the built-in sweep.
+    /// The scenarios, without the built-in sweep.
     pub fn stories(&self) -> &[Scenario] {
         &self.scenarios
     }
 
-    /// The stories whose names, folder included, contain one of `parts`; all of them where there are no parts.
+    /// The scenarios whose names, folder included, contain one of `parts`; all of them where there are no parts.
     pub fn matching(&self, parts: &[String]) -> anyhow::Result<Vec<Scenario>> {
+        if parts.is_empty() && self.scenarios.is_empty() {
+            bail!("there is no scenario: no file below {}", folder().display());
+        }
         let mut found = Vec::new();
         let is_meant = |part: &String| self.paths.iter().any(|path| path.contains(part.as_str()));
         for (path, scenario) in self.with_paths() {
@@ -86,6 +93,7 @@ impl Library {
     fn near(&self, name: &str) -> String {
         match words::nearest(name, self.names().into_iter()) {
             Some(meant) => format!("did you mean `{meant}`?"),
+            None if self.scenarios.is_empty() => format!("there is no file below {}", folder().display()),
             None => format!("there are: {}", self.names().join(", ")),
         }
     }
@@ -104,13 +112,25 @@ pub fn built_in_sweep() -> Scenario {
 pub fn load_file(path: &Path) -> anyhow::Result<Scenario> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
-    let shown = path.strip_prefix(repository()).unwrap_or(path);
-    Ok(Scenario::parse(name, &shown.display().to_string(), &text)?)
+    let shown = place_of(path);
+    let mut scenario = Scenario::parse(name, &shown, &text)?;
+    let is_of_library = Path::new(&shown).starts_with(FOLDER);
+    scenario.file = (!is_of_library).then_some(shown);
+    Ok(scenario)
 }
 
-/// The root of the repository that this was built from.
-pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("sim/ lies in the repository").to_owned()
+/// Where the library's files are, from the workspace's root.
+const FOLDER: &str = "scenarios";
+
+fn folder() -> PathBuf {
+    root().join(FOLDER)
+}
+
+/// A file's path from the workspace's root; absolute where it lies outside.
+fn place_of(path: &Path) -> String {
+    let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let root = std::fs::canonicalize(root()).unwrap_or_else(|_| root().to_owned());
+    absolute.strip_prefix(root).unwrap_or(&absolute).display().to_string()
 }
 
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {

@@ -39,11 +39,12 @@ pub use chaos::{Chaos, Class, Level, Mix};
 pub use error::ScenarioError;
 pub use group::{Commit, Finish, Group};
 pub use happening::Happening;
-pub use library::{Library, SWEEP, repository};
+pub use library::{Library, SWEEP};
 pub use plan::{Damage, Plan};
 pub use selector::Selector;
 pub use step::{Step, Trigger};
 pub use within::{Condition, Since, Within};
+pub(crate) use words::nearest;
 pub use write::Document;
 
 /// Longest that a workload may take; more is a slip of the pen.
@@ -56,6 +57,8 @@ pub const PARTITIONS_MAX: u32 = 64;
 pub struct Scenario {
     /// The file's stem.
     pub name: String,
+    /// Where the file lies, if it is none of `scenarios/`: from the workspace's root, or absolute.
+    pub file: Option<String>,
     /// The file's text, for the run folder and for workers.
     pub text: String,
     pub story: String,

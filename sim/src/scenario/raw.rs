@@ -54,7 +54,7 @@ impl<T: JsonSchema> JsonSchema for At<T> {
     }
 }
 
-/// A story about a simulated Seedlog cluster. What is left out is drawn from the seed.
+/// What happens to a simulated Seedlog cluster. What is left out is drawn from the seed.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Seedlog scenario")]
@@ -66,7 +66,7 @@ pub struct RawFile {
     pub story: At<String>,
     /// The guarantees and historic bugs that it is about.
     #[serde(default)]
-    pub covers: Vec<String>,
+    pub covers: Vec<At<String>>,
     /// The one seed to run.
     #[serde(default)]
     #[schemars(schema_with = "seed_schema")]
@@ -198,7 +198,7 @@ pub struct RawGroup {
     pub reset: Option<RawReset>,
     /// How long a record is worked on, at most: `20ms`.
     pub processing: Option<At<String>>,
-    /// The time-out of a member's session with ZooKeeper: `4s`.
+    /// The timeout of a member's session with ZooKeeper: `4s`.
     pub session: Option<At<String>>,
     /// The name under which an application from outside is registered.
     pub application: Option<String>,
@@ -331,15 +331,15 @@ pub struct RawExpect {
     /// What must come true in time: `"writable orders-0" = "8s after old"`.
     #[serde(default)]
     pub within: BTreeMap<At<String>, At<String>>,
-    /// Checks that this story may fail.
+    /// Checks that this scenario may fail.
     #[serde(default)]
     pub except: Vec<At<String>>,
-    /// Rules that the story needs.
+    /// Rules that the scenario needs.
     #[serde(default)]
     pub without: Vec<RawWithout>,
 }
 
-/// With the rule suspended, a seed of this story must violate the check.
+/// With the rule suspended, a seed of this scenario must violate the check.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawWithout {

@@ -59,7 +59,7 @@ fn a_failure_becomes_a_test_case_and_a_known_one_a_skipped_case() {
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
     let document = roxmltree::Document::parse(&xml).unwrap();
     let failure = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
-    assert!(failure.text().unwrap().contains("replay: cargo sim replay cases@0#"), "{xml}");
+    assert!(failure.text().unwrap().contains("cases.toml@0#"), "{xml}");
 
     let entry = "[[known]]\nscenario = \"cases\"\nissue = \"#12\"\nexpires = ";
     std::fs::write(&known, format!("{entry}\"9999-12-31\"\n")).unwrap();
@@ -98,7 +98,7 @@ fn under_github_a_failure_is_annotated_and_the_step_is_summed_up() {
     assert!(annotation.contains("%0A"), "{annotation}");
     let text = std::fs::read_to_string(&summary).unwrap();
     assert!(text.starts_with("before\n## Simulation failed\n"), "{text}");
-    assert!(text.contains("cargo sim replay annotated@0#"), "{text}");
+    assert!(text.contains("annotated.toml@0#") && text.contains("--without append-before-ack`"), "{text}");
     assert!(stdout(&output).lines().all(|line| line.starts_with('{')), "{}", stdout(&output));
 }
 

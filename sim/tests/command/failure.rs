@@ -36,7 +36,7 @@ fn a_noisy_story_shrinks_to_one_step_at_most() {
     assert_eq!(shrunk["holds_with_rules"], true, "{shrunk}");
     let text = shrunk["text"].as_str().unwrap();
     assert!(text.contains("violates"), "{text}");
-    assert!(text.contains("# Shrunk from noisy@") && text.contains("--without append-before-ack"), "{text}");
+    assert!(text.contains("noisy.toml@0#") && text.contains("--without append-before-ack"), "{text}");
     let file = shrunk["file"].as_str().unwrap();
     let again = json(&place, &[&["run", file], &WITHOUT[..]].concat());
     assert_eq!(again["violations"], 1, "{again}");

@@ -3,6 +3,7 @@
 
 mod ci;
 mod failure;
+mod replay;
 mod sabotage;
 mod workflow;
 
@@ -84,7 +85,9 @@ fn a_violation_exits_with_1_and_tells_what_proves_it() {
         "{first}"
     );
     assert!(text.contains("FAULT     disk of broker 1 is full"), "{text}");
-    assert!(text.contains("replay: cargo sim replay violation@1#"), "{text}");
+    assert!(text.contains("replay: cargo sim replay ") && text.contains("violation.toml@1#"), "{text}");
+    let picture = place.0.join("sim/violation/1/timeline.html");
+    assert!(text.contains(&format!("picture: {}", picture.display())), "{text}");
     assert!(text.contains("--without append-before-ack"), "{text}");
 }
 

@@ -43,17 +43,40 @@ fn page_of_a_lost_write() -> String {
     let run = lost.expect("the sweep finds the suspended rule");
     assert!(!run.messages.is_empty(), "everything was kept");
     let (verdict, history, messages) = (&run.verdict, &run.history, &run.messages);
-    timeline::page(&Scene { verdict, history, messages, token: "sweep@1", necessary: &[] })
+    timeline::page(&Scene { verdict, history, messages, replay: "cargo sim replay sweep@1", necessary: &[] })
 }
+
+/// Events of the large page.
+const LARGE_EVENTS: u64 = 20_000;
 
 /// 20,000 events of 3 brokers and 8 clients, and as many messages; one label tries to break out.
 fn large_page() -> String {
-    const EVENTS: u64 = 20_000;
+    let history = large_history();
+    let messages: Vec<Message> = (0..LARGE_EVENTS).map(message).collect();
+    let mut verdict = Verdict::empty("large", u64::MAX);
+    verdict.verdict = Outcome::Violation;
+    verdict.violations.push(Violation {
+        check: "H3".into(),
+        slug: "lost-write".into(),
+        message: "orders-0@17 </script><script>throw 1</script> was lost".into(),
+        evidence: [9_000, 10_003, 11_002].iter().map(|&n: &usize| evidence_line(&history[n])).collect(),
+        faults: Default::default(),
+    });
+    timeline::page(&Scene {
+        verdict: &verdict,
+        history: &history,
+        messages: &messages,
+        replay: "cargo sim replay large@1",
+        necessary: &[],
+    })
+}
+
+fn large_history() -> Vec<Entry> {
     let partition = |n: u64| TopicPartition::new("orders", (n % 12) as i32);
     let entry =
         |n: u64, node: String, what| Entry { at_ns: n * 1_500_000, node: node.into(), incarnation: 1, what };
     let mut history = vec![entry(0, "testbed".into(), What::Phase(Entered { phase: Phase::Storm }))];
-    for n in 1..EVENTS {
+    for n in 1..LARGE_EVENTS {
         let (producer, broker, reader) = (format!("shop-{}", n % 4), n % 3 + 1, format!("billing-{}", n % 4));
         let offset = Offset(n as i64 / 60);
         let record = RecordTag { key: 0, value: n as u32, label: format!("</script><b>{n}</b>") };
@@ -102,7 +125,11 @@ fn large_page() -> String {
             ),
         });
     }
-    let message = |n: u64| Message {
+    history
+}
+
+fn message(n: u64) -> Message {
+    Message {
         sent_ns: n * 1_500_000,
         read_ns: (!n.is_multiple_of(97)).then_some(n * 1_500_000 + 4_000_000),
         from: format!("shop-{}", n % 4).into(),
@@ -112,24 +139,7 @@ fn large_page() -> String {
         port: 9092,
         bytes: 300,
         head: vec![0, 0, 0, 7, 0, 0, 0, n as u8],
-    };
-    let messages: Vec<Message> = (0..EVENTS).map(message).collect();
-    let mut verdict = Verdict::empty("large", u64::MAX);
-    verdict.verdict = Outcome::Violation;
-    verdict.violations.push(Violation {
-        check: "H3".into(),
-        slug: "lost-write".into(),
-        message: "orders-0@17 </script><script>throw 1</script> was lost".into(),
-        evidence: [9_000, 10_003, 11_002].iter().map(|&n: &usize| evidence_line(&history[n])).collect(),
-        faults: Default::default(),
-    });
-    timeline::page(&Scene {
-        verdict: &verdict,
-        history: &history,
-        messages: &messages,
-        token: "large@1",
-        necessary: &[],
-    })
+    }
 }
 
 /// Opens the page, times it, works it with keys and clicks, and takes its pictures.

@@ -23,7 +23,7 @@ pub fn concerns(check: &str) -> bool {
     CHECKS.contains(&check)
 }
 
-/// One member's time with the partition: a life, the session, and since which entry.
+/// One member's time with the partition: an incarnation, the session, and since which entry.
 struct Tenure<'a> {
     consumer: &'a str,
     incarnation: u32,
@@ -38,7 +38,7 @@ pub fn context(history: &[Entry], finding: &Finding) -> Vec<usize> {
     };
     let Some(partition) = &finding.partition else { return Vec::new() };
     let concerned: BTreeSet<(&str, u32)> =
-        finding.evidence.iter().filter_map(|&at| life(history.get(at)?)).collect();
+        finding.evidence.iter().filter_map(|&at| incarnation(history.get(at)?)).collect();
     let Some(group) = concerned.iter().find_map(|(consumer, _)| group_of(history, consumer)) else {
         return Vec::new();
     };
@@ -50,13 +50,13 @@ pub fn context(history: &[Entry], finding: &Finding) -> Vec<usize> {
     told.iter().map(|tenure| tenure.since).chain(turns.take(TURNS_MAX)).collect()
 }
 
-/// The latest tenure of each life, the latest first.
+/// The latest tenure of each incarnation, the latest first.
 fn latest_of_each<'a>(latest_first: impl Iterator<Item = &'a Tenure<'a>>) -> Vec<&'a Tenure<'a>> {
-    let mut lives = BTreeSet::new();
-    latest_first.filter(|t| lives.insert((t.consumer, t.incarnation))).take(TENURES_MAX).collect()
+    let mut incarnations = BTreeSet::new();
+    latest_first.filter(|t| incarnations.insert((t.consumer, t.incarnation))).take(TENURES_MAX).collect()
 }
 
-fn life(entry: &Entry) -> Option<(&str, u32)> {
+fn incarnation(entry: &Entry) -> Option<(&str, u32)> {
     match &entry.what {
         What::Fact(fact) => Some((fact.consumer()?, entry.incarnation)),
         _ => None,

@@ -28,7 +28,7 @@ pub struct Scene<'a> {
     pub history: &'a [Entry],
     pub messages: &'a [Message],
     /// How to run it again.
-    pub token: &'a str,
+    pub replay: &'a str,
     /// Faults without which the violation goes away, as lines of the evidence.
     pub necessary: &'a [String],
 }
@@ -80,7 +80,7 @@ pub struct Marks {
     pub kind: Vec<usize>,
     pub text: Vec<usize>,
     pub partition: Vec<i64>,
-    pub life: Vec<u32>,
+    pub incarnation: Vec<u32>,
 }
 
 /// What marks are coloured and filtered by. The page has a colour and a word for each.
@@ -173,7 +173,7 @@ impl Marks {
         self.kind.push(strings.index(&kind));
         self.text.push(strings.index(&evidence::text(entry)));
         self.partition.push(partition.map_or(-1, |p| strings.index(&p.to_string()) as i64));
-        self.life.push(entry.incarnation);
+        self.incarnation.push(entry.incarnation);
     }
 }
 
@@ -272,12 +272,11 @@ fn phases(history: &[Entry], end: u64) -> Vec<(String, u64, u64)> {
 
 fn title(scene: &Scene) -> Title {
     let verdict = scene.verdict;
-    let without: String = verdict.without.iter().map(|rule| format!(" --without {rule}")).collect();
     Title {
         scenario: verdict.scenario.clone(),
         seed: verdict.seed.to_string(),
         verdict: format!("{:?}", verdict.verdict).to_lowercase(),
-        replay: format!("cargo sim replay {}{without}", scene.token),
+        replay: scene.replay.to_owned(),
         without: verdict.without.clone(),
         trace_hash: verdict.trace_hash.clone(),
         sent: verdict.sends,

@@ -51,7 +51,7 @@ fn joined(at_ms: u64, member: &str) -> Entry {
 }
 
 fn draw_with(history: &[Entry], messages: &[Message], verdict: &Verdict) -> Picture {
-    picture(&Scene { verdict, history, messages, token: "x@1", necessary: &[] })
+    picture(&Scene { verdict, history, messages, replay: "cargo sim replay x@1", necessary: &[] })
 }
 
 fn draw(history: &[Entry]) -> Picture {
@@ -210,7 +210,7 @@ fn no_text_of_a_history_becomes_markup() {
     let mut verdict = violated(&history, &[0]);
     verdict.scenario = evil.to_owned();
     let page =
-        page(&Scene { verdict: &verdict, history: &history, messages: &[], token: evil, necessary: &[] });
+        page(&Scene { verdict: &verdict, history: &history, messages: &[], replay: evil, necessary: &[] });
     assert_eq!(page.matches("</script>").count(), 2, "the data's end and the code's");
     assert_eq!(page.matches("<script").count(), 2);
     assert!(!page.contains("<!-- "));
@@ -226,7 +226,7 @@ fn the_page_asks_nobody_for_anything() {
         verdict: &Verdict::empty("x", 1),
         history: &[],
         messages: &[],
-        token: "x@1",
+        replay: "cargo sim replay x@1",
         necessary: &[],
     });
     assert!(page.contains("default-src 'none'"));

@@ -372,8 +372,8 @@ fn finish(
     document.remove(&["seeds"]);
     document.set(&["seed"], i64::try_from(seed).map_or(Value::String(seed.to_string()), Value::Integer));
     forget_expectations(&mut document, &check);
-    let without: String = found.without.iter().map(|rule| format!(" --without {rule}")).collect();
-    document.remarks.push(format!("Shrunk from {}{without}", Token::here(&found.scenario.name, found.seed)));
+    let from = Token::of(&found.scenario, found.seed).arguments(&found.without);
+    document.remarks.push(format!("Shrunk from {from}"));
     let holds_with_rules = match found.without.as_slice() {
         [] => None,
         rules => {

@@ -238,7 +238,7 @@ fn rounded(time: Duration, to: Duration) -> Duration {
     Duration::from_millis(if time < to { time } else { time / to * to })
 }
 
-/// The plain values that most stories have.
+/// The plain values that most scenarios have.
 fn simpler_settings(document: &Document) -> Vec<Document> {
     let mut found = Vec::new();
     let mut simpler = |path: &[&str], value: Value| {

@@ -68,7 +68,7 @@ pub enum Action {
         nth: u32,
         death: Death,
     },
-    /// What the broker's next life runs with.
+    /// What the broker's next incarnation runs with.
     Configure {
         target: Selector,
         key: String,

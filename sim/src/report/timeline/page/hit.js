@@ -78,8 +78,8 @@ function markDetails(mark) {
   if (marks.partition[mark] >= 0) {
     details.push(['partition', run.strings[marks.partition[mark]]]);
   }
-  if (marks.life[mark] > 0) {
-    details.push(['life', String(marks.life[mark])]);
+  if (marks.incarnation[mark] > 0) {
+    details.push(['incarnation', String(marks.incarnation[mark])]);
   }
   if (lit.has(mark)) {
     details.push(['evidence', `number ${lit.get(mark)} of the violation`]);
