@@ -27,21 +27,21 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a member's process does. Any `async fn(AppContext) -> anyhow::Result<()>` is one.
 ///
-/// It is called anew for every life of a node. `Ok` ends the process: the member has left. An error ends it too,
+/// It is called anew for every incarnation of a node. `Ok` ends the process: the member has left. An error ends it too,
 /// is told in the report, and a supervisor starts the process again after a while.
 pub trait Application: Send + Sync + 'static {
-    fn run(&self, context: AppContext) -> Life;
+    fn run(&self, context: AppContext) -> Incarnation;
 }
 
-/// One life of a process.
-pub type Life = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
+/// One incarnation of a process.
+pub type Incarnation = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
 impl<F, L> Application for F
 where
     F: Fn(AppContext) -> L + Send + Sync + 'static,
     L: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
-    fn run(&self, context: AppContext) -> Life {
+    fn run(&self, context: AppContext) -> Incarnation {
         Box::pin(self(context))
     }
 }

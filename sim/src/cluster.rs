@@ -41,7 +41,7 @@ pub struct Cluster {
     nodes: BTreeMap<Arc<str>, NodeId>,
     brokers: BTreeMap<BrokerId, Arc<str>>,
     members: Vec<Arc<str>>,
-    /// What each broker's next life runs with.
+    /// What each broker's next incarnation runs with.
     settings: BTreeMap<BrokerId, Arc<Mutex<toml::Table>>>,
     shared: Arc<Shared>,
     zookeeper: Arc<Mutex<Option<zk_sim::Control>>>,
@@ -80,7 +80,7 @@ impl Cluster {
         self.nodes.keys().filter(|name| ![ADMIN, PROBE, AUDITOR].contains(&&***name))
     }
 
-    /// The broker's next life runs with another setting. Panics if the value is none that a broker takes:
+    /// The broker's next incarnation runs with another setting. Panics if the value is none that a broker takes:
     /// scenarios are checked before they run.
     pub fn reconfigure(&self, broker: &str, key: &str, value: &toml::Value) {
         let id = broker_of_node(broker).expect("only brokers are configured");

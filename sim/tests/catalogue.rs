@@ -145,8 +145,9 @@ fn damage_behind_the_brokers_back_is_over_budget_and_nothing_else_is_excused() {
 #[test]
 fn a_wiped_broker_comes_back_with_empty_logs() {
     let run = told(&[("4s", "wipe broker(1)"), ("5s", "restart broker(1)")]);
-    let second_life = facts(&run).filter(|(entry, _)| *entry.node == *"broker-1" && entry.incarnation == 2);
-    let appended = second_life.filter_map(|(_, fact)| match fact {
+    let second_incarnation =
+        facts(&run).filter(|(entry, _)| *entry.node == *"broker-1" && entry.incarnation == 2);
+    let appended = second_incarnation.filter_map(|(_, fact)| match fact {
         Fact::Appended { base, .. } => Some(base.0),
         _ => None,
     });
@@ -171,8 +172,9 @@ fn a_crash_in_the_recovery_comes_before_the_broker_is_registered() {
     let run =
         told(&[("2s", "kill broker(1)"), ("2s", "crash broker(1) at recovery"), ("3s", "restart broker(1)")]);
     assert!(run.verdict.faults.contains_key("crash-in-recovery"));
-    let in_second_life = |(entry, _): &(&Entry, &Fact)| *entry.node == *"broker-1" && entry.incarnation == 2;
-    let kinds: Vec<_> = facts(&run).filter(in_second_life).map(|(_, fact)| fact.kind()).collect();
+    let in_second_incarnation =
+        |(entry, _): &(&Entry, &Fact)| *entry.node == *"broker-1" && entry.incarnation == 2;
+    let kinds: Vec<_> = facts(&run).filter(in_second_incarnation).map(|(_, fact)| fact.kind()).collect();
     assert_eq!(kinds.last(), Some(&"log-recovered"), "{kinds:?}");
     assert!(!kinds.contains(&"broker-registered"), "{kinds:?}");
 }
@@ -186,7 +188,7 @@ fn a_stopped_broker_recovers_from_a_clean_stop() {
 }
 
 #[test]
-fn a_changed_setting_holds_in_the_next_life() {
+fn a_changed_setting_holds_in_the_next_incarnation() {
     let rolled = |run: &Run| facts(run).filter(|(_, fact)| fact.kind() == "segment-rolled").count();
     let usual = told(&[("2s", "stop broker(1)"), ("4s", "restart broker(1)")]);
     let changed = told(&[
@@ -206,10 +208,13 @@ fn a_restarted_producer_goes_on_with_fresh_numbers() {
         _ => None,
     });
     let sent: Vec<_> = sent.collect();
-    assert!(sent.iter().any(|(life, _)| *life == 1) && sent.iter().any(|(life, _)| *life == 2));
+    assert!(
+        sent.iter().any(|(incarnation, _)| *incarnation == 1)
+            && sent.iter().any(|(incarnation, _)| *incarnation == 2)
+    );
     let labels: std::collections::BTreeSet<_> = sent.iter().map(|(_, label)| label).collect();
     assert_eq!(labels.len(), sent.len(), "no record was sent under an old number");
-    assert!(sent.len() >= 490, "the new life sends what is left: {}", sent.len());
+    assert!(sent.len() >= 490, "the new incarnation sends what is left: {}", sent.len());
 }
 
 #[test]
@@ -337,7 +342,7 @@ const RULES_WITHOUT_A_STORY: [(Rule, &str); 1] = [(
     "only followers, and leaders that were replaced, tell one epoch from the next: it takes replication",
 )];
 
-/// The stories themselves are run, with the rule and without it, by the test `scenarios`.
+/// The scenarios themselves are run, with the rule and without it, by the test `scenarios`.
 #[test]
 fn every_rule_has_a_story_that_fails_without_it() {
     let library = Library::load().expect("every scenario file can be read");

@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
-use super::groups::{GroupPartition, Life, Turn};
+use super::groups::{GroupPartition, Incarnation, Turn};
 use super::{Case, Check, Finding};
 
 pub const CHECK: Check = Check { id: "H16", slug: "commit-ahead", judge };
@@ -43,7 +43,7 @@ struct Untold {
 struct Ahead<'a> {
     at: usize,
     place: GroupPartition<'a>,
-    life: Life<'a>,
+    incarnation: Incarnation<'a>,
     offset: Offset,
     missing: Missing,
 }
@@ -59,14 +59,14 @@ struct Missing {
 struct Commits<'a> {
     ahead: Vec<Option<Ahead<'a>>>,
     /// Commits under way, with their index in `ahead` if they are there.
-    open: HashMap<(Life<'a>, &'a TopicPartition, Offset), Option<usize>>,
+    open: HashMap<(Incarnation<'a>, &'a TopicPartition, Offset), Option<usize>>,
 }
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut readings: HashMap<GroupPartition, Reading> = HashMap::new();
     let mut commits = Commits { ahead: Vec::new(), open: HashMap::new() };
     for (at, turn) in case.groups.turns(case.history) {
-        let Turn::Stated { life, group, fact } = turn else { continue };
+        let Turn::Stated { incarnation, group, fact } = turn else { continue };
         let Some(partition) = fact.partition() else { continue };
         let place = (group, partition);
         let reading = readings.entry(place).or_default();
@@ -95,21 +95,21 @@ fn judge(case: &Case) -> Vec<Finding> {
             }
             Fact::CommitInvoked { offset, .. } => {
                 let missing = reading.missing_below(case, partition, *offset);
-                commits.invoked(at, place, life, *offset, missing);
+                commits.invoked(at, place, incarnation, *offset, missing);
             }
             Fact::CommitOk { offset, .. } => {
                 reading.untold = None;
                 // A commit of which only the end was stated is judged there.
-                let was_open = commits.open.remove(&(life, partition, *offset)).is_some();
+                let was_open = commits.open.remove(&(incarnation, partition, *offset)).is_some();
                 if !was_open {
                     let missing = reading.missing_below(case, partition, *offset);
-                    commits.invoked(at, place, life, *offset, missing);
-                    commits.open.remove(&(life, partition, *offset));
+                    commits.invoked(at, place, incarnation, *offset, missing);
+                    commits.open.remove(&(incarnation, partition, *offset));
                 }
             }
             Fact::CommitFailed { offset, is_unknown, .. } => {
                 reading.untold = reading.untold.map(|_| Untold { could_not_say: true });
-                commits.failed((life, partition, *offset), *is_unknown);
+                commits.failed((incarnation, partition, *offset), *is_unknown);
             }
             _ => {}
         }
@@ -118,7 +118,7 @@ fn judge(case: &Case) -> Vec<Finding> {
 }
 
 impl Reading {
-    /// Another life goes on at the committed offset: below what was seen so far, all is due that was not
+    /// Another incarnation goes on at the committed offset: below what was seen so far, all is due that was not
     /// finished; above, what lies between stays due.
     fn resume(&mut self, committed: Offset) {
         self.due = Some(self.due.map_or(committed, |due| due.min(committed)));
@@ -153,18 +153,18 @@ impl<'a> Commits<'a> {
         &mut self,
         at: usize,
         place: GroupPartition<'a>,
-        life: Life<'a>,
+        incarnation: Incarnation<'a>,
         offset: Offset,
         missing: Option<Missing>,
     ) {
         let index = missing.map(|missing| {
-            self.ahead.push(Some(Ahead { at, place, life, offset, missing }));
+            self.ahead.push(Some(Ahead { at, place, incarnation, offset, missing }));
             self.ahead.len() - 1
         });
-        self.open.insert((life, place.1, offset), index);
+        self.open.insert((incarnation, place.1, offset), index);
     }
 
-    fn failed(&mut self, commit: (Life<'a>, &'a TopicPartition, Offset), is_unknown: bool) {
+    fn failed(&mut self, commit: (Incarnation<'a>, &'a TopicPartition, Offset), is_unknown: bool) {
         if let Some(Some(index)) = self.open.remove(&commit)
             && !is_unknown
         {
@@ -187,7 +187,7 @@ fn describe(case: &Case, ahead: Ahead) -> Finding {
     let state = if delivered.is_some() { "delivered and not finished" } else { "never delivered" };
     let message = format!(
         "{} committed {partition}@{} for {group}, but {offset} was {state}",
-        ahead.life.consumer, ahead.offset
+        ahead.incarnation.consumer, ahead.offset
     );
     let evidence = delivered.into_iter().chain([ahead.at]).collect();
     let excuse = match delivered {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
-use super::groups::{GroupPartition, Life, Turn};
+use super::groups::{GroupPartition, Incarnation, Turn};
 use super::{Case, Check, Finding};
 
 pub const CHECK: Check = Check { id: "H17", slug: "commit-regresses", judge };
@@ -33,9 +33,9 @@ struct Acked {
 
 #[derive(Default)]
 struct Begun<'a> {
-    rebalance: HashMap<Life<'a>, usize>,
-    taking: HashMap<(Life<'a>, &'a TopicPartition), usize>,
-    commits: HashMap<(Life<'a>, &'a TopicPartition, Offset), usize>,
+    rebalance: HashMap<Incarnation<'a>, usize>,
+    taking: HashMap<(Incarnation<'a>, &'a TopicPartition), usize>,
+    commits: HashMap<(Incarnation<'a>, &'a TopicPartition, Offset), usize>,
 }
 
 fn judge(case: &Case) -> Vec<Finding> {
@@ -43,20 +43,20 @@ fn judge(case: &Case) -> Vec<Finding> {
     let mut begun = Begun::default();
     let mut findings = Vec::new();
     for (at, turn) in case.groups.turns(case.history) {
-        let Turn::Stated { life, group, fact } = turn else { continue };
+        let Turn::Stated { incarnation, group, fact } = turn else { continue };
         match fact {
             Fact::RebalanceStarted { .. } => {
-                begun.rebalance.insert(life, at);
+                begun.rebalance.insert(incarnation, at);
             }
             Fact::PartitionOwned { partition, .. } => {
-                begun.taking.insert((life, partition), at);
+                begun.taking.insert((incarnation, partition), at);
             }
             Fact::CommitInvoked { partition, offset, .. } => {
-                begun.commits.insert((life, partition, *offset), at);
+                begun.commits.insert((incarnation, partition, *offset), at);
                 commits.entry((group, partition)).or_default().written.insert(*offset, at);
             }
             Fact::CommitOk { partition, offset, .. } => {
-                let invoked_at = begun.commits.get(&(life, partition, *offset)).copied().unwrap_or(at);
+                let invoked_at = begun.commits.get(&(incarnation, partition, *offset)).copied().unwrap_or(at);
                 let acked = Acked { at, invoked_at, offset: *offset };
                 commits.entry((group, partition)).or_default().acked_at(acked);
             }
@@ -66,7 +66,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             Fact::OffsetFetched { partition, offset, .. } => {
                 let Some(commits) = commits.get(&(group, partition)) else { continue };
                 let Some(Acked { at: acked_at, invoked_at, offset: acked }) =
-                    commits.highest_before(begun.fetch(life, partition, at))
+                    commits.highest_before(begun.fetch(incarnation, partition, at))
                 else {
                     continue;
                 };
@@ -74,7 +74,7 @@ fn judge(case: &Case) -> Vec<Finding> {
                     let found = offset.map_or("nothing".to_owned(), |offset| offset.to_string());
                     let message = format!(
                         "{} fetched {found} for {partition} of {group}, which had committed {acked}",
-                        life.consumer
+                        incarnation.consumer
                     );
                     let excuse = commits.rewound.filter(|&rewound| rewound > invoked_at);
                     let written = offset.and_then(|offset| commits.written.get(&offset).copied());
@@ -91,9 +91,9 @@ fn judge(case: &Case) -> Vec<Finding> {
 
 impl<'a> Begun<'a> {
     /// The latest entry before which the fetch that ended at `at` cannot have begun.
-    fn fetch(&self, life: Life<'a>, partition: &'a TopicPartition, at: usize) -> usize {
-        let rebalance = self.rebalance.get(&life);
-        rebalance.max(self.taking.get(&(life, partition))).copied().unwrap_or(at)
+    fn fetch(&self, incarnation: Incarnation<'a>, partition: &'a TopicPartition, at: usize) -> usize {
+        let rebalance = self.rebalance.get(&incarnation);
+        rebalance.max(self.taking.get(&(incarnation, partition))).copied().unwrap_or(at)
     }
 }
 

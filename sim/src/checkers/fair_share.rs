@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use seedlog::facts::Fact;
 use seedlog::types::TopicPartition;
 
-use super::groups::{Life, Turn};
+use super::groups::{Incarnation, Turn};
 use super::{Case, Check, Finding};
 use crate::history::{Phase, What};
 
@@ -28,8 +28,8 @@ struct Member<'a> {
 
 #[derive(Default)]
 struct State<'a> {
-    /// By group and life.
-    members: BTreeMap<(&'a str, Life<'a>), Member<'a>>,
+    /// By group and incarnation.
+    members: BTreeMap<(&'a str, Incarnation<'a>), Member<'a>>,
     /// Something changed in the group at this entry.
     changed: BTreeMap<&'a str, usize>,
 }
@@ -38,11 +38,11 @@ fn judge(case: &Case) -> Vec<Finding> {
     let mut state = State::default();
     for (at, turn) in case.groups.turns(case.history) {
         match turn {
-            Turn::Stated { life, group, fact } => state.stated(at, life, group, fact),
-            Turn::Ended { node } => state.gone(at, |life| life.consumer == node),
+            Turn::Stated { incarnation, group, fact } => state.stated(at, incarnation, group, fact),
+            Turn::Ended { node } => state.gone(at, |incarnation| incarnation.consumer == node),
             Turn::Expired { session } => {
                 let Some(member) = case.groups.member(session) else { continue };
-                state.gone(at, |life| life == member);
+                state.gone(at, |incarnation| incarnation == member);
                 // It may have been dead already; its partitions are free only now.
                 state.changed.extend(case.groups.of(member).map(|group| (group, at)));
             }
@@ -55,7 +55,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     for (&group, &changed) in &state.changed {
         let since = case.history[changed.max(healed)].at_ns;
         let peace = case.terms.group(group).session_timeout * PEACE_SESSIONS;
-        let members = state.members.range((group, Life::FIRST)..);
+        let members = state.members.range((group, Incarnation::FIRST)..);
         let members: Vec<_> = members.take_while(|((of, _), _)| *of == group).collect();
         let is_stable = u128::from(end.at_ns - since) >= peace.as_nanos();
         if is_stable && members.iter().all(|(_, member)| !member.rebalancing) {
@@ -65,7 +65,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     findings
 }
 
-type Members<'m, 'a> = [(&'m (&'a str, Life<'a>), &'m Member<'a>)];
+type Members<'m, 'a> = [(&'m (&'a str, Incarnation<'a>), &'m Member<'a>)];
 
 fn judge_group(
     case: &Case,
@@ -105,19 +105,22 @@ fn judge_group(
 /// Partitions of the topic by stream.
 fn shares(members: &Members, topic: &str) -> Vec<(String, usize)> {
     let mut shares = Vec::new();
-    for ((_, life), member) in members {
+    for ((_, incarnation), member) in members {
         for stream in 0..member.subscription.get(topic).copied().unwrap_or(0) {
             let of_it =
                 |(partition, of): &(&&TopicPartition, &u32)| *partition.topic == *topic && **of == stream;
-            shares.push((format!("{}/{stream}", life.consumer), member.owned.iter().filter(of_it).count()));
+            shares.push((
+                format!("{}/{stream}", incarnation.consumer),
+                member.owned.iter().filter(of_it).count(),
+            ));
         }
     }
     shares
 }
 
 impl<'a> State<'a> {
-    fn stated(&mut self, at: usize, life: Life<'a>, group: &'a str, fact: &'a Fact) {
-        let key = (group, life);
+    fn stated(&mut self, at: usize, incarnation: Incarnation<'a>, group: &'a str, fact: &'a Fact) {
+        let key = (group, incarnation);
         match fact {
             Fact::GroupJoined { subscription, .. } => {
                 let owned = BTreeMap::new();
@@ -145,16 +148,16 @@ impl<'a> State<'a> {
         self.changed.insert(group, at);
     }
 
-    fn alter(&mut self, key: (&'a str, Life<'a>), change: impl FnOnce(&mut Member<'a>)) {
+    fn alter(&mut self, key: (&'a str, Incarnation<'a>), change: impl FnOnce(&mut Member<'a>)) {
         if let Some(member) = self.members.get_mut(&key) {
             change(member);
         }
     }
 
-    fn gone(&mut self, at: usize, is_gone: impl Fn(Life<'a>) -> bool) {
+    fn gone(&mut self, at: usize, is_gone: impl Fn(Incarnation<'a>) -> bool) {
         let changed = &mut self.changed;
-        self.members.retain(|(group, life), _| {
-            let gone = is_gone(*life);
+        self.members.retain(|(group, incarnation), _| {
+            let gone = is_gone(*incarnation);
             if gone {
                 changed.insert(group, at);
             }

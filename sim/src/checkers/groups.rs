@@ -1,6 +1,6 @@
-//! The history by what consumer groups care about: whose life belongs to which group, who ended when.
+//! The history by what consumer groups care about: whose incarnation belongs to which group, who ended when.
 //!
-//! An index, not a judge. A member's life is one incarnation of its node; it belongs to one group.
+//! An index, not a judge. An incarnation of a member belongs to one group.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use seedlog::types::TopicPartition;
 
 use crate::history::{Entry, Injected, What};
 
-/// One life of a consumer: a restart begins another.
+/// One incarnation of a consumer: a restart begins another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Life<'a> {
+pub struct Incarnation<'a> {
     pub consumer: &'a str,
-    pub incarnation: u32,
+    pub number: u32,
 }
 
 /// A partition as one group reads it.
@@ -23,7 +23,7 @@ pub type GroupPartition<'a> = (&'a str, &'a TopicPartition);
 #[derive(Clone, Copy, Debug)]
 pub enum Turn<'a> {
     /// A member stated a fact.
-    Stated { life: Life<'a>, group: &'a str, fact: &'a Fact },
+    Stated { incarnation: Incarnation<'a>, group: &'a str, fact: &'a Fact },
     /// The process of this node ended, or a new one begins.
     Ended { node: &'a str },
     /// The ensemble ended the session.
@@ -31,17 +31,17 @@ pub enum Turn<'a> {
 }
 
 pub struct Groups<'a> {
-    of: HashMap<Life<'a>, &'a str>,
-    sessions: HashMap<i64, Life<'a>>,
+    of: HashMap<Incarnation<'a>, &'a str>,
+    sessions: HashMap<i64, Incarnation<'a>>,
 }
 
-impl<'a> Life<'a> {
+impl<'a> Incarnation<'a> {
     /// Before every other.
-    pub const FIRST: Life<'static> = Life { consumer: "", incarnation: 0 };
+    pub const FIRST: Incarnation<'static> = Incarnation { consumer: "", number: 0 };
 
-    /// The life that stated `fact`, if it is a consumer's.
-    pub fn of(entry: &'a Entry, fact: &'a Fact) -> Option<Life<'a>> {
-        Some(Life { consumer: fact.consumer()?, incarnation: entry.incarnation })
+    /// The incarnation that stated `fact`, if it is a consumer's.
+    pub fn of(entry: &'a Entry, fact: &'a Fact) -> Option<Incarnation<'a>> {
+        Some(Incarnation { consumer: fact.consumer()?, number: entry.incarnation })
     }
 }
 
@@ -50,21 +50,23 @@ impl<'a> Groups<'a> {
         let mut groups = Groups { of: HashMap::new(), sessions: HashMap::new() };
         for entry in history {
             let What::Fact(fact) = &entry.what else { continue };
-            if let (Fact::GroupJoined { group, session, .. }, Some(life)) = (fact, Life::of(entry, fact)) {
-                groups.of.insert(life, group);
-                groups.sessions.insert(*session, life);
+            if let (Fact::GroupJoined { group, session, .. }, Some(incarnation)) =
+                (fact, Incarnation::of(entry, fact))
+            {
+                groups.of.insert(incarnation, group);
+                groups.sessions.insert(*session, incarnation);
             }
         }
         groups
     }
 
-    /// The group of this life, once it joins one.
-    pub fn of(&self, life: Life<'a>) -> Option<&'a str> {
-        self.of.get(&life).copied()
+    /// The group of this incarnation, once it joins one.
+    pub fn of(&self, incarnation: Incarnation<'a>) -> Option<&'a str> {
+        self.of.get(&incarnation).copied()
     }
 
     /// The member that joined under this session.
-    pub fn member(&self, session: i64) -> Option<Life<'a>> {
+    pub fn member(&self, session: i64) -> Option<Incarnation<'a>> {
         self.sessions.get(&session).copied()
     }
 
@@ -77,8 +79,8 @@ impl<'a> Groups<'a> {
         match &entry.what {
             What::Fact(Fact::SessionExpired { session }) => Some(Turn::Expired { session: *session }),
             What::Fact(fact) => {
-                let life = Life::of(entry, fact)?;
-                Some(Turn::Stated { life, group: self.of(life)?, fact })
+                let incarnation = Incarnation::of(entry, fact)?;
+                Some(Turn::Stated { incarnation, group: self.of(incarnation)?, fact })
             }
             What::Fault(
                 Injected::Kill { target } | Injected::PowerFailure { target } | Injected::Start { target },

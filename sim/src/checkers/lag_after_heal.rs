@@ -2,7 +2,7 @@
 //! the log ended at the heal.
 //!
 //! Whether it gets there at all by the deadline is check L1's business; this one has the tighter bound, which
-//! comes from what is known to take time: time-outs, sessions, the application's work on the backlog.
+//! comes from what is known to take time: timeouts, sessions, the application's work on the backlog.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use std::time::Duration;
 use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
-use super::groups::Life;
+use super::groups::Incarnation;
 use super::{Case, Check, Finding};
 use crate::history::{Entry, Phase, What};
 
 pub const CHECK: Check = Check { id: "H13", slug: "lag-after-heal", judge };
 
-/// Time-outs of requests that were under way, reconnects, restarts of brokers, reading itself.
+/// Timeouts of requests that were under way, reconnects, restarts of brokers, reading itself.
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 /// A dead member's session has to expire, and so may the session of who was to take over.
 const SESSIONS_MAX: u32 = 2;
@@ -124,8 +124,9 @@ impl<'a> State<'a> {
             Fact::Delivered { partition, offset, .. } => (offset.next(), partition),
             _ => return,
         };
-        let Some(life) = Life::of(entry, fact) else { return };
-        let reader = case.groups.of(life).map_or(Reader::Consumer(life.consumer), Reader::Group);
+        let Some(incarnation) = Incarnation::of(entry, fact) else { return };
+        let reader =
+            case.groups.of(incarnation).map_or(Reader::Consumer(incarnation.consumer), Reader::Group);
         self.positions.insert((reader, partition), position);
         if let Some(behind) = self.behind.get_mut(&(reader, partition))
             && behind.position < self.ends[partition]

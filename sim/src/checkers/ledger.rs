@@ -84,7 +84,7 @@ impl<'a> Ledger<'a> {
         ledger
     }
 
-    /// The send of this number in the latest life of its producer: each life counts from 0.
+    /// The send of this number in the latest incarnation of its producer: each incarnation counts from 0.
     pub fn latest(&self, producer: &str, seq: u64) -> Option<&Send<'a>> {
         self.by_number.get(&(producer, seq)).map(|index| &self.sends[*index])
     }

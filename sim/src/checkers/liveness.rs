@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_send_of_a_producers_second_life_is_not_taken_for_one_of_its_first() {
+    fn a_send_of_a_producers_second_incarnation_is_not_taken_for_one_of_its_first() {
         let file = "/data/orders-0/00000000000000000000.log".to_owned();
         let elsewhere = Fact::SendInvoked {
             producer: "shop".into(),
@@ -117,8 +117,13 @@ mod tests {
         };
         let refused = |file: String| {
             let damaged = Injected::BitFlip { target: broker_1(), file: file.into(), offset: 7 };
-            let first_life = Story::new().fact("shop", elsewhere.clone()).acked(0, 0).fault(damaged);
-            first_life.killed("shop").phase(Phase::Converge).send(0, "s-0").unknown(0).phase(Phase::Drain)
+            let first_incarnation = Story::new().fact("shop", elsewhere.clone()).acked(0, 0).fault(damaged);
+            first_incarnation
+                .killed("shop")
+                .phase(Phase::Converge)
+                .send(0, "s-0")
+                .unknown(0)
+                .phase(Phase::Drain)
         };
         assert_eq!(refused(file.clone()).excused(&CHECK).len(), 1);
         assert_eq!(refused(file.replace("orders-0", "orders-7")).violations(&CHECK).len(), 1);

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
-use super::groups::Life;
+use super::groups::Incarnation;
 use crate::history::{Entry, What};
 
 /// A delivery that is not where the consumer stood.
 #[derive(Clone, Copy, Debug)]
 pub struct Jump<'a> {
-    pub life: Life<'a>,
+    pub incarnation: Incarnation<'a>,
     pub partition: &'a TopicPartition,
     /// The entry that set the position, and the position.
     pub stood_at: usize,
@@ -36,12 +36,14 @@ struct Position {
 
 /// Every jump of the history.
 pub fn jumps(history: &[Entry]) -> Vec<Jump<'_>> {
-    let mut positions: HashMap<(Life, &TopicPartition), Position> = HashMap::new();
+    let mut positions: HashMap<(Incarnation, &TopicPartition), Position> = HashMap::new();
     let mut jumps = Vec::new();
     for (at, entry) in history.iter().enumerate() {
         let What::Fact(fact) = &entry.what else { continue };
-        let (Some(life), Some(partition)) = (Life::of(entry, fact), fact.partition()) else { continue };
-        let place = (life, partition);
+        let (Some(incarnation), Some(partition)) = (Incarnation::of(entry, fact), fact.partition()) else {
+            continue;
+        };
+        let place = (incarnation, partition);
         match fact {
             Fact::Assigned { position, .. }
             | Fact::Seeked { position, .. }
@@ -60,7 +62,7 @@ pub fn jumps(history: &[Entry]) -> Vec<Jump<'_>> {
                 let is_explained = stood.next == *offset || (stood.may_jump && stood.next < *offset);
                 if !is_explained {
                     jumps.push(Jump {
-                        life,
+                        incarnation,
                         partition,
                         stood_at: stood.at,
                         stood: stood.next,

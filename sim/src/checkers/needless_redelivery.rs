@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{Offset, TopicPartition};
 
-use super::groups::{GroupPartition, Life, Turn};
+use super::groups::{GroupPartition, Incarnation, Turn};
 use super::{Case, Check, Finding};
 use crate::history::{Entry, Injected, What};
 
@@ -29,7 +29,7 @@ struct Reading<'a> {
     read: HashMap<Offset, Read<'a>>,
     /// When something last happened that explains a delivery of what was delivered before.
     disturbed: Option<usize>,
-    owner: Option<Life<'a>>,
+    owner: Option<Incarnation<'a>>,
     /// The group's latest acknowledged commit.
     committed: Option<usize>,
 }
@@ -38,9 +38,9 @@ struct Reading<'a> {
 struct State<'a> {
     readings: HashMap<GroupPartition<'a>, Reading<'a>>,
     /// Sessions that ended while ZooKeeper still heard their members, and when.
-    cut_short: HashMap<Life<'a>, u64>,
-    /// The committed offset at which a life began with a partition, and the entry that tells.
-    begun: HashMap<(Life<'a>, &'a TopicPartition), (usize, Offset)>,
+    cut_short: HashMap<Incarnation<'a>, u64>,
+    /// The committed offset at which an incarnation began with a partition, and the entry that tells.
+    begun: HashMap<(Incarnation<'a>, &'a TopicPartition), (usize, Offset)>,
     findings: Vec<Finding>,
 }
 
@@ -57,9 +57,9 @@ fn judge(case: &Case) -> Vec<Finding> {
                 }
                 state.disturb(at, |owner| Some(owner) == member);
             }
-            Turn::Stated { life, fact: Fact::Delivered { partition, .. }, group }
-                if state.is_yet_to_notice(case, at, life, (group, partition)) => {}
-            Turn::Stated { life, group, fact } => state.stated(at, life, group, fact),
+            Turn::Stated { incarnation, fact: Fact::Delivered { partition, .. }, group }
+                if state.is_yet_to_notice(case, at, incarnation, (group, partition)) => {}
+            Turn::Stated { incarnation, group, fact } => state.stated(at, incarnation, group, fact),
         }
     }
     state.findings
@@ -76,24 +76,33 @@ fn sessions_expired_by_force(history: &[Entry]) -> HashSet<i64> {
 impl<'a> State<'a> {
     /// Whether the member has lost the partition with a session that ended by force, and may not have heard of
     /// it: it was heard itself until then, so it delivers for up to two thirds of a session (P24).
-    fn is_yet_to_notice(&self, case: &Case, at: usize, life: Life<'a>, place: GroupPartition<'a>) -> bool {
-        let has_another_owner =
-            self.readings.get(&place).and_then(|reading| reading.owner).is_some_and(|owner| owner != life);
+    fn is_yet_to_notice(
+        &self,
+        case: &Case,
+        at: usize,
+        incarnation: Incarnation<'a>,
+        place: GroupPartition<'a>,
+    ) -> bool {
+        let has_another_owner = self
+            .readings
+            .get(&place)
+            .and_then(|reading| reading.owner)
+            .is_some_and(|owner| owner != incarnation);
         let Some(session) = case.terms.groups.get(place.0).map(|group| group.session_timeout) else {
             return false;
         };
-        let since = self.cut_short.get(&life).map(|ended_ns| case.history[at].at_ns - ended_ns);
+        let since = self.cut_short.get(&incarnation).map(|ended_ns| case.history[at].at_ns - ended_ns);
         has_another_owner && since.is_some_and(|since| u128::from(since) * 3 <= session.as_nanos() * 2)
     }
 
-    fn stated(&mut self, at: usize, life: Life<'a>, group: &'a str, fact: &'a Fact) {
+    fn stated(&mut self, at: usize, incarnation: Incarnation<'a>, group: &'a str, fact: &'a Fact) {
         match fact {
             Fact::GroupSessionLost { .. } | Fact::GroupLeft { .. } | Fact::DeliveryPaused { .. } => {
-                self.disturb(at, |owner| owner == life);
+                self.disturb(at, |owner| owner == incarnation);
             }
             Fact::PartitionOwned { partition, .. } => {
                 let reading = self.readings.entry((group, partition)).or_default();
-                reading.owner = Some(life);
+                reading.owner = Some(incarnation);
                 reading.disturbed = Some(at);
             }
             Fact::PartitionReleased { partition, .. } => {
@@ -101,60 +110,66 @@ impl<'a> State<'a> {
             }
             Fact::Seeked { partition, .. } | Fact::PositionReset { partition, .. } => {
                 self.readings.entry((group, partition)).or_default().disturbed = Some(at);
-                self.begun.remove(&(life, partition));
+                self.begun.remove(&(incarnation, partition));
             }
             Fact::OffsetFetched { partition, offset, .. } => {
                 match offset {
-                    Some(offset) => self.begun.insert((life, partition), (at, *offset)),
-                    None => self.begun.remove(&(life, partition)),
+                    Some(offset) => self.begun.insert((incarnation, partition), (at, *offset)),
+                    None => self.begun.remove(&(incarnation, partition)),
                 };
             }
             Fact::CommitOk { partition, .. } => {
                 self.readings.entry((group, partition)).or_default().committed = Some(at);
             }
             Fact::Delivered { partition, offset, record, .. } => {
-                self.delivered(life, (group, partition), *offset, Read { at, record });
+                self.delivered(incarnation, (group, partition), *offset, Read { at, record });
             }
             _ => {}
         }
     }
 
     /// Something happened to whatever the owners that `is_hit` says yes to own.
-    fn disturb(&mut self, at: usize, is_hit: impl Fn(Life<'a>) -> bool) {
+    fn disturb(&mut self, at: usize, is_hit: impl Fn(Incarnation<'a>) -> bool) {
         for reading in self.readings.values_mut().filter(|reading| reading.owner.is_some_and(&is_hit)) {
             reading.disturbed = Some(at);
         }
     }
 
-    fn delivered(&mut self, life: Life<'a>, place: GroupPartition<'a>, offset: Offset, read: Read<'a>) {
+    fn delivered(
+        &mut self,
+        incarnation: Incarnation<'a>,
+        place: GroupPartition<'a>,
+        offset: Offset,
+        read: Read<'a>,
+    ) {
         let (group, partition) = place;
         let reading = self.readings.entry(place).or_default();
         // What a former owner delivers before it notices, the new one delivers as well: C3 bounds for how long.
-        let earlier = match reading.owner.is_none_or(|owner| owner == life) {
+        let earlier = match reading.owner.is_none_or(|owner| owner == incarnation) {
             true => reading.read.insert(offset, read),
             false => reading.read.get(&offset).copied(),
         };
         let earlier = earlier.filter(|earlier| earlier.record == read.record);
-        if let Some((fetched_at, committed)) = self.begun.get(&(life, partition)).copied()
+        if let Some((fetched_at, committed)) = self.begun.get(&(incarnation, partition)).copied()
             && offset < committed
         {
             let message = format!(
                 "{} delivered {partition}@{offset} again to {group}, which had committed {committed}",
-                life.consumer
+                incarnation.consumer
             );
             let evidence = earlier.map(|earlier| earlier.at).into_iter().chain([fetched_at, read.at]);
             self.findings.push(Finding::new(Some(partition), message, evidence.collect()));
         } else if let Some(earlier) = earlier
             && reading.disturbed.is_none_or(|disturbed| disturbed < earlier.at)
         {
-            let although = match reading.owner.filter(|owner| *owner != life) {
+            let although = match reading.owner.filter(|owner| *owner != incarnation) {
                 Some(owner) => format!("though {} owned it by then", owner.consumer),
                 None => "although nothing had happened".to_owned(),
             };
             let label = &read.record.label;
             let message = format!(
                 "{} delivered {partition}@{offset} {label:?} again to {group} {although}",
-                life.consumer
+                incarnation.consumer
             );
             let evidence = [earlier.at].into_iter().chain(reading.committed).chain([read.at]);
             self.findings.push(Finding::new(Some(partition), message, evidence.collect()));

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use seedlog::facts::Fact;
 
-use super::groups::{GroupPartition, Life, Turn};
+use super::groups::{GroupPartition, Incarnation, Turn};
 use super::{Case, Check, Finding};
 
 pub const CHECK: Check = Check { id: "C3", slug: "overlapping-delivery", judge };
 
 /// Who took a partition last, and its first delivery.
 struct Successor<'a> {
-    life: Life<'a>,
+    incarnation: Incarnation<'a>,
     delivered: Option<usize>,
     /// Told about a predecessor already.
     told: bool,
@@ -25,14 +25,15 @@ fn judge(case: &Case) -> Vec<Finding> {
     let mut successors: HashMap<GroupPartition, Successor> = HashMap::new();
     let mut findings = Vec::new();
     for (at, turn) in case.groups.turns(case.history) {
-        let Turn::Stated { life, group, fact } = turn else { continue };
+        let Turn::Stated { incarnation, group, fact } = turn else { continue };
         match fact {
             Fact::PartitionOwned { partition, .. } => {
-                successors.insert((group, partition), Successor { life, delivered: None, told: false });
+                successors
+                    .insert((group, partition), Successor { incarnation, delivered: None, told: false });
             }
             Fact::Delivered { partition, offset, .. } => {
                 let Some(successor) = successors.get_mut(&(group, partition)) else { continue };
-                if successor.life == life {
+                if successor.incarnation == incarnation {
                     successor.delivered = successor.delivered.or(Some(at));
                     continue;
                 }
@@ -44,9 +45,9 @@ fn judge(case: &Case) -> Vec<Finding> {
                     successor.told = true;
                     let message = format!(
                         "{} delivered {partition}@{offset} {:.1} s after {} had begun to, both of {group}",
-                        life.consumer,
+                        incarnation.consumer,
                         overlap.as_secs_f64(),
-                        successor.life.consumer
+                        successor.incarnation.consumer
                     );
                     findings.push(Finding::new(Some(partition), message, vec![first, at]));
                 }

@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use seedlog::facts::Fact;
 use seedlog::types::TopicPartition;
 
-use super::groups::{GroupPartition, Life, Turn};
+use super::groups::{GroupPartition, Incarnation, Turn};
 use super::{Case, Check, Finding};
 
 pub const CHECK: Check = Check { id: "C1", slug: "single-owner", judge };
 
 #[derive(Clone, Copy)]
 struct Owner<'a> {
-    life: Life<'a>,
+    incarnation: Incarnation<'a>,
     session: i64,
     since: usize,
 }
@@ -29,11 +29,11 @@ struct Ownership<'a> {
     of_session: HashMap<i64, Vec<GroupPartition<'a>>>,
     expired: HashSet<i64>,
     /// What each member believes to own.
-    held: BTreeMap<Life<'a>, HashSet<&'a TopicPartition>>,
+    held: BTreeMap<Incarnation<'a>, HashSet<&'a TopicPartition>>,
     /// Where a member last gave up the partition, or all that it owned.
-    gave_up: HashMap<(Life<'a>, Option<&'a TopicPartition>), usize>,
+    gave_up: HashMap<(Incarnation<'a>, Option<&'a TopicPartition>), usize>,
     /// Deliveries told already.
-    told: HashSet<(Life<'a>, &'a TopicPartition)>,
+    told: HashSet<(Incarnation<'a>, &'a TopicPartition)>,
     findings: Vec<Finding>,
 }
 
@@ -42,7 +42,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     for (at, turn) in case.groups.turns(case.history) {
         match turn {
             Turn::Expired { session } => ownership.expire(session),
-            Turn::Stated { life, group, fact } => ownership.stated(at, life, group, fact),
+            Turn::Stated { incarnation, group, fact } => ownership.stated(at, incarnation, group, fact),
             Turn::Ended { .. } => {}
         }
     }
@@ -50,43 +50,43 @@ fn judge(case: &Case) -> Vec<Finding> {
 }
 
 impl<'a> Ownership<'a> {
-    fn stated(&mut self, at: usize, life: Life<'a>, group: &'a str, fact: &'a Fact) {
+    fn stated(&mut self, at: usize, incarnation: Incarnation<'a>, group: &'a str, fact: &'a Fact) {
         let gives_up = matches!(
             fact,
             Fact::PartitionReleased { .. } | Fact::GroupSessionLost { .. } | Fact::GroupLeft { .. }
         );
         if gives_up {
-            self.gave_up.insert((life, fact.partition()), at);
+            self.gave_up.insert((incarnation, fact.partition()), at);
         }
         match fact {
             Fact::PartitionOwned { partition, session, .. } => {
-                self.held.entry(life).or_default().insert(partition);
-                self.own((group, partition), Owner { life, session: *session, since: at });
+                self.held.entry(incarnation).or_default().insert(partition);
+                self.own((group, partition), Owner { incarnation, session: *session, since: at });
             }
             Fact::PartitionReleased { partition, .. } => {
-                self.held.entry(life).or_default().remove(partition);
+                self.held.entry(incarnation).or_default().remove(partition);
                 if let Some(owners) = self.owners.get_mut(&(group, partition)) {
-                    owners.retain(|owner| owner.life != life);
+                    owners.retain(|owner| owner.incarnation != incarnation);
                 }
             }
             Fact::GroupSessionLost { session, .. } => {
-                self.held.remove(&life);
+                self.held.remove(&incarnation);
                 self.expire(*session);
             }
             Fact::GroupLeft { .. } => {
-                for partition in self.held.remove(&life).unwrap_or_default() {
+                for partition in self.held.remove(&incarnation).unwrap_or_default() {
                     let owners = self.owners.entry((group, partition)).or_default();
-                    owners.retain(|owner| owner.life != life);
+                    owners.retain(|owner| owner.incarnation != incarnation);
                 }
             }
             Fact::Delivered { partition, offset, .. } => {
-                let holds = self.held.get(&life).is_some_and(|held| held.contains(partition));
-                if !holds && self.told.insert((life, partition)) {
+                let holds = self.held.get(&incarnation).is_some_and(|held| held.contains(partition));
+                if !holds && self.told.insert((incarnation, partition)) {
                     let message = format!(
                         "{} of {group} delivered {partition}@{offset} without owning it",
-                        life.consumer
+                        incarnation.consumer
                     );
-                    let gave_up = [Some(partition), None].map(|what| self.gave_up.get(&(life, what)));
+                    let gave_up = [Some(partition), None].map(|what| self.gave_up.get(&(incarnation, what)));
                     let evidence = gave_up.into_iter().flatten().max().copied().into_iter().chain([at]);
                     self.findings.push(Finding::new(Some(partition), message, evidence.collect()));
                 }
@@ -101,7 +101,7 @@ impl<'a> Ownership<'a> {
             return;
         }
         let owners = self.owners.entry(place).or_default();
-        owners.retain(|owner| (owner.life, owner.session) != (new.life, new.session));
+        owners.retain(|owner| (owner.incarnation, owner.session) != (new.incarnation, new.session));
         if let Some(other) = owners.last() {
             let (group, partition) = place;
             let message = format!(
@@ -125,12 +125,15 @@ impl<'a> Ownership<'a> {
     }
 }
 
-/// The owner's name; with its life where both are lives of one consumer.
+/// The owner's name; with its incarnation where both are incarnations of one consumer.
 fn named(owner: &Owner, other: &Owner) -> String {
-    if owner.life.consumer != other.life.consumer {
-        return owner.life.consumer.to_owned();
+    if owner.incarnation.consumer != other.incarnation.consumer {
+        return owner.incarnation.consumer.to_owned();
     }
-    format!("{} (life {}, session {:#x})", owner.life.consumer, owner.life.incarnation, owner.session)
+    format!(
+        "{} (incarnation {}, session {:#x})",
+        owner.incarnation.consumer, owner.incarnation.number, owner.session
+    )
 }
 
 #[cfg(test)]
@@ -181,7 +184,7 @@ mod tests {
         assert_eq!(
             story.violations(&CHECK),
             [
-                "orders-0 of billing was taken by a (life 2, session 0x2) while a (life 1, session 0x1) owned it"
+                "orders-0 of billing was taken by a (incarnation 2, session 0x2) while a (incarnation 1, session 0x1) owned it"
             ]
         );
     }

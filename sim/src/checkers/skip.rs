@@ -21,8 +21,8 @@ pub fn skipped(case: &Case, jump: &Jump) -> Option<Offset> {
 }
 
 fn describe(case: &Case, jump: &Jump, skipped: Offset) -> Option<Finding> {
-    let Jump { life, partition, delivered, .. } = jump;
-    let message = format!("{} went on to {partition}@{delivered}, never to {skipped}", life.consumer);
+    let Jump { incarnation, partition, delivered, .. } = jump;
+    let message = format!("{} went on to {partition}@{delivered}, never to {skipped}", incarnation.consumer);
     let finding = Finding::new(Some(partition), message, vec![jump.stood_at, jump.delivered_at]);
     Some(finding.excused_by(case.budget.excuses_misplacement(partition)))
 }

@@ -17,8 +17,9 @@ fn judge(case: &Case) -> Vec<Finding> {
 }
 
 fn describe(case: &Case, jump: &Jump) -> Finding {
-    let Jump { life, partition, delivered, stood, .. } = jump;
-    let message = format!("one poll of {} has {partition}@{delivered} where {stood} follows", life.consumer);
+    let Jump { incarnation, partition, delivered, stood, .. } = jump;
+    let message =
+        format!("one poll of {} has {partition}@{delivered} where {stood} follows", incarnation.consumer);
     let finding = Finding::new(Some(partition), message, vec![jump.stood_at, jump.delivered_at]);
     // What lies before its position a consumer can tell, and must not hand out.
     let is_skip = delivered > stood;

@@ -13,8 +13,8 @@ fn judge(case: &Case) -> Vec<Finding> {
 }
 
 fn describe(jump: &Jump) -> Finding {
-    let Jump { life, partition, delivered, stood, .. } = jump;
-    let message = format!("{} stood at {partition}@{stood} and read {delivered}", life.consumer);
+    let Jump { incarnation, partition, delivered, stood, .. } = jump;
+    let message = format!("{} stood at {partition}@{stood} and read {delivered}", incarnation.consumer);
     Finding::new(Some(partition), message, vec![jump.stood_at, jump.delivered_at])
 }
 

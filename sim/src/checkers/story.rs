@@ -72,7 +72,7 @@ impl Story {
     }
 
     /// What the node states from now on is another incarnation's.
-    fn next_life(mut self, node: &str) -> Story {
+    fn next_incarnation(mut self, node: &str) -> Story {
         *self.incarnations.entry(node.to_owned()).or_insert(1) += 1;
         self
     }

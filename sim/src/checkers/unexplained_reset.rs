@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
-use super::groups::Life;
+use super::groups::Incarnation;
 use super::{Case, Check, Finding};
 use crate::history::What;
 
@@ -43,8 +43,8 @@ struct Stood {
 #[derive(Default)]
 struct State<'a> {
     logs: Logs<'a>,
-    stood: HashMap<(Life<'a>, &'a TopicPartition), Stood>,
-    fetched: HashMap<(Life<'a>, &'a TopicPartition), (usize, Offset)>,
+    stood: HashMap<(Incarnation<'a>, &'a TopicPartition), Stood>,
+    fetched: HashMap<(Incarnation<'a>, &'a TopicPartition), (usize, Offset)>,
     findings: Vec<Finding>,
 }
 
@@ -53,8 +53,10 @@ fn judge(case: &Case) -> Vec<Finding> {
     for (at, entry) in case.history.iter().enumerate() {
         let What::Fact(fact) = &entry.what else { continue };
         state.logs.observe(at, fact);
-        let (Some(life), Some(partition)) = (Life::of(entry, fact), fact.partition()) else { continue };
-        state.observe(at, (life, partition), fact);
+        let (Some(incarnation), Some(partition)) = (Incarnation::of(entry, fact), fact.partition()) else {
+            continue;
+        };
+        state.observe(at, (incarnation, partition), fact);
     }
     state.findings
 }
@@ -90,7 +92,7 @@ impl<'a> Logs<'a> {
 }
 
 impl<'a> State<'a> {
-    fn observe(&mut self, at: usize, place: (Life<'a>, &'a TopicPartition), fact: &'a Fact) {
+    fn observe(&mut self, at: usize, place: (Incarnation<'a>, &'a TopicPartition), fact: &'a Fact) {
         match fact {
             Fact::PositionReset { from: Some(from), to, .. } => self.judge(at, place, *from, *to),
             Fact::PositionReset { from: None, to, .. } => self.judge_first(at, place, *to),
@@ -109,25 +111,25 @@ impl<'a> State<'a> {
         self.stood.insert(place, Stood { at, log });
     }
 
-    fn judge(&mut self, at: usize, place: (Life<'a>, &'a TopicPartition), from: Offset, to: Offset) {
-        let (life, partition) = place;
+    fn judge(&mut self, at: usize, place: (Incarnation<'a>, &'a TopicPartition), from: Offset, to: Offset) {
+        let (incarnation, partition) = place;
         let Some(stood) = self.stood.get(&place).copied() else { return };
         let held = self.logs.held_since(partition, stood);
         if held.start <= from && from <= held.end {
             let message = format!(
                 "{} was reset from {partition}@{from} to {to} although the log was {}..={}",
-                life.consumer, held.start, held.end
+                incarnation.consumer, held.start, held.end
             );
             self.findings.push(Finding::new(Some(partition), message, vec![stood.at, at]));
         }
     }
 
-    fn judge_first(&mut self, at: usize, place: (Life<'a>, &'a TopicPartition), to: Offset) {
-        let (life, partition) = place;
+    fn judge_first(&mut self, at: usize, place: (Incarnation<'a>, &'a TopicPartition), to: Offset) {
+        let (incarnation, partition) = place;
         if let Some((fetched_at, offset)) = self.fetched.get(&place).copied() {
             let message = format!(
                 "{} was set to {partition}@{to} as though it had no position, but had fetched {offset}",
-                life.consumer
+                incarnation.consumer
             );
             self.findings.push(Finding::new(Some(partition), message, vec![fetched_at, at]));
         }

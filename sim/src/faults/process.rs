@@ -52,7 +52,7 @@ impl Injector {
         disk::wipe(self.cluster.node(target));
     }
 
-    /// The broker's next life runs with another setting.
+    /// The broker's next incarnation runs with another setting.
     pub(super) fn reconfigure(&mut self, target: &Name, key: &str, value: &toml::Value) {
         self.state(Injected::Reconfigure {
             target: target.clone(),

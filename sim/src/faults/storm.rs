@@ -205,7 +205,7 @@ impl<'a> Storm<'a> {
         let now = clock::now();
         for (delay, due) in later {
             if delay.is_zero() {
-                // At the very instant: the new life begins before the old one's tasks were dropped.
+                // At the very instant: the new incarnation begins before the old one's tasks were dropped.
                 self.perform(due, true);
             } else {
                 self.schedule(now + delay, due);

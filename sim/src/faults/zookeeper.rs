@@ -102,7 +102,7 @@ impl Injector {
     }
 }
 
-/// Where a broker or a member of a group is registered. A member that gets a new name in each life has its node's
+/// Where a broker or a member of a group is registered. A member that gets a new name in each incarnation has its node's
 /// name in it.
 fn registrations_of(target: &Name, plan: &Plan) -> BTreeSet<String> {
     if let Some(broker) = broker_of_node(target) {

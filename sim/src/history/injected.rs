@@ -88,7 +88,7 @@ pub enum Injected {
         nth: u32,
         power_failure: bool,
     },
-    /// The next life runs with another setting.
+    /// The next incarnation runs with another setting.
     Reconfigure {
         target: Arc<str>,
         key: Arc<str>,

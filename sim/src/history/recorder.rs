@@ -65,7 +65,7 @@ impl Recorder {
         &self.traps
     }
 
-    /// The operation that stated this fact is its life's last if it steps into a trap.
+    /// The operation that stated this fact is its incarnation's last if it steps into a trap.
     fn spring(&self, kind: &str) {
         let node = identity::current().node;
         let Some(trap) = self.traps.step(node, kind) else { return };

@@ -1,6 +1,6 @@
-//! Points in a node's work at which its life ends: traps that it steps into by stating a fact.
+//! Points in a node's work at which its incarnation ends: traps that it steps into by stating a fact.
 //!
-//! Knows who would die where; ending the life is the recorder's doing.
+//! Knows who would die where; ending the incarnation is the recorder's doing.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::runtime::sim::world::Death;
 
-/// Ends a node's life at the moment at which it states a fact.
+/// Ends a node's incarnation at the moment at which it states a fact.
 #[derive(Clone, Debug)]
 pub struct Trap {
     pub node: NodeId,

@@ -22,7 +22,7 @@ pub(super) struct Groups {
     processed: BTreeMap<(String, TopicPartition), Offset>,
 }
 
-/// The present life of a member.
+/// The present incarnation of a member.
 #[derive(Clone, Debug, Default)]
 struct Member {
     group: String,
@@ -58,7 +58,7 @@ impl Groups {
             }
             _ => return,
         };
-        // Another life: the old one's ownership ends with its session, and that is not this member's any more.
+        // Another incarnation: the old one's ownership ends with its session, and that is not this member's any more.
         if let Some(member) = self.members.get_mut(&**target) {
             *member = Member::of(&member.group);
         }

@@ -50,7 +50,7 @@ pub(super) async fn make_topics(context: Context, topics: Arc<BTreeMap<String, T
     context.shared.set_topics_made();
 }
 
-/// Sends the plan's records at its rate; a new life goes on where the last one ended. A record that was not
+/// Sends the plan's records at its rate; a new incarnation goes on where the last one ended. A record that was not
 /// accepted is not tried again: its number is its own.
 pub(super) async fn produce(context: Context, plan: ProducerPlan) {
     let producer = Producer::start(ProducerConfig {

@@ -16,7 +16,7 @@ use super::client::PAUSE;
 use crate::app::{AppContext, Application, Place};
 use crate::scenario::{Commit, Finish};
 
-/// One life of a member's process.
+/// One incarnation of a member's process.
 pub(super) async fn live(place: Place, application: Option<Arc<dyn Application>>) {
     place.shared.begin(&place.member);
     let context = AppContext::new(place);

@@ -94,7 +94,7 @@ impl Shared {
         self.state().paces.get(producer).copied().unwrap_or(Pace::Usual)
     }
 
-    /// The number of the producer's next record, below `limit`; no other life of it gets the same.
+    /// The number of the producer's next record, below `limit`; no other incarnation of it gets the same.
     pub(super) fn take_number(&self, producer: &str, limit: u64) -> Option<u64> {
         let mut state = self.state();
         let next = state.numbers.entry(producer.to_owned()).or_default();
@@ -118,7 +118,7 @@ impl Shared {
         }
     }
 
-    /// A member's process begins: what its earlier life was asked no longer counts.
+    /// A member's process begins: what its earlier incarnation was asked no longer counts.
     pub(crate) fn begin(&self, member: &str) {
         self.state().leaving.remove(member);
     }

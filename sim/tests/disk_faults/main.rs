@@ -16,7 +16,7 @@ use seedlog::runtime::{clock, rng};
 
 mod crash_model;
 mod errors;
-mod lives;
+mod incarnations;
 mod shams;
 
 use crash_model::{SYNCED, count_seeds, random_files, synced_then_appended};
@@ -37,7 +37,7 @@ fn run<T: Send + 'static, F: Future<Output = T> + 'static>(
     finished(seed, testbed).outcome.unwrap_or_else(|panic| panic!("seed {seed}: {panic}"))
 }
 
-/// A node whose every life runs `body` and then waits to be ended.
+/// A node whose every incarnation runs `body` and then waits to be ended.
 fn started<F: Future<Output = ()> + Send + 'static>(body: impl Fn() -> F + Send + Sync + 'static) -> NodeId {
     let node = world::add_node("disk", move || {
         let body = body();

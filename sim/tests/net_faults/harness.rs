@@ -18,14 +18,14 @@ pub const PORT: u16 = 9092;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Every link's latency, in milliseconds.
 pub const LATENCY_MS: u64 = 10;
-/// The TCP time-out, in milliseconds.
+/// The TCP timeout, in milliseconds.
 pub const TCP_TIMEOUT_MS: u64 = 8_000;
 
 pub fn config(seed: u64) -> RunConfig {
     RunConfig { seed, keep_trace: false, event_limit: 1_000_000, buggify: false }
 }
 
-/// Runs `story` as the testbed, under a few seeds, with every link's latency and the time-out fixed.
+/// Runs `story` as the testbed, under a few seeds, with every link's latency and the timeout fixed.
 pub fn tell<F>(story: fn() -> F)
 where
     F: Future<Output = ()> + 'static,

@@ -155,8 +155,8 @@ impl Story {
         self.fact(consumer, Fact::CorruptSkipped { consumer: consumer.into(), partition, offset })
     }
 
-    /// The node is killed; what it states from now on is another life's.
+    /// The node is killed; what it states from now on is another incarnation's.
     pub fn killed(self, node: &str) -> Story {
-        self.fault(Injected::Kill { target: node.into() }).next_life(node)
+        self.fault(Injected::Kill { target: node.into() }).next_incarnation(node)
     }
 }

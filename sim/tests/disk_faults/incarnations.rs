@@ -1,4 +1,4 @@
-//! Handles belong to a life; a crash may strike inside an operation.
+//! Handles belong to an incarnation; a crash may strike inside an operation.
 
 use super::*;
 
@@ -13,7 +13,7 @@ impl Drop for WritesWhenDropped {
     }
 }
 
-/// What the file holds after a killed life's destructor wrote into it, and the next life before it.
+/// What the file holds after a killed incarnation's destructor wrote into it, and the next incarnation before it.
 async fn image_after_a_late_write() -> Vec<u8> {
     let node = started(|| async {
         let file = open("/data/log");
@@ -35,8 +35,8 @@ fn a_dead_incarnation_writes_nothing() {
     assert_eq!(run(1, image_after_a_late_write), b"first life");
 }
 
-/// What the file holds when a killed life's task writes a moment after the next life began.
-async fn image_after_a_life_that_went_on() -> Vec<u8> {
+/// What the file holds when a killed incarnation's task writes a moment after the next incarnation began.
+async fn image_after_an_incarnation_that_went_on() -> Vec<u8> {
     let node = started(|| async {
         let file = open("/data/log");
         if file.is_empty().unwrap() {
@@ -53,11 +53,11 @@ async fn image_after_a_life_that_went_on() -> Vec<u8> {
 }
 
 #[test]
-fn a_dead_incarnation_writes_into_the_new_life_when_the_rule_is_suspended() {
-    assert_eq!(run(1, image_after_a_life_that_went_on), b"first life");
+fn a_dead_incarnation_writes_into_the_new_incarnation_when_the_rule_is_suspended() {
+    assert_eq!(run(1, image_after_an_incarnation_that_went_on), b"first life");
     let image = run(1, || async {
         rules::suspend(Rule::DeadIncarnationWritesNothing);
-        image_after_a_life_that_went_on().await
+        image_after_an_incarnation_that_went_on().await
     });
     assert_eq!(image, b"latet life");
 }
