@@ -10,19 +10,43 @@ compile_error!(
      `--features real-runtime`."
 );
 
-pub mod admin;
-pub mod broker;
-pub mod client;
-pub mod consumer;
-pub mod facts;
-pub mod log;
-pub mod marks;
-pub mod producer;
-pub mod protocol;
-pub mod record;
-pub mod registry;
-pub mod rules;
-pub mod runtime;
+// Numbers and names, and what is said about a run.
 pub mod types;
-pub mod zk_sim;
+
+pub mod rules;
+
+pub mod marks;
+
+pub mod facts;
+
+// The seam: everything that touches the machine.
+pub mod runtime;
+
+// What is sent and stored.
+pub mod record;
+
+pub mod protocol;
+
+pub mod log;
+
+// ZooKeeper: our client, a server, and what stands in it.
 pub mod zookeeper;
+
+pub mod zk_sim;
+
+pub mod registry;
+
+// The broker, and its clients.
+pub mod broker;
+
+pub mod client;
+
+pub mod producer;
+
+pub mod consumer;
+
+pub mod admin;
+
+#[cfg(all(doctest, feature = "real-runtime"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

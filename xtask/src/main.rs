@@ -13,7 +13,7 @@ usage: cargo xtask COMMAND
   test       everything that must pass: format, lints, docs, dependencies, tests of both builds,
              every scenario, determinism, a smoke of the sweep and of the benchmark
   check      the quick half of it: format, lints, docs
-  nightly    a long sweep that must meet every mark, the score of all rules, every story, the whole benchmark
+  nightly    a long sweep that must meet every mark, the score of all rules, every scenario, the whole benchmark
              (options: --seeds N, 5000 unless given; --smoke: the same path, short and without the benchmark)
   bench      CPU seconds per million messages, against the bare prototype (options: cargo xtask bench --help)";
 

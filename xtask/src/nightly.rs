@@ -64,13 +64,13 @@ fn steps(options: &Options) -> Vec<(&'static str, Vec<String>)> {
         return vec![
             ("nightly, smoke: sweep", words(&sweep)),
             ("nightly, smoke: score", words(&format!("sim score --rule {SMOKE_RULE}"))),
-            ("nightly, smoke: stories", words(&format!("sim run {SMOKE_STORY} --no-cache"))),
+            ("nightly, smoke: scenarios", words(&format!("sim run {SMOKE_STORY} --no-cache"))),
         ];
     }
     vec![
         ("nightly: sweep that must meet every mark", words(&format!("{sweep} --must-meet all"))),
         ("nightly: score", words("sim score")),
-        ("nightly: every story", words("sim run --no-cache")),
+        ("nightly: every scenario", words("sim run --no-cache")),
     ]
 }
 
