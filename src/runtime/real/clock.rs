@@ -63,8 +63,12 @@ pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Outp
 ///
 /// tokio's timers stand still while the machine is suspended. One that was armed before wakes late by as much; whoever
 /// looks at a deadline before that finds it passed.
+///
+/// Whose task waits drives it: made on a data thread and handed to a task of the control lane it fires although no
+/// data thread comes to its timers. (A session's pings stopped so, for as long as all data threads worked.)
 pub struct DeadlineTimer {
-    sleep: Pin<Box<tokio::time::Sleep>>,
+    /// Made at the first wait: tokio binds it to the runtime that it is made on.
+    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
     /// What `sleep` waits for.
     armed: Option<Instant>,
     deadline: Option<Instant>,
@@ -72,9 +76,8 @@ pub struct DeadlineTimer {
 
 impl DeadlineTimer {
     /// A timer that is not armed.
-    #[allow(clippy::disallowed_methods)] // The seam's own timer.
     pub fn new() -> DeadlineTimer {
-        DeadlineTimer { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), armed: None, deadline: None }
+        DeadlineTimer { sleep: None, armed: None, deadline: None }
     }
 
     /// Arms the timer; `None` disarms it.
@@ -98,13 +101,15 @@ impl DeadlineTimer {
             if now >= deadline {
                 return Poll::Ready(());
             }
+            #[allow(clippy::disallowed_methods)] // The seam's own timer.
+            let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::ZERO)));
             if self.armed != Some(deadline) {
                 #[allow(clippy::disallowed_methods)] // The seam's own timer.
                 let at = tokio::time::Instant::now() + (deadline - now);
-                self.sleep.as_mut().reset(at);
+                sleep.as_mut().reset(at);
                 self.armed = Some(deadline);
             }
-            match self.sleep.as_mut().poll(cx) {
+            match sleep.as_mut().poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 // The two clocks agree but for their last digits.
                 Poll::Ready(()) => self.armed = None,
@@ -116,5 +121,30 @@ impl DeadlineTimer {
 impl Default for DeadlineTimer {
     fn default() -> DeadlineTimer {
         DeadlineTimer::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::runtime::real::task::{Lane, TaskGroup};
+
+    #[test]
+    fn a_timer_made_on_a_data_thread_fires_on_the_control_lane_while_that_thread_works() {
+        let data = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        data.block_on(async {
+            let (fired, has_fired) = mpsc::channel();
+            let mut timer = DeadlineTimer::new();
+            timer.set(Some(now() + Duration::from_millis(20)));
+            let control = TaskGroup::new(Lane::Control);
+            control.spawn("pings", async move {
+                timer.expired().await;
+                fired.send(()).expect("the test waits");
+            });
+            // Works on and on: nobody comes to this runtime's timers.
+            assert_eq!(has_fired.recv_timeout(Duration::from_secs(10)), Ok(()));
+        });
     }
 }
