@@ -1,8 +1,5 @@
 //! Hostile frames: decoding never panics, and never holds more memory than a small multiple of the frame.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,54 +9,16 @@ use seedlog::protocol::{
     RequestError, decode_request, decode_response, encode_request, encode_response, frame,
 };
 
+mod counting_allocator;
 mod protocol_support;
 
+use counting_allocator::peak_of;
 use protocol_support::{Sample, Source};
 
 /// Arrays, and the texts in them.
 const GROWTH_MAX: usize = ARRAY_GROWTH_MAX + 1;
 /// What may be taken whatever the frame's size.
 const FIXED_BYTES_MAX: usize = ARRAY_BYTES_FREE + 1024;
-
-/// Counts what its thread holds.
-struct Counting;
-
-thread_local! {
-    static HELD_BYTES: Cell<usize> = const { Cell::new(0) };
-    static PEAK_BYTES: Cell<usize> = const { Cell::new(0) };
-}
-
-fn taken(bytes: usize) {
-    let held = HELD_BYTES.get().wrapping_add(bytes);
-    HELD_BYTES.set(held);
-    PEAK_BYTES.set(PEAK_BYTES.get().max(held));
-}
-
-#[allow(unsafe_code)]
-// SAFETY: every call goes to the system's allocator unchanged; counting neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        taken(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // What another thread took is not this one's: saturating keeps such a release from counting as much.
-        HELD_BYTES.set(HELD_BYTES.get().saturating_sub(layout.size()));
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The most memory that `decode` held at once beyond what was held before, and its outcome.
-fn peak_of<T>(decode: impl FnOnce() -> T) -> (usize, T) {
-    let before = HELD_BYTES.get();
-    PEAK_BYTES.set(before);
-    let outcome = decode();
-    (PEAK_BYTES.get() - before, outcome)
-}
 
 fn within_bounds<T>(frame: &Bytes, decode: impl FnOnce(Bytes) -> T) -> T {
     let (peak, outcome) = peak_of(|| decode(frame.clone()));

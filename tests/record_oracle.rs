@@ -9,7 +9,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-use seedlog::record::{self, BatchBuilder, Compression, Record, RecordHeader};
+use seedlog::record::{self, BatchBuilder, Compression, Record, RecordHeader, RecordRules};
 use seedlog::types::{Offset, ProducerId, Timestamp};
 
 const UNPACKED_MAX: usize = 16 << 20;
@@ -116,12 +116,41 @@ proptest! {
     #[test]
     fn we_read_what_they_build(story in stories(), codec in proptest::sample::select(&Compression::ALL[..])) {
         let batch = built_by_them(&story, codec);
-        let header = record::validate(&batch, UNPACKED_MAX).unwrap();
+        let rules = RecordRules::default();
+        let admitted = record::admit(batch.clone(), UNPACKED_MAX, &rules, Timestamp(0)).unwrap();
+        prop_assert_eq!(&admitted.bytes, &batch, "nothing had to be corrected");
+        let header = admitted.header;
         prop_assert_eq!(header.compression(), Ok(codec));
         let expected_producer = story.producer.unwrap_or((-1, -1, -1));
         let producer = (header.producer_id.0, header.producer_epoch, header.base_sequence);
         prop_assert_eq!(producer, expected_producer);
         let read: Vec<Record> = record::records(&batch, UNPACKED_MAX).unwrap().collect::<Result<_, _>>().unwrap();
         prop_assert_eq!(read, story.records);
+    }
+
+    #[test]
+    fn whatever_is_admitted_of_a_batch_with_a_false_byte_they_read_as_we_do(
+        story in stories(), at: prop::sample::Index, change in 1_u8..=255,
+    ) {
+        let mut bytes = built_by_them(&story, Compression::None).to_vec();
+        let at = record::HEADER_BYTES + at.index(bytes.len() - record::HEADER_BYTES);
+        bytes[at] ^= change;
+        let crc = crc32c::crc32c(&bytes[record::CRC_START..]);
+        bytes[17..record::CRC_START].copy_from_slice(&crc.to_be_bytes());
+        let rules = RecordRules::default();
+        if let Ok(admitted) = record::admit(bytes.into(), UNPACKED_MAX, &rules, Timestamp(0)) {
+            let ours = record::records(&admitted.bytes, UNPACKED_MAX).unwrap();
+            let ours: Vec<Record> = ours.collect::<Result<_, _>>().unwrap();
+            // The crate refuses a header's key that is no text, which Kafka does not look at.
+            if let Ok(set) = theirs::RecordBatchDecoder::decode(&mut admitted.bytes.clone()) {
+                prop_assert_eq!(set.records.len(), ours.len());
+                for (their, our) in set.records.iter().zip(&ours) {
+                    prop_assert_eq!((their.offset, their.timestamp), (our.offset.0, our.timestamp.0));
+                    prop_assert_eq!((&their.key, &their.value), (&our.key, &our.value));
+                }
+            } else {
+                prop_assert!(ours.iter().any(|record| !record.headers.is_empty()));
+            }
+        }
     }
 }

@@ -90,47 +90,67 @@ pub(super) fn decompress(
     packed: &[u8],
     limit: usize,
 ) -> Result<Vec<u8>, BatchError> {
+    let mut out = Vec::new();
+    decompress_into(compression, packed, limit, &mut out)?;
+    Ok(out)
+}
+
+/// Unpacks to at most `limit` bytes, behind what `out` holds (nothing); after an error its contents mean nothing.
+pub(super) fn decompress_into(
+    compression: Compression,
+    packed: &[u8],
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), BatchError> {
+    assert!(out.is_empty(), "nothing stands in front of what is unpacked");
     match compression {
-        Compression::None if packed.len() > limit => Err(BatchError::UnpackLimit { limit }),
-        Compression::None => Ok(packed.to_vec()),
-        Compression::Gzip => read_bounded(flate2::bufread::MultiGzDecoder::new(packed), packed.len(), limit),
-        Compression::Snappy => snappy::decompress(packed, limit),
-        Compression::Lz4 => decompress_lz4(packed, limit),
-        Compression::Zstd => decompress_zstd(packed, limit),
+        Compression::None if packed.len() > limit => return Err(BatchError::UnpackLimit { limit }),
+        Compression::None => out.extend_from_slice(packed),
+        Compression::Gzip => {
+            read_bounded(flate2::bufread::MultiGzDecoder::new(packed), packed.len(), limit, out)?;
+        }
+        Compression::Snappy => snappy::decompress(packed, limit, out)?,
+        Compression::Lz4 => decompress_lz4(packed, limit, out)?,
+        Compression::Zstd => decompress_zstd(packed, limit, out)?,
     }
+    Ok(())
 }
 
 /// One frame, as the Java client reads it: many small frames would cost a fresh window each.
-fn decompress_lz4(packed: &[u8], limit: usize) -> Result<Vec<u8>, BatchError> {
+fn decompress_lz4(packed: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), BatchError> {
     if !packed.starts_with(&LZ4_FRAME_MAGIC) {
         return Err(BatchError::Unpack("lz4: not a frame".to_owned()));
     }
     let mut decoder = lz4_flex::frame::FrameDecoder::new(packed);
-    let plain = read_bounded(&mut decoder, packed.len(), limit)?;
+    read_bounded(&mut decoder, packed.len(), limit, out)?;
     if !decoder.into_inner().is_empty() {
         return Err(BatchError::Unpack("lz4: bytes follow the frame".to_owned()));
     }
-    Ok(plain)
+    Ok(())
 }
 
-fn decompress_zstd(packed: &[u8], limit: usize) -> Result<Vec<u8>, BatchError> {
+fn decompress_zstd(packed: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), BatchError> {
     let log_of_limit = usize::BITS - limit.leading_zeros();
     let window_log = log_of_limit.clamp(ZSTD_WINDOW_LOG_MIN, ZSTD_WINDOW_LOG_MAX);
     let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(|e| unpack_error(&e))?;
     decoder.window_log_max(window_log).map_err(|e| unpack_error(&e))?;
-    read_bounded(decoder, packed.len(), limit)
+    read_bounded(decoder, packed.len(), limit, out)
 }
 
 /// Reads to the end, or fails as soon as there is one byte too many. The buffer at most doubles, up to the
 /// limit, so that a small batch costs little and a bomb costs the limit.
-fn read_bounded(mut reader: impl Read, packed_bytes: usize, limit: usize) -> Result<Vec<u8>, BatchError> {
-    let mut out: Vec<u8> = Vec::new();
+fn read_bounded(
+    mut reader: impl Read,
+    packed_bytes: usize,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), BatchError> {
     let mut filled = 0;
     loop {
         if filled == out.len() {
             if filled == limit {
                 let at_end = read_some(&mut reader, &mut [0])? == 0;
-                return if at_end { Ok(out) } else { Err(BatchError::UnpackLimit { limit }) };
+                return if at_end { Ok(()) } else { Err(BatchError::UnpackLimit { limit }) };
             }
             let step = filled.max(packed_bytes.saturating_mul(2)).max(UNPACK_STEP_BYTES_MIN);
             let grown = filled.saturating_add(step).min(limit);
@@ -143,7 +163,7 @@ fn read_bounded(mut reader: impl Read, packed_bytes: usize, limit: usize) -> Res
         }
     }
     out.truncate(filled);
-    Ok(out)
+    Ok(())
 }
 
 fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> Result<usize, BatchError> {

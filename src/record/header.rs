@@ -9,7 +9,9 @@
 //! The length counts from byte 12, the CRC covers from byte 21 to the end: base offset and leader epoch are
 //! the broker's to set, without touching the CRC.
 
-use super::{BatchError, Compression};
+use bytes::Bytes;
+
+use super::{BatchError, Compression, TimestampType};
 use crate::types::{LeaderEpoch, Offset, ProducerId, Timestamp};
 
 /// Bytes in front of the records.
@@ -120,6 +122,14 @@ impl BatchHeader {
         self.attributes & LOG_APPEND_TIME_BIT != 0
     }
 
+    /// The time of a record with this delta. Any 64 bits are a timestamp to a producer; Java wraps around.
+    pub(super) fn timestamp_of(&self, delta: i64) -> Timestamp {
+        if self.is_log_append_time() {
+            return self.max_timestamp;
+        }
+        Timestamp(self.base_timestamp.0.wrapping_add(delta))
+    }
+
     pub fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL_BIT != 0
     }
@@ -127,6 +137,22 @@ impl BatchHeader {
     pub fn is_control(&self) -> bool {
         self.attributes & CONTROL_BIT != 0
     }
+}
+
+/// A copy of `batch` that says `timestamp_type` and, as its largest timestamp, `max_timestamp`; with its CRC made right
+/// again. Panics below 61 bytes.
+pub(super) fn stamped(batch: &[u8], timestamp_type: TimestampType, max_timestamp: Timestamp) -> Bytes {
+    let mut bytes = batch.to_vec();
+    let attributes = i16::from_be_bytes([bytes[21], bytes[22]]);
+    let attributes = match timestamp_type {
+        TimestampType::CreateTime => attributes & !LOG_APPEND_TIME_BIT,
+        TimestampType::LogAppendTime => attributes | LOG_APPEND_TIME_BIT,
+    };
+    bytes[21..23].copy_from_slice(&attributes.to_be_bytes());
+    bytes[35..43].copy_from_slice(&max_timestamp.0.to_be_bytes());
+    let crc = crc32c::crc32c(&bytes[CRC_START..]);
+    bytes[17..CRC_START].copy_from_slice(&crc.to_be_bytes());
+    Bytes::from(bytes)
 }
 
 /// Sets base offset and leader epoch. The CRC does not cover them. Panics below 16 bytes.

@@ -2,12 +2,9 @@
 
 use bytes::Bytes;
 
-use super::varint::{read_varint, read_varlong};
+use super::walk::{Fault, RawRecord, take_header, take_record};
 use super::{BatchError, BatchHeader, Compression, HEADER_BYTES, compression};
 use crate::types::{Offset, Timestamp};
-
-/// More headers on one record than anybody uses; each costs memory beyond its bytes.
-const RECORD_HEADERS_MAX: i32 = 1 << 16;
 
 /// One record as a consumer sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,13 +65,14 @@ impl Iterator for RecordIter {
             self.plain.clear();
             return Some(Err(BatchError::Invalid("bytes follow the last record")));
         }
+        let index = self.header.record_count - self.remaining;
         self.remaining -= 1;
         let record = self.next_record();
         if record.is_err() {
             self.remaining = 0;
             self.plain.clear();
         }
-        Some(record)
+        Some(record.map_err(|what| BatchError::InvalidRecord { index, what }))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -84,80 +82,34 @@ impl Iterator for RecordIter {
 }
 
 impl RecordIter {
-    fn next_record(&mut self) -> Result<Record, BatchError> {
-        let mut rest = &self.plain[..];
-        let length = read_length(&mut rest)?.ok_or(BatchError::Invalid("record length is negative"))?;
-        let start = self.plain.len() - rest.len();
-        if rest.len() < length {
-            return Err(BatchError::Truncated { need: length, have: rest.len() });
-        }
-        let body = self.plain.slice(start..start + length);
-        let record = self.decode(&body)?;
-        bytes::Buf::advance(&mut self.plain, start + length);
-        Ok(record)
-    }
-
-    fn decode(&mut self, body: &Bytes) -> Result<Record, BatchError> {
-        let (_attributes, mut rest) =
-            body.split_first().ok_or(BatchError::Invalid("a record without attributes"))?;
-        let timestamp_delta = read_varlong(&mut rest)?;
-        let offset_delta = i64::from(read_varint(&mut rest)?);
+    fn next_record(&mut self) -> Result<Record, Fault> {
+        let whole = self.plain.clone();
+        let mut rest = &whole[..];
+        let raw = take_record(&mut rest)?;
+        bytes::Buf::advance(&mut self.plain, whole.len() - rest.len());
+        let offset_delta = i64::from(raw.offset_delta);
         if !(self.next_delta_min..=i64::from(self.header.last_offset_delta)).contains(&offset_delta) {
-            return Err(BatchError::Invalid("offset deltas are not in order"));
+            return Err("the offset delta is not in order");
         }
         self.next_delta_min = offset_delta + 1;
-        let key = read_bytes(body, &mut rest)?;
-        let value = read_bytes(body, &mut rest)?;
-        let headers = read_headers(body, &mut rest)?;
-        if !rest.is_empty() {
-            return Err(BatchError::Invalid("bytes follow a record's headers"));
-        }
-        let offset = self.header.base_offset.plus(offset_delta);
-        Ok(Record { offset, timestamp: self.timestamp(timestamp_delta), key, value, headers })
-    }
-
-    fn timestamp(&self, delta: i64) -> Timestamp {
-        if self.header.is_log_append_time() {
-            return self.header.max_timestamp;
-        }
-        // Any 64 bits are a timestamp to a producer; Java wraps around.
-        Timestamp(self.header.base_timestamp.0.wrapping_add(delta))
+        Ok(Record {
+            offset: self.header.base_offset.plus(offset_delta),
+            timestamp: self.header.timestamp_of(raw.timestamp_delta),
+            key: raw.key.map(|key| whole.slice_ref(key)),
+            value: raw.value.map(|value| whole.slice_ref(value)),
+            headers: headers_of(&whole, &raw)?,
+        })
     }
 }
 
-/// A length that is never more than what a record can hold; `None` stands for -1.
-fn read_length(rest: &mut &[u8]) -> Result<Option<usize>, BatchError> {
-    match read_varint(rest)? {
-        -1 => Ok(None),
-        length => match usize::try_from(length) {
-            Ok(length) => Ok(Some(length)),
-            Err(_) => Err(BatchError::Invalid("a length is negative")),
-        },
-    }
-}
-
-/// `rest` is the tail of `whole`; what is read shares its memory.
-fn read_bytes(whole: &Bytes, rest: &mut &[u8]) -> Result<Option<Bytes>, BatchError> {
-    let Some(length) = read_length(rest)? else { return Ok(None) };
-    let Some((_, after)) = rest.split_at_checked(length) else {
-        return Err(BatchError::Truncated { need: length, have: rest.len() });
-    };
-    let start = whole.len() - rest.len();
-    *rest = after;
-    Ok(Some(whole.slice(start..start + length)))
-}
-
-fn read_headers(whole: &Bytes, rest: &mut &[u8]) -> Result<Vec<RecordHeader>, BatchError> {
-    let count = read_varint(rest)?;
-    if !(0..=RECORD_HEADERS_MAX).contains(&count) {
-        return Err(BatchError::Invalid("the number of record headers is out of bounds"));
-    }
-    // A header takes two bytes at least, so the bytes present bound what is reserved.
-    let mut headers = Vec::with_capacity((count as usize).min(rest.len() / 2));
-    for _ in 0..count {
-        let key = read_bytes(whole, rest)?.ok_or(BatchError::Invalid("a header without a key"))?;
-        let value = read_bytes(whole, rest)?;
-        headers.push(RecordHeader { key, value });
+/// What is read shares the memory of `whole`. A header takes two bytes at least, so the bytes present bound what is
+/// reserved.
+fn headers_of(whole: &Bytes, raw: &RawRecord<'_>) -> Result<Vec<RecordHeader>, Fault> {
+    let mut rest = raw.headers;
+    let mut headers = Vec::with_capacity(raw.header_count);
+    for _ in 0..raw.header_count {
+        let (key, value) = take_header(&mut rest)?;
+        headers.push(RecordHeader { key: whole.slice_ref(key), value: value.map(|v| whole.slice_ref(v)) });
     }
     Ok(headers)
 }

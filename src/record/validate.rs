@@ -1,4 +1,4 @@
-//! What a broker checks before it stores a produced batch: everything but the records themselves.
+//! What is checked of every batch, by the broker and by consumers: everything but the records themselves.
 
 use super::header::{CONTROL_BIT, CRC_START, DELETE_HORIZON_BIT};
 use super::{BatchError, BatchHeader};

@@ -1,6 +1,6 @@
 //! Zigzag variable-length integers, as records use them.
 
-use super::BatchError;
+use super::walk::Fault;
 
 /// The longest encoding of an `i32`.
 const VARINT_BYTES_MAX: usize = 5;
@@ -27,23 +27,45 @@ pub(super) fn encoded_len(value: i64) -> usize {
 }
 
 /// Takes an `i32` off the front of `bytes`.
-pub(super) fn read_varint(bytes: &mut &[u8]) -> Result<i32, BatchError> {
-    let raw = read_raw(bytes, VARINT_BYTES_MAX)?;
-    i32::try_from(unzigzag(raw)).map_err(|_| BatchError::Invalid("a varint exceeds 32 bits"))
+#[inline(always)]
+pub(super) fn read_varint(bytes: &mut &[u8]) -> Result<i32, Fault> {
+    // Most are one byte long, and most of the rest two.
+    match **bytes {
+        [first, ..] if first < 0x80 => {
+            *bytes = &bytes[1..];
+            Ok(unzigzag(u64::from(first)) as i32)
+        }
+        [first, second, ..] if second < 0x80 => {
+            *bytes = &bytes[2..];
+            Ok(unzigzag(u64::from(first & 0x7f) | u64::from(second) << 7) as i32)
+        }
+        _ => {
+            let raw = read_raw(bytes, VARINT_BYTES_MAX)?;
+            i32::try_from(unzigzag(raw)).map_err(|_| "a varint exceeds 32 bits")
+        }
+    }
 }
 
 /// Takes an `i64` off the front of `bytes`.
-pub(super) fn read_varlong(bytes: &mut &[u8]) -> Result<i64, BatchError> {
-    read_raw(bytes, VARLONG_BYTES_MAX).map(unzigzag)
+#[inline(always)]
+pub(super) fn read_varlong(bytes: &mut &[u8]) -> Result<i64, Fault> {
+    match **bytes {
+        [first, ..] if first < 0x80 => {
+            *bytes = &bytes[1..];
+            Ok(unzigzag(u64::from(first)))
+        }
+        _ => read_raw(bytes, VARLONG_BYTES_MAX).map(unzigzag),
+    }
 }
 
-fn read_raw(bytes: &mut &[u8], bytes_max: usize) -> Result<u64, BatchError> {
+#[cold]
+fn read_raw(bytes: &mut &[u8], bytes_max: usize) -> Result<u64, Fault> {
     let mut value = 0_u64;
     for (index, &byte) in bytes.iter().take(bytes_max).enumerate() {
         let part = u64::from(byte & 0x7f);
         // The tenth byte has room for one bit only.
         if index == VARLONG_BYTES_MAX - 1 && part > 1 {
-            return Err(BatchError::Invalid("a varint exceeds 64 bits"));
+            return Err("a varint exceeds 64 bits");
         }
         value |= part << (7 * index);
         if byte & 0x80 == 0 {
@@ -51,7 +73,7 @@ fn read_raw(bytes: &mut &[u8], bytes_max: usize) -> Result<u64, BatchError> {
             return Ok(value);
         }
     }
-    Err(BatchError::Invalid("a varint does not end"))
+    Err("a varint does not end")
 }
 
 fn zigzag(value: i64) -> u64 {

@@ -40,7 +40,8 @@ fn dependencies() -> Option<Step> {
 fn tests() -> Vec<Step> {
     let mut real = cargo(&["test"]);
     real.args(REAL);
-    let mut bench_smoke = cargo(&["test", "--bench", "end_to_end", "--bench", "consuming"]);
+    let mut bench_smoke =
+        cargo(&["test", "--bench", "end_to_end", "--bench", "consuming", "--bench", "validating"]);
     bench_smoke.args(REAL).args(["--", "--smoke"]);
     vec![
         Step { name: "tests, simulation build", command: cargo(&["test", "--workspace"]) },

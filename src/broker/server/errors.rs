@@ -36,12 +36,16 @@ fn log_error_code(error: &LogError) -> ErrorCode {
 pub(super) fn batch_error_code(error: &BatchError) -> ErrorCode {
     match error {
         BatchError::Truncated { .. } | BatchError::CorruptCrc { .. } => ErrorCode::CORRUPT_MESSAGE,
-        BatchError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+        // What unpacks to too much is too large as well: Java's producer splits such a batch and sends its halves.
+        BatchError::TooLarge { .. } | BatchError::UnpackLimit { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+        BatchError::InvalidTimestamp { .. } | BatchError::LogAppendTimeOfProducer => {
+            ErrorCode::INVALID_TIMESTAMP
+        }
         BatchError::UnknownCompression(_) => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
         BatchError::TrailingBytes { .. }
         | BatchError::UnsupportedMagic(_)
         | BatchError::Invalid(_)
-        | BatchError::Unpack(_)
-        | BatchError::UnpackLimit { .. } => ErrorCode::INVALID_RECORD,
+        | BatchError::InvalidRecord { .. }
+        | BatchError::Unpack(_) => ErrorCode::INVALID_RECORD,
     }
 }
