@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use tokio::sync::Semaphore;
+
 use super::config::{CheckedConfig, Endpoint};
 use super::data_dir::DataDir;
 use super::failure::Failure;
@@ -9,7 +11,7 @@ use super::flusher::Flusher;
 use super::metadata::Metadata;
 use super::metrics::{Gauges, Metrics};
 use super::replicas::{Local, Replicas};
-use super::server::{Connections, Notices, RequestMemory};
+use super::server::{Connections, LOOKUPS_AT_ONCE_MAX, Notices, RequestMemory};
 use crate::registry::Registry;
 use crate::types::BrokerId;
 
@@ -28,6 +30,8 @@ pub(super) struct Core {
     pub notices: Notices,
     /// Memory that large requests may hold.
     pub memory: Arc<RequestMemory>,
+    /// Look-ups by time that may run now.
+    pub lookups: Semaphore,
     registry: Mutex<Option<Registry>>,
     cluster_id: OnceLock<String>,
     /// Locked for as long as any task of the broker lives: whoever holds the core may still write to a log.
@@ -47,6 +51,7 @@ impl Core {
             connections: Connections::new(&config.limits),
             notices: Notices::default(),
             memory: Arc::new(RequestMemory::new(&config.limits)),
+            lookups: Semaphore::new(LOOKUPS_AT_ONCE_MAX),
             registry: Mutex::new(None),
             cluster_id: OnceLock::new(),
             _data_dir: data_dir,

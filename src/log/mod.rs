@@ -26,6 +26,7 @@ mod flush;
 mod index;
 #[allow(clippy::module_inception)]
 mod log;
+mod lookup;
 mod names;
 mod read;
 mod recovery;
@@ -42,5 +43,6 @@ pub use config::LogConfig;
 pub use error::LogError;
 pub use flush::{CheckpointTicket, CloseTicket, FlushTicket};
 pub use log::Log;
+pub use lookup::{FoundRecord, LookupStep, TimeLookup, TimeTarget};
 pub use names::{directory_name, partition_of_directory};
 pub use truncate::LowerCheckpointTicket;

@@ -1,17 +1,9 @@
 //! Reading: where batches lie, never their bytes. Those go from the file to the socket.
 
-use bytes::Bytes;
-
-use super::scan::{BatchScan, read_full};
 use super::segment::Segment;
 use super::{Log, LogError};
-use crate::record::{self, BatchError, BatchHeader};
 use crate::runtime::FileRange;
-use crate::types::{Offset, Timestamp};
-
-/// A batch looked into for a timestamp unpacks to at most this many times the largest batch; beyond, the
-/// batch's first offset is answered.
-const UNPACK_FACTOR: usize = 16;
+use crate::types::Offset;
 
 impl Log {
     /// Whole batches from the one that holds `from`, of at most `bytes_max` bytes (or one batch of any size,
@@ -75,64 +67,5 @@ impl Log {
             return Ok(self.flush.mark.1);
         }
         segment.locate(bound).map(|(position, _)| position)
-    }
-
-    /// The first record below `bound` whose timestamp is `at` or later, with its timestamp. Scans the headers
-    /// of the first segment that reaches `at`.
-    pub fn lookup_timestamp(
-        &self,
-        at: Timestamp,
-        bound: Offset,
-    ) -> Result<Option<(Offset, Timestamp)>, LogError> {
-        for segment in self.segments.iter().filter(|segment| segment.max_timestamp >= at) {
-            if segment.base >= bound {
-                break;
-            }
-            if let Some(found) = self.lookup_in(segment, at)? {
-                return Ok(Some(found).filter(|(offset, _)| *offset < bound));
-            }
-        }
-        Ok(None)
-    }
-
-    fn lookup_in(&self, segment: &Segment, at: Timestamp) -> Result<Option<(Offset, Timestamp)>, LogError> {
-        let mut scan: BatchScan<'_> = segment.scan(None);
-        while let Some((position, header)) = segment.step(&mut scan)? {
-            if header.max_timestamp < at {
-                continue;
-            }
-            scan.check_crc(position, &header).map_err(|error| segment.error(error))?;
-            if let Some(found) = self.lookup_in_batch(segment, position, &header, at)? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
-    }
-
-    fn lookup_in_batch(
-        &self,
-        segment: &Segment,
-        position: u64,
-        header: &BatchHeader,
-        at: Timestamp,
-    ) -> Result<Option<(Offset, Timestamp)>, LogError> {
-        let mut bytes = vec![0; header.size()];
-        let read = read_full(&segment.file, &mut bytes, position)?;
-        bytes.truncate(read);
-        let unpacked_bytes_max = self.config.batch_bytes_max.max(header.size()) * UNPACK_FACTOR;
-        let found = record::records(&Bytes::from(bytes), unpacked_bytes_max).and_then(|mut records| {
-            records
-                .find(|record| record.as_ref().map_or(true, |record| record.timestamp >= at))
-                .transpose()
-                .map(|found| found.map(|record| (record.offset, record.timestamp)))
-        });
-        match found {
-            Ok(found) => Ok(found),
-            // What a producer packed is its own affair: the batch is the answer then.
-            Err(BatchError::Unpack(_) | BatchError::UnpackLimit { .. } | BatchError::Invalid(_)) => {
-                Ok(Some((header.base_offset, header.max_timestamp)))
-            }
-            Err(error) => Err(segment.corrupt(position, error.to_string())),
-        }
     }
 }

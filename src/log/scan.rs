@@ -4,6 +4,8 @@
 
 use std::io;
 
+use super::LogError;
+use super::names::log_name;
 use crate::record::{BatchHeader, CRC_START, HEADER_BYTES};
 use crate::runtime::disk::File;
 use crate::types::Offset;
@@ -23,6 +25,18 @@ pub(super) enum ScanError {
 impl From<io::Error> for ScanError {
     fn from(error: io::Error) -> ScanError {
         ScanError::Io(error)
+    }
+}
+
+impl ScanError {
+    /// The same, of the segment with this base offset.
+    pub fn in_segment(self, base: Offset) -> LogError {
+        match self {
+            ScanError::Io(error) => error.into(),
+            ScanError::Damage(Damage { position, what, .. }) => {
+                LogError::Corrupt { file: log_name(base), position, what }
+            }
+        }
     }
 }
 

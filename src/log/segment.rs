@@ -167,10 +167,7 @@ impl Segment {
     }
 
     pub fn error(&self, error: ScanError) -> LogError {
-        match error {
-            ScanError::Io(error) => error.into(),
-            ScanError::Damage(damage) => self.corrupt(damage.position, damage.what),
-        }
+        error.in_segment(self.base)
     }
 
     pub fn corrupt(&self, position: u64, what: String) -> LogError {

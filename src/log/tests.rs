@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{AppendBatch, Log, LogConfig};
+use super::{AppendBatch, FoundRecord, Log, LogConfig, LogError, LookupStep, TimeTarget};
 use crate::record::{BatchBuilder, BatchHeader, Compression, batches_exact, check_crc, validate};
 use crate::runtime::FileRange;
 use crate::types::{BrokerId, LeaderEpoch, Offset, Timestamp, TopicPartition};
@@ -75,7 +75,7 @@ async fn open(data: &std::path::Path, config: LogConfig) -> Log {
     try_open(data, config).await.expect("the log opens")
 }
 
-async fn try_open(data: &std::path::Path, config: LogConfig) -> Result<Log, super::LogError> {
+async fn try_open(data: &std::path::Path, config: LogConfig) -> Result<Log, LogError> {
     let directory = data.join(super::directory_name(&partition()));
     Log::open(directory, BrokerId(1), partition(), config).await
 }
@@ -93,6 +93,20 @@ fn batch_at(start: i64, count: usize, bytes: usize) -> AppendBatch {
 
 fn batch(count: usize, bytes: usize) -> AppendBatch {
     batch_at(1000, count, bytes)
+}
+
+/// Runs a look-up to its end.
+fn look_up(log: &Log, target: TimeTarget, bound: Offset) -> Result<Option<FoundRecord>, LogError> {
+    let mut lookup = log.time_lookup(target, bound);
+    loop {
+        if let LookupStep::Done(found) = lookup.step()? {
+            return Ok(found);
+        }
+    }
+}
+
+fn place(found: FoundRecord) -> (Offset, Timestamp) {
+    (found.offset, found.timestamp)
 }
 
 async fn flush(log: &mut Log) -> Offset {

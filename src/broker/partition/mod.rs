@@ -12,9 +12,11 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::purgatory::{WaitFor, Waiters};
 use crate::facts::{self, Fact};
-use crate::log::{AppendBatch, CheckpointTicket, CloseTicket, FlushTicket, Log, LogConfig, LogError};
+use crate::log::{
+    AppendBatch, CheckpointTicket, CloseTicket, FlushTicket, Log, LogConfig, LogError, TimeLookup, TimeTarget,
+};
 use crate::runtime::{FileRange, Instant, clock};
-use crate::types::{BrokerId, Durability, LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition};
+use crate::types::{BrokerId, Durability, LeaderEpoch, Offset, TopicId, TopicPartition};
 
 pub(super) use leader::EpochFence;
 pub(super) use waiting::Waiting;
@@ -242,11 +244,12 @@ impl Partition {
         Ok(bounds)
     }
 
-    /// The first readable record whose timestamp is `at` or later.
-    pub fn lookup_timestamp(&self, at: Timestamp) -> Result<Option<(Offset, Timestamp)>, PartitionError> {
+    /// Begins the look-up of a readable record by its time. It runs without the partition's lock.
+    pub fn time_lookup(&self, target: TimeTarget, fence: EpochFence) -> Result<TimeLookup, PartitionError> {
         let state = self.state();
-        let bound = state.log.readable_end();
-        Ok(state.log.lookup_timestamp(at, bound)?)
+        let bounds = self.bounds_of(&state)?;
+        fence.check(bounds.epoch)?;
+        Ok(state.log.time_lookup(target, bounds.readable_end))
     }
 
     fn bounds_of(&self, state: &State) -> Result<Bounds, PartitionError> {

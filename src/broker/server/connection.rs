@@ -336,7 +336,8 @@ impl Connection {
         match request {
             Request::Fetch(request) => return self.fetch(header, request).await,
             Request::ListOffsets(request) => {
-                self.out.reply(&header, &handlers::list_offsets(&core, request));
+                let response = handlers::list_offsets(&core, header.api_version, request).await;
+                self.out.reply(&header, &response);
             }
             Request::Metadata(request) => {
                 self.out.reply(&header, &handlers::metadata(&core, header.api_version, request).await);

@@ -17,6 +17,7 @@ mod transport;
 mod waiting;
 mod without_rule;
 
+pub(super) use handlers::LOOKUPS_AT_ONCE_MAX;
 pub(super) use limits::Connections;
 pub(super) use listener::accept_connections;
 pub(super) use memory::RequestMemory;

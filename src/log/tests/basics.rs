@@ -238,18 +238,71 @@ fn a_timestamp_resolves_to_the_record() {
         for n in 0..30 {
             log.append(&[batch_at(n * 100, 5, 20)], EPOCH).unwrap();
         }
-        let find = |log: &Log, at, bound| log.lookup_timestamp(Timestamp(at), Offset(bound)).unwrap();
+        let find = |log: &Log, at, bound| {
+            look_up(log, TimeTarget::AtOrAfter(Timestamp(at)), Offset(bound)).unwrap().map(place)
+        };
 
         assert_eq!(find(&log, 0, 150), Some((Offset(0), Timestamp(0))));
         assert_eq!(find(&log, 702, 150), Some((Offset(37), Timestamp(702))));
         assert_eq!(find(&log, 750, 150), Some((Offset(40), Timestamp(800))));
         assert_eq!(find(&log, 2904, 150), Some((Offset(149), Timestamp(2904))));
         assert_eq!(find(&log, 2905, 150), None);
-        assert_eq!(find(&log, 702, 37), None, "below the bound only");
-        assert_eq!(find(&log, 702, 38), Some((Offset(37), Timestamp(702))));
+        assert_eq!(find(&log, 702, 35), None, "below the bound only");
+        assert_eq!(find(&log, 702, 40), Some((Offset(37), Timestamp(702))));
         log.close_clean().await.unwrap();
         let log = open(&data, small()).await;
         assert_eq!(find(&log, 702, 150), Some((Offset(37), Timestamp(702))));
+    });
+}
+
+#[test]
+fn the_largest_timestamp_is_found_where_it_is_reached_first() {
+    on_disk(|data| async move {
+        let mut log = open(&data, small()).await;
+        assert_eq!(look_up(&log, TimeTarget::Largest, log.log_end()).unwrap(), None, "an empty log has none");
+        for (epoch, first) in [(1, 100), (1, 900), (2, 300), (3, 900), (3, 500)] {
+            log.append(&[batch_at(first, 5, 200)], LeaderEpoch(epoch)).unwrap();
+        }
+        assert!(log.segment_count() > 2, "the search crosses segments");
+        let largest = |bound| look_up(&log, TimeTarget::Largest, Offset(bound)).unwrap().map(place);
+
+        assert_eq!(largest(25), Some((Offset(9), Timestamp(904))), "the earlier of two");
+        assert_eq!(largest(5), Some((Offset(4), Timestamp(104))), "below the bound only");
+    });
+}
+
+#[test]
+fn a_record_found_by_its_time_tells_its_own_epoch() {
+    on_disk(|data| async move {
+        let mut log = open(&data, small()).await;
+        for (epoch, first) in [(1, 100), (4, 200), (7, 300)] {
+            log.append(&[batch_at(first, 5, 20)], LeaderEpoch(epoch)).unwrap();
+        }
+        for (at, epoch) in [(0, 1), (104, 1), (150, 4), (300, 7)] {
+            let found = look_up(&log, TimeTarget::AtOrAfter(Timestamp(at)), log.log_end()).unwrap();
+            assert_eq!(found.map(|record| record.epoch), Some(LeaderEpoch(epoch)), "at {at}");
+        }
+    });
+}
+
+#[test]
+fn a_look_up_goes_by_bounded_steps() {
+    on_disk(|data| async move {
+        let mut log = open(&data, LogConfig::default()).await;
+        for n in 0..2_000 {
+            log.append(&[batch_at(n, 1, 1)], EPOCH).unwrap();
+        }
+        let mut lookup = log.time_lookup(TimeTarget::AtOrAfter(Timestamp(1_999)), log.log_end());
+        log.append(&[batch_at(9_000, 1, 1)], EPOCH).unwrap();
+        let mut steps = 1;
+        let found = loop {
+            match lookup.step().unwrap() {
+                LookupStep::Unfinished => steps += 1,
+                LookupStep::Done(found) => break found,
+            }
+        };
+        assert_eq!(found.map(|record| record.offset), Some(Offset(1_999)));
+        assert!((4..10).contains(&steps), "{steps} steps");
     });
 }
 

@@ -169,9 +169,11 @@ async fn use_it(mut log: Log, cut_at: i64) {
         at = next.filter(|next| *next > at).unwrap_or(at.next());
     }
     for at in [0, 10, i64::MAX] {
-        let found = log.lookup_timestamp(Timestamp(at), log.log_end());
+        let found = look_up(&log, TimeTarget::AtOrAfter(Timestamp(at)), log.log_end());
         assert!(found.is_ok() || found.is_err());
     }
+    let found = look_up(&log, TimeTarget::Largest, log.log_end());
+    assert!(found.is_ok() || found.is_err());
     if cut_at % 3 == 0 && truncate(&mut log, Offset(cut_at)).await.is_err() {
         return;
     }

@@ -21,6 +21,7 @@ pub(super) use describe_configs::describe_configs;
 pub(super) use fetch::FetchPlan;
 pub(super) use find_coordinator::find_coordinator;
 pub(super) use init_producer_id::init_producer_id;
+pub(in crate::broker) use list_offsets::LOOKUPS_AT_ONCE_MAX;
 pub(super) use list_offsets::list_offsets;
 pub(super) use metadata::metadata;
 pub(super) use produce::ProduceRun;
