@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::record::RecordRules;
 use crate::types::{Durability, Expose};
 
 /// A partition's storage settings. Kafka's keys in parentheses.
@@ -19,6 +20,8 @@ pub struct LogConfig {
     pub flush_interval: Option<Duration>,
     /// The largest batch accepted (`max.message.bytes`).
     pub batch_bytes_max: usize,
+    /// What is demanded of the records of a produced batch; the log itself asks for nothing.
+    pub records: RecordRules,
     pub durability: Durability,
     pub expose: Expose,
 }
@@ -32,6 +35,7 @@ impl Default for LogConfig {
             flush_messages: u64::MAX,
             flush_interval: None,
             batch_bytes_max: (1 << 20) + 12,
+            records: RecordRules::default(),
             durability: Durability::Fsync,
             expose: Expose::Flushed,
         }

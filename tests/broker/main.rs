@@ -7,4 +7,5 @@ mod faults;
 mod harness;
 mod produce_fetch;
 mod raw;
+mod records;
 mod storage;

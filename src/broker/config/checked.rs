@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{BrokerConfig, ConfigError, Problem};
 use crate::log::LogConfig;
+use crate::record::RecordRules;
 use crate::types::{BrokerId, Durability, Expose};
 
 /// A configuration whose values were found usable.
@@ -257,6 +258,7 @@ impl Judge {
                 BATCH_BYTES_MIN,
                 config.request_bytes_max,
             ) as usize,
+            records: record_rules(config),
             durability: config.durability,
             expose,
         };
@@ -264,6 +266,20 @@ impl Judge {
             self.problem("expose", "\"flushed\"", expected);
         }
         defaults
+    }
+}
+
+/// No value is wrong: Kafka's largest number stands for "any" there too.
+fn record_rules(config: &BrokerConfig) -> RecordRules {
+    let bound = |own: Option<u64>| {
+        let millis = own.or(config.message_timestamp_difference_ms_max);
+        millis.filter(|millis| *millis < i64::MAX as u64).map(Duration::from_millis)
+    };
+    RecordRules {
+        validation: config.validation,
+        timestamp_type: config.message_timestamp_type,
+        timestamp_before_max: bound(config.message_timestamp_before_ms_max),
+        timestamp_after_max: bound(config.message_timestamp_after_ms_max),
     }
 }
 

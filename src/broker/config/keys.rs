@@ -23,6 +23,10 @@ const KAFKA_NAMES: &[(&str, &str)] = &[
     ("log.flush.interval.messages", "flush_messages"),
     ("log.flush.interval.ms", "flush_interval_ms"),
     ("message.max.bytes", "message_bytes_max"),
+    ("log.message.timestamp.type", "message_timestamp_type"),
+    ("log.message.timestamp.before.max.ms", "message_timestamp_before_ms_max"),
+    ("log.message.timestamp.after.max.ms", "message_timestamp_after_ms_max"),
+    ("log.message.timestamp.difference.max.ms", "message_timestamp_difference_ms_max"),
     ("max.connections", "connections_max"),
     ("max.connections.per.ip", "connections_per_ip_max"),
     ("connections.max.idle.ms", "connection_idle_ms_max"),
@@ -34,6 +38,7 @@ const KAFKA_NAMES: &[(&str, &str)] = &[
 /// Our keys that have no counterpart in Kafka.
 const OWN_NAMES: &[&str] = &[
     "http_listen",
+    "validation",
     "durability",
     "expose",
     "request_arrival_ms_max",

@@ -14,6 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::{TimestampType, Validation};
 use crate::types::{Durability, Expose};
 
 pub use checked::{CheckedConfig, Endpoint, Limits};
@@ -61,6 +62,16 @@ pub struct BrokerConfig {
     pub flush_interval_ms: Option<u64>,
     /// The largest batch accepted. `message.max.bytes`.
     pub message_bytes_max: u64,
+    /// How far produced batches are looked into: `records` or `header`.
+    pub validation: Validation,
+    /// Whose clock a record's timestamp is of: `CreateTime` or `LogAppendTime`. `log.message.timestamp.type`.
+    pub message_timestamp_type: TimestampType,
+    /// How much older than the broker's clock a record may be. `log.message.timestamp.before.max.ms`.
+    pub message_timestamp_before_ms_max: Option<u64>,
+    /// How far ahead of the broker's clock it may be. `log.message.timestamp.after.max.ms`.
+    pub message_timestamp_after_ms_max: Option<u64>,
+    /// Both of these, where they are not set. `log.message.timestamp.difference.max.ms`.
+    pub message_timestamp_difference_ms_max: Option<u64>,
     /// What an acknowledgement waits for: `fsync` or `page-cache`.
     pub durability: Durability,
     /// When a record becomes readable: `flushed` or `replicated`; default: `flushed` with `durability = "fsync"`.
@@ -106,6 +117,11 @@ impl Default for BrokerConfig {
             flush_messages: None,
             flush_interval_ms: None,
             message_bytes_max: 1_048_588,
+            validation: Validation::default(),
+            message_timestamp_type: TimestampType::default(),
+            message_timestamp_before_ms_max: None,
+            message_timestamp_after_ms_max: None,
+            message_timestamp_difference_ms_max: None,
             durability: Durability::Fsync,
             expose: None,
             connections_max: 20_000,

@@ -18,6 +18,9 @@ fn every_field_has_its_name_in_the_table_of_names() {
         data_dir: Some(String::new()),
         flush_messages: Some(1),
         flush_interval_ms: Some(1),
+        message_timestamp_before_ms_max: Some(1),
+        message_timestamp_after_ms_max: Some(1),
+        message_timestamp_difference_ms_max: Some(1),
         expose: Some(Expose::Flushed),
         ..BrokerConfig::default()
     };

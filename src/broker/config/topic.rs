@@ -7,6 +7,7 @@ use super::checked::{BATCH_BYTES_MIN, MILLIS_MAX, SEGMENT_BYTES_MIN, expose_defa
 use super::keys::nearest;
 use super::{CheckedConfig, Problem};
 use crate::log::LogConfig;
+use crate::record::{TimestampType, Validation};
 use crate::types::{Durability, Expose};
 
 /// Keys that change something.
@@ -17,15 +18,22 @@ pub(super) const KEYS: &[&str] = &[
     "flush.messages",
     "flush.ms",
     "max.message.bytes",
+    "message.timestamp.type",
+    "message.timestamp.before.max.ms",
+    "message.timestamp.after.max.ms",
+    TIMESTAMP_DIFFERENCE,
+    "validation",
     "durability",
     "expose",
 ];
+
+/// Both bounds of a timestamp at once, as it was before KIP-937.
+const TIMESTAMP_DIFFERENCE: &str = "message.timestamp.difference.max.ms";
 
 /// Keys of Kafka's that are accepted with the one value that is true of every topic for now.
 pub(super) const FIXED: &[(&str, &str)] = &[
     ("cleanup.policy", "delete"),
     ("compression.type", "producer"),
-    ("message.timestamp.type", "CreateTime"),
     ("min.insync.replicas", "1"),
     ("retention.bytes", "-1"),
     ("retention.ms", "-1"),
@@ -44,7 +52,9 @@ pub(in crate::broker) fn topic_log_config(
 ) -> Result<LogConfig, Problem> {
     let mut log = defaults.log.clone();
     let bytes_max = defaults.limits.request_bytes_max as u64;
-    for (key, value) in own {
+    // The old key first: the newer two say more (KIP-937).
+    let (older, newer): (Vec<_>, Vec<_>) = own.iter().partition(|(key, _)| *key == TIMESTAMP_DIFFERENCE);
+    for (key, value) in older.into_iter().chain(newer) {
         set(&mut log, key, value, bytes_max).map_err(|expected| Problem {
             key: key.clone(),
             value: value.clone(),
@@ -71,6 +81,26 @@ fn set(log: &mut LogConfig, key: &str, value: &str, bytes_max: u64) -> Result<()
         "flush.messages" => log.flush_messages = number(value, 1, u64::MAX)?,
         "flush.ms" => log.flush_interval = Some(millis(value)?),
         "max.message.bytes" => log.batch_bytes_max = number(value, BATCH_BYTES_MIN, bytes_max)? as usize,
+        "message.timestamp.type" => {
+            log.records.timestamp_type = match value {
+                "CreateTime" => TimestampType::CreateTime,
+                "LogAppendTime" => TimestampType::LogAppendTime,
+                _ => return Err("must be CreateTime or LogAppendTime".to_owned()),
+            }
+        }
+        "message.timestamp.before.max.ms" => log.records.timestamp_before_max = difference(value)?,
+        "message.timestamp.after.max.ms" => log.records.timestamp_after_max = difference(value)?,
+        TIMESTAMP_DIFFERENCE => {
+            log.records.timestamp_before_max = difference(value)?;
+            log.records.timestamp_after_max = difference(value)?;
+        }
+        "validation" => {
+            log.records.validation = match value {
+                "records" => Validation::Records,
+                "header" => Validation::Header,
+                _ => return Err("must be records or header".to_owned()),
+            }
+        }
         "durability" => {
             log.durability = match value {
                 "fsync" => Durability::Fsync,
@@ -115,10 +145,18 @@ fn millis(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(millis.min(MILLIS_MAX)))
 }
 
+/// Of a record's timestamp to the broker's clock, either way. Kafka writes "any" as the largest number.
+fn difference(text: &str) -> Result<Option<Duration>, String> {
+    const ANY: u64 = i64::MAX as u64;
+    let millis = number(text, 0, ANY)?;
+    Ok((millis < ANY).then_some(Duration::from_millis(millis)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{BrokerConfig, TextList};
     use super::*;
+    use crate::record::RecordRules;
 
     fn defaults() -> CheckedConfig {
         let config = BrokerConfig {
@@ -147,6 +185,22 @@ mod tests {
             ..defaults().log
         };
         assert_eq!(log, expected);
+    }
+
+    #[test]
+    fn what_is_demanded_of_records_is_the_topics_own() {
+        let demanded = |pairs: &[(&str, &str)]| with(pairs).expect("ok").records;
+        let newer = "message.timestamp.before.max.ms";
+
+        assert_eq!(demanded(&[]), RecordRules::default());
+        let rules = demanded(&[("validation", "header"), ("message.timestamp.type", "LogAppendTime")]);
+        assert_eq!(
+            (rules.validation, rules.timestamp_type),
+            (Validation::Header, TimestampType::LogAppendTime)
+        );
+        let rules = demanded(&[(TIMESTAMP_DIFFERENCE, "50"), (newer, "9223372036854775807")]);
+        assert_eq!(rules.timestamp_before_max, None, "the newer key counts");
+        assert_eq!(rules.timestamp_after_max, Some(Duration::from_millis(50)));
     }
 
     #[test]

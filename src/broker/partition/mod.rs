@@ -15,6 +15,7 @@ use crate::facts::{self, Fact};
 use crate::log::{
     AppendBatch, CheckpointTicket, CloseTicket, FlushTicket, Log, LogConfig, LogError, TimeLookup, TimeTarget,
 };
+use crate::record::RecordRules;
 use crate::runtime::{FileRange, Instant, clock};
 use crate::types::{BrokerId, Durability, LeaderEpoch, Offset, TopicId, TopicPartition};
 
@@ -28,6 +29,7 @@ pub(super) struct Partition {
     topic_id: TopicId,
     durability: Durability,
     batch_bytes_max: usize,
+    record_rules: RecordRules,
     flush_interval: Option<std::time::Duration>,
     state: Mutex<State>,
 }
@@ -130,7 +132,7 @@ impl Partition {
         config: LogConfig,
     ) -> Result<Partition, LogError> {
         let (durability, batch_bytes_max) = (config.durability, config.batch_bytes_max);
-        let flush_interval = config.flush_interval;
+        let (flush_interval, record_rules) = (config.flush_interval, config.records);
         let log = Log::open(directory.to_owned(), broker, name.clone(), config).await?;
         let state = Mutex::new(State {
             log,
@@ -141,7 +143,16 @@ impl Partition {
             is_flush_timed: false,
             is_checkpoint_arranged: false,
         });
-        Ok(Partition { name, broker, topic_id, durability, batch_bytes_max, flush_interval, state })
+        Ok(Partition {
+            name,
+            broker,
+            topic_id,
+            durability,
+            batch_bytes_max,
+            record_rules,
+            flush_interval,
+            state,
+        })
     }
 
     pub fn name(&self) -> &TopicPartition {
@@ -159,6 +170,11 @@ impl Partition {
     /// The largest batch accepted, in bytes.
     pub fn batch_bytes_max(&self) -> usize {
         self.batch_bytes_max
+    }
+
+    /// What is demanded of produced records.
+    pub fn record_rules(&self) -> &RecordRules {
+        &self.record_rules
     }
 
     /// The epoch in which this broker leads, if it does.

@@ -292,7 +292,7 @@ impl Connection {
                 Ok((header, Request::Produce(request))) => {
                     self.count_trailing(&header);
                     self.core.metrics.requests_produce.add(1);
-                    self.run.add(&self.core, header, request);
+                    self.run.add(&self.core, header, request).await;
                 }
                 Ok((header, request)) => {
                     self.finish_run().await?;

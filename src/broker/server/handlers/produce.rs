@@ -1,8 +1,8 @@
 //! Produce: the requests that stand next to each other on a connection are one run, appended once per
 //! partition and acknowledged together.
 //!
-//! Batches are checked (`record::validate`) and never unpacked. Order is kept: within a partition batches are
-//! appended as their requests came.
+//! Batches are checked as their topic asks for it (`record::admit`). Order is kept: within a partition batches are
+//! appended as their requests came. That takes time: others are let in between (`WALKED_BYTES_A_TURN`).
 
 mod without_rule;
 
@@ -18,13 +18,17 @@ use crate::broker::core::Core;
 use crate::broker::partition::{Partition, PartitionError};
 use crate::log::{AppendBatch, LogError};
 use crate::protocol::messages::{
-    PartitionProduceResponse as Answer, ProduceRequest, ProduceResponse, TopicProduceData,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceResponse as Answer, ProduceRequest, ProduceResponse,
+    TopicProduceData, TopicProduceResponse,
 };
 use crate::protocol::{ErrorCode, RequestHeader};
-use crate::record::{self, BatchHeader};
-use crate::runtime::buggify;
-use crate::types::{Acks, Offset, ProducerId};
+use crate::record::{self, Admitted, BatchError, BatchHeader, TimestampType};
+use crate::runtime::{buggify, clock, task};
+use crate::types::{Acks, Offset, ProducerId, Timestamp};
+
+/// After walking over so many bytes of records a run lets other tasks go on: some milliseconds where they were
+/// compressed.
+const WALKED_BYTES_A_TURN: usize = 1 << 20;
 
 /// Consecutive produce requests of one connection.
 #[derive(Default)]
@@ -37,6 +41,8 @@ pub(in crate::broker::server) struct ProduceRun {
     group_of: BTreeMap<usize, usize>,
     /// Where the last batch went.
     last_group: usize,
+    /// Of records, since other tasks were last let go on.
+    walked_bytes: usize,
     /// Filled anew for each reply: nothing is allocated for the usual one.
     response: ProduceResponse,
 }
@@ -64,11 +70,31 @@ struct Group {
 struct Refused {
     code: ErrorCode,
     message: Option<String>,
+    /// The record that is to blame, counted from 0, where one is.
+    record: Option<i32>,
 }
 
 impl From<ErrorCode> for Refused {
     fn from(code: ErrorCode) -> Refused {
-        Refused { code, message: None }
+        Refused { code, message: None, record: None }
+    }
+}
+
+impl From<BatchError> for Refused {
+    fn from(error: BatchError) -> Refused {
+        let record = match error {
+            BatchError::InvalidRecord { index, .. } | BatchError::InvalidTimestamp { index, .. } => {
+                Some(index)
+            }
+            _ => None,
+        };
+        Refused { record, ..Refused::because(batch_error_code(&error), error.to_string()) }
+    }
+}
+
+impl Refused {
+    fn because(code: ErrorCode, message: impl Into<String>) -> Refused {
+        Refused { code, message: Some(message.into()), record: None }
     }
 }
 
@@ -78,7 +104,7 @@ impl ProduceRun {
     }
 
     /// Takes one more request: checks its batches and puts them in their partitions' groups.
-    pub fn add(&mut self, core: &Core, header: RequestHeader, mut request: ProduceRequest) {
+    pub async fn add(&mut self, core: &Core, header: RequestHeader, mut request: ProduceRequest) {
         let acks = Acks::from_wire(request.acks);
         let wants_reply = acks != Some(Acks::None);
         let is_transactional = request.transactional_id.is_some();
@@ -96,6 +122,10 @@ impl ProduceRun {
                     Err(refused) => refuse(core, &mut answer, refused),
                 }
                 self.answers.push(answer);
+                if self.walked_bytes >= WALKED_BYTES_A_TURN {
+                    self.walked_bytes = 0;
+                    task::yield_now().await;
+                }
             }
         }
         self.requests.push(Received { header, wants_reply, topics: request.topic_data, first_answer });
@@ -110,8 +140,9 @@ impl ProduceRun {
         records: Option<Bytes>,
     ) -> Result<(usize, AppendBatch), Refused> {
         let group = self.group(core, topic, index)?;
-        let batch = check(&self.groups[group].partition, records)?;
-        Ok((group, batch))
+        let Admitted { header, bytes, walked_bytes } = check(&self.groups[group].partition, records)?;
+        self.walked_bytes += walked_bytes;
+        Ok((group, AppendBatch { header, bytes }))
     }
 
     /// The group of a partition. Looked for where the last batch went first: a producer stays with a
@@ -148,6 +179,7 @@ impl ProduceRun {
     pub fn append(&mut self, core: &Core) {
         for group in self.groups.iter_mut().filter(|group| !group.batches.is_empty()) {
             let bytes: usize = group.batches.iter().map(|batch| batch.bytes.len()).sum();
+            let appended_at = group.stamp();
             match group.partition.append(&group.batches) {
                 Ok(appended) => {
                     core.flusher.note(&group.partition, appended.flush);
@@ -155,7 +187,7 @@ impl ProduceRun {
                     core.metrics.batch_bytes_appended.add(bytes as u64);
                     group.flush_to = appended.flush_to;
                     for (slot, base) in group.slots.iter().zip(&appended.bases) {
-                        answer(&mut self.answers[*slot], *base, appended.log_start);
+                        answer(&mut self.answers[*slot], *base, appended.log_start, appended_at);
                     }
                 }
                 Err(error) => {
@@ -210,6 +242,7 @@ impl ProduceRun {
         self.groups.clear();
         self.group_of.clear();
         self.last_group = 0;
+        self.walked_bytes = 0;
         failed.map_or(Ok(()), Err)
     }
 }
@@ -226,15 +259,29 @@ impl Group {
         Group { partition, batches: Vec::new(), slots: Vec::new(), wants_reply: false, flush_to: None }
     }
 
+    /// Gives every batch the time of its append, where that is the topic's time; returns it, or
+    /// [`Timestamp::NONE`].
+    fn stamp(&mut self) -> Timestamp {
+        if self.partition.record_rules().timestamp_type == TimestampType::CreateTime {
+            return Timestamp::NONE;
+        }
+        let now = clock::wall_now();
+        for batch in &mut self.batches {
+            (batch.header, batch.bytes) = record::stamp(&batch.bytes, now);
+        }
+        now
+    }
+
     fn refuse_all(&self, core: &Core, answers: &mut [Answer], code: ErrorCode, message: &str) {
         for slot in &self.slots {
-            refuse(core, &mut answers[*slot], Refused { code, message: Some(message.to_owned()) });
+            refuse(core, &mut answers[*slot], Refused::because(code, message));
         }
     }
 }
 
-fn answer(answer: &mut Answer, base: Offset, log_start: Offset) {
+fn answer(answer: &mut Answer, base: Offset, log_start: Offset, appended_at: Timestamp) {
     answer.base_offset = base.0;
+    answer.log_append_time_ms = appended_at.0;
     answer.log_start_offset = log_start.0;
 }
 
@@ -243,19 +290,28 @@ fn refuse(core: &Core, response: &mut Answer, refused: Refused) {
     response.error_code = refused.code.0;
     response.base_offset = -1;
     response.log_start_offset = -1;
+    response.log_append_time_ms = Timestamp::NONE.0;
+    response.record_errors.clear();
+    // The first record that is wrong, as far as the batch was read: the client fails the others with it (KIP-467).
+    response.record_errors.extend(refused.record.map(|index| BatchIndexAndErrorMessage {
+        batch_index: index,
+        batch_index_error_message: refused.message.clone(),
+    }));
     response.error_message = refused.message;
 }
 
 /// Checks a batch for a partition.
-fn check(partition: &Partition, records: Option<Bytes>) -> Result<AppendBatch, Refused> {
+fn check(partition: &Partition, records: Option<Bytes>) -> Result<Admitted, Refused> {
     let Some(bytes) = records.filter(|records| !records.is_empty()) else {
-        let message = Some("there must be one record batch for each partition".to_owned());
-        return Err(Refused { code: ErrorCode::INVALID_RECORD, message });
+        let message = "there must be one record batch for each partition";
+        return Err(Refused::because(ErrorCode::INVALID_RECORD, message));
     };
-    let header = record::validate(&bytes, partition.batch_bytes_max())
-        .map_err(|error| Refused { code: batch_error_code(&error), message: Some(error.to_string()) })?;
-    check_kind(&header)?;
-    Ok(AppendBatch { header, bytes })
+    let rules = partition.record_rules();
+    // Most topics take any time: no clock is read for them.
+    let now = if rules.judges_timestamps() { clock::wall_now() } else { Timestamp::NONE };
+    let admitted = record::admit(bytes, partition.batch_bytes_max(), rules, now)?;
+    check_kind(&admitted.header)?;
+    Ok(admitted)
 }
 
 fn check_kind(header: &BatchHeader) -> Result<(), Refused> {
@@ -266,8 +322,8 @@ fn check_kind(header: &BatchHeader) -> Result<(), Refused> {
 }
 
 fn not_idempotent_yet() -> Refused {
-    let message = Some("idempotent and transactional producers are not supported yet".to_owned());
-    Refused { code: ErrorCode::INVALID_RECORD, message }
+    let message = "idempotent and transactional producers are not supported yet";
+    Refused::because(ErrorCode::INVALID_RECORD, message)
 }
 
 /// A disk that fails ends the broker: half a broker helps nobody, and a new start finds out what can be used. One
