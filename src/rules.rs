@@ -66,7 +66,7 @@ rules! {
     SetWatchesAgain = "set-watches-again",
     /// A rebalance that used up its tries is reported and tried again later (KAFKA-242, P23).
     KeepTryingToRebalance = "keep-trying-to-rebalance",
-    /// A member unheard by ZooKeeper for two thirds of its session delivers nothing (P24).
+    /// A member that no leader of ZooKeeper answered for two thirds of its session delivers nothing (P24).
     PauseWhenUnheard = "pause-when-unheard",
     /// A commit goes through the session that holds the owner node, and is never sent again on another.
     CommitThroughOwningSession = "commit-through-owning-session",

@@ -129,6 +129,45 @@ fn a_member_that_repeats_its_commit_until_it_succeeds_gets_a_new_session() {
     });
 }
 
+/// The follower goes on answering, and the leader expires the session: whoever reads on is another owner's rival.
+#[test]
+fn a_member_whose_server_is_cut_from_its_leader_stops_before_another_takes_over() {
+    tell_with_control(|at, control| async move {
+        at.create_topic(1).await;
+        at.produce(0..400).await;
+        let config = |client| GroupConfig { auto_commit: None, ..at.config("billing", client) };
+        let (first, mut streams) = join(config("a"), 1).await;
+        take(&mut streams[0], 1).await;
+        let (second, mut others) = join(config("b"), 1).await;
+        until("the second has nothing to do", || sessions_of("b").len() == 1).await;
+        assert!(control.cut_from_leader(sessions_of("a")[0]));
+
+        let reading = async {
+            while let Ok(Ok(_)) = clock::timeout(SESSION * 3, streams[0].next()).await {
+                clock::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::join!(reading, take(&mut others[0], 10));
+        let delivered = facts_where(|fact| match fact {
+            Fact::Delivered { consumer, .. } => Some(consumer.clone()),
+            _ => None,
+        });
+        let by_first = delivered.iter().filter(|(_, consumer)| consumer == "a").map(|(at, _)| *at).max();
+        let by_second = delivered.iter().filter(|(_, consumer)| consumer == "b").map(|(at, _)| *at).min();
+        assert!(
+            by_first < by_second,
+            "the last of one at {by_first:?} ms, the first of the other at {by_second:?} ms"
+        );
+        assert_eq!(count("delivery-paused"), 1);
+
+        control.join_leader();
+        until("it is told", || count("group-session-lost") == 1).await;
+        until("it has joined again", || sessions_of("a").len() == 2).await;
+        first.close().await.expect("it leaves in order");
+        second.close().await.expect("it leaves in order");
+    });
+}
+
 #[test]
 fn a_partition_that_somebody_else_owns_is_reported_and_taken_when_it_is_free() {
     tell_with_control(|at, _| async move {

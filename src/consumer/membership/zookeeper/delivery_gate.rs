@@ -1,7 +1,9 @@
-//! Pauses delivery while ZooKeeper was not heard for two thirds of the session (P24).
+//! Pauses delivery while no leader of ZooKeeper has answered for two thirds of the session (P24).
 //!
-//! Limit: it never says that the session expired; only ZooKeeper does. A server that counts from what it heard
-//! last waits for the whole session timeout, so a pause always comes before another member can take over.
+//! An answered ping would not do: a follower that is cut from its leader goes on answering pings and reads while the
+//! leader expires the session. Limit: it never says that the session expired; only ZooKeeper does. A leader keeps a
+//! session for longer than the gate is open (see `ZooKeeper::alive_until`), so a pause always comes before another
+//! member can take over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +19,7 @@ use crate::runtime::Instant;
 use crate::runtime::clock::{self, DeadlineTimer};
 use crate::zookeeper::ZooKeeper;
 
-/// How often a paused member looks whether it is heard again, as a part of the session timeout.
+/// How often a paused member looks whether its session is confirmed again, as a part of the session timeout.
 const LOOKS_PER_SESSION: u32 = 20;
 
 /// Whose delivery.
@@ -31,14 +33,10 @@ pub(super) struct DeliveryGate {
     pub refused: Arc<Notify>,
 }
 
-fn unheard_at(zookeeper: &ZooKeeper) -> Instant {
-    zookeeper.confirmed_at() + zookeeper.session_timeout() * 2 / 3
-}
-
 impl DeliveryGate {
-    /// Nothing is handed out while the member is unheard, to the instant: whatever the tasks do, and however
-    /// long the whole process was stopped.
-    pub(super) fn close_gate_when_unheard(&self) {
+    /// Nothing is handed out once the session may be over, to the instant: whatever the tasks do, and however
+    /// long the process was stopped or the machine suspended.
+    pub(super) fn close_when_unconfirmed(&self) {
         let (zookeeper, paused) = (self.zookeeper.clone(), Arc::clone(&self.paused));
         let refused = Arc::clone(&self.refused);
         self.shared.set_gate(Arc::new(move || {
@@ -46,7 +44,7 @@ impl DeliveryGate {
                 return Some(Instant::FAR_FUTURE);
             }
             // In this order: see `pause`.
-            let until = unheard_at(&zookeeper);
+            let until = zookeeper.alive_until();
             let is_open = !paused.load(Ordering::SeqCst) && clock::now() < until;
             if !is_open {
                 refused.notify_one();
@@ -59,11 +57,11 @@ impl DeliveryGate {
     pub(super) async fn run(self) {
         let mut timer = DeadlineTimer::new();
         loop {
-            while clock::now() < unheard_at(&self.zookeeper) {
-                timer.set(Some(unheard_at(&self.zookeeper)));
+            while clock::now() < self.zookeeper.alive_until() {
+                timer.set(Some(self.zookeeper.alive_until()));
                 tokio::select! {
                     biased;
-                    // Heard again before this task came to say otherwise.
+                    // Confirmed again before this task came to say otherwise.
                     () = self.refused.notified() => self.wake_if_open(),
                     () = timer.expired() => {}
                 }
@@ -75,7 +73,7 @@ impl DeliveryGate {
                 continue;
             }
             let look = (self.zookeeper.session_timeout() / LOOKS_PER_SESSION).max(Duration::from_millis(1));
-            while clock::now() >= unheard_at(&self.zookeeper) {
+            while clock::now() >= self.zookeeper.alive_until() {
                 clock::sleep(look).await;
             }
             marks::sometimes(Mark::PausedAndResumedDelivery);
@@ -94,7 +92,7 @@ impl DeliveryGate {
     /// grows: whoever still has one that is not over saw no pause after he was told of it, so it is seen here.
     fn pause(&self) -> bool {
         self.paused.store(true, Ordering::SeqCst);
-        if clock::now() < unheard_at(&self.zookeeper) {
+        if clock::now() < self.zookeeper.alive_until() {
             self.paused.store(false, Ordering::SeqCst);
             self.shared.wake_readers();
             return false;

@@ -172,7 +172,7 @@ impl Shell {
     async fn live(&mut self, zookeeper: ZooKeeper) -> End {
         let gate_tasks = TaskGroup::new(Lane::Control);
         let delivery_gate = self.delivery_gate_of(&zookeeper);
-        delivery_gate.close_gate_when_unheard();
+        delivery_gate.close_when_unconfirmed();
         self.delivery_gate = Some(delivery_gate);
         gate_tasks.spawn("group-delivery-gate", self.delivery_gate_of(&zookeeper).run());
         self.registry = Some(Registry::new(zookeeper.clone()));
