@@ -63,7 +63,8 @@ impl Place {
     fn command(&self, group: &str) -> Command {
         let mut command = seedlog();
         command.args(["consume", TOPIC, "--group", group, "--from-beginning"]);
-        command.args(["--zookeeper", &self.dev.zookeeper(), "--bootstrap", &self.dev.address()]);
+        // Where ZooKeeper is, the broker says.
+        command.args(["--bootstrap", &self.dev.address()]);
         command
     }
 
@@ -172,7 +173,6 @@ fn what_cannot_be_meant_is_refused_with_what_would_be_right() {
     let at = ["--zookeeper", "127.0.0.1:1"];
     let consume = ["consume", TOPIC];
     for (options, hint) in [
-        (&["--group", "billing"][..], "--zookeeper"),
         (&at[..], "--group"),
         (&["--group", "billing", "--partition", "0", at[0], at[1]], "--partition"),
         (&["--group", "billing", "--follow", at[0], at[1]], "--follow"),
@@ -184,6 +184,14 @@ fn what_cannot_be_meant_is_refused_with_what_would_be_right() {
         assert_eq!(code, Some(2), "{options:?}: {said}");
         assert!(said.contains(hint), "{options:?}: {said}");
     }
+}
+
+#[test]
+fn without_a_broker_that_names_zookeeper_it_says_so() {
+    let address = format!("127.0.0.1:{}", support::free_port());
+    let (code, said) = refused(&["consume", TOPIC, "--group", "billing", "--bootstrap", &address]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no ZooKeeper is named, and none was found"), "{said}");
 }
 
 #[test]

@@ -154,6 +154,11 @@ impl Cluster {
         self.metadata().controller()
     }
 
+    /// All brokers that are known.
+    pub fn brokers(&self) -> Vec<BrokerId> {
+        self.metadata().brokers().keys().copied().collect()
+    }
+
     /// One of the brokers.
     pub fn some_broker(&self) -> Option<BrokerId> {
         self.metadata().brokers().keys().next().copied()

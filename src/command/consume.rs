@@ -30,9 +30,10 @@ pub struct Args {
     key_separator: Option<String>,
     /// Share the topic with the other members of this group, and go on where the group stopped, until stopped
     /// by a signal. A record counts as finished when it is printed.
-    #[arg(long, requires = "zookeeper", conflicts_with_all = ["partition", "follow"])]
+    #[arg(long, conflicts_with_all = ["partition", "follow"])]
     group: Option<String>,
-    /// The ZooKeeper servers that the group meets at, HOST:PORT, separated by commas.
+    /// The ZooKeeper servers that the group meets at, HOST:PORT, separated by commas. Without it: those that the
+    /// brokers name.
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', requires = "group")]
     zookeeper: Vec<String>,
     #[command(flatten)]
@@ -113,7 +114,11 @@ fn group_failed(args: &Args, error: GroupError) -> CommandError {
         }
         GroupError::ZooKeeper(ZkError::ConnectionLost) => CommandError::Failed(format!(
             "no ZooKeeper answers at {}, where the group is to meet",
-            args.zookeeper.join(", ")
+            if args.zookeeper.is_empty() {
+                "what the brokers name".to_owned()
+            } else {
+                args.zookeeper.join(", ")
+            }
         )),
         error => CommandError::failed(error),
     }

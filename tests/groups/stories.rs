@@ -24,6 +24,7 @@ macro_rules! every_story {
             a_member_may_go_back_to_a_time_and_skip_to_now = seeks;
             a_name_that_is_in_use_is_waited_for = names;
             what_cannot_be_meant_is_refused = refusals;
+            a_member_that_is_told_no_zookeeper_finds_it_by_the_brokers = discovery;
             streams_that_outlive_their_consumer_end_and_leave_its_partitions_to_others = kept_streams;
             #[cfg(feature = "real-runtime")]
             ordinary_threads_iterate_over_streams = threads;
@@ -235,6 +236,25 @@ pub async fn refusals(at: Setting) {
     consumer.commit().await.expect("nothing to commit");
     consumer.close().await.expect("it leaves in order");
     assert_eq!(consumer.commit().await, Err(GroupError::Closed));
+}
+
+pub async fn discovery(at: Setting) {
+    at.create_topic(1).await;
+    at.produce(0..5).await;
+    let mut config = at.config("billing", "a");
+    config.zookeeper.servers.clear();
+    let (consumer, mut streams) = join(config.clone(), 1).await;
+    assert_eq!(values(&take(&mut streams[0], 5).await), expected(0..5));
+    consumer.close().await.expect("it leaves in order");
+
+    // What is said wins.
+    config.zookeeper.servers = vec!["127.0.0.1:1".to_owned()];
+    let refused = GroupConsumer::start(config.clone()).await;
+    assert!(matches!(refused, Err(GroupError::ZooKeeper(_))));
+    config.zookeeper.servers.clear();
+    config.consumer.bootstrap = vec!["127.0.0.1:1".to_owned()];
+    let refused = GroupConsumer::start(config).await;
+    assert!(matches!(refused, Err(GroupError::ZooKeeperUnknown(_))));
 }
 
 pub async fn kept_streams(at: Setting) {

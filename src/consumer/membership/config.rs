@@ -27,6 +27,23 @@ pub enum Finish {
 }
 
 /// A group member's settings; Kafka's keys are noted where they exist.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use seedlog::consumer::membership::{Finish, GroupConfig};
+/// use seedlog::consumer::{AutoReset, ConsumerConfig};
+///
+/// let bootstrap = vec!["localhost:9092".to_owned()];
+/// let consumer = ConsumerConfig { bootstrap, ..ConsumerConfig::default() };
+/// let config = GroupConfig {
+///     reset: AutoReset::Earliest,
+///     finish: Finish::Explicit,
+///     auto_commit: Some(Duration::from_secs(5)),
+///     ..GroupConfig::with_discovery("billing", consumer)
+/// };
+/// assert!(config.zookeeper.servers.is_empty(), "the brokers say where ZooKeeper is");
+/// ```
 #[derive(Clone, Debug)]
 pub struct GroupConfig {
     /// `group.id`.
@@ -36,6 +53,7 @@ pub struct GroupConfig {
     pub member: Option<String>,
     /// How records are fetched; its `auto_reset` is replaced by `reset`.
     pub consumer: ConsumerConfig,
+    /// No servers: the brokers are asked for them (DescribeConfigs, `zookeeper.connect`).
     pub zookeeper: ZooKeeperConfig,
     /// Where to begin when the group has no offset yet, or one outside of the log (`auto.offset.reset`).
     pub reset: AutoReset,
@@ -67,10 +85,23 @@ impl GroupConfig {
         }
     }
 
+    /// As above, with the ZooKeeper that the brokers use and Kafka's time-outs for it.
+    pub fn with_discovery(group: &str, consumer: ConsumerConfig) -> GroupConfig {
+        let zookeeper = ZooKeeperConfig {
+            servers: Vec::new(),
+            session_timeout: Duration::from_secs(6),
+            connect_timeout: Duration::from_secs(6),
+        };
+        GroupConfig::new(group, consumer, zookeeper)
+    }
+
     pub(super) fn check(&self) -> Result<(), GroupError> {
         path_part("group", &self.group)?;
         if let Some(member) = &self.member {
             path_part("member", member)?;
+        }
+        if self.zookeeper.servers.is_empty() && self.consumer.bootstrap.is_empty() {
+            return Err(GroupError::BadConfig("neither a ZooKeeper nor a broker is named".to_owned()));
         }
         if self.rebalance_tries_max == 0 {
             return Err(GroupError::BadConfig("a rebalance needs at least one try".to_owned()));

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 
 use super::config::path_part;
+use super::discovery;
 use super::shared::GroupShared;
 use super::stream::MessageStream;
 use super::zookeeper::{Command, Shell, Subscribed};
@@ -32,6 +33,28 @@ const LEAVING_SESSIONS: u32 = 2;
 /// whoever still holds them, and its partitions go to the others once its session has expired.
 /// [`GroupConsumer::close`] commits before and leaves at once.
 ///
+/// ```no_run
+/// use std::collections::BTreeMap;
+///
+/// use seedlog::consumer::ConsumerConfig;
+/// use seedlog::consumer::membership::{GroupConfig, GroupConsumer};
+///
+/// async fn bill() -> Result<(), Box<dyn std::error::Error>> {
+///     let bootstrap = vec!["localhost:9092".to_owned()];
+///     let config = ConsumerConfig { bootstrap, ..ConsumerConfig::default() };
+///     let consumer = GroupConsumer::start(GroupConfig::with_discovery("billing", config)).await?;
+///     let topics = BTreeMap::from([("orders".to_owned(), 1)]);
+///     for stream in consumer.create_message_streams(topics).await?.get_mut("orders").into_iter().flatten() {
+///         for _ in 0..100 {
+///             let record = stream.next().await?;
+///             println!("{} {}: {:?}", record.partition, record.offset, record.value);
+///         }
+///     }
+///     consumer.close().await?;
+///     Ok(())
+/// }
+/// ```
+///
 /// [`ConsumeError::Closed`]: crate::consumer::ConsumeError::Closed
 pub struct GroupConsumer {
     inner: Arc<GroupShared>,
@@ -45,13 +68,18 @@ pub struct GroupConsumer {
 }
 
 impl GroupConsumer {
-    /// Opens a session with ZooKeeper; `ZooKeeper` if no server grants one within the session timeout.
-    pub async fn start(config: GroupConfig) -> Result<GroupConsumer, GroupError> {
+    /// Opens a session with ZooKeeper; `ZooKeeper` if no server grants one within the session timeout. Where none is
+    /// named, the brokers are asked first: `ZooKeeperUnknown` if none of them tells within that time.
+    pub async fn start(mut config: GroupConfig) -> Result<GroupConsumer, GroupError> {
         config.check()?;
-        let session = ZooKeeper::connect(config.zookeeper.clone()).await?;
         let consumer_tasks = Arc::new(TaskGroup::new(Lane::Data));
         let consumer = ConsumerConfig { auto_reset: config.reset, ..config.consumer.clone() };
         let shared = Shared::new(consumer, &consumer_tasks, fetcher::start);
+        if config.zookeeper.servers.is_empty() {
+            config.zookeeper.servers = discovery::zookeeper_servers(&shared.cluster, &config).await?;
+            tracing::info!(group = config.group, servers = ?config.zookeeper.servers, "zookeeper_found");
+        }
+        let session = ZooKeeper::connect(config.zookeeper.clone()).await?;
         consumer_tasks.spawn("consumer-refresh", Arc::clone(&shared).keep_refreshed());
         let inner =
             GroupShared { config, shared, progress: Arc::default(), marks_awaited: AtomicBool::new(false) };

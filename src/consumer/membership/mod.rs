@@ -5,6 +5,7 @@
 
 pub mod blocking;
 mod config;
+mod discovery;
 mod finished;
 mod group;
 mod shared;
@@ -37,6 +38,9 @@ pub enum GroupError {
     /// A group, member or topic name that cannot be a part of a path, no topic, or no stream.
     #[error("{0}")]
     BadConfig(String),
+    /// No servers were named, and no broker says where they are (DescribeConfigs, `zookeeper.connect`).
+    #[error("no ZooKeeper is named, and none was found: {0}")]
+    ZooKeeperUnknown(String),
     /// Streams were created before: a consumer creates its streams once.
     #[error("the message streams of this consumer exist already")]
     StreamsExist,
