@@ -14,9 +14,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
     ("", &["marks", "runtime"]),
     ("broker", &["core", "server", "topics"]),
     ("broker::server", &["connection", "handlers"]),
-    ("consumer", &["fetcher", "shared"]),
-    ("consumer::membership", &["group", "stream"]),
-    ("producer", &["sender", "shared"]),
     // The simulated machine is one thing in several files.
     ("runtime::sim", &["clock", "disk", "identity", "net", "trace", "world"]),
     ("runtime::sim::disk", &["crash", "data"]),

@@ -49,7 +49,7 @@ pub struct GroupConfig {
     /// `group.id`.
     pub group: String,
     /// The member's name in the group; no two live members may share it. `None`: drawn from the client id, the
-    /// time and chance. A fixed name waits, at most one session timeout, until its previous life has expired.
+    /// time and chance. A fixed name waits, at most one session timeout, until its previous incarnation has expired.
     pub member: Option<String>,
     /// How records are fetched; its `auto_reset` is replaced by `reset`.
     pub consumer: ConsumerConfig,
@@ -85,7 +85,7 @@ impl GroupConfig {
         }
     }
 
-    /// As above, with the ZooKeeper that the brokers use and Kafka's time-outs for it.
+    /// As above, with the ZooKeeper that the brokers use and Kafka's timeouts for it.
     pub fn with_discovery(group: &str, consumer: ConsumerConfig) -> GroupConfig {
         let zookeeper = ZooKeeperConfig {
             servers: Vec::new(),

@@ -1,3 +1,5 @@
+mod turns;
+
 use proptest::prelude::*;
 
 use super::super::ConsumedRecord;
@@ -390,40 +392,6 @@ fn an_assignment_to_an_end_is_stated_when_the_end_is_known() {
     let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the end is looked up");
     assert_eq!(positions.found(&lookup, Some(Offset(9))), [Event::Assigned(name(0), Offset(9))]);
     assert!(positions.found(&lookup, Some(Offset(9))).is_empty(), "an answer counts once");
-}
-
-#[test]
-fn who_waited_longest_for_data_is_asked_for_first() {
-    let starts = [StartPosition::At(Offset(0)); 3];
-    let mut positions = assigned(LIMITS, &starts);
-    let mut asked = |brings: &[i32]| {
-        let requests = fetches(&mut positions);
-        for asked in &requests {
-            let records = match brings.contains(&asked.partition.partition) {
-                true => batch(asked.target.0, 1).into(),
-                false => Bytes::new(),
-            };
-            positions.fetched(asked, records, END);
-        }
-        requests.iter().map(|asked| asked.partition.partition).collect::<Vec<_>>()
-    };
-    assert_eq!(asked(&[0]), [0, 1, 2]);
-    assert_eq!(asked(&[0]), [1, 2, 0], "one that always has something stands behind");
-    assert_eq!(asked(&[1, 0]), [1, 2, 0], "one that is empty keeps its place");
-    assert_eq!(asked(&[2]), [2, 1, 0]);
-    assert_eq!(asked(&[]), [1, 0, 2]);
-}
-
-#[test]
-fn partitions_take_turns() {
-    let mut positions = assigned(LIMITS, &[StartPosition::At(Offset(0)); 3]);
-    for asked in fetches(&mut positions) {
-        positions.fetched(&asked, batch(0, 4).into(), END);
-    }
-    let turns: Vec<i32> = (0..4)
-        .map(|_| records(&take(&mut positions, ONE, 2).expect("nothing is stuck"))[0].partition.partition)
-        .collect();
-    assert_eq!(turns, [0, 1, 2, 0]);
 }
 
 /// One thing that happens to a consumer of a log.
