@@ -16,6 +16,9 @@ use crate::types::{Instant, LeaderEpoch, Offset};
 const COPY_BYTES_MAX: usize = 64 << 10;
 /// What the kernel takes in one vectored write (IOV_MAX is 1024), at two slices a batch.
 const VECTORED_BATCHES_MAX: usize = 512;
+/// Where a log is written faster than it is flushed, its segments grow beyond the size asked for instead of growing in
+/// number: each of them keeps its files open.
+const SEGMENTS_KEPT_OPEN_MAX: usize = 16;
 /// A segment stays below what positions and relative offsets of 32 bits reach. One batch spans at most as many
 /// offsets, and one append may not span more: whatever begins a segment fits in it.
 const SEGMENT_BYTES_MAX: u64 = 1 << 31;
@@ -96,13 +99,32 @@ impl Log {
         if active.is_empty() {
             return Ok(());
         }
-        let is_full = active.size + bytes > self.config.segment_bytes.min(SEGMENT_BYTES_MAX)
-            || end.since(active.base) > SEGMENT_OFFSETS_MAX;
+        let must_roll =
+            active.size + bytes > SEGMENT_BYTES_MAX || end.since(active.base) > SEGMENT_OFFSETS_MAX;
+        let is_full = must_roll || active.size + bytes > self.config.segment_bytes;
         let is_old = match (self.config.segment_ms, self.segment_since) {
             (Some(age_max), Some(since)) => now.saturating_since(since) >= age_max,
             _ => false,
         };
-        if is_full || is_old || buggify::fires("log.tiny-segment") { self.roll() } else { Ok(()) }
+        if !(is_full || is_old || buggify::fires("log.tiny-segment")) {
+            return Ok(());
+        }
+        if self.segments_kept_open() >= SEGMENTS_KEPT_OPEN_MAX && !must_roll {
+            return Ok(());
+        }
+        match self.roll() {
+            // The segment takes more for once: a batch that is there is worth more than a segment's size.
+            Err(error) if error.is_refusal() && !must_roll => {
+                tracing::debug!(partition = %self.partition, %error, "segment_not_rolled");
+                Ok(())
+            }
+            rolled => rolled,
+        }
+    }
+
+    /// Segments that are not flushed stay open.
+    fn segments_kept_open(&self) -> usize {
+        self.segments.iter().rev().take_while(|segment| !segment.is_open_on_demand).count()
     }
 
     /// Closes the last segment and begins a new one. Neither is synced here: the next flush syncs the closed

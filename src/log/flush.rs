@@ -139,9 +139,22 @@ impl Log {
             segment.is_name_synced = segment.base <= ticket.mark.0;
         }
         self.flush.roll_pending = self.active().base > ticket.mark.0;
+        self.open_flushed_on_demand();
         if is_news {
             let (broker, end) = (self.broker, ticket.end);
             facts::record(|| Fact::Flushed { broker, partition: self.partition.clone(), end });
+        }
+    }
+
+    /// Segments before the one where the flushed end lies will be synced no more: their files need not stay open.
+    fn open_flushed_on_demand(&mut self) {
+        let flushed = self.segments.partition_point(|segment| segment.base < self.flush.mark.0);
+        let kept_open = self.segments[..flushed].iter_mut().rev();
+        for segment in kept_open.take_while(|segment| !segment.is_open_on_demand) {
+            if let Err(error) = segment.open_on_demand(&self.directory) {
+                tracing::warn!(segment = segment.base.0, %error, "closed_segment_stays_open");
+                return;
+            }
         }
     }
 

@@ -74,7 +74,10 @@ impl Log {
     ) -> Result<Log, LogError> {
         let (place, interval) = (directory.clone(), config.index_interval_bytes);
         let recovered = task::blocking(move || recovery::recover(&place, interval)).await?;
-        let recovered = recovered.make_durable(&directory).await?;
+        let mut recovered = recovered.make_durable(&directory).await?;
+        let (last, closed) = recovered.segments.split_last_mut().expect("recovery leaves a segment");
+        last.keep_open(&directory)?;
+        closed.iter_mut().try_for_each(|segment| segment.open_on_demand(&directory))?;
         let last = recovered.segments.last().expect("recovery leaves a segment");
         let (log_start, log_end) = (recovered.segments[0].base, last.end);
         let flush = FlushState {

@@ -15,8 +15,11 @@
 //!
 //! Not here yet, each with its place: `retention` (by age, by size, DeleteRecords: moves the log start),
 //! `compaction`, `index::time` (until then look-ups by time scan batch headers), `producer_state`
-//! (idempotence), `epochs` (the leader epoch cache; until then only the last epoch is known). Every segment's
-//! file stays open. Replication is `broker`'s.
+//! (idempotence), `epochs` (the leader epoch cache; until then only the last epoch is known). Replication
+//! is `broker`'s.
+//!
+//! Files: the last segment's stays open, and those that are not flushed (a few); the others are opened when they are
+//! read. So a broker has a file open for each partition, however many segments it stores.
 
 mod append;
 mod checkpoint;
@@ -44,5 +47,5 @@ pub use error::LogError;
 pub use flush::{CheckpointTicket, CloseTicket, FlushTicket};
 pub use log::Log;
 pub use lookup::{FoundRecord, LookupStep, TimeLookup, TimeTarget};
-pub use names::{directory_name, partition_of_directory};
+pub use names::{directory_name, partition_of_directory, stored_bytes};
 pub use truncate::LowerCheckpointTicket;

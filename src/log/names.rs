@@ -1,7 +1,9 @@
 //! Names in a data directory: partitions' directories, and the files inside.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::runtime::disk;
 use crate::types::{Offset, TopicPartition};
 
 /// The name of a partition's directory inside a data directory.
@@ -16,6 +18,12 @@ pub fn partition_of_directory(name: &str) -> Option<TopicPartition> {
     // "orders-007" and "orders-+7" are nobody's directory.
     let is_canonical = number >= 0 && !topic.is_empty() && partition == number.to_string();
     is_canonical.then(|| TopicPartition::new(topic, number))
+}
+
+/// Bytes of the segments in a partition's directory.
+pub fn stored_bytes(directory: &Path) -> io::Result<u64> {
+    let entries = disk::read_dir(directory)?;
+    Ok(entries.iter().filter(|entry| base_of_log(&entry.name).is_some()).map(|entry| entry.len).sum())
 }
 
 pub(super) fn log_name(base: Offset) -> String {

@@ -26,6 +26,8 @@ pub(super) struct Segment {
     pub last_epoch: LeaderEpoch,
     /// Whether the names of its files are on stable storage.
     pub is_name_synced: bool,
+    /// Its files are open only while they are read: they take no more writes, and are flushed.
+    pub is_open_on_demand: bool,
 }
 
 impl Segment {
@@ -47,7 +49,23 @@ impl Segment {
             max_timestamp: Timestamp::NONE,
             last_epoch: LeaderEpoch::UNKNOWN,
             is_name_synced: false,
+            is_open_on_demand: false,
         }
+    }
+
+    /// Keeps the files of a closed and flushed segment open no longer than they are read.
+    pub fn open_on_demand(&mut self, directory: &Path) -> io::Result<()> {
+        self.file = disk::open_on_demand(&log_path(directory, self.base))?;
+        self.index.open_on_demand(&index_path(directory, self.base))?;
+        self.is_open_on_demand = true;
+        Ok(())
+    }
+
+    /// Keeps the file open from now on: a write is followed by a sync of the same open file.
+    pub fn keep_open(&mut self, directory: &Path) -> io::Result<()> {
+        self.file = disk::open(&log_path(directory, self.base), OpenMode::ReadWrite)?;
+        self.is_open_on_demand = false;
+        Ok(())
     }
 
     /// A closed segment as its stored index sums it up.

@@ -91,7 +91,11 @@ impl Log {
             self.segments.pop();
         }
         let stored_index = index_path(&self.directory, base);
+        let directory = self.directory.clone();
         let active = self.active_mut();
+        if active.is_open_on_demand {
+            active.keep_open(&directory)?;
+        }
         active.file.truncate(position)?;
         if !active.index.load() {
             // Without its index the segment is scanned; entries gather again from here.

@@ -26,9 +26,7 @@ pub use crate::types::Instant;
 pub use accept_error::AcceptError;
 pub use concurrently::{Running, concurrently};
 pub use file_range::{FileRange, Segment};
-pub use half::{buggify, clock, disk, net, rng, task};
-#[cfg(feature = "real-runtime")]
-pub use real::process;
+pub use half::{buggify, clock, disk, net, process, rng, task};
 
 /// A time-out ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -74,7 +74,7 @@ impl OffsetIndex {
         if !disk::exists(path)? {
             return Ok(None);
         }
-        let file = disk::open(path, OpenMode::ReadWrite)?;
+        let file = disk::open_on_demand(path)?;
         let mut bytes = [0; SUMMARY_BYTES];
         if read_full(&file, &mut bytes, 0)? < SUMMARY_BYTES {
             return Ok(None);
@@ -93,6 +93,14 @@ impl OffsetIndex {
         file.truncate(0)?;
         file.write_at(&[IoSlice::new(&bytes)], 0)?;
         *self = OffsetIndex::Stored { file, summary: *summary, count: entries.len() as u32 };
+        Ok(())
+    }
+
+    /// Keeps a stored index open no longer than it is read.
+    pub fn open_on_demand(&mut self, path: &Path) -> io::Result<()> {
+        if let OffsetIndex::Stored { file, .. } = self {
+            *file = disk::open_on_demand(path)?;
+        }
         Ok(())
     }
 

@@ -103,6 +103,7 @@ impl Recovered {
         let (_last, closed) = self.segments.split_last_mut().expect("made just above if absent");
         for segment in closed.iter_mut().filter(|segment| segment.index.file().is_none()) {
             segment.close(directory);
+            segment.open_on_demand(directory)?;
         }
         if !self.clean {
             self.sync(directory).await.inspect_err(|_| note_failed_sync(directory))?;
@@ -154,8 +155,10 @@ impl Recovered {
     async fn sync(&self, directory: &Path) -> io::Result<()> {
         let mut flushed_bytes = self.flushed_bytes;
         for segment in &self.segments[self.first_scanned..] {
-            write_again(&segment.file, std::mem::take(&mut flushed_bytes), segment.size)?;
-            segment.file.sync_data().await?;
+            // Open from the first write to the sync, which else might not hear of an error.
+            let file = disk::open(&log_path(directory, segment.base), OpenMode::ReadWrite)?;
+            write_again(&file, std::mem::take(&mut flushed_bytes), segment.size)?;
+            file.sync_data().await?;
         }
         durable::sync_names(directory).await?;
         match directory.parent() {
@@ -164,8 +167,13 @@ impl Recovered {
         }
     }
 
-    /// Without room for a new checkpoint the old one stays, which says less and nothing wrong.
+    /// Without room for a new checkpoint the old one stays, which says less and nothing wrong. After a clean shutdown
+    /// in this boot there is nothing new to say: that the log is in use again shows in the first append, which makes
+    /// the file longer than the checkpoint says.
     async fn store_checkpoint(&mut self, directory: &Path) -> Result<(), LogError> {
+        if self.clean && self.page_cache == PageCache::Kept {
+            return Ok(());
+        }
         let last = self.segments.last().expect("there is one by now");
         let checkpoint = Checkpoint {
             log_start: self.segments[0].base,
@@ -255,9 +263,8 @@ fn find_segments(directory: &Path) -> Result<(Vec<Found>, Vec<PathBuf>), LogErro
             leftovers.push(directory.join(&entry.name));
         }
         if let Some(base) = base_of_log(&entry.name) {
-            let file = disk::open(&directory.join(&entry.name), OpenMode::ReadWrite)?;
-            let len = file.len()?;
-            found.push(Found { base, file, len });
+            let file = disk::open_on_demand(&directory.join(&entry.name))?;
+            found.push(Found { base, file, len: entry.len });
         }
     }
     found.sort_by_key(|segment| segment.base);

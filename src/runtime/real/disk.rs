@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::ops::Deref;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -16,6 +16,11 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use super::{rng, task};
+use on_demand::OnDemand;
+
+mod on_demand;
+
+pub use on_demand::keep_open_on_demand;
 
 pub use crate::runtime::disk_types::{DirEntry, OpenMode, is_no_space, is_out_of_descriptors};
 
@@ -26,27 +31,50 @@ const PARTS_PER_CALL_MAX: usize = 1024;
 /// page-cache operation: synchronous, visible at once, durable only after `sync_data` (and, for the name,
 /// [`sync_dir`]).
 #[derive(Clone)]
-pub struct File(Arc<fs::File>);
+pub struct File(Arc<Inner>);
+
+enum Inner {
+    Open(fs::File),
+    OnDemand(OnDemand),
+}
+
+/// The descriptor that one operation works with.
+pub(in crate::runtime) enum Descriptor<'a> {
+    Open(&'a fs::File),
+    Lent(Arc<fs::File>),
+}
+
+impl Deref for Descriptor<'_> {
+    type Target = fs::File;
+
+    fn deref(&self) -> &fs::File {
+        match self {
+            Descriptor::Open(file) => file,
+            Descriptor::Lent(file) => file,
+        }
+    }
+}
 
 impl File {
     /// Writes all of `parts` one after the other at `offset`, as one `pwritev`. After an error, how much
     /// was written is unknown.
     pub fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
         match parts {
-            [one] => self.0.write_all_at(one, offset),
+            [one] => self.descriptor()?.write_all_at(one, offset),
             several => self.write_all_vectored_at(several, offset),
         }
     }
 
     /// A short write goes on where it stopped: the next call then says why (a full disk, a signal).
     fn write_all_vectored_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let file = self.descriptor()?;
         let mut at = offset;
         let mut rest = parts.to_vec();
         let mut rest = rest.as_mut_slice();
         IoSlice::advance_slices(&mut rest, 0); // Drops empty leading parts.
         while !rest.is_empty() {
             let now = &rest[..rest.len().min(PARTS_PER_CALL_MAX)];
-            match rustix::io::pwritev(&*self.0, now, at) {
+            match rustix::io::pwritev(&*file, now, at) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     at += written as u64;
@@ -61,8 +89,9 @@ impl File {
 
     /// Reads up to `buffer.len()` bytes at `offset`; 0 at or past the end.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let file = self.descriptor()?;
         loop {
-            match self.0.read_at(buffer, offset) {
+            match file.read_at(buffer, offset) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 done => return done,
             }
@@ -77,13 +106,13 @@ impl File {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         let mut buffer = vec![0; len];
-        self.0.read_exact_at(&mut buffer, offset)?;
+        self.descriptor()?.read_exact_at(&mut buffer, offset)?;
         Ok(buffer.into())
     }
 
     /// Bytes in the file.
     pub fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.descriptor()?.metadata()?.len())
     }
 
     pub fn is_empty(&self) -> io::Result<bool> {
@@ -91,19 +120,22 @@ impl File {
     }
 
     pub fn truncate(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.descriptor()?.set_len(len)
     }
 
     /// fdatasync: the data and the size reach stable storage; the name does not. After an error what was
     /// written before is in an unknown state, for good. A dropped call still runs to its end.
     pub async fn sync_data(&self) -> io::Result<()> {
-        let file = Arc::clone(&self.0);
-        task::blocking(move || file.sync_data()).await
+        let file = self.clone();
+        task::blocking(move || file.descriptor()?.sync_data()).await
     }
 
-    /// The descriptor, for `sendfile`.
-    pub(in crate::runtime) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+    /// For one operation; also for `sendfile`.
+    pub(in crate::runtime) fn descriptor(&self) -> io::Result<Descriptor<'_>> {
+        match &*self.0 {
+            Inner::Open(file) => Ok(Descriptor::Open(file)),
+            Inner::OnDemand(file) => file.lend().map(Descriptor::Lent),
+        }
     }
 }
 
@@ -117,7 +149,14 @@ pub fn open(path: &Path, mode: OpenMode) -> io::Result<File> {
         OpenMode::CreateOrOpen => options.write(true).create(true).truncate(false),
         OpenMode::CreateNew => options.write(true).create_new(true),
     };
-    Ok(File(Arc::new(options.open(path)?)))
+    Ok(File(Arc::new(Inner::Open(options.open(path)?))))
+}
+
+/// A file for reading and writing that is opened when it is used, and closed again when too many others were used
+/// since ([`keep_open_on_demand`]). For files whose content is on stable storage: an error of a write in between
+/// would be told to a descriptor that is gone.
+pub fn open_on_demand(path: &Path) -> io::Result<File> {
+    Ok(File(Arc::new(Inner::OnDemand(OnDemand::new(path)))))
 }
 
 /// Syncs a directory: the names made, renamed and removed in it reach stable storage.
@@ -181,6 +220,12 @@ pub fn lock(path: &Path) -> io::Result<Lock> {
 /// Pays the latency that this task's page-cache operations owe (a limping disk); at once on a real machine.
 /// Called once before replies are flushed.
 pub async fn settle() {}
+
+/// Bytes that this process may still store in the file system of `path`.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(path)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
 
 /// A number that changes when the machine loses its page cache (the boot id). Where the system does not
 /// tell, each process has its own: as though every restart had lost the cache, which is the safe side.

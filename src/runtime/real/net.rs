@@ -229,6 +229,7 @@ impl WriteHalf {
 
     async fn send_file(&self, range: &FileRange) -> io::Result<()> {
         let socket = self.inner.as_ref();
+        let file = range.file.descriptor()?;
         let mut offset = range.offset;
         let end = range.offset + range.len;
         while offset < end {
@@ -236,7 +237,7 @@ impl WriteHalf {
             let sent = socket
                 .async_io(Interest::WRITABLE, || {
                     let mut at = offset;
-                    Ok(rustix::fs::sendfile(socket, range.file.as_fd(), Some(&mut at), left)?)
+                    Ok(rustix::fs::sendfile(socket, &*file, Some(&mut at), left)?)
                 })
                 .await?;
             if sent == 0 {

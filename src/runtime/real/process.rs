@@ -1,5 +1,5 @@
-//! The process itself: signals and limits. Only the `seedlog` command uses it; a simulated process is killed
-//! from outside.
+//! The process itself: signals, and how many files it may have open. Signals are the `seedlog` command's alone; a
+//! simulated process is killed from outside.
 
 use std::io;
 
@@ -26,4 +26,12 @@ pub fn raise_open_files_limit() -> io::Result<u64> {
         setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     }
     Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// How many files, sockets and locks the process has open.
+pub fn open_files() -> io::Result<u64> {
+    #[allow(clippy::disallowed_methods)] // The seam's own look at the kernel's table.
+    let listed = std::fs::read_dir("/proc/self/fd")?;
+    // One of them is the listing itself.
+    Ok((listed.count() as u64).saturating_sub(1))
 }

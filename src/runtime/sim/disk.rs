@@ -18,6 +18,7 @@ use madsim::plugin::Simulator;
 
 use super::clock;
 use super::identity::{self, Identity, NodeId};
+use super::process::{self, Descriptor};
 use super::trace::{self, Kind, mix};
 use super::world::{self, Death};
 use machine::{Covered, Effect, LockHolder, Machine};
@@ -33,8 +34,8 @@ mod tree;
 
 pub use crate::runtime::disk_types::{DirEntry, OpenMode, is_no_space, is_out_of_descriptors};
 pub use control::{
-    current_image, durable_image, faults, faults_fired, flip_bit, heal, list_files, losses, set_faults,
-    truncate_file, wipe,
+    current_image, delete_file, durable_image, faults, faults_fired, flip_bit, heal, list_files, losses,
+    set_faults, truncate_file, wipe,
 };
 pub use faults::{CrashInside, FailedSync, Faults, Operation, Rate, Slow, Tally};
 
@@ -49,6 +50,7 @@ pub struct DiskSim;
 impl Simulator for DiskSim {
     fn new(_: &madsim::rand::GlobalRng, _: &madsim::time::TimeHandle, _: &madsim::Config) -> DiskSim {
         MACHINES.with_borrow_mut(BTreeMap::clear);
+        process::reset();
         DiskSim
     }
 }
@@ -107,6 +109,8 @@ struct Handle {
     power_cycle: u32,
     /// Of the path as it was opened; names the file in the trace.
     path_hash: u64,
+    /// `None`: each operation takes one for its time.
+    descriptor: Option<Descriptor>,
 }
 
 const EBADF: i32 = 9;
@@ -124,6 +128,7 @@ impl File {
     /// Reads up to `buffer.len()` bytes at `offset`; 0 at or past the end.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let life = acting(self.0.life)?;
+        let _lent = self.lend()?;
         conclude(life, on_machine(life.node, |machine| machine.read(life, self.0.inode, buffer, offset)))
     }
 
@@ -168,6 +173,7 @@ impl File {
     /// written before is in an unknown state, for good. Only what was written before the call counts.
     pub async fn sync_data(&self) -> io::Result<()> {
         let life = acting(self.0.life)?;
+        let _lent = self.lend()?;
         self.trace(Kind::DiskSync, 0);
         sync(life, |machine| machine.covered_data(self.0.inode)).await?;
         self.trace(Kind::DiskSync, 1);
@@ -176,7 +182,16 @@ impl File {
 
     fn writing(&self) -> io::Result<Identity> {
         let life = acting(self.0.life)?;
+        drop(self.lend()?);
         if self.0.writable { Ok(life) } else { Err(io::Error::from_raw_os_error(EBADF)) }
+    }
+
+    /// The descriptor that an operation works with, where the file has none of its own.
+    fn lend(&self) -> io::Result<Option<Descriptor>> {
+        match self.0.descriptor {
+            Some(_) => Ok(None),
+            None => Descriptor::take(self.0.life).map(Some),
+        }
     }
 
     fn trace(&self, kind: Kind, payload: u64) {
@@ -224,16 +239,35 @@ fn naming(operation: u64, path: &Path) -> io::Result<Identity> {
 /// Opens a file. Paths are the node's own: `/data/...` of two simulated nodes are different files.
 pub fn open(path: &Path, mode: OpenMode) -> io::Result<File> {
     let life = naming(OPEN, path)?;
+    let descriptor = Descriptor::take(life)?;
     let (inode, power_cycle) = on_machine(life.node, |machine| {
         io::Result::Ok((machine.open(life, path, mode)?, machine.power_cycle))
     })?;
     let writable = mode != OpenMode::Read;
-    Ok(File(Arc::new(Handle { life, inode, writable, power_cycle, path_hash: path_hash(path) })))
+    let path_hash = path_hash(path);
+    let descriptor = Some(descriptor);
+    Ok(File(Arc::new(Handle { life, inode, writable, power_cycle, path_hash, descriptor })))
 }
+
+/// A file for reading and writing that is opened when it is used, and closed again when too many others were used
+/// since ([`keep_open_on_demand`]; here: at once). For files whose content is on stable storage.
+pub fn open_on_demand(path: &Path) -> io::Result<File> {
+    let life = naming(OPEN, path)?;
+    let (inode, power_cycle) = on_machine(life.node, |machine| {
+        io::Result::Ok((machine.open(life, path, OpenMode::ReadWrite)?, machine.power_cycle))
+    })?;
+    let path_hash = path_hash(path);
+    Ok(File(Arc::new(Handle { life, inode, writable: true, power_cycle, path_hash, descriptor: None })))
+}
+
+/// How many files that are opened on demand stay open after their use, in this process.
+pub fn keep_open_on_demand(_max: usize) {}
 
 /// Syncs a directory: the names made, renamed and removed in it reach stable storage.
 pub async fn sync_dir(path: &Path) -> io::Result<()> {
     let life = acting(identity::current())?;
+    // A directory is opened to be synced.
+    let _descriptor = Descriptor::take(life)?;
     trace::event_of(life, Kind::DiskSync, mix(0, path_hash(path)));
     sync(life, |machine| machine.covered_names(path)).await?;
     trace::event_of(life, Kind::DiskSync, mix(1, path_hash(path)));
@@ -248,6 +282,7 @@ pub fn create_dir_all(path: &Path) -> io::Result<()> {
 /// The entries of a directory, sorted by name.
 pub fn read_dir(path: &Path) -> io::Result<Vec<DirEntry>> {
     let life = acting(identity::current())?;
+    let _descriptor = Descriptor::take(life)?;
     on_machine(life.node, |machine| machine.tree.read_dir(path))
 }
 
@@ -282,13 +317,15 @@ pub struct Lock {
     life: Identity,
     inode: InodeId,
     holder: LockHolder,
+    _descriptor: Descriptor,
 }
 
 /// Takes the lock, or `WouldBlock` if another process (or handle) has it. Makes the file if absent.
 pub fn lock(path: &Path) -> io::Result<Lock> {
     let life = naming(LOCK, path)?;
+    let descriptor = Descriptor::take(life)?;
     let (inode, holder) = on_machine(life.node, |machine| machine.lock(life, path))?;
-    Ok(Lock { life, inode, holder })
+    Ok(Lock { life, inode, holder, _descriptor: descriptor })
 }
 
 impl Drop for Lock {
@@ -305,6 +342,12 @@ pub async fn settle() {
     if settled_at > now {
         clock::sleep_until(settled_at).await;
     }
+}
+
+/// Bytes that still fit on the disk.
+pub fn free_bytes(_path: &Path) -> io::Result<u64> {
+    let life = acting(identity::current())?;
+    Ok(on_machine(life.node, |machine| machine.free_bytes()))
 }
 
 /// A number that changes when the machine loses its page cache (the boot id).

@@ -1,7 +1,7 @@
 //! The seam in simulation: scheduler, clock, randomness and node lifecycle are madsim's; network and disk are
 //! plugins of our own, because madsim's are too friendly to find bugs.
 //!
-//! Domain code uses `buggify`, `clock`, `disk`, `net`, `rng`, `task`. The testbed alone uses `world`
+//! Domain code uses `buggify`, `clock`, `disk`, `net`, `process`, `rng`, `task`. The testbed alone uses `world`
 //! (nodes and their lives), `trace` (the hash that names a run), and the controls of the plugins.
 
 pub mod buggify;
@@ -9,6 +9,7 @@ pub mod clock;
 pub mod disk;
 pub mod identity;
 pub mod net;
+pub mod process;
 pub mod rng;
 pub mod task;
 pub mod trace;

@@ -19,6 +19,7 @@ mod timer;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ use self::kernel::{with_net, with_net_if_any};
 use self::timer::sleep_exactly_until;
 use super::clock;
 use super::identity::{self, Identity};
+use super::process::Descriptor;
 use super::world::{self, Death};
 use crate::runtime::{AcceptError, FileRange, Instant, Segment};
 
@@ -81,6 +83,7 @@ pub struct Listener {
     key: ListenerKey,
     owner: Identity,
     local: SocketAddr,
+    _descriptor: Descriptor,
 }
 
 impl Listener {
@@ -88,8 +91,9 @@ impl Listener {
     pub async fn bind(address: SocketAddr) -> io::Result<Listener> {
         let owner = identity::current();
         check(owner)?;
+        let descriptor = Descriptor::take(owner)?;
         let (key, local) = with_net(|net| net.bind(owner, address))?;
-        Ok(Listener { key, owner, local })
+        Ok(Listener { key, owner, local, _descriptor: descriptor })
     }
 
     pub fn local_address(&self) -> SocketAddr {
@@ -99,8 +103,9 @@ impl Listener {
     /// The next connection, and who it is from. Safe to drop.
     pub async fn accept(&self) -> Result<(Stream, SocketAddr), AcceptError> {
         check(self.owner).map_err(AcceptError::Exhausted)?;
+        let descriptor = Descriptor::take(self.owner).map_err(AcceptError::Exhausted)?;
         let key = poll_fn(|cx| with_net(|net| net.poll_accept(self.key, cx))).await?;
-        let stream = Stream::of(key, 1, self.owner);
+        let stream = Stream::of(key, 1, self.owner, descriptor);
         let peer = stream.peer;
         Ok((stream, peer))
     }
@@ -119,6 +124,7 @@ const SYN_RETRY_FIRST: Duration = Duration::from_secs(1);
 pub async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Stream> {
     let owner = identity::current();
     check(owner)?;
+    let descriptor = Descriptor::take(owner)?;
     let deadline = clock::now() + timeout;
     let dial = with_net(|net| net.dial(owner, address))?;
     let mut retry_wait = SYN_RETRY_FIRST;
@@ -135,7 +141,7 @@ pub async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Strea
                 wait_until(answered, deadline).await?;
                 if with_net(|net| net.establish(key))? {
                     std::mem::forget(embryo);
-                    return Ok(Stream::of(key, 0, owner));
+                    return Ok(Stream::of(key, 0, owner, descriptor));
                 }
             }
             Answer::Lost => {}
@@ -179,13 +185,14 @@ pub struct Stream {
 }
 
 impl Stream {
-    fn of(key: ConnKey, end: usize, owner: Identity) -> Stream {
+    fn of(key: ConnKey, end: usize, owner: Identity, descriptor: Descriptor) -> Stream {
         let [local, peer] = with_net(|net| {
             let ends = &net.conns.of(key).ends;
             [ends[end].address, ends[1 - end].address]
         });
-        let read = ReadHalf(Handle { key, end, owner, half: Half::Read });
-        let write = WriteHalf(Handle { key, end, owner, half: Half::Write });
+        let descriptor = Arc::new(descriptor);
+        let half = |half| Handle { key, end, owner, half, _descriptor: Arc::clone(&descriptor) };
+        let (read, write) = (ReadHalf(half(Half::Read)), WriteHalf(half(Half::Write)));
         Stream { read, write, local, peer }
     }
 
@@ -210,6 +217,7 @@ struct Handle {
     end: usize,
     owner: Identity,
     half: Half,
+    _descriptor: Arc<Descriptor>,
 }
 
 impl Drop for Handle {

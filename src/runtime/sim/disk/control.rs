@@ -64,6 +64,19 @@ pub fn truncate_file(node: NodeId, path: &Path, len: u64) -> bool {
     damage(node, path, |image| image.truncate(usize::try_from(len).unwrap_or(usize::MAX))).is_some()
 }
 
+/// Removes a file, in page cache and storage. False if there is no such file.
+pub fn delete_file(node: NodeId, path: &Path) -> bool {
+    trace_damage(node, "remove-file", 0);
+    on_machine(node, |machine| {
+        let is_removed = machine.tree.remove_file(path).is_ok();
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        if let Ok((directory, mark)) = machine.tree.directory_mark(parent) {
+            machine.tree.harden_names(directory, mark);
+        }
+        is_removed
+    })
+}
+
 /// The file's length before, if there is such a file.
 fn damage(node: NodeId, path: &Path, damage: impl Fn(&mut Vec<u8>)) -> Option<u64> {
     on_machine(node, |machine| {

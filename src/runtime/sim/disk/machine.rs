@@ -172,6 +172,11 @@ impl Machine {
         free as usize
     }
 
+    pub(super) fn free_bytes(&self) -> u64 {
+        let capacity = self.faults.capacity_bytes;
+        capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.tree.used_bytes()))
+    }
+
     // -- files -------------------------------------------------------------------------------------
 
     pub(super) fn open(&mut self, life: Identity, path: &Path, mode: OpenMode) -> io::Result<InodeId> {

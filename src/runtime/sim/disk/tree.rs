@@ -354,10 +354,17 @@ impl Tree {
     }
 }
 
+/// As on the file systems of real machines.
+const NAME_BYTES_MAX: usize = 255;
+const ENAMETOOLONG: i32 = 36;
+
 /// The names of a path from the root on; a relative path starts there too.
 fn components(path: &Path) -> impl Iterator<Item = io::Result<&str>> {
     path.components().filter_map(|component| match component {
         Component::RootDir | Component::CurDir => None,
+        Component::Normal(name) if name.len() > NAME_BYTES_MAX => {
+            Some(Err(io::Error::from_raw_os_error(ENAMETOOLONG)))
+        }
         Component::Normal(name) => Some(name.to_str().ok_or_else(|| ErrorKind::InvalidInput.into())),
         Component::ParentDir | Component::Prefix(_) => Some(Err(ErrorKind::InvalidInput.into())),
     })
