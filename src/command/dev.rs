@@ -1,12 +1,12 @@
 //! `seedlog dev`: one broker and an embedded ZooKeeper in one process, for trying things out.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use seedlog::broker::Broker;
 use seedlog::broker::config::{BrokerConfig, TextList};
-use seedlog::runtime::{process, task};
+use seedlog::runtime::{disk, process, task};
 use seedlog::zk_sim::{Server, ServerConfig};
 
 use super::CommandError;
@@ -34,6 +34,22 @@ pub struct Args {
 const TICK: Duration = Duration::from_millis(500);
 const SESSION_TIMEOUT_MS: u64 = 2_000;
 
+/// What the embedded ZooKeeper and the broker write before they are ready, generously.
+const START_BYTES: u64 = 1 << 20;
+
+/// On a full disk the embedded ZooKeeper would wait for room, and the broker for ZooKeeper.
+fn check_space(data: &Path) -> Result<(), CommandError> {
+    let there = data.ancestors().find(|path| disk::exists(path).unwrap_or(false)).unwrap_or(Path::new("."));
+    let free_bytes = disk::free_bytes(there).map_err(CommandError::failed)?;
+    if free_bytes >= START_BYTES {
+        return Ok(());
+    }
+    let place = data.display();
+    Err(CommandError::Failed(format!(
+        "no space left in {place}: {free_bytes} bytes free, needs {START_BYTES} to start"
+    )))
+}
+
 pub fn run(args: Args) -> Result<(), CommandError> {
     process::raise_open_files_limit().map_err(CommandError::failed)?;
     task::block_on(async move {
@@ -41,6 +57,7 @@ pub fn run(args: Args) -> Result<(), CommandError> {
             Some(path) => super::broker::read_settings(path)?,
             None => BrokerConfig::default(),
         };
+        check_space(&args.data)?;
         let mut config = ServerConfig::new(args.zookeeper_listen, TICK);
         config.snapshot_dir = Some(args.data.join("zookeeper"));
         let zookeeper = Server::start(config).await.map_err(|error| match error.kind() {

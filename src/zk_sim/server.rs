@@ -19,7 +19,7 @@ use super::snapshot::Image;
 use super::store::Store;
 use crate::runtime::net::Listener;
 use crate::runtime::task::{Lane, TaskGroup};
-use crate::runtime::{AcceptError, clock, rng};
+use crate::runtime::{AcceptError, clock, disk, rng};
 use crate::types::Instant;
 
 /// Sessions alive at once.
@@ -28,6 +28,8 @@ const SESSIONS_MAX: usize = 10_000;
 const WATCHES_MAX: usize = 1_000_000;
 /// How long accepting rests after it failed (no file descriptors left, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Between attempts to save where there is no room.
+const SAVE_PAUSE: Duration = Duration::from_millis(500);
 
 /// A running server; dropping it stops it as a crash would.
 pub struct Server {
@@ -221,7 +223,8 @@ async fn tick(shared: Arc<Shared>, tick: Duration) {
     }
 }
 
-/// Saves whatever waits; after an error nothing is saved, or served, any more.
+/// Saves whatever waits; after an error nothing is saved, or served, any more. A full disk is waited for: until there
+/// is room nothing is answered that depends on what could not be saved, and no session expires.
 /// Until asked to stop; a save under way is finished first.
 async fn save(shared: Arc<Shared>, store: Store, failure: Arc<Failure>, mut stop_asked: watch::Receiver<()>) {
     loop {
@@ -231,10 +234,16 @@ async fn save(shared: Arc<Shared>, store: Store, failure: Arc<Failure>, mut stop
             () = shared.saver.notified() => {}
         }
         while let Some(bytes) = shared.take_save() {
-            if let Err(error) = store.save(&bytes).await {
-                tracing::error!(%error, "zookeeper_snapshot_failed");
-                shared.stop();
-                return failure.set(format!("the ZooKeeper snapshot could not be saved: {error}"));
+            while let Err(error) = store.save(&bytes).await {
+                if !(disk::is_no_space(&error) || disk::is_out_of_descriptors(&error)) {
+                    tracing::error!(%error, "zookeeper_snapshot_failed");
+                    shared.stop();
+                    return failure.set(format!("the ZooKeeper snapshot could not be saved: {error}"));
+                }
+                tracing::warn!(%error, "zookeeper_snapshot_waits_for_room");
+                if let Ok(_sender_was_dropped) = clock::timeout(SAVE_PAUSE, stop_asked.changed()).await {
+                    return;
+                }
             }
             shared.saved();
             if stop_asked.has_changed().is_err() {
