@@ -14,7 +14,16 @@ pub(super) struct Held {
     pub topic_id: TopicId,
     /// The epoch in which it leads; `None` if it does not.
     pub epoch: Option<LeaderEpoch>,
-    pub is_offline: bool,
+    pub availability: Availability,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Availability {
+    Open,
+    /// Left alone until an operator has decided.
+    Offline,
+    /// There was no room to open it: to be tried again.
+    Waiting,
 }
 
 /// Why a partition's leader epoch is raised, or that it need not be.
@@ -41,6 +50,13 @@ pub(super) enum Step {
     Lead { partition: TopicPartition, epoch: LeaderEpoch },
 }
 
+impl Step {
+    /// Whether something ends by it, rather than begins.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Step::Close(_) | Step::Resign(_))
+    }
+}
+
 pub(super) fn decide(
     image: &Image,
     me: BrokerId,
@@ -55,7 +71,6 @@ pub(super) fn decide(
             .and_then(|topic| topic.partitions.get(&partition.partition));
         match assigned.filter(|assigned| assigned.replicas.contains(&me)) {
             None => steps.push(Step::Close(partition.clone())),
-            Some(_) if mine.is_offline => {}
             Some(assigned) => steps.extend(keep(partition, mine, epoch_led_by(me, assigned), session)),
         }
     }
@@ -80,6 +95,13 @@ fn keep(
     session: Session,
 ) -> Option<Step> {
     let partition = partition.clone();
+    match mine.availability {
+        Availability::Open => {}
+        Availability::Offline => return None,
+        Availability::Waiting => {
+            return leads.map(|epoch| Step::Open { partition, topic_id: mine.topic_id, epoch });
+        }
+    }
     match (leads, mine.epoch) {
         (None, Some(_)) => Some(Step::Resign(partition)),
         (None, None) => None,
@@ -123,7 +145,7 @@ mod tests {
 
     fn held(number: i32, epoch: Option<i32>) -> BTreeMap<TopicPartition, Held> {
         let epoch = epoch.map(LeaderEpoch);
-        BTreeMap::from([(partition(number), Held { topic_id: ID, epoch, is_offline: false })])
+        BTreeMap::from([(partition(number), Held { topic_id: ID, epoch, availability: Availability::Open })])
     }
 
     #[test]
@@ -179,10 +201,17 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_an_operator_is_left_alone() {
-        let mut offline = held(0, None);
-        offline.get_mut(&partition(0)).expect("held").is_offline = true;
+    fn what_waits_for_an_operator_is_left_alone_and_what_waits_for_room_is_opened() {
+        let mut held = held(0, None);
+        held.get_mut(&partition(0)).expect("held").availability = Availability::Offline;
+        assert_eq!(decide(&orders(&[(0, led_by(1, 3))]), ME, &held, Session::New), []);
 
-        assert_eq!(decide(&orders(&[(0, led_by(1, 3))]), ME, &offline, Session::New), []);
+        held.get_mut(&partition(0)).expect("held").availability = Availability::Waiting;
+        let open = Step::Open { partition: partition(0), topic_id: ID, epoch: LeaderEpoch(3) };
+        assert_eq!(decide(&orders(&[(0, led_by(1, 3))]), ME, &held, Session::Same), [open]);
+        assert_eq!(
+            decide(&orders(&[(0, led_by(2, 3))]), ME, &held, Session::Same),
+            [Step::Close(partition(0))]
+        );
     }
 }

@@ -6,14 +6,21 @@ use tokio::sync::Semaphore;
 
 use super::config::{CheckedConfig, Endpoint};
 use super::data_dir::DataDir;
+use super::departure::Departure;
+use super::descriptors::Descriptors;
 use super::failure::Failure;
 use super::flusher::Flusher;
 use super::metadata::Metadata;
 use super::metrics::{Gauges, Metrics};
 use super::replicas::{Local, Replicas};
 use super::server::{Connections, LOOKUPS_AT_ONCE_MAX, Notices, RequestMemory};
+use super::shortage::Shortage;
 use crate::registry::Registry;
+use crate::runtime::disk;
 use crate::types::BrokerId;
+
+/// With less space than this the data directory counts as full: a large batch would be refused.
+const FREE_BYTES_MIN: u64 = 1 << 20;
 
 pub(super) struct Core {
     pub id: BrokerId,
@@ -24,6 +31,8 @@ pub(super) struct Core {
     pub metadata: Metadata,
     pub flusher: Flusher,
     pub failure: Arc<Failure>,
+    /// Of a broker that failed, from its cluster.
+    pub departure: Arc<Departure>,
     pub metrics: Metrics,
     pub connections: Connections,
     /// Who was told what is not built yet.
@@ -32,6 +41,8 @@ pub(super) struct Core {
     pub memory: Arc<RequestMemory>,
     /// Look-ups by time that may run now.
     pub lookups: Semaphore,
+    pub descriptors: Arc<Descriptors>,
+    pub shortage: Shortage,
     registry: Mutex<Option<Registry>>,
     cluster_id: OnceLock<String>,
     /// Locked for as long as any task of the broker lives: whoever holds the core may still write to a log.
@@ -39,7 +50,12 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub fn new(config: CheckedConfig, advertised: Endpoint, data_dir: Arc<DataDir>) -> Core {
+    pub fn new(
+        config: CheckedConfig,
+        advertised: Endpoint,
+        data_dir: Arc<DataDir>,
+        descriptors: Descriptors,
+    ) -> Core {
         Core {
             id: config.broker_id,
             advertised,
@@ -47,11 +63,14 @@ impl Core {
             metadata: Metadata::default(),
             flusher: Flusher::default(),
             failure: Arc::new(Failure::new(config.broker_id)),
+            departure: Arc::default(),
             metrics: Metrics::default(),
             connections: Connections::new(&config.limits),
             notices: Notices::default(),
             memory: Arc::new(RequestMemory::new(&config.limits)),
             lookups: Semaphore::new(LOOKUPS_AT_ONCE_MAX),
+            descriptors: Arc::new(descriptors),
+            shortage: Shortage::default(),
             registry: Mutex::new(None),
             cluster_id: OnceLock::new(),
             _data_dir: data_dir,
@@ -89,7 +108,17 @@ impl Core {
                 Local::Open(_) => None,
             })
         };
-        failed.or_else(unregistered).or_else(offline)
+        failed
+            .or_else(unregistered)
+            .or_else(offline)
+            .or_else(|| self.shortage.reason())
+            .or_else(|| self.lack_of_space())
+    }
+
+    fn lack_of_space(&self) -> Option<String> {
+        let directory = &self.config.data_dir;
+        let free_bytes = disk::free_bytes(directory).ok().filter(|free| *free < FREE_BYTES_MIN)?;
+        Some(format!("no space left in {}: {free_bytes} bytes free", directory.display()))
     }
 
     /// Why the cluster may take this broker for gone. What a follower answers that lost its leader says nothing.

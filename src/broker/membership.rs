@@ -8,23 +8,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::assignment::{Held, Session, Step, decide};
+use super::assignment::{Availability, Held, Session, Step, decide};
 use super::config::topic_log_config;
 use super::core::Core;
 use super::data_dir::{DataDir, DataDirError};
 use super::metadata::{Image, Refresh};
 use super::partition::Partition;
-use super::replicas::Local;
+use super::replicas::{Local, Until};
 use super::start_error::StartError;
 use crate::facts::{self, Fact};
 use crate::registry::{BrokerRegistration, PartitionState, Registry, RegistryError};
 use crate::rules::{Rule, holds};
-use crate::runtime::{Elapsed, clock};
+use crate::runtime::{Elapsed, clock, concurrently};
 use crate::types::{LeaderEpoch, TopicId, TopicPartition};
 use crate::zookeeper::{ZkError, ZooKeeper, ZooKeeperConfig};
 
 /// Between attempts at what failed for want of ZooKeeper.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// Between attempts to open what there was no room for.
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+/// Partitions taken, or closed, side by side. Each may have two files open for the moment.
+pub(super) const STEPS_AT_ONCE_MAX: usize = 32;
+/// A failed broker tries to close its session for so long.
+const DEPARTURE_MAX: Duration = Duration::from_secs(2);
 /// A registration of an earlier life is waited for this many session time-outs.
 const STALE_SESSIONS_MAX: u32 = 2;
 
@@ -72,11 +78,31 @@ impl Membership {
         Ok(membership)
     }
 
-    /// Follows the cluster for as long as the broker runs; ends only with its failure.
+    /// Follows the cluster for as long as the broker runs; when the broker fails, takes it out of the cluster.
     pub async fn run(mut self) {
+        let core = Arc::clone(&self.core);
+        tokio::select! {
+            biased;
+            _reason = core.failure.tripped() => {}
+            () = self.follow_sessions() => {}
+        }
+        self.leave().await;
+    }
+
+    /// A failed broker's registration must not outlive it: until its session expired nobody else could lead.
+    async fn leave(self) {
+        self.core.set_registry(None);
+        let closing = self.registry.zookeeper().clone().close();
+        if let Err(Elapsed) = clock::timeout(DEPARTURE_MAX, closing).await {
+            tracing::warn!(broker = %self.core.id, "zookeeper_session_left_to_expire");
+        }
+        self.core.departure.complete();
+    }
+
+    /// Session after session, until something is not to be mended.
+    async fn follow_sessions(&mut self) {
         loop {
-            let interrupted = self.follow().await;
-            match interrupted {
+            match self.follow().await {
                 Interrupted::Again(error) => {
                     tracing::warn!(%error, "zookeeper_read_failed");
                     clock::sleep(RETRY_PAUSE).await;
@@ -96,10 +122,18 @@ impl Membership {
             if let Err(interrupted) = self.reconcile(Session::Same).await {
                 return interrupted;
             }
+            let is_short = self.core.replicas.any_waits();
+            let again = async {
+                match is_short {
+                    true => clock::sleep(REOPEN_PAUSE).await,
+                    false => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = &mut expired => return Interrupted::Expired,
                 () = self.refresh.changed() => {}
+                () = again => {}
             }
         }
     }
@@ -131,12 +165,28 @@ impl Membership {
         };
         self.refresh = Refresh::new(registry.clone());
         self.registry = registry;
-        let begun = self.begin_session().await;
+        let begun = match self.check_cluster().await {
+            Ok(()) => self.begin_session().await,
+            Err(interrupted) => Err(interrupted),
+        };
         if begun.is_err() {
             // Else the next attempt would wait for this one's registration to expire.
             self.registry.zookeeper().clone().close().await;
         }
         begun
+    }
+
+    /// Behind the same addresses there may be another ensemble now, or one that has lost everything: what it does
+    /// not know of would be closed here, and made anew.
+    async fn check_cluster(&self) -> Result<(), Interrupted> {
+        let found = self.registry.existing_cluster_id().await?;
+        match self.core.cluster_id() {
+            Some(ours) if found.as_ref() != Some(&ours) => {
+                let found = found.unwrap_or_else(|| "(none)".to_owned());
+                Err(Interrupted::Fatal(StartError::OtherCluster { ours, found }))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Once nobody else is registered as this broker: raises the epochs of what it leads, and registers after
@@ -173,7 +223,12 @@ impl Membership {
 
     async fn register(&self) -> Result<(), Interrupted> {
         let session = self.registry.zookeeper().session_id();
-        self.data_dir.note_session(session).await.map_err(|error| Interrupted::Fatal(error.into()))?;
+        match self.data_dir.note_session(session).await {
+            Ok(()) => {}
+            // After a crash this registration is waited for then, instead of being removed.
+            Err(error) if error.is_shortage() => tracing::warn!(%error, "zookeeper_session_not_noted"),
+            Err(error) => return Err(Interrupted::Fatal(error.into())),
+        }
         let registration = BrokerRegistration {
             broker: self.core.id,
             host: self.core.advertised.host.clone(),
@@ -197,47 +252,86 @@ impl Membership {
             self.registry.zookeeper().sync("/brokers").await.map_err(RegistryError::from)?;
         }
         let mut image = self.refresh.read().await?;
-        for step in decide(&image, self.core.id, &self.held(), session) {
-            self.perform(step, &mut image, session).await?;
-        }
+        let steps = decide(&image, self.core.id, &self.held(), session);
+        // What is closed may have to be opened again, as another topic's.
+        let (ending, taking): (Vec<_>, Vec<_>) = steps.into_iter().partition(Step::is_end);
+        self.perform_all(ending, &mut image, session).await?;
+        self.perform_all(taking, &mut image, session).await?;
         self.core.metadata.publish(image);
         Ok(())
     }
 
     fn held(&self) -> BTreeMap<TopicPartition, Held> {
         let held = |local: &Local| match local {
-            Local::Open(partition) => {
-                Held { topic_id: partition.topic_id(), epoch: partition.epoch(), is_offline: false }
-            }
-            Local::Offline { topic_id, .. } => Held { topic_id: *topic_id, epoch: None, is_offline: true },
+            Local::Open(partition) => Held {
+                topic_id: partition.topic_id(),
+                epoch: partition.epoch(),
+                availability: Availability::Open,
+            },
+            Local::Offline { topic_id, until, .. } => Held {
+                topic_id: *topic_id,
+                epoch: None,
+                availability: match until {
+                    Until::Operator => Availability::Offline,
+                    Until::Room => Availability::Waiting,
+                },
+            },
         };
         self.core.replicas.all().iter().map(|(name, local)| (name.clone(), held(local))).collect()
     }
 
-    async fn perform(&mut self, step: Step, image: &mut Image, session: Session) -> Result<(), Interrupted> {
-        match step {
-            Step::Close(name) => self.close(&name).await,
+    /// Steps of different partitions side by side: each waits for the disk and for ZooKeeper several times. What was
+    /// taken is noted even if another step could not be made.
+    async fn perform_all(
+        &mut self,
+        steps: Vec<Step>,
+        image: &mut Image,
+        session: Session,
+    ) -> Result<(), Interrupted> {
+        let (this, seen) = (&*self, &*image);
+        let performing = steps.into_iter().map(|step| this.perform(step, seen, session));
+        let performed = concurrently(STEPS_AT_ONCE_MAX, performing.collect()).await;
+        let mut interrupted = Ok(());
+        for outcome in performed {
+            match outcome {
+                Ok(Some((name, epoch))) => self.note_epoch(&name, epoch, image),
+                Ok(None) => {}
+                Err(error) => interrupted = interrupted.and(Err(error)),
+            }
+        }
+        interrupted
+    }
+
+    /// Returns the epoch in which this broker now leads, if it does.
+    async fn perform(
+        &self,
+        step: Step,
+        image: &Image,
+        session: Session,
+    ) -> Result<Option<(TopicPartition, LeaderEpoch)>, Interrupted> {
+        let (partition, epoch, raise) = match step {
+            Step::Close(name) => {
+                self.close(&name).await?;
+                return Ok(None);
+            }
             Step::Resign(name) => {
                 if let Some(partition) = self.open_partition(&name) {
                     partition.resign();
                 }
-                Ok(())
+                return Ok(None);
             }
             Step::Open { partition, topic_id, epoch } => {
                 let Some((partition, existed)) = self.open(partition, topic_id, image).await? else {
-                    return Ok(());
+                    return Ok(None);
                 };
-                let may_have_led = existed || session == Session::New;
-                self.lead(&partition, epoch, may_have_led, image).await
+                (Some(partition), epoch, existed || session == Session::New)
             }
-            Step::Raise { partition, epoch } => match self.open_partition(&partition) {
-                Some(partition) => self.lead(&partition, epoch, true, image).await,
-                None => Ok(()),
-            },
-            Step::Lead { partition, epoch } => match self.open_partition(&partition) {
-                Some(partition) => self.lead(&partition, epoch, false, image).await,
-                None => Ok(()),
-            },
+            Step::Raise { partition, epoch } => (self.open_partition(&partition), epoch, true),
+            Step::Lead { partition, epoch } => (self.open_partition(&partition), epoch, false),
+        };
+        match partition {
+            Some(partition) => self.lead(&partition, epoch, raise).await,
+            None => Ok(None),
         }
     }
 
@@ -257,7 +351,7 @@ impl Membership {
         closed.map_err(|error| Interrupted::Fatal(StartError::Log { partition: name.clone(), error }))
     }
 
-    /// Opens a partition's log; `None` if that needs an operator (the partition is then offline). Says
+    /// Opens a partition's log; `None` if that needs an operator or room (the partition is then offline). Says
     /// whether the directory was there before.
     async fn open(
         &self,
@@ -270,15 +364,27 @@ impl Membership {
             tracing::error!(topic = %name.topic, %problem, "topic_config_not_usable_defaults_apply");
             self.core.config.log.clone()
         });
+        let descriptor = match self.core.descriptors.for_partition() {
+            Ok(descriptor) => descriptor,
+            Err(error) => {
+                self.take_offline(&name, topic_id, &error.to_string(), Until::Room);
+                return Ok(None);
+            }
+        };
         let directory = match self.data_dir.partition(&name, topic_id).await {
             Ok(directory) => directory,
             Err(error @ DataDirError::Corrupt { .. }) => {
-                self.take_offline(&name, topic_id, &error.to_string());
+                self.take_offline(&name, topic_id, &error.to_string(), Until::Operator);
+                return Ok(None);
+            }
+            Err(error) if error.is_shortage() => {
+                self.take_offline(&name, topic_id, &error.to_string(), Until::Room);
                 return Ok(None);
             }
             Err(error) => return Err(Interrupted::Fatal(error.into())),
         };
-        let opening = Partition::open(&directory.path, self.core.id, name.clone(), topic_id, config);
+        let opening =
+            Partition::open(&directory.path, self.core.id, name.clone(), topic_id, config, descriptor);
         match opening.await {
             Ok(partition) => {
                 let partition = Arc::new(partition);
@@ -286,25 +392,32 @@ impl Membership {
                 Ok(Some((partition, directory.existed)))
             }
             Err(error) if error.is_damage() => {
-                self.take_offline(&name, topic_id, &error.to_string());
+                self.take_offline(&name, topic_id, &error.to_string(), Until::Operator);
+                Ok(None)
+            }
+            Err(error) if error.is_refusal() => {
+                self.take_offline(&name, topic_id, &error.to_string(), Until::Room);
                 Ok(None)
             }
             Err(error) => Err(Interrupted::Fatal(StartError::Log { partition: name, error })),
         }
     }
 
-    fn take_offline(&self, name: &TopicPartition, topic_id: TopicId, reason: &str) {
-        tracing::error!(partition = %name, reason, "partition_offline");
-        self.core.replicas.insert(name, Local::Offline { topic_id, reason: Arc::from(reason) });
+    fn take_offline(&self, name: &TopicPartition, topic_id: TopicId, reason: &str, until: Until) {
+        let known = self.core.replicas.get(&name.topic, name.partition);
+        let is_news = !matches!(known, Some(Local::Offline { reason: known, .. }) if *known == *reason);
+        if is_news {
+            tracing::error!(partition = %name, reason, "partition_offline");
+        }
+        self.core.replicas.insert(name, Local::Offline { topic_id, reason: Arc::from(reason), until });
     }
 
     async fn lead(
-        &mut self,
+        &self,
         partition: &Partition,
         stored: LeaderEpoch,
         raise: bool,
-        image: &mut Image,
-    ) -> Result<(), Interrupted> {
+    ) -> Result<Option<(TopicPartition, LeaderEpoch)>, Interrupted> {
         let name = partition.name();
         let epoch = if raise && holds(Rule::RaiseLeaderEpochOnStart) {
             match self.registry.raise_leader_epoch(name, self.core.id).await {
@@ -314,15 +427,14 @@ impl Membership {
                     RegistryError::NotLeader { .. }
                     | RegistryError::NoSuchPartition(_)
                     | RegistryError::NoSuchTopic(_),
-                ) => return Ok(()),
+                ) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         } else {
             stored
         };
         partition.lead(epoch);
-        self.note_epoch(name, epoch, image);
-        Ok(())
+        Ok(Some((name.clone(), epoch)))
     }
 
     fn note_epoch(&mut self, name: &TopicPartition, epoch: LeaderEpoch, image: &mut Image) {

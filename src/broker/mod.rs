@@ -9,6 +9,8 @@ mod checked_file;
 pub mod config;
 mod core;
 mod data_dir;
+mod departure;
+mod descriptors;
 mod failure;
 mod flusher;
 mod http;
@@ -19,6 +21,7 @@ mod partition;
 mod purgatory;
 mod replicas;
 mod server;
+mod shortage;
 mod start_error;
 mod topics;
 
@@ -30,14 +33,16 @@ use std::sync::Arc;
 use self::core::Core;
 use config::{CheckedConfig, Endpoint};
 use data_dir::DataDir;
+use descriptors::Descriptors;
 use membership::Membership;
 
 use crate::facts::{self, Fact};
 use crate::runtime::net::{self, Listener};
 use crate::runtime::task::{Lane, TaskGroup};
-use crate::runtime::{Elapsed, clock, concurrently};
+use crate::runtime::{Elapsed, clock, concurrently, disk, process};
 
 pub use data_dir::DataDirError;
+pub use descriptors::TooFewDescriptors;
 pub use start_error::StartError;
 
 /// Logs that wait for the flusher to close them, at a time.
@@ -61,6 +66,9 @@ pub struct Broker {
 impl Broker {
     /// Starts a broker and waits until it serves.
     pub async fn start(config: CheckedConfig) -> Result<Broker, StartError> {
+        let limit = process::raise_open_files_limit().map_err(StartError::OpenFilesLimit)?;
+        let descriptors = Descriptors::share_out(limit)?;
+        disk::keep_open_on_demand(descriptors.closed_files_max());
         let data_dir = Arc::new(DataDir::open(&config.data_dir, config.broker_id)?);
         let listener = bind(&config.listen).await?;
         let http_listener = match &config.http_listen {
@@ -69,7 +77,7 @@ impl Broker {
         };
         let address = listener.local_address();
         let advertised = advertised(&config, address);
-        let core = Arc::new(Core::new(config, advertised, Arc::clone(&data_dir)));
+        let core = Arc::new(Core::new(config, advertised, Arc::clone(&data_dir), descriptors));
         let broker = Broker {
             core: Arc::clone(&core),
             address,
@@ -115,10 +123,15 @@ impl Broker {
         self.http_address
     }
 
-    /// Resolves with the reason when the broker must stop: its log directory failed.
+    /// Resolves with the reason when the broker must stop (its log directory failed) and has closed its session, so
+    /// that the cluster need not wait for the session to expire.
     pub fn failed(&self) -> impl Future<Output = String> + Send + 'static {
-        let failure = Arc::clone(&self.core.failure);
-        async move { failure.tripped().await }
+        let (failure, departure) = (Arc::clone(&self.core.failure), Arc::clone(&self.core.departure));
+        async move {
+            let reason = failure.tripped().await;
+            departure.completed().await;
+            reason
+        }
     }
 
     /// Stops accepting, answers what is in flight, closes the logs cleanly and leaves the cluster.

@@ -16,11 +16,21 @@ pub(super) struct Replicas {
 #[derive(Clone)]
 pub(super) enum Local {
     Open(Arc<Partition>),
-    /// Its log cannot be used until an operator has decided; says why.
+    /// Its log cannot be used; says why, and until when.
     Offline {
         topic_id: TopicId,
         reason: Arc<str>,
+        until: Until,
     },
+}
+
+/// What has to come before an offline partition is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// An operator's decision: something is damaged.
+    Operator,
+    /// Space on the disk, or file descriptors: tried again and again.
+    Room,
 }
 
 impl Replicas {
@@ -52,6 +62,13 @@ impl Replicas {
                 .map(|(number, local)| (TopicPartition::new(Arc::clone(topic), *number), local.clone()))
         });
         named.collect()
+    }
+
+    /// Whether a partition waits for room.
+    pub fn any_waits(&self) -> bool {
+        let by_topic = self.by_topic.read().expect("replicas");
+        let mut locals = by_topic.values().flat_map(BTreeMap::values);
+        locals.any(|local| matches!(local, Local::Offline { until: Until::Room, .. }))
     }
 
     /// Those whose log is open, sorted.

@@ -3,6 +3,7 @@
 //! Placing is round robin over the registered brokers, one replica each. More replicas come with replication.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::topic_log_config;
@@ -15,7 +16,8 @@ use crate::zookeeper::ZkError;
 
 /// Kafka's limit.
 const NAME_BYTES_MAX: usize = 249;
-/// More would not fit in one write to ZooKeeper.
+/// Kept small enough for directory names: the longest topic name, a dash and four digits are 254 bytes, and file
+/// systems take 255. What one write to ZooKeeper takes may bound a topic earlier: [`check_size`].
 const PARTITIONS_MAX: i32 = 10_000;
 /// Replication factors for now.
 const REPLICATION_FACTOR: i16 = 1;
@@ -68,6 +70,7 @@ pub(super) async fn plan(core: &Core, topic: &NewTopic) -> Result<TopicSpec, Ref
     if image.topics.contains_key(topic.name.as_str()) {
         return refuse(ErrorCode::TOPIC_ALREADY_EXISTS, format!("topic {} exists already", topic.name));
     }
+    check_metric_name(&topic.name, image.topics.keys())?;
     if let Err(problem) = topic_log_config(&core.config, &topic.config) {
         return refuse(ErrorCode::INVALID_CONFIG, problem.to_string());
     }
@@ -82,7 +85,10 @@ pub(super) async fn plan(core: &Core, topic: &NewTopic) -> Result<TopicSpec, Ref
         check_assignment(topic, &brokers)?
     };
     let topic_id = draw_topic_id();
-    Ok(TopicSpec { name: topic.name.clone(), topic_id, partitions, config: topic.config.clone() })
+    let spec = TopicSpec { name: topic.name.clone(), topic_id, partitions, config: topic.config.clone() };
+    check_size(&spec)?;
+    check_descriptors(core, &spec)?;
+    Ok(spec)
 }
 
 fn draw_topic_id() -> TopicId {
@@ -139,6 +145,65 @@ pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
     };
     let shown: String = name.chars().take(NAME_BYTES_MAX).collect();
     refuse(ErrorCode::INVALID_TOPIC_EXCEPTION, format!("{shown:?} {problem}"))
+}
+
+/// Two topics must not differ in '.' and '_' alone: Kafka's metrics, and tools made for them, write both the same.
+fn check_metric_name<'a>(name: &str, existing: impl Iterator<Item = &'a Arc<str>>) -> Result<(), Refusal> {
+    fn in_metrics(name: &str) -> impl Iterator<Item = u8> {
+        name.bytes().map(|byte| if byte == b'.' { b'_' } else { byte })
+    }
+    for other in existing {
+        if **other != *name && other.len() == name.len() && in_metrics(other).eq(in_metrics(name)) {
+            let message =
+                format!("topic {name} would have the same name in metrics as {other}: '.' is '_' there");
+            return refuse(ErrorCode::INVALID_TOPIC_EXCEPTION, message);
+        }
+    }
+    Ok(())
+}
+
+/// A topic is made by one write to ZooKeeper, all of it or nothing.
+fn check_size(spec: &TopicSpec) -> Result<(), Refusal> {
+    if spec.creation_bytes() <= TopicSpec::CREATION_BYTES_MAX {
+        return Ok(());
+    }
+    let with_partitions = |count: usize| TopicSpec {
+        partitions: spec.partitions.clone().into_iter().take(count).collect(),
+        ..spec.clone()
+    };
+    let (mut fits, mut too_many) = (0, spec.partitions.len());
+    while fits + 1 < too_many {
+        let middle = fits.midpoint(too_many);
+        let is_too_many = with_partitions(middle).creation_bytes() > TopicSpec::CREATION_BYTES_MAX;
+        if is_too_many { too_many = middle } else { fits = middle }
+    }
+    if fits == 0 {
+        return refuse(ErrorCode::INVALID_CONFIG, "the topic's config is larger than one write to ZooKeeper");
+    }
+    let message = format!(
+        "{} partitions: a topic is one write to ZooKeeper of {} bytes at most, into which {fits} partitions of this \
+         one fit",
+        spec.partitions.len(),
+        TopicSpec::CREATION_BYTES_MAX,
+    );
+    refuse(ErrorCode::INVALID_PARTITIONS, message)
+}
+
+/// Each partition keeps a file open; this broker knows how many more of its own it can open. Another broker that
+/// cannot open its share says so, and serves those partitions when it can.
+fn check_descriptors(core: &Core, spec: &TopicSpec) -> Result<(), Refusal> {
+    let here = spec.partitions.values().filter(|replicas| replicas.contains(&core.id)).count();
+    let free = core.descriptors.partitions_free();
+    if here <= free {
+        return Ok(());
+    }
+    let message = format!(
+        "{here} partitions on broker {}: it can open {free} more, for its process may have {} files open: raise that \
+         limit (ulimit -n, LimitNOFILE) or place partitions elsewhere",
+        core.id,
+        core.descriptors.limit(),
+    );
+    refuse(ErrorCode::INVALID_PARTITIONS, message)
 }
 
 fn partition_count(asked: i32, default: i32) -> Result<i32, Refusal> {
@@ -221,6 +286,40 @@ mod tests {
             let refusal = check_name(name).expect_err("not a name");
             assert_eq!(refusal.code, ErrorCode::INVALID_TOPIC_EXCEPTION, "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_that_metrics_cannot_tell_from_another_is_refused() {
+        let existing: [Arc<str>; 3] = ["a.b".into(), "x__y".into(), "plain".into()];
+        let check = |name| check_metric_name(name, existing.iter());
+
+        for name in ["a.b", "plain", "a.bc", "x_y"] {
+            assert_eq!(check(name), Ok(()), "{name}");
+        }
+        for (name, other) in [("a_b", "a.b"), ("x..y", "x__y"), ("x._y", "x__y")] {
+            let refusal = check(name).expect_err("the same in metrics");
+            assert_eq!(refusal.code, ErrorCode::INVALID_TOPIC_EXCEPTION);
+            assert!(refusal.message.contains(other), "{}", refusal.message);
+        }
+    }
+
+    #[test]
+    fn a_topic_too_large_for_one_write_is_told_how_many_partitions_fit() {
+        let spec = |partitions| TopicSpec {
+            name: "x".repeat(249),
+            topic_id: TopicId::from_bytes([7; 16]),
+            partitions: place(partitions, &[BrokerId(1), BrokerId(2)], 0).expect("brokers there are"),
+            config: BTreeMap::new(),
+        };
+
+        let refusal = check_size(&spec(PARTITIONS_MAX)).expect_err("does not fit");
+
+        assert_eq!(refusal.code, ErrorCode::INVALID_PARTITIONS);
+        let words: Vec<&str> = refusal.message.split(' ').collect();
+        let at = words.iter().position(|word| *word == "which").expect("says how many");
+        let fits: i32 = words[at + 1].parse().expect("a number");
+        assert_eq!(check_size(&spec(fits)), Ok(()), "{}", refusal.message);
+        assert!(check_size(&spec(fits + 1)).is_err());
     }
 
     #[test]

@@ -13,10 +13,8 @@ impl Registry {
     pub async fn cluster_id(&self) -> Result<String, RegistryError> {
         let path = znodes::CLUSTER_ID;
         for _ in 0..ATTEMPTS_MAX {
-            match self.read_back(|| self.zookeeper.get_data(path)).await {
-                Ok((data, _)) => return znodes::read_cluster_id(&data).map_err(|e| corrupt(path, e)),
-                Err(ZkError::NoNode) => {}
-                Err(error) => return Err(error.into()),
+            if let Some(id) = self.existing_cluster_id().await? {
+                return Ok(id);
             }
             let mut id = [0; 16];
             rng::stream("cluster-id").fill(&mut id);
@@ -27,6 +25,16 @@ impl Registry {
             }
         }
         Err(ZkError::ConnectionLost.into())
+    }
+
+    /// The cluster's id, if it has got one.
+    pub async fn existing_cluster_id(&self) -> Result<Option<String>, RegistryError> {
+        let path = znodes::CLUSTER_ID;
+        match self.read_back(|| self.zookeeper.get_data(path)).await {
+            Ok((data, _)) => znodes::read_cluster_id(&data).map(Some).map_err(|e| corrupt(path, e)),
+            Err(ZkError::NoNode) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A block of producer ids that nobody else was given. A lost reply costs a block.

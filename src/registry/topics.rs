@@ -4,7 +4,17 @@ use bytes::Bytes;
 
 use super::{ATTEMPTS_MAX, PartitionState, Registry, RegistryError, TopicSpec, corrupt, retry_read, znodes};
 use crate::types::{BrokerId, LeaderEpoch, TopicPartition};
-use crate::zookeeper::{CreateMode, MultiOp, Stat, Watch, ZkError};
+use crate::zookeeper::{CreateMode, MultiOp, REQUEST_BYTES_MAX, Stat, Watch, ZkError, multi_bytes};
+
+impl TopicSpec {
+    /// A topic is made by one write to ZooKeeper, which takes so many bytes at most.
+    pub const CREATION_BYTES_MAX: usize = REQUEST_BYTES_MAX;
+
+    /// How many bytes the write that makes this topic takes.
+    pub fn creation_bytes(&self) -> usize {
+        multi_bytes(creation(self, false))
+    }
+}
 
 /// The controller epoch of a state that no controller wrote.
 const NO_CONTROLLER_EPOCH: i32 = 0;

@@ -308,6 +308,13 @@ fn read(path: &str, watch: bool) -> PathWatch {
     PathWatch { path: path.to_owned(), watch }
 }
 
+/// How many bytes a multi of these operations takes as a request.
+pub fn multi_bytes(operations: Vec<MultiOp>) -> usize {
+    const ANY_XID: i32 = 1;
+    const LENGTH_BYTES: usize = 4;
+    Op::Multi(operations.into_iter().map(Op::from).collect()).encode(ANY_XID).len() - LENGTH_BYTES
+}
+
 impl From<MultiOp> for Op {
     fn from(operation: MultiOp) -> Op {
         match operation {

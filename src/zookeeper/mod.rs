@@ -12,8 +12,8 @@ mod watches;
 
 use std::time::Duration;
 
-pub use client::{CreateMode, MultiOp, MultiResult, Watch, WatchEvent, ZooKeeper};
-pub use codec::Stat;
+pub use client::{CreateMode, MultiOp, MultiResult, Watch, WatchEvent, ZooKeeper, multi_bytes};
+pub use codec::{REQUEST_BYTES_MAX, Stat};
 
 /// Where ZooKeeper is and how long a session outlives its connection.
 #[derive(Clone, Debug)]

@@ -8,4 +8,5 @@ mod harness;
 mod produce_fetch;
 mod raw;
 mod records;
+mod resources;
 mod storage;

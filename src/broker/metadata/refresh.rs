@@ -68,16 +68,26 @@ impl Refresh {
         Ok(Image { brokers, topics: self.known.clone() })
     }
 
+    /// First the topics, then the states of all their partitions side by side: a topic of a thousand partitions would
+    /// else take a thousand round trips.
     async fn read_topics(&mut self, stale: Stale) -> Result<(), RegistryError> {
         let names = self.topics.as_ref().map(|(names, _)| names.clone()).unwrap_or_default();
-        let mut found = BTreeMap::new();
-        let mut is_incomplete = false;
         let reads = names.iter().map(|name| self.read_topic(name, stale));
+        let mut found = BTreeMap::new();
         for topic in concurrently(READS_AT_A_TIME_MAX, reads.collect()).await {
-            if let Some((name, topic)) = topic? {
-                let is_whole = topic.partitions.values().all(|partition| partition.state.is_some());
-                is_incomplete |= !is_whole;
-                found.insert(name, topic);
+            found.extend(topic?);
+        }
+        let unread: Vec<TopicPartition> =
+            found.iter().flat_map(|(name, topic)| stateless(name, topic)).collect();
+        let reads = unread.iter().map(|partition| self.read_state(partition));
+        let mut states = concurrently(READS_AT_A_TIME_MAX, reads.collect()).await.into_iter();
+        let mut is_incomplete = false;
+        for partition in &unread {
+            let state = states.next().expect("one for each")?;
+            is_incomplete |= state.is_none();
+            let topic = found.get_mut(&partition.topic).map(Arc::make_mut);
+            if let Some(known) = topic.and_then(|topic| topic.partitions.get_mut(&partition.partition)) {
+                known.state = state;
             }
         }
         self.known = found;
@@ -85,6 +95,7 @@ impl Refresh {
         Ok(())
     }
 
+    /// The topic as it stands; states of its partitions only where they are known and not stale.
     async fn read_topic(
         &self,
         name: &str,
@@ -109,15 +120,11 @@ impl Refresh {
         let name: Arc<str> = known.map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name));
         let same =
             known.map(|(_, topic)| topic).filter(|topic| topic.topic_id == spec.topic_id && !stale.states);
-        let mut partitions = BTreeMap::new();
-        for (number, replicas) in spec.partitions {
-            let known = same.and_then(|topic| topic.partitions.get(&number)?.state.clone());
-            let state = match known {
-                Some(state) => Some(state),
-                None => self.read_state(&TopicPartition::new(Arc::clone(&name), number)).await?,
-            };
-            partitions.insert(number, PartitionImage { replicas, state });
-        }
+        let partition = |(number, replicas)| {
+            let state = same.and_then(|topic| topic.partitions.get(&number)?.state.clone());
+            (number, PartitionImage { replicas, state })
+        };
+        let partitions = spec.partitions.into_iter().map(partition).collect();
         let topic = TopicImage { topic_id: spec.topic_id, config: spec.config, partitions };
         Ok(Some((name, Arc::new(topic))))
     }
@@ -157,4 +164,10 @@ impl Refresh {
             known.state = Some(state);
         }
     }
+}
+
+/// The partitions whose states are yet to be read.
+fn stateless(name: &Arc<str>, topic: &TopicImage) -> Vec<TopicPartition> {
+    let unread = topic.partitions.iter().filter(|(_, partition)| partition.state.is_none());
+    unread.map(|(number, _)| TopicPartition::new(Arc::clone(name), *number)).collect()
 }

@@ -10,6 +10,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
+use super::descriptors::Permit;
 use super::purgatory::{WaitFor, Waiters};
 use crate::facts::{self, Fact};
 use crate::log::{
@@ -32,6 +33,8 @@ pub(super) struct Partition {
     record_rules: RecordRules,
     flush_interval: Option<std::time::Duration>,
     state: Mutex<State>,
+    /// For the file of the log's last segment.
+    _descriptor: Permit,
 }
 
 struct State {
@@ -130,6 +133,7 @@ impl Partition {
         name: TopicPartition,
         topic_id: TopicId,
         config: LogConfig,
+        descriptor: Permit,
     ) -> Result<Partition, LogError> {
         let (durability, batch_bytes_max) = (config.durability, config.batch_bytes_max);
         let (flush_interval, record_rules) = (config.flush_interval, config.records);
@@ -152,6 +156,7 @@ impl Partition {
             record_rules,
             flush_interval,
             state,
+            _descriptor: descriptor,
         })
     }
 

@@ -53,6 +53,14 @@ fn admit(core: &Arc<Core>, tasks: &TaskGroup, listener: &Arc<str>, stream: Strea
             return;
         }
     };
+    let descriptor = match core.descriptors.for_connection() {
+        Ok(descriptor) => descriptor,
+        Err(refused) => {
+            core.metrics.connections_refused.add(1);
+            tracing::warn!(%peer, reason = %refused, "connection_refused");
+            return;
+        }
+    };
     core.metrics.connections_accepted.add(1);
     let context = ConnectionContext {
         id: admission.id,
@@ -61,5 +69,8 @@ fn admit(core: &Arc<Core>, tasks: &TaskGroup, listener: &Arc<str>, stream: Strea
         principal: Principal::Anonymous,
     };
     let connection = Connection::new(Arc::clone(core), admission, context, Transport::Plain(stream));
-    tasks.spawn("connection", connection.run());
+    tasks.spawn("connection", async move {
+        connection.run().await;
+        drop(descriptor);
+    });
 }

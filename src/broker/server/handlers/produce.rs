@@ -185,6 +185,7 @@ impl ProduceRun {
                     core.flusher.note(&group.partition, appended.flush);
                     core.metrics.batches_appended.add(group.batches.len() as u64);
                     core.metrics.batch_bytes_appended.add(bytes as u64);
+                    core.shortage.is_over();
                     group.flush_to = appended.flush_to;
                     for (slot, base) in group.slots.iter().zip(&appended.bases) {
                         answer(&mut self.answers[*slot], *base, appended.log_start, appended_at);
@@ -329,8 +330,13 @@ fn not_idempotent_yet() -> Refused {
 /// A disk that fails ends the broker: half a broker helps nobody, and a new start finds out what can be used. One
 /// that is full, or a process that may open no more files, only refuses: nothing is lost, and reads go on.
 fn report(core: &Core, partition: &Partition, error: &PartitionError) {
-    if let PartitionError::Log(LogError::Io(_) | LogError::Failed { .. }) = error {
-        core.metrics.storage_errors.add(1);
-        core.failure.trip(format!("{}: {error}", partition.name()));
+    let PartitionError::Log(error) = error else { return };
+    match error {
+        LogError::Io(_) | LogError::Failed { .. } => {
+            core.metrics.storage_errors.add(1);
+            core.failure.trip(format!("{}: {error}", partition.name()));
+        }
+        error if error.is_refusal() => core.shortage.note(format!("{}: {error}", partition.name())),
+        _ => {}
     }
 }
