@@ -29,6 +29,7 @@ pub struct FlushTicket {
     files: Vec<File>,
     /// Given when names in it are new.
     directory: Option<PathBuf>,
+    /// Where the log ended when the ticket was made: what this makes durable (exclusive).
     end: Offset,
     mark: (Offset, u64),
     generation: u64,
@@ -36,11 +37,6 @@ pub struct FlushTicket {
 }
 
 impl FlushTicket {
-    /// Where the log ended when the ticket was made: what this makes durable (exclusive).
-    pub fn end(&self) -> Offset {
-        self.end
-    }
-
     /// Syncs files and directory. Once begun it must run to its end, in a task of the log's owner: the operating
     /// system tells a sync's error once, and it must be heard.
     pub async fn run(&self) -> io::Result<()> {
@@ -266,15 +262,6 @@ impl Log {
             return LogError::NoSpace(error);
         }
         self.fail(format!("not closed cleanly: {error}"))
-    }
-
-    /// Flushes everything and leaves the mark of a clean shutdown.
-    pub async fn close_clean(mut self) -> Result<(), LogError> {
-        let ticket = self.begin_close()?;
-        match ticket.run().await {
-            Ok(()) => Ok(self.finish_close(ticket)),
-            Err(error) => Err(self.close_failed(ticket, error)),
-        }
     }
 
     /// Whether the log takes no more appends because it was closed.

@@ -126,10 +126,6 @@ impl Log {
         })
     }
 
-    pub fn partition(&self) -> &TopicPartition {
-        &self.partition
-    }
-
     pub fn config(&self) -> &LogConfig {
         &self.config
     }
@@ -154,20 +150,6 @@ impl Log {
         let is_flush_awaited =
             self.config.expose == Expose::Flushed || self.config.durability == Durability::Fsync;
         if is_flush_awaited && holds(Rule::ExposeOnlyWhatIsDurable) { self.flush.end } else { self.log_end }
-    }
-
-    /// The epoch of the last batch, or `UNKNOWN` in an empty log.
-    pub fn last_epoch(&self) -> LeaderEpoch {
-        self.last_epoch
-    }
-
-    /// Bytes of all segments.
-    pub fn size(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.size).sum()
-    }
-
-    pub fn segment_count(&self) -> usize {
-        self.segments.len()
     }
 
     /// Why the log takes no more appends, if it has failed.

@@ -87,8 +87,9 @@ impl Segment {
     /// Takes note of a batch that now lies behind the others.
     pub fn push(&mut self, header: &BatchHeader, index_interval_bytes: u64) {
         assert_eq!(header.base_offset, self.end, "batches follow each other");
-        let interval = if buggify::fires("log.dense-index") { 1 } else { index_interval_bytes };
-        if self.size - self.index.last_position() >= interval
+        let interval = if buggify::fires("log.dense-index") { 1 } else { index_interval_bytes.max(1) };
+        // The last entry may lie behind only where somebody rewrote the file under the log's hands.
+        if self.size.saturating_sub(self.index.last_position()) >= interval
             && let Some(entry) = Entry::new(self.base, header.base_offset, self.size)
         {
             self.index.push(entry);

@@ -22,6 +22,34 @@ use crate::record::{BatchBuilder, BatchHeader, Compression, batches_exact, check
 use crate::runtime::FileRange;
 use crate::types::{BrokerId, LeaderEpoch, Offset, Timestamp, TopicPartition};
 
+/// What only tests ask of a log.
+impl Log {
+    pub(super) fn last_epoch(&self) -> LeaderEpoch {
+        self.last_epoch
+    }
+
+    /// Bytes of all segments.
+    pub(super) fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    pub(super) fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Flushes everything and leaves the mark of a clean shutdown.
+    pub(super) async fn close_clean(mut self) -> Result<(), super::LogError> {
+        let ticket = self.begin_close()?;
+        match ticket.run().await {
+            Ok(()) => {
+                self.finish_close(ticket);
+                Ok(())
+            }
+            Err(error) => Err(self.close_failed(ticket, error)),
+        }
+    }
+}
+
 const EPOCH: LeaderEpoch = LeaderEpoch(1);
 const ALL: u64 = u64::MAX / 2;
 /// Cases of a property; each costs a real disk dozens of syncs.

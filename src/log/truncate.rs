@@ -2,6 +2,8 @@
 //!
 //! The checkpoint comes first: if it said that more was flushed than a crash in between leaves, the next open
 //! would take the truncation for damage.
+//!
+//! Waits for replication, whose followers truncate; until then only tests call it.
 
 use std::io;
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use seedlog::broker::Broker;
 use seedlog::facts::Fact;
 use seedlog::protocol::messages::ProduceRequest;
 use seedlog::protocol::{ErrorCode, encode_request};
@@ -159,6 +160,20 @@ fn a_sync_that_fails_while_the_broker_shuts_down_leaves_no_clean_mark() {
             _ => None,
         });
         assert_eq!(recoveries.last(), Some(&false));
+    });
+}
+
+#[test]
+fn a_broker_that_shut_down_has_given_its_directory_up() {
+    with_brokers(1, |cluster| async move {
+        // Its number is free, and so is the test's own process to be it.
+        cluster.shut_down(1).await;
+        for round in 0..5 {
+            let started = Broker::start(cluster.config_of_impostor(1)).await;
+
+            let broker = started.unwrap_or_else(|error| panic!("round {round}: {error}"));
+            broker.shutdown().await;
+        }
     });
 }
 

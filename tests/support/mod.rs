@@ -199,7 +199,13 @@ impl Dev {
     }
 
     pub fn kill_and_restart(&mut self) {
+        self.kill_and_restart_after(|| {});
+    }
+
+    /// `between` happens while no process runs.
+    pub fn kill_and_restart_after(&mut self, between: impl FnOnce()) {
         self.process.kill();
+        between();
         self.process = Dev::spawn(self.port, self.zookeeper_port, &self.data);
     }
 }

@@ -159,11 +159,17 @@ fn index_parts(content: &[u8]) -> Vec<std::ops::Range<usize>> {
     summary.chain(entries.map(|at| at..(at + INDEX_ENTRY_BYTES).min(content.len()))).collect()
 }
 
+/// What is left of a range whose file somebody may have cut off: a connection that sends it closes there.
+fn bytes_still_there(range: &FileRange) -> Bytes {
+    let len = range.file.len().unwrap().saturating_sub(range.offset).min(range.len);
+    bytes_of(&FileRange { len, ..range.clone() })
+}
+
 /// Uses everything; how it ends is all the same.
 async fn use_it(mut log: Log, cut_at: i64) {
     let mut at = log.log_start();
     while let Ok(Some(range)) = log.read(at, 700, log.log_end(), true) {
-        let bytes = bytes_of(&range);
+        let bytes = bytes_still_there(&range);
         let last = batches_exact(bytes).filter_map(Result::ok).last();
         let next = last.and_then(|batch| BatchHeader::parse(&batch).ok()).map(|header| header.next_offset());
         at = next.filter(|next| *next > at).unwrap_or(at.next());
@@ -191,7 +197,19 @@ async fn truncate(log: &mut Log, end: Offset) -> Result<(), LogError> {
     log.truncate(end)
 }
 
-async fn play(data: PathBuf, clean: bool, damages: Vec<Damage>, cut_at: i64) {
+/// How the log is while its files are damaged.
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    ClosedCleanly,
+    Abandoned,
+    Open,
+}
+
+fn uses() -> impl Strategy<Value = Use> {
+    prop_oneof![Just(Use::ClosedCleanly), Just(Use::Abandoned), Just(Use::Open)]
+}
+
+async fn play(data: PathBuf, during: Use, damages: Vec<Damage>, cut_at: i64) {
     let mut log = open(&data, small()).await;
     for n in 0..30 {
         log.append(&[batch_at(n, 2, 50)], EPOCH).unwrap();
@@ -201,12 +219,16 @@ async fn play(data: PathBuf, clean: bool, damages: Vec<Damage>, cut_at: i64) {
         }
     }
     let directory = log.directory.clone();
-    if clean {
-        log.close_clean().await.unwrap();
-    } else {
-        drop(log);
+    let mut open = None;
+    match during {
+        Use::ClosedCleanly => log.close_clean().await.unwrap(),
+        Use::Abandoned => drop(log),
+        Use::Open => open = Some(log),
     }
     damages.iter().for_each(|damage| inflict(&directory, damage));
+    if let Some(log) = open {
+        use_it(log, cut_at).await;
+    }
     for _ in 0..2 {
         if let Ok(log) = try_open(&data, small()).await {
             use_it(log, cut_at).await;
@@ -218,7 +240,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
 
     #[test]
-    fn damaged_files_never_panic(clean: bool, damages in damages(), cut_at in -1_i64..70) {
-        on_disk(move |data| play(data, clean, damages, cut_at));
+    fn damaged_files_never_panic(during in uses(), damages in damages(), cut_at in -1_i64..70) {
+        on_disk(move |data| play(data, during, damages, cut_at));
     }
 }

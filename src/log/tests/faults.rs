@@ -182,6 +182,25 @@ fn a_failed_sync_fails_the_log_for_good() {
 }
 
 #[test]
+fn a_flush_for_which_no_descriptor_was_left_is_put_off() {
+    on_disk(|data| async move {
+        let mut log = log_of_two_batches(&data).await;
+        let ticket = log.begin_flush().unwrap();
+        let (emfile, enfile) = (24, 23);
+        let error = std::io::Error::from_raw_os_error(emfile);
+        assert!(matches!(log.flush_failed(ticket, error), LogError::NoDescriptors(_)));
+        assert_eq!((log.failure(), log.flushed_end()), (None, Offset(0)));
+        assert_eq!(flush(&mut log).await, Offset(4));
+
+        let ticket = log.begin_checkpoint().unwrap();
+        let error = std::io::Error::from_raw_os_error(enfile);
+        assert!(matches!(log.checkpoint_failed(ticket, error), LogError::NoDescriptors(_)));
+        assert!(log.next_checkpoint_at().is_some());
+        log.close_clean().await.unwrap();
+    });
+}
+
+#[test]
 fn with_its_rule_suspended_a_failed_sync_is_tried_again() {
     on_disk(|data| async move {
         rules::suspend(Rule::FailLogDirOnFailedFsync);
