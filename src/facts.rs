@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Acks, BrokerId, LeaderEpoch, Offset, TopicPartition};
+use crate::types::{Acks, BrokerId, LeaderEpoch, Offset, SessionId, TopicPartition, Zxid};
 
 pub use sink::{Sink, install, record};
 pub use tag::RecordTag;
@@ -23,7 +23,7 @@ pub enum Fact {
     // -- brokers ------------------------------------------------------------------------------------
     BrokerRegistered {
         broker: BrokerId,
-        session: i64,
+        session: SessionId,
     },
     BrokerStopped {
         broker: BrokerId,
@@ -169,7 +169,7 @@ pub enum Fact {
     GroupJoined {
         group: String,
         consumer: String,
-        session: i64,
+        session: SessionId,
         /// Streams by subscribed topic.
         subscription: BTreeMap<String, u32>,
     },
@@ -182,7 +182,7 @@ pub enum Fact {
     GroupSessionLost {
         group: String,
         consumer: String,
-        session: i64,
+        session: SessionId,
     },
     RebalanceStarted {
         group: String,
@@ -212,7 +212,7 @@ pub enum Fact {
         consumer: String,
         partition: TopicPartition,
         stream: u32,
-        session: i64,
+        session: SessionId,
     },
     /// Nothing more of it is delivered. Stated before the owner node is deleted.
     PartitionReleased {
@@ -277,41 +277,41 @@ pub enum Fact {
 
     // -- ZooKeeper ----------------------------------------------------------------------------------
     SessionOpened {
-        session: i64,
+        session: SessionId,
     },
     SessionExpired {
-        session: i64,
+        session: SessionId,
     },
     /// A server applied a write; `owner` is the session of a new ephemeral node, or 0.
     ZnodeChanged {
-        zxid: i64,
+        zxid: Zxid,
         path: String,
         change: ZnodeChange,
-        owner: i64,
+        owner: SessionId,
     },
     /// The client is attached to a server, for the first time or again.
     SessionAttached {
-        session: i64,
+        session: SessionId,
     },
     /// What a reply says of a node as of `zxid`: the write that its data comes from, `None` if there is none.
     ZnodeRead {
-        session: i64,
-        zxid: i64,
+        session: SessionId,
+        zxid: Zxid,
         path: String,
-        mzxid: Option<i64>,
+        mzxid: Option<Zxid>,
         watches: bool,
     },
     /// As above. `names`: the exclusive or of the crc32 of each child's name.
     ChildrenRead {
-        session: i64,
-        zxid: i64,
+        session: SessionId,
+        zxid: Zxid,
         path: String,
         names: Option<u32>,
         watches: bool,
     },
     /// A watch event reached the client.
     WatchFired {
-        session: i64,
+        session: SessionId,
         path: String,
         change: ZnodeChange,
     },

@@ -9,7 +9,7 @@ use super::checked_file::{self, ReadError};
 use crate::log::{directory_name, partition_of_directory, stored_bytes};
 use crate::runtime::disk::{self, Lock};
 use crate::runtime::durable;
-use crate::types::{BrokerId, TopicId, TopicPartition};
+use crate::types::{BrokerId, SessionId, TopicId, TopicPartition};
 
 const LOCK_FILE: &str = ".lock";
 const META_FILE: &str = "meta.properties";
@@ -136,17 +136,17 @@ impl DataDir {
 
     /// The last ZooKeeper session in which this directory's broker registered. Its process is dead: this one
     /// holds the lock. A damaged file is as good as none.
-    pub fn last_session(&self) -> Option<i64> {
+    pub fn last_session(&self) -> Option<SessionId> {
         let pairs = checked_file::read(&self.path.join(SESSION_FILE));
         let pairs = pairs.unwrap_or_else(|error| {
             tracing::warn!(%error, file = SESSION_FILE, "file_not_readable");
             None
         });
-        i64::from_str_radix(pairs?.get("session")?, 16).ok()
+        i64::from_str_radix(pairs?.get("session")?, 16).ok().map(SessionId)
     }
 
     /// Notes the session in which the broker is about to register.
-    pub async fn note_session(&self, session: i64) -> Result<(), DataDirError> {
+    pub async fn note_session(&self, session: SessionId) -> Result<(), DataDirError> {
         let text = format!("{session:x}");
         let written = checked_file::write(&self.path, SESSION_FILE, &[("session", &text)]).await;
         written.map_err(io_error(&self.path))

@@ -198,7 +198,7 @@ impl Membership {
         self.register().await?;
         let session = self.registry.zookeeper().session_id();
         facts::record(|| Fact::BrokerRegistered { broker: self.core.id, session });
-        tracing::info!(broker = %self.core.id, address = %self.core.advertised, session, "broker_registered");
+        tracing::info!(broker = %self.core.id, address = %self.core.advertised, %session, "broker_registered");
         self.core.set_registry(Some(self.registry.clone()));
         // The brokers were read before this one was among them.
         self.reconcile(Session::Same).await
@@ -213,7 +213,7 @@ impl Membership {
         if self.data_dir.last_session() == Some(session) {
             self.registry.remove_registration(broker, session).await?;
         }
-        tracing::info!(%broker, session, "earlier_registration_awaited");
+        tracing::info!(%broker, %session, "earlier_registration_awaited");
         let waited = self.registry.zookeeper().session_timeout() * STALE_SESSIONS_MAX;
         match clock::timeout(waited, self.registry.wait_unregistered(broker)).await {
             Ok(gone) => Ok(gone?),

@@ -9,7 +9,7 @@ use super::{
     ATTEMPTS_MAX, BrokerRegistration, RegistrationEpoch, Registry, RegistryError, report_skipped, retry_read,
 };
 use crate::runtime::clock;
-use crate::types::BrokerId;
+use crate::types::{BrokerId, SessionId};
 use crate::zookeeper::{CreateMode, MultiOp, Watch, WatchEvent, ZkError};
 
 impl Registry {
@@ -47,7 +47,7 @@ impl Registry {
     }
 
     /// The session that holds a broker's registration, if there is one.
-    pub async fn registration_session(&self, broker: BrokerId) -> Result<Option<i64>, RegistryError> {
+    pub async fn registration_session(&self, broker: BrokerId) -> Result<Option<SessionId>, RegistryError> {
         let path = znodes::broker(broker);
         let stat = self.read_back(|| self.zookeeper.exists(&path)).await?;
         Ok(stat.map(|stat| stat.ephemeral_owner))
@@ -56,7 +56,11 @@ impl Registry {
     /// Removes the registration that `session` holds, and no other: a node of the same name that was made meanwhile
     /// looks the same to a delete, so that the delete asks that nobody has registered since it was looked at. For a
     /// caller who knows that the session's process is dead; otherwise wait for the session to expire.
-    pub async fn remove_registration(&self, broker: BrokerId, session: i64) -> Result<(), RegistryError> {
+    pub async fn remove_registration(
+        &self,
+        broker: BrokerId,
+        session: SessionId,
+    ) -> Result<(), RegistryError> {
         let path = znodes::BROKER_IDS.to_owned();
         for _ in 0..ATTEMPTS_MAX {
             let registrations = self.read_back(|| self.zookeeper.exists(&path)).await?;

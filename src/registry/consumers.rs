@@ -15,7 +15,7 @@ use super::{
 use crate::marks::{self, Mark};
 use crate::rules::{self, Rule};
 use crate::runtime::{clock, concurrently};
-use crate::types::{BrokerId, TopicPartition};
+use crate::types::{BrokerId, SessionId, TopicPartition};
 use crate::zookeeper::{CreateMode, MultiOp, Stat, Watch, WatchEvent, ZkError};
 
 /// Owner nodes made in one step; far below the largest request.
@@ -27,7 +27,7 @@ pub enum Membership {
     /// The member is registered, under this name, by this client's session.
     Joined(String),
     /// Another session holds the name: another member, or this one's previous life until it expires.
-    HeldBy(i64),
+    HeldBy(SessionId),
 }
 
 /// The members of a group, as they are registered.
@@ -46,7 +46,7 @@ pub struct Members {
 pub struct PartitionOwner {
     /// `member-stream`, as the owner wrote it.
     pub name: String,
-    pub session: i64,
+    pub session: SessionId,
 }
 
 /// What became of an attempt to own partitions.

@@ -37,7 +37,8 @@ impl Registry {
         }
     }
 
-    /// A block of producer ids that nobody else was given. A lost reply costs a block.
+    /// A block of producer ids that nobody else was given. A lost reply costs a block. Waits for idempotent producers
+    /// (K3b): nothing but tests calls it yet.
     pub async fn next_producer_ids(&self, me: BrokerId) -> Result<Range<i64>, RegistryError> {
         let path = znodes::PRODUCER_ID_BLOCK;
         for _ in 0..ATTEMPTS_MAX {

@@ -15,7 +15,7 @@ mod znodes;
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use crate::types::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
+use crate::types::{BrokerId, LeaderEpoch, SessionId, TopicId, TopicPartition, Zxid};
 use crate::zookeeper::{CreateMode, ZkError, ZooKeeper};
 
 use znodes::Unreadable;
@@ -35,7 +35,7 @@ pub struct BrokerRegistration {
 
 /// The zxid that registered a broker: tells its registrations apart and orders them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RegistrationEpoch(pub i64);
+pub struct RegistrationEpoch(pub Zxid);
 
 /// A topic as it stands under `/brokers/topics`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +71,8 @@ pub enum RegistryError {
     #[error("{partition} is led by {leader:?}")]
     NotLeader { partition: TopicPartition, leader: Option<BrokerId> },
     /// Another session holds the broker's id: another process, or this one's previous life until it expires.
-    #[error("broker {broker} is registered by session {session:#x}")]
-    RegisteredElsewhere { broker: BrokerId, session: i64 },
+    #[error("broker {broker} is registered by session {session}")]
+    RegisteredElsewhere { broker: BrokerId, session: SessionId },
     #[error("the data of {path} cannot be understood: {reason}")]
     Corrupt { path: String, reason: String },
     #[error(transparent)]

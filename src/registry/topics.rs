@@ -49,7 +49,8 @@ impl Registry {
         Err(ZkError::ConnectionLost.into())
     }
 
-    /// Removes a topic with all that belongs to it. `NoSuchTopic` if there is none.
+    /// Removes a topic with all that belongs to it. `NoSuchTopic` if there is none. Waits for the deletion of topics
+    /// (K7): nothing but tests calls it yet.
     pub async fn delete_topic(&self, name: &str) -> Result<(), RegistryError> {
         checked(name)?;
         let mut may_be_done = false;

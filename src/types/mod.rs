@@ -2,6 +2,7 @@
 
 mod instant;
 mod topic_id;
+mod zookeeper;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use instant::Instant;
 pub use topic_id::TopicId;
+pub use zookeeper::{SessionId, Zxid};
 
 /// The consecutive number of a record in its partition. Never negative in a log; requests use the
 /// protocol's sentinels (-1 latest, -2 earliest) only at the wire.

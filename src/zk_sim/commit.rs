@@ -11,6 +11,7 @@ use super::core::{Core, Effect, Moment};
 use super::sessions::Password;
 use super::snapshot;
 use super::watches::ConnectionId;
+use crate::types::{SessionId, Zxid};
 
 /// Something for the core to deal with, in order.
 pub(super) enum Arrival {
@@ -23,7 +24,7 @@ pub(super) enum Arrival {
     },
     Closed(ConnectionId),
     Tick,
-    Expire(i64),
+    Expire(SessionId),
     /// Every session's time-out starts anew.
     Renew,
 }
@@ -46,7 +47,7 @@ pub(super) struct Commit {
     unanswered: BTreeMap<ConnectionId, usize>,
     tick_waits: bool,
     held: Option<Vec<Effect>>,
-    saved_zxid: i64,
+    saved_zxid: Zxid,
 }
 
 impl Commit {

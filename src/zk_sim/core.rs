@@ -11,7 +11,7 @@ use super::sessions::{Password, SessionLimits, Sessions};
 use super::snapshot::Image;
 use super::tree::{Change, Tree};
 use super::watches::{ConnectionId, Watches};
-use crate::types::Instant;
+use crate::types::{Instant, SessionId, Zxid};
 use crate::zookeeper::codec::{
     ConnectRequest, ConnectResponse, DecodeError, ErrorCode, EventKind, Op, PASSWORD_BYTES, Reader, Reply,
     WatcherEvent, frame,
@@ -25,19 +25,19 @@ pub(super) enum Effect {
     CloseAfterSend(ConnectionId),
     /// Close without sending what is still to be sent.
     CloseNow(ConnectionId),
-    SessionOpened(i64),
-    SessionExpired(i64),
+    SessionOpened(SessionId),
+    SessionExpired(SessionId),
     Changed(Changed),
 }
 
 /// A change that was made to a node, for the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Changed {
-    pub zxid: i64,
+    pub zxid: Zxid,
     pub path: String,
     pub kind: EventKind,
     /// The session of a new ephemeral node, or 0.
-    pub owner: i64,
+    pub owner: SessionId,
 }
 
 /// When something happens, by both clocks.
@@ -57,7 +57,7 @@ pub(super) struct CoreLimits {
 enum Phase {
     /// Nothing but a connect request may come.
     Handshake,
-    Attached(i64),
+    Attached(SessionId),
     /// Closing: what still comes is not looked at.
     Over,
 }
@@ -67,14 +67,14 @@ pub(super) struct Core {
     pub(super) watches: Watches,
     pub(super) sessions: Sessions,
     /// Of the last write, failed ones included.
-    pub(super) zxid: i64,
+    pub(super) zxid: Zxid,
     connections: BTreeMap<ConnectionId, Phase>,
     pub(super) effects: Vec<Effect>,
 }
 
 impl Core {
     /// A server that holds `image`; `first_session` lies above every session id ever given out.
-    pub fn new(limits: CoreLimits, image: Image, first_session: i64, now: Instant) -> Core {
+    pub fn new(limits: CoreLimits, image: Image, first_session: SessionId, now: Instant) -> Core {
         let mut sessions = Sessions::new(limits.sessions, first_session.max(image.next_session));
         for saved in image.sessions {
             sessions.restore(saved.id, saved.password, saved.timeout, now);
@@ -105,7 +105,7 @@ impl Core {
     }
 
     /// The session that the connection serves.
-    pub fn session_of(&self, connection: ConnectionId) -> Option<i64> {
+    pub fn session_of(&self, connection: ConnectionId) -> Option<SessionId> {
         match self.connections.get(&connection) {
             Some(Phase::Attached(session)) => Some(*session),
             _ => None,
@@ -136,7 +136,7 @@ impl Core {
     }
 
     /// Ends a session as though its client had not been heard for too long; whether it was alive.
-    pub fn expire(&mut self, session: i64, at: Moment) -> bool {
+    pub fn expire(&mut self, session: SessionId, at: Moment) -> bool {
         if self.sessions.get(session).is_none() {
             return false;
         }
@@ -156,7 +156,7 @@ impl Core {
             // The client has seen a future that this server does not know.
             return self.close_now(connection);
         }
-        if request.session_id == 0 {
+        if request.session_id == SessionId::NONE {
             return self.open_session(connection, &request, password, at);
         }
         // The old connection goes before the password is looked at, as ZooKeeper does it (observed).
@@ -175,7 +175,7 @@ impl Core {
                 let refused = ConnectResponse {
                     protocol_version: 0,
                     timeout_ms: 0,
-                    session_id: 0,
+                    session_id: SessionId::NONE,
                     password: Some(Bytes::from_static(&[0; PASSWORD_BYTES])),
                     read_only: request.read_only.map(|_| false),
                 };
@@ -195,13 +195,13 @@ impl Core {
         let Some(id) = self.sessions.open(password, request.timeout_ms, at.now) else {
             return self.close_now(connection);
         };
-        self.zxid += 1;
+        self.zxid = self.zxid.next();
         self.effects.push(Effect::SessionOpened(id));
         self.sessions.get_mut(id).expect("opened just now").connection = Some(connection);
         self.attach(connection, id, request);
     }
 
-    fn attach(&mut self, connection: ConnectionId, id: i64, request: &ConnectRequest) {
+    fn attach(&mut self, connection: ConnectionId, id: SessionId, request: &ConnectRequest) {
         let session = self.sessions.get(id).expect("the caller has opened or found it");
         let response = ConnectResponse {
             protocol_version: 0,
@@ -214,7 +214,7 @@ impl Core {
         self.send_response(connection, &response);
     }
 
-    fn request(&mut self, connection: ConnectionId, session: i64, message: Bytes, at: Moment) {
+    fn request(&mut self, connection: ConnectionId, session: SessionId, message: Bytes, at: Moment) {
         let mut reader = Reader::new(message);
         let (Ok(xid), Ok(code)) = (reader.read::<i32>(), reader.read::<i32>()) else {
             return self.close_now(connection);
@@ -240,16 +240,16 @@ impl Core {
         self.close_after_send(connection);
     }
 
-    fn close_session(&mut self, connection: ConnectionId, session: i64, xid: i32, at: Moment) {
+    fn close_session(&mut self, connection: ConnectionId, session: SessionId, xid: i32, at: Moment) {
         self.end_session(session, at);
         self.reply(connection, xid, Reply::Empty);
         self.close_after_send(connection);
     }
 
     /// Ends a session, all its ephemeral nodes at one zxid; returns its connection.
-    fn end_session(&mut self, session: i64, at: Moment) -> Option<ConnectionId> {
+    fn end_session(&mut self, session: SessionId, at: Moment) -> Option<ConnectionId> {
         let ended = self.sessions.remove(session)?;
-        self.zxid += 1;
+        self.zxid = self.zxid.next();
         let paths = self.tree.ephemerals(session);
         let mut change = self.tree.change(self.zxid, at.wall_ms);
         for path in &paths {
@@ -274,8 +274,10 @@ impl Core {
     fn note(&mut self, changes: &[Change]) {
         for change in changes.iter().filter(|change| change.kind != EventKind::ChildrenChanged) {
             let owner = match change.kind {
-                EventKind::Created => self.tree.stat(&change.path).map_or(0, |stat| stat.ephemeral_owner),
-                _ => 0,
+                EventKind::Created => {
+                    self.tree.stat(&change.path).map_or(SessionId::NONE, |stat| stat.ephemeral_owner)
+                }
+                _ => SessionId::NONE,
             };
             let (zxid, path, kind) = (self.zxid, change.path.clone(), change.kind);
             self.effects.push(Effect::Changed(Changed { zxid, path, kind, owner }));

@@ -6,13 +6,14 @@ use super::core::{Core, Moment};
 use super::follower::look;
 use super::tree::{Change, Transaction};
 use super::watches::{Aspect, ConnectionId, TooManyWatches};
+use crate::types::SessionId;
 use crate::zookeeper::codec::{ErrorCode, EventKind, MultiReply, Op, Reply, SetWatchesRequest};
 
 impl Core {
     pub(super) fn execute(
         &mut self,
         connection: ConnectionId,
-        session: i64,
+        session: SessionId,
         xid: i32,
         operation: Op,
         at: Moment,
@@ -32,8 +33,8 @@ impl Core {
     }
 
     /// A write takes a zxid whether it succeeds or not; its events go before its reply.
-    fn write(&mut self, connection: ConnectionId, session: i64, xid: i32, operation: Op, at: Moment) {
-        self.zxid += 1;
+    fn write(&mut self, connection: ConnectionId, session: SessionId, xid: i32, operation: Op, at: Moment) {
+        self.zxid = self.zxid.next();
         let mut change = self.tree.change(self.zxid, at.wall_ms);
         let outcome = match operation {
             Op::Multi(operations) => Ok(multi(change, &operations, session)),
@@ -121,7 +122,7 @@ impl Core {
 }
 
 /// Performs one write; what it did, in the form of a multi's result.
-fn apply(change: &mut Transaction<'_>, operation: &Op, session: i64) -> Result<MultiReply, ErrorCode> {
+fn apply(change: &mut Transaction<'_>, operation: &Op, session: SessionId) -> Result<MultiReply, ErrorCode> {
     match operation {
         Op::Create(request) => change.create(request, session).map(MultiReply::Created),
         Op::Create2(request) => {
@@ -152,7 +153,7 @@ fn single_reply(done: MultiReply) -> Reply {
 
 /// All or nothing. A failed multi is a reply like any other: code 0 before the operation at fault, its own
 /// code, and -2 after it.
-fn multi(mut change: Transaction<'_>, operations: &[Op], session: i64) -> (Reply, Vec<Change>) {
+fn multi(mut change: Transaction<'_>, operations: &[Op], session: SessionId) -> (Reply, Vec<Change>) {
     let mut results = Vec::with_capacity(operations.len());
     for (at_fault, operation) in operations.iter().enumerate() {
         match apply(&mut change, operation, session) {

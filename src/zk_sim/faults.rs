@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::types::SessionId;
 use crate::zookeeper::codec::{Op, Reader};
 
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     no_quorum: bool,
-    lost_replies: BTreeSet<i64>,
+    lost_replies: BTreeSet<SessionId>,
     /// Each set is for one create, of any of these nodes.
     lost_creates: Vec<BTreeSet<String>>,
-    watch_delays: BTreeMap<i64, Duration>,
+    watch_delays: BTreeMap<SessionId, Duration>,
     /// Sessions that no server attaches.
-    unattachable: BTreeSet<i64>,
+    unattachable: BTreeSet<SessionId>,
 }
 
 /// The operations that change the tree.
@@ -41,7 +42,7 @@ impl Faults {
         std::mem::take(&mut self.no_quorum)
     }
 
-    pub fn lose_reply(&mut self, session: i64) {
+    pub fn lose_reply(&mut self, session: SessionId) {
         self.lost_replies.insert(session);
     }
 
@@ -58,7 +59,7 @@ impl Faults {
     }
 
     /// The xid of `request` if its reply is to be lost: once for each time that somebody asked for it.
-    pub fn loses_reply_to(&mut self, session: i64, request: &[u8]) -> Option<i32> {
+    pub fn loses_reply_to(&mut self, session: SessionId, request: &[u8]) -> Option<i32> {
         word(request, 4).filter(|operation| WRITES.contains(operation))?;
         if !self.lost_replies.remove(&session) && !self.loses_create(request) {
             return None;
@@ -79,7 +80,7 @@ impl Faults {
         true
     }
 
-    pub fn refuse_to_attach(&mut self, session: i64) {
+    pub fn refuse_to_attach(&mut self, session: SessionId) {
         self.unattachable.insert(session);
     }
 
@@ -90,10 +91,10 @@ impl Faults {
     /// Whether `connect_request` asks for a session that is not attached anywhere.
     pub fn refuses_to_attach(&self, connect_request: &[u8]) -> bool {
         let session = connect_request.get(SESSION_AT..).and_then(|rest| rest.first_chunk::<8>());
-        session.is_some_and(|id| self.unattachable.contains(&i64::from_be_bytes(*id)))
+        session.is_some_and(|id| self.unattachable.contains(&SessionId(i64::from_be_bytes(*id))))
     }
 
-    pub fn delay_watches(&mut self, session: i64, by: Option<Duration>) {
+    pub fn delay_watches(&mut self, session: SessionId, by: Option<Duration>) {
         match by {
             Some(by) => self.watch_delays.insert(session, by),
             None => self.watch_delays.remove(&session),
@@ -101,7 +102,7 @@ impl Faults {
     }
 
     /// How long `message`, with its length in front, has to wait if it is a watch event.
-    pub fn watch_delay(&self, session: i64, message: &[u8]) -> Option<Duration> {
+    pub fn watch_delay(&self, session: SessionId, message: &[u8]) -> Option<Duration> {
         let by = self.watch_delays.get(&session)?;
         (xid_of_reply(message) == Some(EVENT)).then_some(*by)
     }
@@ -152,11 +153,11 @@ mod tests {
     fn only_a_write_of_the_session_loses_its_reply_and_only_once() {
         let (read, write) = (message(&[7, 4]), message(&[8, 5]));
         let mut faults = Faults::default();
-        faults.lose_reply(1);
-        assert_eq!(faults.loses_reply_to(2, &write), None);
-        assert_eq!(faults.loses_reply_to(1, &read), None);
-        assert_eq!(faults.loses_reply_to(1, &write), Some(8));
-        assert_eq!(faults.loses_reply_to(1, &write), None);
+        faults.lose_reply(SessionId(1));
+        assert_eq!(faults.loses_reply_to(SessionId(2), &write), None);
+        assert_eq!(faults.loses_reply_to(SessionId(1), &read), None);
+        assert_eq!(faults.loses_reply_to(SessionId(1), &write), Some(8));
+        assert_eq!(faults.loses_reply_to(SessionId(1), &write), None);
     }
 
     fn create(path: &str) -> Op {
@@ -170,29 +171,29 @@ mod tests {
         let mut faults = Faults::default();
         faults.lose_reply_to_create(BTreeSet::from(["/a/b".to_owned(), "/a/c-*".to_owned()]));
         for other in ["/a", "/a/bb", "/a/c"] {
-            assert_eq!(faults.loses_reply_to(1, &request(7, create(other))), None, "{other}");
+            assert_eq!(faults.loses_reply_to(SessionId(1), &request(7, create(other))), None, "{other}");
         }
         let delete = Op::Delete(PathVersion { path: "/a/b".into(), version: -1 });
-        assert_eq!(faults.loses_reply_to(1, &request(7, delete)), None, "a delete");
+        assert_eq!(faults.loses_reply_to(SessionId(1), &request(7, delete)), None, "a delete");
         let in_a_multi = Op::Multi(vec![create("/x"), create("/a/c-17")]);
-        assert_eq!(faults.loses_reply_to(2, &request(8, in_a_multi)), Some(8));
-        assert_eq!(faults.loses_reply_to(2, &request(9, create("/a/b"))), None);
-        assert_eq!(faults.loses_reply_to(2, &message(&[9, 1, 400])), None, "cut off");
+        assert_eq!(faults.loses_reply_to(SessionId(2), &request(8, in_a_multi)), Some(8));
+        assert_eq!(faults.loses_reply_to(SessionId(2), &request(9, create("/a/b"))), None);
+        assert_eq!(faults.loses_reply_to(SessionId(2), &message(&[9, 1, 400])), None, "cut off");
     }
 
     #[test]
     fn replies_that_are_kept_again_are_not_lost() {
         let mut faults = Faults::default();
-        faults.lose_reply(1);
+        faults.lose_reply(SessionId(1));
         faults.lose_reply_to_create(BTreeSet::from(["/a".to_owned()]));
         faults.keep_replies();
-        assert_eq!(faults.loses_reply_to(1, &create("/a").encode(7).slice(4..)), None);
+        assert_eq!(faults.loses_reply_to(SessionId(1), &create("/a").encode(7).slice(4..)), None);
     }
 
     #[test]
     fn only_the_session_named_is_not_attached() {
         let mut faults = Faults::default();
-        faults.refuse_to_attach(7);
+        faults.refuse_to_attach(SessionId(7));
         let connect = |session: i32| message(&[0, 0, 0, 3_000, 0, session, 16]);
         assert!(faults.refuses_to_attach(&connect(7)));
         assert!(!faults.refuses_to_attach(&connect(8)));
@@ -206,10 +207,10 @@ mod tests {
         let (event, reply) = (message(&[4, EVENT]), message(&[4, 8]));
         let by = Duration::from_secs(2);
         let mut faults = Faults::default();
-        faults.delay_watches(1, Some(by));
-        assert_eq!(faults.watch_delay(1, &event), Some(by));
-        assert_eq!(faults.watch_delay(1, &reply), None);
-        faults.delay_watches(1, None);
-        assert_eq!(faults.watch_delay(1, &event), None);
+        faults.delay_watches(SessionId(1), Some(by));
+        assert_eq!(faults.watch_delay(SessionId(1), &event), Some(by));
+        assert_eq!(faults.watch_delay(SessionId(1), &reply), None);
+        faults.delay_watches(SessionId(1), None);
+        assert_eq!(faults.watch_delay(SessionId(1), &event), None);
     }
 }

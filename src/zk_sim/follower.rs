@@ -7,18 +7,19 @@
 use bytes::Bytes;
 
 use super::tree::Tree;
+use crate::types::Zxid;
 use crate::zookeeper::codec::{ErrorCode, Op, Reader, Reply};
 
 pub(super) struct CutFollower {
     tree: Tree,
     /// Of the last write that it heard of.
-    zxid: i64,
+    zxid: Zxid,
     /// A request waits for the leader, and every later one behind it.
     is_stuck: bool,
 }
 
 impl CutFollower {
-    pub fn new(tree: Tree, zxid: i64) -> CutFollower {
+    pub fn new(tree: Tree, zxid: Zxid) -> CutFollower {
         CutFollower { tree, zxid, is_stuck: false }
     }
 
@@ -69,7 +70,7 @@ mod tests {
     use crate::zookeeper::codec::{PathVersion, PathWatch, ReplyHeader, xid};
 
     fn answered(operation: &Op, xid: i32) -> Option<ReplyHeader> {
-        let mut follower = CutFollower::new(Tree::new(), 42);
+        let mut follower = CutFollower::new(Tree::new(), Zxid(42));
         let answer = follower.answer(&operation.encode(xid).slice(4..))?;
         Some(Reader::new(answer.slice(4..)).read().expect("a header"))
     }
@@ -77,7 +78,7 @@ mod tests {
     #[test]
     fn it_answers_pings_and_reads_as_though_nothing_were_wrong() {
         let ping = answered(&Op::Ping, xid::PING).expect("an answer");
-        assert_eq!((ping.xid, ping.zxid, ping.error), (xid::PING, 42, ErrorCode::OK));
+        assert_eq!((ping.xid, ping.zxid, ping.error), (xid::PING, Zxid(42), ErrorCode::OK));
         let read = |path: &str| Op::Exists(PathWatch { path: path.into(), watch: true });
         assert_eq!(answered(&read("/zookeeper"), 7).map(|header| header.error), Some(ErrorCode::OK));
         assert_eq!(answered(&read("/missing"), 8).map(|header| header.error), Some(ErrorCode::NO_NODE));
@@ -89,12 +90,12 @@ mod tests {
         for operation in [Op::Sync("/".into()), delete, Op::Multi(Vec::new()), Op::Close] {
             assert_eq!(answered(&operation, 9), None, "{operation:?}");
         }
-        assert_eq!(CutFollower::new(Tree::new(), 1).answer(&Bytes::from_static(b"garbage")), None);
+        assert_eq!(CutFollower::new(Tree::new(), Zxid(1)).answer(&Bytes::from_static(b"garbage")), None);
     }
 
     #[test]
     fn nothing_overtakes_what_waits_for_the_leader() {
-        let mut follower = CutFollower::new(Tree::new(), 1);
+        let mut follower = CutFollower::new(Tree::new(), Zxid(1));
         let ping = Op::Ping.encode(xid::PING).slice(4..);
         assert!(follower.answer(&ping).is_some());
         assert_eq!(follower.answer(&Op::Sync("/".into()).encode(1).slice(4..)), None);

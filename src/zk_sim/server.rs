@@ -20,7 +20,7 @@ use super::store::Store;
 use crate::runtime::net::Listener;
 use crate::runtime::task::{Lane, TaskGroup};
 use crate::runtime::{AcceptError, clock, disk, rng};
-use crate::types::Instant;
+use crate::types::{Instant, SessionId};
 
 /// Sessions alive at once.
 const SESSIONS_MAX: usize = 10_000;
@@ -120,12 +120,12 @@ pub struct Control {
 
 impl Control {
     /// The sessions alive.
-    pub fn sessions(&self) -> Vec<i64> {
+    pub fn sessions(&self) -> Vec<SessionId> {
         self.shared.sessions()
     }
 
     /// Expires a session as the ticker would; returns whether it was alive.
-    pub fn expire_session(&self, session: i64) -> bool {
+    pub fn expire_session(&self, session: SessionId) -> bool {
         self.shared.expire(session)
     }
 
@@ -146,7 +146,7 @@ impl Control {
     }
 
     /// The next write of the session is applied, and its connection closed in place of the reply.
-    pub fn lose_reply(&self, session: i64) {
+    pub fn lose_reply(&self, session: SessionId) {
         self.shared.lose_reply(session);
     }
 
@@ -164,7 +164,7 @@ impl Control {
     /// The session is served by a follower that is cut from its leader, and can reach no other server: pings and reads
     /// are answered, writes and `sync` are not, and the leader expires the session in its time. Until
     /// [`Control::join_leader`]. Returns whether the session was attached.
-    pub fn cut_from_leader(&self, session: i64) -> bool {
+    pub fn cut_from_leader(&self, session: SessionId) -> bool {
         self.shared.cut_from_leader(session)
     }
 
@@ -175,7 +175,7 @@ impl Control {
 
     /// Watch events of the session leave so much later, and with them all that follows on its connection, so
     /// that a session still hears of a change before it sees newer data; at once again with `None`.
-    pub fn delay_watches(&self, session: i64, by: Option<Duration>) {
+    pub fn delay_watches(&self, session: SessionId, by: Option<Duration>) {
         self.shared.delay_watches(session, by);
     }
 }
@@ -192,7 +192,7 @@ fn core(config: &ServerConfig, image: Image) -> Core {
         watches_max: WATCHES_MAX,
     };
     let started_ms = clock::wall_now().0 & 0xff_ffff_ffff;
-    Core::new(limits, image, 1 << 56 | started_ms << 16, clock::now())
+    Core::new(limits, image, SessionId(1 << 56 | started_ms << 16), clock::now())
 }
 
 async fn accept(shared: Arc<Shared>, listener: &Listener, handshake_timeout: Duration) {

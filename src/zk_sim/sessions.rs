@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::watches::ConnectionId;
-use crate::types::Instant;
+use crate::types::{Instant, SessionId};
 use crate::zookeeper::codec::PASSWORD_BYTES;
 
 pub(super) type Password = [u8; PASSWORD_BYTES];
@@ -30,31 +30,31 @@ pub(super) struct SessionLimits {
 
 #[derive(Debug)]
 pub(super) struct Sessions {
-    sessions: BTreeMap<i64, Session>,
+    sessions: BTreeMap<SessionId, Session>,
     limits: SessionLimits,
-    next_id: i64,
+    next_id: SessionId,
 }
 
 impl Sessions {
     /// `first_id` must lie above every id that this server ever gave out.
-    pub fn new(limits: SessionLimits, first_id: i64) -> Sessions {
+    pub fn new(limits: SessionLimits, first_id: SessionId) -> Sessions {
         assert!(!limits.tick.is_zero(), "a tick takes time");
         Sessions { sessions: BTreeMap::new(), limits, next_id: first_id }
     }
 
     /// Opens a session, unless there are too many.
-    pub fn open(&mut self, password: Password, asked_ms: i32, now: Instant) -> Option<i64> {
+    pub fn open(&mut self, password: Password, asked_ms: i32, now: Instant) -> Option<SessionId> {
         if self.sessions.len() >= self.limits.sessions_max {
             return None;
         }
         let id = self.next_id;
-        self.next_id += 1;
+        self.next_id = SessionId(id.0 + 1);
         self.restore(id, password, self.clamp(asked_ms), now);
         Some(id)
     }
 
     /// Puts back a session that was saved; its time-out starts anew.
-    pub fn restore(&mut self, id: i64, password: Password, timeout: Duration, now: Instant) {
+    pub fn restore(&mut self, id: SessionId, password: Password, timeout: Duration, now: Instant) {
         let expires_at = self.expiry(now, timeout);
         self.sessions.insert(id, Session { password, timeout, expires_at, connection: None });
     }
@@ -62,7 +62,7 @@ impl Sessions {
     /// The session, if it is alive and this is its password; its time-out is negotiated anew.
     pub fn reattach(
         &mut self,
-        id: i64,
+        id: SessionId,
         password: &[u8],
         asked_ms: i32,
         now: Instant,
@@ -75,28 +75,28 @@ impl Sessions {
         Some(session)
     }
 
-    pub fn get(&self, id: i64) -> Option<&Session> {
+    pub fn get(&self, id: SessionId) -> Option<&Session> {
         self.sessions.get(&id)
     }
 
-    pub fn get_mut(&mut self, id: i64) -> Option<&mut Session> {
+    pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.sessions.get_mut(&id)
     }
 
-    pub fn remove(&mut self, id: i64) -> Option<Session> {
+    pub fn remove(&mut self, id: SessionId) -> Option<Session> {
         self.sessions.remove(&id)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (i64, &Session)> {
+    pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
         self.sessions.iter().map(|(id, session)| (*id, session))
     }
 
-    pub fn next_id(&self) -> i64 {
+    pub fn next_id(&self) -> SessionId {
         self.next_id
     }
 
     /// The session's client was heard.
-    pub fn heard(&mut self, id: i64, now: Instant) {
+    pub fn heard(&mut self, id: SessionId, now: Instant) {
         let Some(timeout) = self.sessions.get(&id).map(|session| session.timeout) else { return };
         let expires_at = self.expiry(now, timeout);
         let session = self.sessions.get_mut(&id).expect("it was there just now");
@@ -105,14 +105,14 @@ impl Sessions {
 
     /// As though every session's client were heard now.
     pub fn renew(&mut self, now: Instant) {
-        let ids: Vec<i64> = self.sessions.keys().copied().collect();
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in ids {
             self.heard(id, now);
         }
     }
 
     /// The sessions whose time is up.
-    pub fn overdue(&self, now: Instant) -> Vec<i64> {
+    pub fn overdue(&self, now: Instant) -> Vec<SessionId> {
         self.iter().filter(|(_, session)| session.expires_at <= now).map(|(id, _)| id).collect()
     }
 
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn expiry_rounds_up_to_a_tick() {
-        let mut sessions = Sessions::new(LIMITS, 7);
+        let mut sessions = Sessions::new(LIMITS, SessionId(7));
         let id = sessions.open([1; 16], 1_200, at(100)).expect("room");
         assert!(sessions.overdue(at(1_499)).is_empty());
         assert_eq!(sessions.overdue(at(1_500)), [id]);
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_timeout_asked_for_is_clamped() {
-        let mut sessions = Sessions::new(LIMITS, 7);
+        let mut sessions = Sessions::new(LIMITS, SessionId(7));
         let short = sessions.open([1; 16], -5, at(0)).expect("room");
         let long = sessions.open([1; 16], i32::MAX, at(0)).expect("room");
         assert_eq!(sessions.get(short).map(|s| s.timeout), Some(Duration::from_secs(1)));
@@ -164,11 +164,11 @@ mod tests {
 
     #[test]
     fn only_the_password_reattaches() {
-        let mut sessions = Sessions::new(LIMITS, 7);
+        let mut sessions = Sessions::new(LIMITS, SessionId(7));
         let id = sessions.open([1; 16], 1_000, at(0)).expect("room");
         assert!(sessions.reattach(id, &[2; 16], 1_000, at(0)).is_none());
         assert!(sessions.reattach(id, &[], 1_000, at(0)).is_none());
-        assert!(sessions.reattach(id + 1, &[1; 16], 1_000, at(0)).is_none());
+        assert!(sessions.reattach(SessionId(id.0 + 1), &[1; 16], 1_000, at(0)).is_none());
         assert!(sessions.reattach(id, &[1; 16], 1_000, at(0)).is_some());
     }
 
@@ -177,7 +177,7 @@ mod tests {
         fn a_session_expires_when_and_only_when_it_was_unheard_for_its_timeout(
             gaps in proptest::collection::vec(0_u64..3_000, 1..20),
         ) {
-            let mut sessions = Sessions::new(LIMITS, 1);
+            let mut sessions = Sessions::new(LIMITS, SessionId(1));
             let id = sessions.open([0; 16], 1_000, at(0)).expect("room");
             let mut now = 0;
             for gap in gaps {

@@ -18,7 +18,7 @@ use super::watches::ConnectionId;
 use crate::facts::{self, Fact};
 use crate::runtime::rng::Rng;
 use crate::runtime::{Segment, clock};
-use crate::types::Instant;
+use crate::types::{Instant, SessionId};
 use crate::zookeeper::codec::PASSWORD_BYTES;
 
 /// Connections at once.
@@ -160,7 +160,7 @@ impl Shared {
     }
 
     /// The next write of this session is applied, and its connection closed in place of the reply.
-    pub fn lose_reply(&self, session: i64) {
+    pub fn lose_reply(&self, session: SessionId) {
         self.lock().faults.lose_reply(session);
     }
 
@@ -175,14 +175,14 @@ impl Shared {
 
     /// Watch events of this session leave so much later, and with them all that follows on its connection;
     /// at once again with `None`.
-    pub fn delay_watches(&self, session: i64, by: Option<Duration>) {
+    pub fn delay_watches(&self, session: SessionId, by: Option<Duration>) {
         self.lock().faults.delay_watches(session, by);
     }
 
     /// The session's connection is from now on served by a follower that is cut from its leader: pings and reads are
     /// answered from what is known now, nothing else is, and the leader does not hear the session. The session can
     /// attach nowhere else: its client is cut from every other server too. Returns whether it was attached.
-    pub fn cut_from_leader(&self, session: i64) -> bool {
+    pub fn cut_from_leader(&self, session: SessionId) -> bool {
         let mut state = self.lock();
         let core = state.commit.core();
         let Some(connection) = core.sessions.get(session).and_then(|session| session.connection) else {
@@ -204,7 +204,7 @@ impl Shared {
     }
 
     /// Whether the session was alive; it is not any longer.
-    pub fn expire(&self, session: i64) -> bool {
+    pub fn expire(&self, session: SessionId) -> bool {
         let mut state = self.lock();
         let was_alive = !state.stopped && state.commit.core().sessions.get(session).is_some();
         if was_alive {
@@ -213,7 +213,7 @@ impl Shared {
         was_alive
     }
 
-    pub fn sessions(&self) -> Vec<i64> {
+    pub fn sessions(&self) -> Vec<SessionId> {
         self.lock().commit.core().sessions.iter().map(|(id, _)| id).collect()
     }
 

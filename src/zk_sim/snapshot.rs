@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::sessions::{Password, Sessions};
 use super::tree::{Node, Tree};
+use crate::types::{SessionId, Zxid};
 use crate::zookeeper::codec::{DecodeError, Reader, Record, Writer, frame};
 
 const MAGIC: &[u8; 8] = b"SLZKSNP1";
@@ -15,9 +16,9 @@ const MAGIC: &[u8; 8] = b"SLZKSNP1";
 /// What a server is, apart from its connections.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Image {
-    pub zxid: i64,
+    pub zxid: Zxid,
     /// Lies above every session id given out.
-    pub next_session: i64,
+    pub next_session: SessionId,
     pub sessions: Vec<SavedSession>,
     pub tree: Tree,
 }
@@ -25,7 +26,7 @@ pub(super) struct Image {
 /// A session's connection and the rest of its time are not saved: its time-out starts anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SavedSession {
-    pub id: i64,
+    pub id: SessionId,
     pub timeout: Duration,
     pub password: Password,
 }
@@ -50,7 +51,7 @@ impl From<DecodeError> for SnapshotError {
 impl Image {
     /// A server's first start.
     pub fn new() -> Image {
-        Image { zxid: 0, next_session: 0, sessions: Vec::new(), tree: Tree::new() }
+        Image { zxid: Zxid::ZERO, next_session: SessionId::NONE, sessions: Vec::new(), tree: Tree::new() }
     }
 
     pub fn decode(bytes: &Bytes) -> Result<Image, SnapshotError> {
@@ -77,7 +78,7 @@ impl Image {
 }
 
 /// The bytes to save of a server that has got to `zxid`.
-pub(super) fn encode(zxid: i64, sessions: &Sessions, tree: &Tree) -> Bytes {
+pub(super) fn encode(zxid: Zxid, sessions: &Sessions, tree: &Tree) -> Bytes {
     let body = frame(|writer| {
         writer.write(&zxid).write(&sessions.next_id());
         writer.write(&(sessions.iter().count() as i32));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::path;
+use crate::types::{SessionId, Zxid};
 use crate::zookeeper::codec::{Acl, CreateRequest, ErrorCode, EventKind, Stat};
 
 /// What a node is, apart from its name and children.
@@ -16,9 +17,9 @@ use crate::zookeeper::codec::{Acl, CreateRequest, ErrorCode, EventKind, Stat};
 pub(super) struct Node {
     pub data: Option<Bytes>,
     pub acl: Arc<[Acl]>,
-    pub czxid: i64,
-    pub mzxid: i64,
-    pub pzxid: i64,
+    pub czxid: Zxid,
+    pub mzxid: Zxid,
+    pub pzxid: Zxid,
     pub ctime: i64,
     pub mtime: i64,
     pub version: i32,
@@ -26,7 +27,7 @@ pub(super) struct Node {
     /// How many children were ever made: what sequence numbers count. Deletions leave it.
     pub creates: i32,
     /// The owning session, or 0.
-    pub owner: i64,
+    pub owner: SessionId,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub(super) struct Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tree {
     entries: BTreeMap<String, Entry>,
-    ephemerals: BTreeMap<i64, BTreeSet<String>>,
+    ephemerals: BTreeMap<SessionId, BTreeSet<String>>,
 }
 
 impl Tree {
@@ -76,7 +77,7 @@ impl Tree {
         for path in ["/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"] {
             let permissions = if path == "/zookeeper/config" { Acl::READ } else { Acl::ALL };
             let acl = Arc::from([Acl { permissions, ..Acl::open() }]);
-            tree.insert(path.to_owned(), Node::new(Some(Bytes::new()), acl, 0, 0, 0));
+            tree.insert(path.to_owned(), Node::new(Some(Bytes::new()), acl, SessionId::NONE, Zxid::ZERO, 0));
         }
         tree
     }
@@ -106,7 +107,7 @@ impl Tree {
     }
 
     /// The nodes that go when `session` goes.
-    pub fn ephemerals(&self, session: i64) -> Vec<String> {
+    pub fn ephemerals(&self, session: SessionId) -> Vec<String> {
         self.ephemerals.get(&session).into_iter().flatten().cloned().collect()
     }
 
@@ -128,7 +129,7 @@ impl Tree {
     }
 
     /// Begins a change that all happens at `zxid`.
-    pub fn change(&mut self, zxid: i64, time_ms: i64) -> Transaction<'_> {
+    pub fn change(&mut self, zxid: Zxid, time_ms: i64) -> Transaction<'_> {
         Transaction { tree: self, zxid, time_ms, journal: Vec::new(), changes: Vec::new() }
     }
 
@@ -151,7 +152,7 @@ impl Tree {
         if let Some(parent) = self.entries.get_mut(path::parent(&path)) {
             parent.children.insert(path::name(&path).to_owned());
         }
-        if node.owner != 0 {
+        if node.owner != SessionId::NONE {
             self.ephemerals.entry(node.owner).or_default().insert(path.clone());
         }
         self.entries.insert(path, Entry { node, children: BTreeSet::new() });
@@ -173,7 +174,7 @@ impl Tree {
 }
 
 impl Node {
-    fn new(data: Option<Bytes>, acl: Arc<[Acl]>, owner: i64, zxid: i64, time_ms: i64) -> Node {
+    fn new(data: Option<Bytes>, acl: Arc<[Acl]>, owner: SessionId, zxid: Zxid, time_ms: i64) -> Node {
         Node {
             data,
             acl,
@@ -194,7 +195,7 @@ impl Node {
 /// events: every way out is either `commit` or [`Transaction::undo`].
 pub(super) struct Transaction<'a> {
     tree: &'a mut Tree,
-    zxid: i64,
+    zxid: Zxid,
     time_ms: i64,
     /// What each touched node was before, in order; `None`: it was not.
     journal: Vec<(String, Option<Node>)>,
@@ -203,7 +204,7 @@ pub(super) struct Transaction<'a> {
 
 impl Transaction<'_> {
     /// Makes a node owned by `session` if it is ephemeral; returns its path.
-    pub fn create(&mut self, request: &CreateRequest, session: i64) -> Result<String, ErrorCode> {
+    pub fn create(&mut self, request: &CreateRequest, session: SessionId) -> Result<String, ErrorCode> {
         let parent_path = self.check_create(request)?.to_owned();
         let parent = &self.tree.permitted(&parent_path, Acl::CREATE)?.node;
         let path = match request.flags.is_sequential() {
@@ -214,10 +215,10 @@ impl Transaction<'_> {
         if self.tree.entries.contains_key(&path) {
             return Err(ErrorCode::NODE_EXISTS);
         }
-        if parent.owner != 0 {
+        if parent.owner != SessionId::NONE {
             return Err(ErrorCode::NO_CHILDREN_FOR_EPHEMERALS);
         }
-        let owner = if request.flags.is_ephemeral() { session } else { 0 };
+        let owner = if request.flags.is_ephemeral() { session } else { SessionId::NONE };
         let acl = Arc::from(request.acl.as_slice());
         let node = Node::new(request.data.clone(), acl, owner, self.zxid, self.time_ms);
         self.journal.push((path.clone(), None));

@@ -19,6 +19,7 @@ use super::watches::WatchOn;
 use super::{ZkError, ZooKeeperConfig};
 use crate::runtime::task::{Lane, TaskGroup};
 use crate::runtime::{Elapsed, Instant, clock};
+use crate::types::SessionId;
 
 /// Calls between the handles and the driver; a caller waits for room.
 const CALLS_QUEUED_MAX: usize = 256;
@@ -35,6 +36,17 @@ pub enum CreateMode {
 }
 
 /// One operation of a multi.
+///
+/// ```no_run
+/// # use seedlog::zookeeper::{MultiOp, ZkError, ZooKeeper};
+/// # async fn example(zookeeper: &ZooKeeper, version: i32) -> Result<(), ZkError> {
+/// // Only while nobody has changed the one is the other deleted.
+/// let check = MultiOp::Check { path: "/epoch".into(), version: Some(version) };
+/// let deletion = MultiOp::Delete { path: "/claim".into(), version: None };
+/// zookeeper.multi(vec![check, deletion]).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MultiOp {
     Create {
@@ -80,6 +92,19 @@ pub enum WatchEvent {
 }
 
 /// Resolves once, when what it watches changes or the session ends.
+///
+/// ```no_run
+/// # use seedlog::zookeeper::{WatchEvent, ZkError, ZooKeeper};
+/// # async fn example(zookeeper: &ZooKeeper) -> Result<(), ZkError> {
+/// loop {
+///     let (data, _stat, changed) = zookeeper.get_data_watch("/config").await?;
+///     println!("{} bytes", data.len());
+///     if changed.await == WatchEvent::SessionLost {
+///         return Err(ZkError::SessionExpired);
+///     }
+/// }
+/// # }
+/// ```
 pub struct Watch {
     event: oneshot::Receiver<WatchEvent>,
 }
@@ -94,6 +119,32 @@ impl Future for Watch {
 
 /// A session with ZooKeeper; clones share it. It re-attaches after a lost connection until ZooKeeper says that
 /// the session expired. Dropping the last clone leaves the session to expire; [`ZooKeeper::close`] ends it.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use seedlog::zookeeper::{CreateMode, ZkError, ZooKeeper, ZooKeeperConfig};
+///
+/// # async fn example() -> Result<(), ZkError> {
+/// let config = ZooKeeperConfig {
+///     servers: vec!["127.0.0.1:2181".to_owned()],
+///     session_timeout: Duration::from_secs(6),
+///     connect_timeout: Duration::from_secs(2),
+/// };
+/// let zookeeper = ZooKeeper::connect(config).await?;
+/// match zookeeper.create("/lock", b"mine", CreateMode::Ephemeral).await {
+///     Ok(_) => println!("held until {:?} at least", zookeeper.alive_until()),
+///     // Whose it is, the node itself tells: a lost reply may have hidden a success.
+///     Err(ZkError::NodeExists | ZkError::ConnectionLost) => {
+///         let owner = zookeeper.exists("/lock").await?.map(|stat| stat.ephemeral_owner);
+///         println!("mine: {}", owner == Some(zookeeper.session_id()));
+///     }
+///     Err(error) => return Err(error),
+/// }
+/// zookeeper.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ZooKeeper {
     inner: Arc<Inner>,
@@ -129,7 +180,7 @@ impl ZooKeeper {
         }
     }
 
-    pub fn session_id(&self) -> i64 {
+    pub fn session_id(&self) -> SessionId {
         self.inner.status.session_id()
     }
 
@@ -176,7 +227,7 @@ impl ZooKeeper {
     pub async fn close(self) {
         let told = clock::timeout(self.inner.connect_timeout, self.call(Op::Close)).await;
         if !matches!(told, Ok(Ok(_))) {
-            tracing::warn!(session = self.session_id(), ?told, "zookeeper_session_left_to_expire");
+            tracing::warn!(session = %self.session_id(), ?told, "zookeeper_session_left_to_expire");
         }
         self.inner.tasks.abort_all();
     }

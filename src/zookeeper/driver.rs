@@ -25,6 +25,7 @@ use crate::runtime::clock::{self, DeadlineTimer};
 use crate::runtime::net::{self, Stream, WriteHalf};
 use crate::runtime::rng::{self, Rng};
 use crate::runtime::{Instant, Segment, buggify};
+use crate::types::SessionId;
 
 /// Frames between the session and the socket: every request in flight, pings, and watches set again.
 const OUTGOING_MAX: usize = SENT_MAX + 1_000;
@@ -49,7 +50,7 @@ pub(super) struct Status {
 }
 
 struct StatusInner {
-    session_id: i64,
+    session_id: SessionId,
     timeout: Duration,
     confirmed_at: Instant,
     leader_confirmed_at: Instant,
@@ -61,7 +62,7 @@ impl Status {
     /// Of a session that does not exist yet.
     pub fn new() -> Status {
         let inner = StatusInner {
-            session_id: 0,
+            session_id: SessionId::NONE,
             timeout: Duration::ZERO,
             confirmed_at: Instant::START,
             leader_confirmed_at: Instant::START,
@@ -71,7 +72,7 @@ impl Status {
         Status { inner: Mutex::new(inner) }
     }
 
-    pub fn session_id(&self) -> i64 {
+    pub fn session_id(&self) -> SessionId {
         self.lock().session_id
     }
 
@@ -113,7 +114,7 @@ impl Status {
         }
     }
 
-    fn attached(&self, session_id: i64, timeout: Duration) {
+    fn attached(&self, session_id: SessionId, timeout: Duration) {
         let mut inner = self.lock();
         inner.session_id = session_id;
         inner.timeout = timeout;
@@ -360,7 +361,7 @@ impl Driver {
                 Effect::Attached => self.attached(),
                 Effect::Disconnect(reason) => disconnect = Some(reason),
                 Effect::Expired => {
-                    tracing::warn!(session = self.session.id(), "zookeeper_session_expired");
+                    tracing::warn!(session = %self.session.id(), "zookeeper_session_expired");
                     self.status.set_expired();
                 }
             }
@@ -393,7 +394,7 @@ impl Driver {
     fn attached(&mut self) {
         self.failures = 0;
         self.status.attached(self.session.id(), self.session.timeout());
-        tracing::info!(session = self.session.id(), "zookeeper_attached");
+        tracing::info!(session = %self.session.id(), "zookeeper_attached");
         if let Some(first) = self.first_attached.take() {
             tell(first, ());
         }

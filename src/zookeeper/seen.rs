@@ -4,6 +4,7 @@
 
 use super::ZkError;
 use super::codec::{EventKind, Op, Reply};
+use crate::types::Zxid;
 
 /// Learned from one message, before the application learns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,14 +12,14 @@ pub(super) enum Seen {
     Attached,
     /// `mzxid`: the write that the node's data comes from; `None`: no such node.
     Node {
-        zxid: i64,
+        zxid: Zxid,
         path: String,
-        mzxid: Option<i64>,
+        mzxid: Option<Zxid>,
         watches: bool,
     },
     /// `names`: see [`names_digest`]; `None`: no such node.
     Children {
-        zxid: i64,
+        zxid: Zxid,
         path: String,
         names: Option<u32>,
         watches: bool,
@@ -46,7 +47,7 @@ impl ReadOf {
     }
 
     /// What the reply says; nothing if it is an error other than that the node does not exist.
-    pub fn answered(self, zxid: i64, outcome: &Result<Reply, ZkError>, watches: bool) -> Option<Seen> {
+    pub fn answered(self, zxid: Zxid, outcome: &Result<Reply, ZkError>, watches: bool) -> Option<Seen> {
         let ReadOf { path, lists } = self;
         let seen = match outcome {
             Ok(Reply::Stat(stat) | Reply::Data(_, stat)) => {

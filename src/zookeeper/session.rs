@@ -16,7 +16,7 @@ use super::codec::{
 use super::seen::{ReadOf, Seen};
 use super::watches::{Ticket, WatchOn, Watches};
 use crate::rules::{self, Rule};
-use crate::types::Instant;
+use crate::types::{Instant, SessionId, Zxid};
 
 /// Requests sent and not yet answered.
 pub(super) const SENT_MAX: usize = 1_000;
@@ -123,11 +123,11 @@ struct Sent {
 }
 
 pub(super) struct Session {
-    id: i64,
+    id: SessionId,
     password: Bytes,
     timing: Timing,
     /// No server that knows less than this is ever talked to.
-    last_zxid: i64,
+    last_zxid: Zxid,
     phase: Phase,
     next_xid: i32,
     sent: VecDeque<Sent>,
@@ -154,10 +154,10 @@ pub(super) struct Session {
 impl Session {
     pub fn new(timing: Timing) -> Session {
         Session {
-            id: 0,
+            id: SessionId::NONE,
             password: Bytes::from_static(&[0; PASSWORD_BYTES]),
             timing,
-            last_zxid: 0,
+            last_zxid: Zxid::ZERO,
             phase: Phase::Disconnected,
             next_xid: 1,
             sent: VecDeque::new(),
@@ -175,7 +175,7 @@ impl Session {
         }
     }
 
-    pub fn id(&self) -> i64 {
+    pub fn id(&self) -> SessionId {
         self.id
     }
 
@@ -348,15 +348,15 @@ impl Session {
 
     fn connect_response(&mut self, reader: &mut Reader, now: Instant) -> Result<Vec<Effect>, String> {
         let response: ConnectResponse = reader.read().map_err(|error| error.to_string())?;
-        if response.session_id == 0 {
-            if self.id == 0 {
+        if response.session_id == SessionId::NONE {
+            if self.id == SessionId::NONE {
                 return Err("the server grants no session".to_owned());
             }
             let mut effects = vec![Effect::Expired];
             effects.extend(self.end(ZkError::SessionExpired));
             return Ok(effects);
         }
-        if self.id != 0 && self.id != response.session_id {
+        if self.id != SessionId::NONE && self.id != response.session_id {
             return Err("the server attached another session".to_owned());
         }
         self.id = response.session_id;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::codec::{EventKind, SetWatchesRequest};
+use crate::types::Zxid;
 
 /// Stands for one request of this client, and for the watch that it set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +74,7 @@ impl Watches {
     }
 
     /// The requests that set every watch again.
-    pub fn to_set_again(&self, relative_zxid: i64) -> Vec<SetWatchesRequest> {
+    pub fn to_set_again(&self, relative_zxid: Zxid) -> Vec<SetWatchesRequest> {
         let empty = || SetWatchesRequest { relative_zxid, ..SetWatchesRequest::default() };
         let mut requests = Vec::new();
         let mut next = empty();
@@ -121,11 +122,11 @@ mod tests {
         for n in 0..400 {
             watches.add(WatchOn::Children, path(n), Ticket(n));
         }
-        let requests = watches.to_set_again(9);
+        let requests = watches.to_set_again(Zxid(9));
         assert_eq!(requests.len(), 4);
-        assert!(requests.iter().all(|r| r.relative_zxid == 9 && r.child.len() <= 131));
+        assert!(requests.iter().all(|r| r.relative_zxid == Zxid(9) && r.child.len() <= 131));
         assert_eq!(requests.iter().map(|r| r.child.len()).sum::<usize>(), 400);
-        assert!(Watches::default().to_set_again(9).is_empty());
+        assert!(Watches::default().to_set_again(Zxid(9)).is_empty());
     }
 
     #[test]
@@ -134,7 +135,7 @@ mod tests {
         watches.add(WatchOn::Data, "/a".into(), Ticket(1));
         watches.add(WatchOn::Data, "/b".into(), Ticket(2));
         watches.forget(&BTreeSet::from([Ticket(1)]));
-        assert_eq!(watches.to_set_again(0)[0].data, ["/b"]);
+        assert_eq!(watches.to_set_again(Zxid(0))[0].data, ["/b"]);
         assert_eq!(watches.take_all(), [Ticket(2)]);
     }
 }

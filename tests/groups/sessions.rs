@@ -9,6 +9,7 @@ use seedlog::registry::Registry;
 use seedlog::runtime::clock;
 use seedlog::runtime::sim::buggify;
 use seedlog::runtime::sim::world::RunConfig;
+use seedlog::types::SessionId;
 use seedlog::zookeeper::{CreateMode, ZkError, ZooKeeper};
 
 use super::harness::{
@@ -16,7 +17,7 @@ use super::harness::{
 };
 use super::stories;
 
-fn sessions_of(client: &str) -> Vec<i64> {
+fn sessions_of(client: &str) -> Vec<SessionId> {
     let joined = facts_where(|fact| match fact {
         Fact::GroupJoined { consumer, session, .. } if consumer == client => Some(*session),
         _ => None,

@@ -5,6 +5,7 @@ mod cluster_metadata;
 #[cfg(not(feature = "real-runtime"))]
 mod crashes;
 mod harness;
+mod hostile;
 mod leaders;
 mod persistence;
 mod proxy;
@@ -105,7 +106,7 @@ fn a_failed_multi_tells_each_operations_code() {
 fn a_session_can_move_and_only_with_its_password() {
     let seen = tell(wire::attaching);
     assert!(seen.contains(&"the old connection: None".to_owned()), "{seen:#?}");
-    assert_eq!(seen.iter().filter(|line| *line == "Some(0)").count(), 3);
+    assert_eq!(seen.iter().filter(|line| *line == "Some(0x0)").count(), 3);
 }
 
 #[test]
@@ -180,4 +181,9 @@ fn a_follower_without_a_leader_keeps_no_session_alive() {
 #[test]
 fn a_follower_that_comes_back_in_time_costs_a_connection() {
     tell(leaders::follower_that_comes_back);
+}
+
+#[test]
+fn a_client_survives_a_server_that_lies_and_finds_an_honest_one() {
+    tell(hostile::liar);
 }

@@ -63,7 +63,7 @@ async fn accept(listener: Listener, state: Arc<State>, server: SocketAddr) {
     }
 }
 
-async fn relay(client: Stream, server: SocketAddr) {
+pub async fn relay(client: Stream, server: SocketAddr) {
     let Ok(server) = net::connect(server, Duration::from_secs(5)).await else { return };
     let (client_reads, client_writes) = client.into_split();
     let (server_reads, server_writes) = server.into_split();

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use seedlog::runtime::Segment;
 use seedlog::runtime::clock;
 use seedlog::runtime::net::{self, ReadHalf, WriteHalf};
+use seedlog::types::{SessionId, Zxid};
 use seedlog::zookeeper::codec::{
     ConnectRequest, ConnectResponse, ErrorCode, MultiReply, Op, REPLY_BYTES_MAX, Reader, Reply, ReplyHeader,
     Stat, WatcherEvent, frame, next_frame, xid,
@@ -19,11 +20,11 @@ pub struct Raw {
     writer: WriteHalf,
     buffer: BytesMut,
     xid: i32,
-    pub session: i64,
+    pub session: SessionId,
     pub password: Bytes,
     pub timeout_ms: i32,
     /// What zxids are told relative to.
-    pub base: i64,
+    pub base: Zxid,
 }
 
 impl Raw {
@@ -32,18 +33,32 @@ impl Raw {
         let stream = net::connect(server, PATIENCE).await.expect("the server listens");
         let (reader, writer) = stream.into_split();
         let password = Bytes::from_static(&[0; 16]);
-        Raw { reader, writer, buffer: BytesMut::new(), xid: 0, session: 0, password, timeout_ms: 0, base: 0 }
+        Raw {
+            reader,
+            writer,
+            buffer: BytesMut::new(),
+            xid: 0,
+            session: SessionId::NONE,
+            password,
+            timeout_ms: 0,
+            base: Zxid::ZERO,
+        }
     }
 
     /// Opens a session.
     pub async fn open(server: SocketAddr) -> Raw {
         let mut raw = Raw::connect(server).await;
-        raw.attach(0, Bytes::from_static(&[0; 16]), 0).await.expect("a session");
+        raw.attach(SessionId::NONE, Bytes::from_static(&[0; 16]), Zxid::ZERO).await.expect("a session");
         raw
     }
 
     /// Says the connect request; `None` if the connection ends without an answer.
-    pub async fn attach(&mut self, session: i64, password: Bytes, last_zxid_seen: i64) -> Option<i64> {
+    pub async fn attach(
+        &mut self,
+        session: SessionId,
+        password: Bytes,
+        last_zxid_seen: Zxid,
+    ) -> Option<SessionId> {
         let request = ConnectRequest {
             protocol_version: 0,
             last_zxid_seen,
@@ -113,7 +128,7 @@ impl Raw {
     }
 
     /// The zxid of the last write that the server did.
-    pub async fn last_zxid(&mut self) -> i64 {
+    pub async fn last_zxid(&mut self) -> Zxid {
         self.send(Op::Ping.encode(xid::PING)).await;
         let message = self.message().await.expect("an answer");
         Reader::new(message).read::<ReplyHeader>().expect("a header").zxid
@@ -124,9 +139,9 @@ impl Raw {
         let header: ReplyHeader = reader.read().expect("a header");
         if header.xid == xid::EVENT {
             let event: WatcherEvent = reader.read().expect("an event");
-            return (header.xid, format!("event {:?} {} (zxid {})", event.kind, event.path, header.zxid));
+            return (header.xid, format!("event {:?} {} (zxid {})", event.kind, event.path, header.zxid.0));
         }
-        let at = header.zxid - self.base;
+        let at = header.zxid.0 - self.base.0;
         let words = match header.error {
             ErrorCode::OK => self.describe_reply(Reply::decode(code, &mut reader).expect("a body")),
             ErrorCode(error) => format!("error {error}"),
@@ -171,11 +186,11 @@ impl Raw {
     fn stat(&self, stat: &Stat) -> String {
         assert!(stat.mtime >= stat.ctime, "{stat:?}");
         let owner = match stat.ephemeral_owner {
-            0 => "nobody",
+            SessionId::NONE => "nobody",
             owner if owner == self.session => "me",
             _ => "another",
         };
-        let at = |zxid: i64| zxid - self.base;
+        let at = |zxid: Zxid| zxid.0 - self.base.0;
         format!(
             "c{} m{} p{} v{} cv{} av{} of {owner}, {} bytes, {} children",
             at(stat.czxid),

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use seedlog::runtime::rng::Rng;
+use seedlog::types::{SessionId, Zxid};
 use seedlog::zookeeper::codec::{
     Acl, CreateFlags, CreateRequest, Op, PathAclVersion, PathDataVersion, PathVersion, PathWatch,
     SetWatchesRequest, frame,
@@ -115,16 +116,17 @@ pub async fn attaching(at: Setting) -> Vec<String> {
 
     for (session, password) in [
         (first.session, Bytes::from_static(&[9; 16])),
-        (first.session + 1, first.password.clone()),
+        (SessionId(first.session.0 + 1), first.password.clone()),
         (first.session, Bytes::new()),
     ] {
         let mut refused = Raw::connect(at.server).await;
-        seen.push(format!("{:?}", refused.attach(session, password, 0).await));
+        seen.push(format!("{:?}", refused.attach(session, password, Zxid::ZERO).await));
         let granted_ms = refused.timeout_ms;
         seen.push(format!("{granted_ms} then {:?}", refused.message().await));
     }
     let mut future = Raw::connect(at.server).await;
-    let unanswered = future.attach(0, Bytes::from_static(&[0; 16]), zxid + 1_000_000).await;
+    let unanswered =
+        future.attach(SessionId::NONE, Bytes::from_static(&[0; 16]), Zxid(zxid.0 + 1_000_000)).await;
     seen.push(format!("{unanswered:?}"));
     seen.extend(second.ask(&Op::Close).await);
     seen

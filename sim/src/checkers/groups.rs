@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use seedlog::facts::Fact;
-use seedlog::types::TopicPartition;
+use seedlog::types::{SessionId, TopicPartition};
 
 use crate::history::{Entry, Injected, What};
 
@@ -27,12 +27,12 @@ pub enum Turn<'a> {
     /// The process of this node ended, or a new one begins.
     Ended { node: &'a str },
     /// The ensemble ended the session.
-    Expired { session: i64 },
+    Expired { session: SessionId },
 }
 
 pub struct Groups<'a> {
     of: HashMap<Incarnation<'a>, &'a str>,
-    sessions: HashMap<i64, Incarnation<'a>>,
+    sessions: HashMap<SessionId, Incarnation<'a>>,
 }
 
 impl<'a> Incarnation<'a> {
@@ -66,7 +66,7 @@ impl<'a> Groups<'a> {
     }
 
     /// The member that joined under this session.
-    pub fn member(&self, session: i64) -> Option<Incarnation<'a>> {
+    pub fn member(&self, session: SessionId) -> Option<Incarnation<'a>> {
         self.sessions.get(&session).copied()
     }
 

@@ -68,14 +68,14 @@ fn describe(case: &Case, deadline: usize, missing: Missing) -> Finding {
 #[cfg(test)]
 mod tests {
     use seedlog::facts::Fact;
-    use seedlog::types::{Acks, BrokerId, TopicPartition};
+    use seedlog::types::{Acks, BrokerId, SessionId, TopicPartition};
 
     use super::CHECK;
     use crate::checkers::story::{Story, broker_1, tag};
     use crate::history::{Injected, Phase};
 
     fn registered(story: Story) -> Story {
-        story.fact("broker-1", Fact::BrokerRegistered { broker: BrokerId(1), session: 1 })
+        story.fact("broker-1", Fact::BrokerRegistered { broker: BrokerId(1), session: SessionId(1) })
     }
 
     #[test]

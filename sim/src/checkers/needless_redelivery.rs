@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use seedlog::facts::{Fact, RecordTag};
-use seedlog::types::{Offset, TopicPartition};
+use seedlog::types::{Offset, SessionId, TopicPartition};
 
 use super::groups::{GroupPartition, Incarnation, Turn};
 use super::{Case, Check, Finding};
@@ -65,7 +65,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     state.findings
 }
 
-fn sessions_expired_by_force(history: &[Entry]) -> HashSet<i64> {
+fn sessions_expired_by_force(history: &[Entry]) -> HashSet<SessionId> {
     let forced = history.iter().filter_map(|entry| match &entry.what {
         What::Fault(Injected::ExpireSession { session, .. }) => Some(*session),
         _ => None,
@@ -236,7 +236,7 @@ mod tests {
     }
 
     fn forced(story: Story) -> Story {
-        story.fault(Injected::ExpireSession { target: "a".into(), session: 1 })
+        story.fault(Injected::ExpireSession { target: "a".into(), session: SessionId(1) })
     }
 
     #[test]

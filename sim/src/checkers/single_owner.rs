@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use seedlog::facts::Fact;
-use seedlog::types::TopicPartition;
+use seedlog::types::{SessionId, TopicPartition};
 
 use super::groups::{GroupPartition, Incarnation, Turn};
 use super::{Case, Check, Finding};
@@ -18,7 +18,7 @@ pub const CHECK: Check = Check { id: "C1", slug: "single-owner", judge };
 #[derive(Clone, Copy)]
 struct Owner<'a> {
     incarnation: Incarnation<'a>,
-    session: i64,
+    session: SessionId,
     since: usize,
 }
 
@@ -26,8 +26,8 @@ struct Owner<'a> {
 struct Ownership<'a> {
     /// As the ensemble would have it: at most one each, if all is well.
     owners: HashMap<GroupPartition<'a>, Vec<Owner<'a>>>,
-    of_session: HashMap<i64, Vec<GroupPartition<'a>>>,
-    expired: HashSet<i64>,
+    of_session: HashMap<SessionId, Vec<GroupPartition<'a>>>,
+    expired: HashSet<SessionId>,
     /// What each member believes to own.
     held: BTreeMap<Incarnation<'a>, HashSet<&'a TopicPartition>>,
     /// Where a member last gave up the partition, or all that it owned.
@@ -115,7 +115,7 @@ impl<'a> Ownership<'a> {
         self.of_session.entry(new.session).or_default().push(place);
     }
 
-    fn expire(&mut self, session: i64) {
+    fn expire(&mut self, session: SessionId) {
         self.expired.insert(session);
         for place in self.of_session.remove(&session).unwrap_or_default() {
             if let Some(owners) = self.owners.get_mut(&place) {

@@ -10,6 +10,7 @@ mod ghost;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use seedlog::facts::{Fact, ZnodeChange};
+use seedlog::types::{SessionId, Zxid};
 
 use self::ghost::{Aspect, Ghost, Shown};
 use super::{Case, Check, Finding};
@@ -21,7 +22,7 @@ pub const CHECK: Check = Check { id: "C4", slug: "zookeeper-model", judge };
 /// A change that a session is to hear of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Due<'a> {
-    zxid: i64,
+    zxid: Zxid,
     path: &'a str,
     aspect: Aspect,
     changed_at: usize,
@@ -30,7 +31,7 @@ struct Due<'a> {
 /// What one session has seen.
 #[derive(Default)]
 struct View<'a> {
-    zxid: i64,
+    zxid: Zxid,
     seen_at: usize,
     /// Counts connections: watches of an earlier one are not followed.
     connection: u32,
@@ -40,8 +41,8 @@ struct View<'a> {
 /// A read as its client tells.
 #[derive(Clone, Copy)]
 struct Read<'a> {
-    session: i64,
-    zxid: i64,
+    session: SessionId,
+    zxid: Zxid,
     path: &'a str,
     aspect: Aspect,
     shown: Shown,
@@ -50,20 +51,20 @@ struct Read<'a> {
 
 /// A session that expired and whose nodes have to go in one zxid.
 struct Expiring {
-    session: i64,
+    session: SessionId,
     at: usize,
-    zxid: Option<i64>,
+    zxid: Option<Zxid>,
 }
 
 #[derive(Default)]
 struct State<'a> {
     ghost: Ghost<'a>,
-    views: BTreeMap<i64, View<'a>>,
+    views: BTreeMap<SessionId, View<'a>>,
     /// Sessions, with their connection, by what they watch.
-    watchers: HashMap<(&'a str, Aspect), Vec<(i64, u32)>>,
-    ephemerals: HashMap<i64, BTreeSet<&'a str>>,
-    owners: HashMap<&'a str, i64>,
-    expired: HashSet<i64>,
+    watchers: HashMap<(&'a str, Aspect), Vec<(SessionId, u32)>>,
+    ephemerals: HashMap<SessionId, BTreeSet<&'a str>>,
+    owners: HashMap<&'a str, SessionId>,
+    expired: HashSet<SessionId>,
     expiring: Vec<Expiring>,
     findings: Vec<Finding>,
 }
@@ -123,10 +124,10 @@ impl<'a> State<'a> {
         }
     }
 
-    fn changed(&mut self, at: usize, zxid: i64, path: &'a str, change: ZnodeChange, owner: i64) {
+    fn changed(&mut self, at: usize, zxid: Zxid, path: &'a str, change: ZnodeChange, owner: SessionId) {
         self.settle_expiring(Some(zxid));
         match change {
-            ZnodeChange::Created if owner != 0 => {
+            ZnodeChange::Created if owner != SessionId::NONE => {
                 if self.expired.contains(&owner) {
                     let message = format!("{path} was made for session {owner:#x}, which had expired");
                     self.findings.push(Finding::new(None, message, vec![at]));
@@ -198,7 +199,7 @@ impl<'a> State<'a> {
 
     /// A change at `zxid` comes, or none any more: sessions that expired before it have no nodes left, unless
     /// theirs go at this very zxid.
-    fn settle_expiring(&mut self, zxid: Option<i64>) {
+    fn settle_expiring(&mut self, zxid: Option<Zxid>) {
         let mut over = Vec::new();
         self.expiring.retain_mut(|expiring| {
             let goes_on = zxid.is_some() && (expiring.zxid.is_none() || expiring.zxid == zxid);

@@ -2,6 +2,8 @@
 //!
 //! Beginning a fault that lasts already changes it; the first end ends it.
 
+use seedlog::types::SessionId;
+
 use super::{Injector, Name};
 
 /// A fault under way, as far as its end needs to know.
@@ -12,7 +14,7 @@ pub(super) enum Ongoing {
     Stall(Name, Name),
     Refusal(Name),
     WrongClock(Name),
-    LateWatches(Name, i64),
+    LateWatches(Name, SessionId),
     NoQuorum,
     UnusualLoad(Name),
     Slowness(Name),

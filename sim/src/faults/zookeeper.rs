@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use seedlog::types::SessionId;
 use seedlog::zk_sim::Control;
 
 use super::ongoing::Ongoing;
@@ -55,7 +56,7 @@ impl Injector {
         Some(fault)
     }
 
-    pub(super) fn end_late_watches(&mut self, target: &Name, session: i64) {
+    pub(super) fn end_late_watches(&mut self, target: &Name, session: SessionId) {
         self.state(Injected::WatchesPrompt { target: target.clone(), session });
         if let Some(control) = self.zookeeper() {
             control.delay_watches(session, None);
@@ -91,7 +92,7 @@ impl Injector {
     }
 
     /// The session of a node, if it is alive, and whom to ask about it.
-    fn session_of(&self, target: &Name) -> Option<(Control, i64)> {
+    fn session_of(&self, target: &Name) -> Option<(Control, SessionId)> {
         let session = self.recorder.progress(|progress| progress.session_of(target))?;
         let control = self.zookeeper()?;
         control.sessions().contains(&session).then_some((control, session))

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::broker_of_node;
 use crate::cluster::ZOOKEEPER;
+use seedlog::types::SessionId;
 
 /// Which disk operations fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -229,12 +230,12 @@ pub enum Injected {
     // -- ZooKeeper
     ExpireSession {
         target: Arc<str>,
-        session: i64,
+        session: SessionId,
     },
     /// The next write of this session is applied; its connection closes in place of the reply.
     LoseReply {
         target: Arc<str>,
-        session: i64,
+        session: SessionId,
     },
     /// The next creation of the node under which this one is registered is applied; the connection closes in
     /// place of the reply.
@@ -244,12 +245,12 @@ pub enum Injected {
     /// Watch events of this session, and all that follows them on its connection, come late.
     WatchesLate {
         target: Arc<str>,
-        session: i64,
+        session: SessionId,
         millis: u32,
     },
     WatchesPrompt {
         target: Arc<str>,
-        session: i64,
+        session: SessionId,
     },
     /// Every connection to ZooKeeper is closed at once.
     ReconnectStorm {

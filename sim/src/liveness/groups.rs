@@ -185,12 +185,12 @@ mod tests {
 
     fn joined(consumer: &str) -> Fact {
         let (group, consumer) = ("billing".to_owned(), consumer.to_owned());
-        Fact::GroupJoined { group, consumer, session: 1, subscription: BTreeMap::new() }
+        Fact::GroupJoined { group, consumer, session: SessionId(1), subscription: BTreeMap::new() }
     }
 
     fn owned(consumer: &str) -> Fact {
         let (group, consumer) = ("billing".to_owned(), consumer.to_owned());
-        Fact::PartitionOwned { group, consumer, partition: orders(), stream: 0, session: 1 }
+        Fact::PartitionOwned { group, consumer, partition: orders(), stream: 0, session: SessionId(1) }
     }
 
     fn processed(consumer: &str, offset: i64) -> Fact {

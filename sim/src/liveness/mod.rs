@@ -8,7 +8,7 @@ mod groups;
 use std::collections::{BTreeMap, BTreeSet};
 
 use seedlog::facts::Fact;
-use seedlog::types::{BrokerId, Offset, TopicPartition};
+use seedlog::types::{BrokerId, Offset, SessionId, TopicPartition};
 
 use self::groups::Groups;
 use crate::checkers::Terms;
@@ -25,7 +25,7 @@ pub struct Progress {
     log_ends: BTreeMap<TopicPartition, Offset>,
     positions: BTreeMap<(String, TopicPartition), Offset>,
     leaders: BTreeMap<TopicPartition, BrokerId>,
-    sessions: BTreeMap<String, i64>,
+    sessions: BTreeMap<String, SessionId>,
     unregistered: BTreeSet<BrokerId>,
     groups: Groups,
     sends: u64,
@@ -133,7 +133,7 @@ impl Progress {
     }
 
     /// The session under which the node, a broker or a member, registered last.
-    pub fn session_of(&self, node: &str) -> Option<i64> {
+    pub fn session_of(&self, node: &str) -> Option<SessionId> {
         self.sessions.get(node).copied()
     }
 

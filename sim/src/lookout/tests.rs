@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use seedlog::facts::{Fact, RecordTag};
-use seedlog::types::{BrokerId, LeaderEpoch, Offset};
+use seedlog::types::{BrokerId, LeaderEpoch, Offset, SessionId};
 
 use super::*;
 use crate::history::{Entered, Injected};
@@ -60,7 +60,7 @@ impl Tale {
         self.fact(second, node, Fact::Delivered { consumer, partition, offset, record })
     }
 
-    fn joined(&mut self, second: u64, node: &str, session: i64) {
+    fn joined(&mut self, second: u64, node: &str, session: SessionId) {
         let (group, consumer, subscription) = ("billing".into(), node.to_owned(), BTreeMap::new());
         self.fact(second, node, Fact::GroupJoined { group, consumer, session, subscription });
     }
@@ -73,7 +73,7 @@ impl Tale {
             consumer: consumer.clone(),
             partition,
             stream: 0,
-            session: 1,
+            session: SessionId(1),
         };
         self.fact(second, node, owned);
         self.fact(second, node, Fact::RebalanceFinished { group, consumer, owned: 1 });
@@ -164,7 +164,7 @@ fn a_group_is_rebalanced_when_a_living_member_owns_what_the_dead_one_did() {
 fn a_limit_may_count_from_what_happens() {
     let mut tale = Tale::of(&within("joined billing-1", "2s after session-expired billing-1"));
     tale.joined(0, "billing-1", 1);
-    tale.fact(1, "zookeeper", Fact::SessionExpired { session: 1 });
+    tale.fact(1, "zookeeper", Fact::SessionExpired { session: SessionId(1) });
     tale.joined(4, "billing-1", 2);
     assert_eq!(
         tale.late(),

@@ -9,7 +9,7 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 
 use seedlog::facts::Fact;
-use seedlog::types::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use seedlog::types::{BrokerId, LeaderEpoch, Offset, SessionId, TopicPartition};
 use serde::Serialize;
 
 use faults::{ends, lasts};
@@ -27,10 +27,10 @@ pub struct State {
     pub producers: BTreeMap<String, Producer>,
     pub consumers: BTreeMap<String, Consumer>,
     /// Sessions that ZooKeeper holds, by their number.
-    pub sessions: BTreeSet<i64>,
+    pub sessions: BTreeSet<SessionId>,
     /// When those of them expire that do so later in the run, in virtual milliseconds. Others are closed in order,
     /// or alive to its end.
-    pub session_ends: BTreeMap<i64, u64>,
+    pub session_ends: BTreeMap<SessionId, u64>,
     pub groups: BTreeMap<String, Places>,
     /// Faults in force, each with the virtual milliseconds at which it began.
     pub faults: BTreeMap<String, u64>,
@@ -48,7 +48,7 @@ pub struct Down {
 #[derive(Debug, Default, Serialize)]
 pub struct Broker {
     /// Under which it registered last.
-    pub session: Option<i64>,
+    pub session: Option<SessionId>,
     pub partitions: BTreeMap<String, Log>,
 }
 
@@ -81,7 +81,7 @@ impl Producer {
 pub struct Consumer {
     pub group: Option<String>,
     /// Of a group's member with ZooKeeper.
-    pub session: Option<i64>,
+    pub session: Option<SessionId>,
     /// The next offset to read.
     pub positions: BTreeMap<String, Offset>,
     pub owns: BTreeSet<String>,
@@ -283,7 +283,7 @@ mod tests {
         let (broker, partition, target) = (BrokerId(1), orders(), "broker-1");
         let history = [
             fault(0, Injected::Start { target: target.into() }),
-            fact(1, Fact::BrokerRegistered { broker, session: 7 }),
+            fact(1, Fact::BrokerRegistered { broker, session: SessionId(7) }),
             fact(2, Fact::BecameLeader { broker, partition: partition.clone(), epoch: LeaderEpoch(3) }),
             fact(
                 3,
@@ -324,10 +324,10 @@ mod tests {
     fn a_broker_that_ended_by_itself_is_down_though_its_session_lives_on() {
         let broker = BrokerId(1);
         let history = [
-            fact(1, Fact::SessionOpened { session: 7 }),
-            fact(2, Fact::BrokerRegistered { broker, session: 7 }),
+            fact(1, Fact::SessionOpened { session: SessionId(7) }),
+            fact(2, Fact::BrokerRegistered { broker, session: SessionId(7) }),
             fact(3, Fact::LogDirFailed { broker, reason: "no space".into() }),
-            fact(9, Fact::SessionExpired { session: 7 }),
+            fact(9, Fact::SessionExpired { session: SessionId(7) }),
         ];
         let text = |millis: u64| State::at(&history, millis * 1_000_000).text();
         let before = text(2);
@@ -347,8 +347,8 @@ mod tests {
     fn a_broker_that_stopped_in_order_is_not_registered() {
         let broker = BrokerId(1);
         let history = [
-            fact(1, Fact::SessionOpened { session: 7 }),
-            fact(2, Fact::BrokerRegistered { broker, session: 7 }),
+            fact(1, Fact::SessionOpened { session: SessionId(7) }),
+            fact(2, Fact::BrokerRegistered { broker, session: SessionId(7) }),
             fact(3, Fact::BrokerStopped { broker }),
         ];
         let state = State::at(&history, 5_000_000);
@@ -367,7 +367,7 @@ mod tests {
         let joined = Fact::GroupJoined {
             group: group.clone(),
             consumer: consumer.clone(),
-            session: 8,
+            session: SessionId(8),
             subscription: BTreeMap::new(),
         };
         let owned = Fact::PartitionOwned {
@@ -375,7 +375,7 @@ mod tests {
             consumer: consumer.clone(),
             partition: partition.clone(),
             stream: 0,
-            session: 8,
+            session: SessionId(8),
         };
         let (delivered, committed) = (
             Fact::Delivered {
@@ -387,13 +387,13 @@ mod tests {
             Fact::CommitOk { group, consumer, partition, offset: Offset(3) },
         );
         let history = [
-            fact(1, Fact::SessionOpened { session: 8 }),
+            fact(1, Fact::SessionOpened { session: SessionId(8) }),
             member(2, "billing-1", joined),
             member(3, "billing-1", owned),
             member(4, "billing-1", delivered),
             member(5, "billing-1", committed),
             fault(6, Injected::Kill { target: "billing-1".into() }),
-            fact(9, Fact::SessionExpired { session: 8 }),
+            fact(9, Fact::SessionExpired { session: SessionId(8) }),
         ];
         let text = |millis: u64| State::at(&history, millis * 1_000_000).text();
         let owned = text(5);

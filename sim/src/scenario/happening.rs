@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use seedlog::facts::Fact;
-use seedlog::types::Offset;
+use seedlog::types::{Offset, SessionId};
 
 use super::words;
 use crate::history::{Entry, Injected, What};
@@ -245,7 +245,7 @@ fn reached_offset(entry: &Entry) -> Option<Offset> {
 /// What earlier entries tell about names: whose session it is, who belongs to which group.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    sessions: BTreeMap<i64, Arc<str>>,
+    sessions: BTreeMap<SessionId, Arc<str>>,
     groups: BTreeMap<Arc<str>, String>,
     registered: BTreeSet<(Arc<str>, u32)>,
 }
@@ -267,7 +267,7 @@ impl Known {
     }
 
     /// The node whose session it is.
-    pub fn holder(&self, session: i64) -> Option<&Arc<str>> {
+    pub fn holder(&self, session: SessionId) -> Option<&Arc<str>> {
         self.sessions.get(&session)
     }
 
@@ -329,7 +329,7 @@ impl std::fmt::Display for Happening {
 
 #[cfg(test)]
 mod tests {
-    use seedlog::types::{BrokerId, TopicPartition};
+    use seedlog::types::{BrokerId, SessionId, TopicPartition};
 
     use super::*;
 
@@ -338,7 +338,7 @@ mod tests {
     }
 
     fn registered(node: &str, incarnation: u32) -> Entry {
-        entry(node, incarnation, Fact::BrokerRegistered { broker: BrokerId(1), session: 7 })
+        entry(node, incarnation, Fact::BrokerRegistered { broker: BrokerId(1), session: SessionId(7) })
     }
 
     fn acked(offset: i64) -> Entry {
@@ -389,10 +389,10 @@ mod tests {
         let joined = Fact::GroupJoined {
             group: "billing".into(),
             consumer: "billing-1".into(),
-            session: 9,
+            session: SessionId(9),
             subscription: BTreeMap::new(),
         };
-        let expired = entry("zookeeper", 1, Fact::SessionExpired { session: 9 });
+        let expired = entry("zookeeper", 1, Fact::SessionExpired { session: SessionId(9) });
         let history = [entry("billing-1", 1, joined), expired];
         assert!(has("session-expired billing-1", &history));
         assert!(has("session-expired billing", &history));

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::types::Instant;
+use crate::types::{Instant, SessionId, Zxid};
 use crate::zk_sim::core::CoreLimits;
 use crate::zk_sim::sessions::SessionLimits;
 use crate::zk_sim::snapshot::Image;
@@ -24,14 +24,14 @@ fn commit(saves: bool) -> Commit {
         },
         watches_max: 10,
     };
-    let mut commit = Commit::new(Core::new(limits, Image::new(), 1, Instant::START), saves);
+    let mut commit = Commit::new(Core::new(limits, Image::new(), SessionId(1), Instant::START), saves);
     for connection in [A, B] {
         commit.arrive(Arrival::Opened(connection), at(0));
         let request = ConnectRequest {
             protocol_version: 0,
-            last_zxid_seen: 0,
+            last_zxid_seen: Zxid::ZERO,
             timeout_ms: 1_000,
-            session_id: 0,
+            session_id: SessionId::NONE,
             password: None,
             read_only: None,
         };
@@ -123,6 +123,6 @@ fn a_client_heard_during_a_slow_save_does_not_expire() {
     commit.arrive(Arrival::Tick, at(2_000));
     commit.saved();
     assert!(matches!(commit.step(at(2_000)), Step::Save(_)), "B expired");
-    let sessions: Vec<i64> = commit.core().sessions.iter().map(|(id, _)| id).collect();
-    assert_eq!(sessions, [1]);
+    let sessions: Vec<SessionId> = commit.core().sessions.iter().map(|(id, _)| id).collect();
+    assert_eq!(sessions, [SessionId(1)]);
 }

@@ -27,10 +27,10 @@ fn at(ms: u64) -> Moment {
 }
 
 fn fresh() -> Core {
-    Core::new(LIMITS, Image::new(), 100, Instant::START)
+    Core::new(LIMITS, Image::new(), SessionId(100), Instant::START)
 }
 
-fn connect_request(session_id: i64, password: &[u8], last_zxid_seen: i64) -> Bytes {
+fn connect_request(session_id: SessionId, password: &[u8], last_zxid_seen: Zxid) -> Bytes {
     let request = ConnectRequest {
         protocol_version: 0,
         last_zxid_seen,
@@ -46,11 +46,11 @@ fn connect_request(session_id: i64, password: &[u8], last_zxid_seen: i64) -> Byt
 }
 
 /// Opens a session on `connection`; its password is the connection's number.
-fn open(core: &mut Core, connection: ConnectionId) -> i64 {
+fn open(core: &mut Core, connection: ConnectionId) -> SessionId {
     core.effects.clear();
     core.connection_opened(connection);
     let password = [connection.0 as u8; PASSWORD_BYTES];
-    core.message(connection, connect_request(0, &[0; 16], 0), password, at(0));
+    core.message(connection, connect_request(SessionId::NONE, &[0; 16], Zxid::ZERO), password, at(0));
     let effects = std::mem::take(&mut core.effects);
     let [Effect::SessionOpened(id), Effect::Send(to, response)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(*to, connection);
@@ -169,9 +169,9 @@ fn a_failed_write_takes_a_zxid_and_a_read_takes_none() {
     open(&mut core, A);
     let before = core.zxid;
     ask(&mut core, A, &delete("/missing"));
-    assert_eq!(core.zxid, before + 1);
+    assert_eq!(core.zxid, before.next());
     ask(&mut core, A, &Op::Sync("/".into()));
-    assert_eq!(core.zxid, before + 1);
+    assert_eq!(core.zxid, before.next());
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn the_ephemeral_nodes_of_an_expired_session_go_at_one_zxid() {
     assert_eq!(stated.len(), 2, "{stated:?}");
     let expired = format!("SessionExpired({session})");
     assert_eq!(effects, [expired.as_str(), "2 Deleted /x", "CloseNow(ConnectionId(1))"]);
-    assert_eq!((core.zxid, stat(&core, "/").pzxid), (before + 1, before + 1));
+    assert_eq!((core.zxid, stat(&core, "/").pzxid), (before.next(), before.next()));
     assert!(core.tree.ephemerals(session).is_empty());
 }
 
@@ -225,7 +225,12 @@ fn a_wrong_password_or_an_unknown_session_is_told_that_it_is_over() {
         let mut core = fresh();
         let session = open(&mut core, A);
         core.connection_opened(B);
-        core.message(B, connect_request(session + session_offset, &password, 0), [9; 16], at(0));
+        core.message(
+            B,
+            connect_request(SessionId(session.0 + session_offset), &password, Zxid::ZERO),
+            [9; 16],
+            at(0),
+        );
         let effects = std::mem::take(&mut core.effects);
         // As with ZooKeeper, a mere attempt costs an existing session its connection.
         let attempt = if session_offset == 0 { &[Effect::CloseNow(A)][..] } else { &[] };
@@ -234,7 +239,7 @@ fn a_wrong_password_or_an_unknown_session_is_told_that_it_is_over() {
             panic!("{effects:?}")
         };
         let response: ConnectResponse = Reader::new(response.slice(4..)).read().expect("a response");
-        assert_eq!((response.session_id, response.timeout_ms), (0, 0));
+        assert_eq!((response.session_id, response.timeout_ms), (SessionId::NONE, 0));
     }
 }
 
@@ -242,7 +247,7 @@ fn a_wrong_password_or_an_unknown_session_is_told_that_it_is_over() {
 fn a_client_that_saw_more_is_sent_away_without_a_word() {
     let mut core = fresh();
     core.connection_opened(A);
-    core.message(A, connect_request(0, &[0; 16], core.zxid + 1), [9; 16], at(0));
+    core.message(A, connect_request(SessionId::NONE, &[0; 16], core.zxid.next()), [9; 16], at(0));
     assert_eq!(core.effects, [Effect::CloseNow(A)]);
 }
 
@@ -307,7 +312,7 @@ fn a_saved_server_comes_back_with_its_sessions_and_their_time_starts_anew() {
     let image =
         Image::decode(&snapshot::encode(core.zxid, &core.sessions, &core.tree)).expect("a good snapshot");
     let later = at(60_000);
-    let mut again = Core::new(LIMITS, image, 0, later.now);
+    let mut again = Core::new(LIMITS, image, SessionId::NONE, later.now);
     assert_eq!((again.zxid, &again.tree), (core.zxid, &core.tree));
     again.tick(later);
     assert_eq!(again.tree.ephemerals(session), ["/x"]);

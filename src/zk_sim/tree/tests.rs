@@ -9,13 +9,13 @@ fn request(path: &str, flags: CreateFlags) -> CreateRequest {
 
 /// Performs one change at `zxid` and keeps it.
 fn at<T>(tree: &mut Tree, zxid: i64, change: impl FnOnce(&mut Transaction<'_>) -> T) -> (T, Vec<Change>) {
-    let mut transaction = tree.change(zxid, zxid * 1_000);
+    let mut transaction = tree.change(Zxid(zxid), zxid * 1_000);
     let outcome = change(&mut transaction);
     (outcome, transaction.commit())
 }
 
 fn create(tree: &mut Tree, zxid: i64, path: &str, flags: CreateFlags) -> Result<String, ErrorCode> {
-    at(tree, zxid, |t| t.create(&request(path, flags), 7)).0
+    at(tree, zxid, |t| t.create(&request(path, flags), SessionId(7))).0
 }
 
 #[test]
@@ -40,9 +40,9 @@ fn stats_tell_what_happened_to_a_node() {
     at(&mut tree, 3, |t| t.set_data("/a", Some(Bytes::from_static(b"xyz")), 0)).0.expect("set");
     at(&mut tree, 4, |t| t.delete("/a/b", 0)).0.expect("deleted");
     let expected = Stat {
-        czxid: 1,
-        mzxid: 3,
-        pzxid: 4,
+        czxid: Zxid(1),
+        mzxid: Zxid(3),
+        pzxid: Zxid(4),
         ctime: 1_000,
         mtime: 3_000,
         version: 1,
@@ -67,7 +67,7 @@ fn what_cannot_be_done_is_refused_with_its_code() {
     assert_eq!(refused(&mut tree, "a"), Err(ErrorCode::BAD_ARGUMENTS));
     assert_eq!(create(&mut tree, 9, "/c", CreateFlags(4)), Err(ErrorCode::BAD_ARGUMENTS));
     let closed = CreateRequest { acl: Vec::new(), ..request("/n", CreateFlags::PERSISTENT) };
-    assert_eq!(at(&mut tree, 9, |t| t.create(&closed, 7)).0, Err(ErrorCode::INVALID_ACL));
+    assert_eq!(at(&mut tree, 9, |t| t.create(&closed, SessionId(7))).0, Err(ErrorCode::INVALID_ACL));
     let delete = |tree: &mut Tree, path: &str, version| at(tree, 9, |t| t.delete(path, version)).0;
     assert_eq!(delete(&mut tree, "/a", -1), Err(ErrorCode::NOT_EMPTY));
     assert_eq!(delete(&mut tree, "/a/e", 3), Err(ErrorCode::BAD_VERSION));
@@ -93,7 +93,7 @@ fn an_access_list_without_a_permission_takes_it_away() {
 fn a_change_tells_its_events_in_order() {
     let mut tree = Tree::new();
     create(&mut tree, 1, "/a", CreateFlags::PERSISTENT).expect("created");
-    let (_, made) = at(&mut tree, 2, |t| t.create(&request("/a/b", CreateFlags::PERSISTENT), 7));
+    let (_, made) = at(&mut tree, 2, |t| t.create(&request("/a/b", CreateFlags::PERSISTENT), SessionId(7)));
     let change = |kind, path: &str| Change { kind, path: path.into() };
     assert_eq!(made, [change(EventKind::Created, "/a/b"), change(EventKind::ChildrenChanged, "/a")]);
     let (_, gone) = at(&mut tree, 3, |t| t.delete("/a/b", -1));
@@ -120,7 +120,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Runs the steps, refused ones too.
 fn run(transaction: &mut Transaction<'_>, steps: &[Step]) {
     for step in steps {
-        let session = 7 + transaction.zxid % 2;
+        let session = SessionId(7 + transaction.zxid.0 % 2);
         let outcome = match step {
             Step::Create(path, flags) => {
                 transaction.create(&request(path, CreateFlags(*flags)), session).map(drop)
@@ -138,11 +138,11 @@ proptest! {
     #[test]
     fn an_undone_change_leaves_no_trace(before in steps(), undone in steps()) {
         let mut tree = Tree::new();
-        let mut kept = tree.change(1, 1);
+        let mut kept = tree.change(Zxid(1), 1);
         run(&mut kept, &before);
         drop(kept.commit());
         let original = tree.clone();
-        let mut change = tree.change(2, 2);
+        let mut change = tree.change(Zxid(2), 2);
         run(&mut change, &undone);
         change.undo();
         prop_assert_eq!(tree, original);
@@ -151,7 +151,7 @@ proptest! {
     #[test]
     fn a_tree_is_rebuilt_from_its_nodes(steps in steps()) {
         let mut tree = Tree::new();
-        let mut change = tree.change(1, 1);
+        let mut change = tree.change(Zxid(1), 1);
         run(&mut change, &steps);
         drop(change.commit());
         let nodes: Vec<_> = tree.nodes().map(|(path, node)| (path.to_owned(), node.clone())).collect();
@@ -161,11 +161,11 @@ proptest! {
     #[test]
     fn ephemerals_are_the_nodes_with_an_owner(steps in steps()) {
         let mut tree = Tree::new();
-        let mut change = tree.change(1, 1);
+        let mut change = tree.change(Zxid(1), 1);
         run(&mut change, &steps);
         drop(change.commit());
         let owned: Vec<_> =
-            tree.nodes().filter(|(_, node)| node.owner == 8).map(|(path, _)| path.to_owned()).collect();
-        prop_assert_eq!(tree.ephemerals(8), owned);
+            tree.nodes().filter(|(_, node)| node.owner == SessionId(8)).map(|(path, _)| path.to_owned()).collect();
+        prop_assert_eq!(tree.ephemerals(SessionId(8)), owned);
     }
 }

@@ -1,5 +1,6 @@
 //! Jute's primitives: big-endian numbers, and buffers, strings and vectors behind a four-byte count.
 
+use crate::types::{SessionId, Zxid};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Bytes that are not what the protocol says.
@@ -108,6 +109,26 @@ impl Record for i64 {
 
     fn write(&self, writer: &mut Writer) {
         writer.out.put_i64(*self);
+    }
+}
+
+impl Record for SessionId {
+    fn read(reader: &mut Reader) -> Result<SessionId, DecodeError> {
+        reader.read().map(SessionId)
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.write(&self.0);
+    }
+}
+
+impl Record for Zxid {
+    fn read(reader: &mut Reader) -> Result<Zxid, DecodeError> {
+        reader.read().map(Zxid)
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.write(&self.0);
     }
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::jute::{DecodeError, Reader, Record, Writer, record};
 use super::records::Acl;
 use super::{ErrorCode, frame};
+use crate::types::Zxid;
 
 /// Operation codes.
 pub mod opcode {
@@ -108,7 +109,7 @@ record! {
     /// Sets watches again on a new connection; what changed after `relative_zxid` fires at once.
     #[derive(Clone, Debug, Default, PartialEq, Eq)]
     pub struct SetWatchesRequest {
-        pub relative_zxid: i64,
+        pub relative_zxid: Zxid,
         pub data: Vec<String>,
         pub exist: Vec<String>,
         pub child: Vec<String>,

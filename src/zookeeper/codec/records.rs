@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::jute::{DecodeError, Reader, Record, Writer, record};
+use crate::types::{SessionId, Zxid};
 
 /// How long a session's password is.
 pub const PASSWORD_BYTES: usize = 16;
@@ -12,9 +13,9 @@ record! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Stat {
         /// The zxid that created the node.
-        pub czxid: i64,
+        pub czxid: Zxid,
         /// The zxid that last set its data.
-        pub mzxid: i64,
+        pub mzxid: Zxid,
         /// Milliseconds since 1970, by the server's clock.
         pub ctime: i64,
         /// As `ctime`, when the data was last set.
@@ -26,11 +27,11 @@ record! {
         /// Counts changes of the access list.
         pub aversion: i32,
         /// The session that owns the node, or 0.
-        pub ephemeral_owner: i64,
+        pub ephemeral_owner: SessionId,
         pub data_length: i32,
         pub num_children: i32,
         /// The zxid that last made or deleted a child.
-        pub pzxid: i64,
+        pub pzxid: Zxid,
     }
 
     /// Who may do what; permissions are the bits read 1, write 2, create 4, delete 8, admin 16.
@@ -60,10 +61,10 @@ impl Acl {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectRequest {
     pub protocol_version: i32,
-    pub last_zxid_seen: i64,
+    pub last_zxid_seen: Zxid,
     pub timeout_ms: i32,
     /// 0 asks for a new session.
-    pub session_id: i64,
+    pub session_id: SessionId,
     pub password: Option<Bytes>,
     pub read_only: Option<bool>,
 }
@@ -92,7 +93,7 @@ impl Record for ConnectRequest {
 pub struct ConnectResponse {
     pub protocol_version: i32,
     pub timeout_ms: i32,
-    pub session_id: i64,
+    pub session_id: SessionId,
     pub password: Option<Bytes>,
     /// Present if the request had it.
     pub read_only: Option<bool>,

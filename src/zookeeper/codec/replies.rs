@@ -7,13 +7,14 @@ use super::jute::{DecodeError, Reader, Writer, record};
 use super::operations::{MultiHeader, opcode};
 use super::records::{Acl, Stat, WatcherEvent};
 use super::{ErrorCode, frame, xid};
+use crate::types::Zxid;
 
 record! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ReplyHeader {
         pub xid: i32,
         /// The request's own zxid if it was a write, else the last one processed; -1 for an event.
-        pub zxid: i64,
+        pub zxid: Zxid,
         pub error: ErrorCode,
     }
 }
@@ -93,7 +94,7 @@ impl Reply {
     }
 
     /// A whole reply, its length included.
-    pub fn encode(&self, xid: i32, zxid: i64) -> Bytes {
+    pub fn encode(&self, xid: i32, zxid: Zxid) -> Bytes {
         frame(|writer| {
             writer.write(&ReplyHeader { xid, zxid, error: ErrorCode::OK });
             self.write_body(writer);
@@ -101,7 +102,7 @@ impl Reply {
     }
 
     /// A reply that says no.
-    pub fn encode_error(xid: i32, zxid: i64, error: ErrorCode) -> Bytes {
+    pub fn encode_error(xid: i32, zxid: Zxid, error: ErrorCode) -> Bytes {
         frame(|writer| {
             writer.write(&ReplyHeader { xid, zxid, error });
         })
@@ -110,7 +111,7 @@ impl Reply {
     /// An event, which no request asked for.
     pub fn encode_event(event: &WatcherEvent) -> Bytes {
         frame(|writer| {
-            writer.write(&ReplyHeader { xid: xid::EVENT, zxid: -1, error: ErrorCode::OK }).write(event);
+            writer.write(&ReplyHeader { xid: xid::EVENT, zxid: Zxid(-1), error: ErrorCode::OK }).write(event);
         })
     }
 }

@@ -2,20 +2,21 @@ use bytes::{BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
+use crate::types::{SessionId, Zxid};
 
 fn stat(seed: i64) -> Stat {
     Stat {
-        czxid: seed,
-        mzxid: seed + 1,
+        czxid: Zxid(seed),
+        mzxid: Zxid(seed + 1),
         ctime: 2,
         mtime: 3,
         version: 4,
         cversion: 5,
         aversion: 6,
-        ephemeral_owner: 7,
+        ephemeral_owner: SessionId(7),
         data_length: 8,
         num_children: 9,
-        pzxid: 10,
+        pzxid: Zxid(10),
     }
 }
 
@@ -40,9 +41,9 @@ fn decode_request(framed: &Bytes) -> (i32, Op) {
 fn a_connect_request_has_the_bytes_of_the_java_client() {
     let request = ConnectRequest {
         protocol_version: 0,
-        last_zxid_seen: 0,
+        last_zxid_seen: Zxid::ZERO,
         timeout_ms: 10_000,
-        session_id: 0,
+        session_id: SessionId::NONE,
         password: Some(Bytes::from_static(&[0; 16])),
         read_only: Some(false),
     };
@@ -87,7 +88,7 @@ fn create_and_its_reply_have_their_golden_bytes() {
     assert_eq!(Op::Create(create).encode(9)[..], golden[..]);
 
     let golden = [0, 0, 0, 22, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 2, b'/', b'a'];
-    assert_eq!(Reply::Path("/a".into()).encode(9, 5)[..], golden);
+    assert_eq!(Reply::Path("/a".into()).encode(9, Zxid(5))[..], golden);
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn a_failed_multi_has_its_golden_bytes() {
         golden.extend(code.to_be_bytes());
     }
     golden.extend([255, 255, 255, 255, 1, 255, 255, 255, 255]);
-    assert_eq!(reply.encode(1, 7)[..], golden[..]);
+    assert_eq!(reply.encode(1, Zxid(7))[..], golden[..]);
 }
 
 #[test]
@@ -141,8 +142,8 @@ fn every_reply_reads_back_as_it_was_written() {
         ),
     ];
     for (code, reply) in replies {
-        let mut reader = Reader::new(body(&reply.encode(3, 4)));
-        assert_eq!(reader.read(), Ok(ReplyHeader { xid: 3, zxid: 4, error: ErrorCode::OK }));
+        let mut reader = Reader::new(body(&reply.encode(3, Zxid(4))));
+        assert_eq!(reader.read(), Ok(ReplyHeader { xid: 3, zxid: Zxid(4), error: ErrorCode::OK }));
         assert_eq!(Reply::decode(code, &mut reader), Ok(reply));
         assert_eq!(reader.remaining(), 0);
     }
@@ -202,7 +203,7 @@ fn operation() -> impl Strategy<Value = Op> {
     let paths = || proptest::collection::vec(path(), 0..4);
     let watches =
         (any::<i64>(), paths(), paths(), paths()).prop_map(|(relative_zxid, data, exist, child)| {
-            SetWatchesRequest { relative_zxid, data, exist, child }
+            SetWatchesRequest { relative_zxid: Zxid(relative_zxid), data, exist, child }
         });
     prop_oneof![
         write_operation(),

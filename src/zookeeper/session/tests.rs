@@ -18,7 +18,7 @@ fn granted(id: i64) -> Bytes {
     let response = ConnectResponse {
         protocol_version: 0,
         timeout_ms: if id == 0 { 0 } else { 3_000 },
-        session_id: id,
+        session_id: SessionId(id),
         password: Some(Bytes::from_static(&[5; PASSWORD_BYTES])),
         read_only: Some(false),
     };
@@ -55,7 +55,7 @@ fn answer(ticket: u64, outcome: Result<Reply, ZkError>) -> Effect {
 }
 
 fn empty_reply(xid: i32, zxid: i64) -> Bytes {
-    Reply::Empty.encode(xid, zxid).slice(4..)
+    Reply::Empty.encode(xid, Zxid(zxid)).slice(4..)
 }
 
 fn event(kind: EventKind) -> Bytes {
@@ -85,7 +85,7 @@ fn replies_are_matched_in_order() {
     assert_eq!(sent(&session.request(delete(1), at(1)))[0].0, 1);
     assert_eq!(sent(&session.request(delete(2), at(1)))[0].0, 2);
     assert_eq!(session.message(empty_reply(1, 10), at(2)), [answer(1, Ok(Reply::Empty))]);
-    let no_node = Reply::encode_error(2, 11, ErrorCode::NO_NODE).slice(4..);
+    let no_node = Reply::encode_error(2, Zxid(11), ErrorCode::NO_NODE).slice(4..);
     assert_eq!(session.message(no_node, at(2)), [answer(2, Err(ZkError::NoNode))]);
 }
 
@@ -105,7 +105,7 @@ fn a_lost_connection_fails_what_was_sent_and_keeps_what_was_not() {
     assert_eq!(session.connection_lost(), [answer(1, Err(ZkError::ConnectionLost))]);
     assert!(session.request(delete(2), at(2)).is_empty());
     let request = connect_request(&session.connection_opened(at(3)));
-    assert_eq!((request.session_id, request.password), (7, Some(Bytes::from_static(&[5; 16]))));
+    assert_eq!((request.session_id, request.password), (SessionId(7), Some(Bytes::from_static(&[5; 16]))));
     let effects = session.message(granted(7), at(3));
     assert_eq!(sent(&effects).len(), 1);
     assert_eq!(effects[0], Effect::Attached);
@@ -128,12 +128,12 @@ fn reconnecting_shows_the_last_zxid_seen() {
     session.request(delete(1), at(1));
     session.message(empty_reply(1, 42), at(2));
     session.connection_lost();
-    assert_eq!(connect_request(&session.connection_opened(at(3))).last_zxid_seen, 42);
+    assert_eq!(connect_request(&session.connection_opened(at(3))).last_zxid_seen, Zxid(42));
 }
 
 /// What a server answers to the session's own `sync`.
 fn synced(xid: i32) -> Bytes {
-    Reply::Path("/".into()).encode(xid, 1).slice(4..)
+    Reply::Path("/".into()).encode(xid, Zxid(1)).slice(4..)
 }
 
 fn ping_reply() -> Bytes {
@@ -190,11 +190,11 @@ fn a_server_that_answers_pings_and_reads_alone_is_left_after_two_thirds() {
 fn only_what_a_leader_must_have_answered_confirms_the_session() {
     let mut session = attached();
     session.request(watching(1, WatchOn::Existence), at(100));
-    session.message(Reply::Stat(Stat::default()).encode(1, 3).slice(4..), at(150));
+    session.message(Reply::Stat(Stat::default()).encode(1, Zxid(3)).slice(4..), at(150));
     assert_eq!((session.confirmed_at(), session.leader_confirmed_at()), (at(100), at(0)), "a read");
 
     session.request(delete(2), at(200));
-    session.message(Reply::encode_error(2, 4, ErrorCode::NO_NODE).slice(4..), at(250));
+    session.message(Reply::encode_error(2, Zxid(4), ErrorCode::NO_NODE).slice(4..), at(250));
     assert_eq!(session.leader_confirmed_at(), at(0), "a follower refuses things by itself");
 
     session.request(delete(3), at(300));
@@ -242,7 +242,7 @@ fn a_watch_is_set_by_the_reply_and_fires_once() {
     session.request(watching(1, WatchOn::Data), at(1));
     assert!(session.message(event(EventKind::DataChanged), at(1)).is_empty(), "not set yet");
     let reply = Reply::Data(None, Stat::default());
-    let effects = session.message(reply.encode(1, 3).slice(4..), at(2));
+    let effects = session.message(reply.encode(1, Zxid(3)).slice(4..), at(2));
     assert_eq!(effects, [Effect::Answer { ticket: Ticket(1), outcome: Ok(reply), watching: true }]);
     let fired = Effect::Fire(Ticket(1), WatchOutcome::Event(EventKind::DataChanged));
     assert_eq!(session.message(event(EventKind::DataChanged), at(3)), [fired]);
@@ -254,7 +254,7 @@ fn absence_sets_a_watch_for_exists_alone() {
     for (on, expected) in [(WatchOn::Existence, 1), (WatchOn::Data, 0), (WatchOn::Children, 0)] {
         let mut session = attached();
         session.request(watching(1, on), at(1));
-        session.message(Reply::encode_error(1, 3, ErrorCode::NO_NODE).slice(4..), at(2));
+        session.message(Reply::encode_error(1, Zxid(3), ErrorCode::NO_NODE).slice(4..), at(2));
         assert_eq!(session.watches_set(), expected, "{on:?}");
     }
 }
@@ -263,13 +263,16 @@ fn absence_sets_a_watch_for_exists_alone() {
 fn watches_are_set_again_before_anything_else_is_sent() {
     let mut session = attached();
     session.request(watching(1, WatchOn::Existence), at(1));
-    session.message(Reply::encode_error(1, 3, ErrorCode::NO_NODE).slice(4..), at(2));
+    session.message(Reply::encode_error(1, Zxid(3), ErrorCode::NO_NODE).slice(4..), at(2));
     session.connection_lost();
     session.request(delete(2), at(3));
     session.connection_opened(at(4));
     let sent = sent(&session.message(granted(7), at(4)));
-    let again =
-        SetWatchesRequest { relative_zxid: 3, exist: vec!["/a".into()], ..SetWatchesRequest::default() };
+    let again = SetWatchesRequest {
+        relative_zxid: Zxid(3),
+        exist: vec!["/a".into()],
+        ..SetWatchesRequest::default()
+    };
     assert_eq!(sent[0], (xid::SET_WATCHES, Op::SetWatches(again)));
     assert_eq!(sent[1].1.code(), opcode::DELETE);
 }
@@ -278,7 +281,7 @@ fn watches_are_set_again_before_anything_else_is_sent() {
 fn an_expired_session_tells_its_watches() {
     let mut session = attached();
     session.request(watching(1, WatchOn::Existence), at(1));
-    session.message(Reply::encode_error(1, 3, ErrorCode::NO_NODE).slice(4..), at(2));
+    session.message(Reply::encode_error(1, Zxid(3), ErrorCode::NO_NODE).slice(4..), at(2));
     session.connection_lost();
     session.connection_opened(at(4));
     let lost = Effect::Fire(Ticket(1), WatchOutcome::SessionLost);

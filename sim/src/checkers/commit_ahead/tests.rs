@@ -1,4 +1,4 @@
-use seedlog::types::Durability;
+use seedlog::types::{Durability, SessionId};
 
 use super::CHECK;
 use crate::checkers::story::{Story, broker_1};
@@ -179,7 +179,7 @@ fn another_groups_work_does_not_count() {
     let other = seedlog::facts::Fact::GroupJoined {
         group: "audit".into(),
         consumer: "z".into(),
-        session: 9,
+        session: SessionId(9),
         subscription: Default::default(),
     };
     let story = reading().fact("z", other).worked_on("z", 0, "r-0").commits("a", 1);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seedlog::facts::Fact;
-use seedlog::types::{Offset, TopicPartition};
+use seedlog::types::{Offset, SessionId, TopicPartition};
 
 use super::{Story, orders};
 use crate::checkers::GroupTerms;
@@ -28,7 +28,12 @@ impl Story {
 
     pub fn joined_with(self, consumer: &str, session: i64, streams: u32) -> Story {
         let subscription = BTreeMap::from([("orders".to_owned(), streams)]);
-        let fact = Fact::GroupJoined { group: group(), consumer: consumer.into(), session, subscription };
+        let fact = Fact::GroupJoined {
+            group: group(),
+            consumer: consumer.into(),
+            session: SessionId(session),
+            subscription,
+        };
         self.fact(consumer, fact)
     }
 
@@ -37,12 +42,13 @@ impl Story {
     }
 
     pub fn session_lost(self, consumer: &str, session: i64) -> Story {
-        let fact = Fact::GroupSessionLost { group: group(), consumer: consumer.into(), session };
+        let fact =
+            Fact::GroupSessionLost { group: group(), consumer: consumer.into(), session: SessionId(session) };
         self.fact(consumer, fact)
     }
 
     pub fn session_expired(self, session: i64) -> Story {
-        self.fact("zookeeper", Fact::SessionExpired { session })
+        self.fact("zookeeper", Fact::SessionExpired { session: SessionId(session) })
     }
 
     pub fn rebalancing(self, consumer: &str) -> Story {
@@ -59,8 +65,13 @@ impl Story {
 
     pub fn owned_of(self, consumer: &str, session: i64, partition: TopicPartition, stream: u32) -> Story {
         let consumer_name = consumer.into();
-        let fact =
-            Fact::PartitionOwned { group: group(), consumer: consumer_name, partition, stream, session };
+        let fact = Fact::PartitionOwned {
+            group: group(),
+            consumer: consumer_name,
+            partition,
+            stream,
+            session: SessionId(session),
+        };
         self.fact(consumer, fact)
     }
 

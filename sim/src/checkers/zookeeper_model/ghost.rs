@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use seedlog::facts::ZnodeChange;
+use seedlog::types::Zxid;
 
 /// What of a node a read shows, and a watch waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,14 +18,14 @@ pub enum Aspect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
     /// The write that the data comes from; `None`: no such node.
-    Write(Option<i64>),
+    Write(Option<Zxid>),
     /// The exclusive or of the names' crc32; `None`: no such node.
     Names(Option<u32>),
 }
 
 #[derive(Clone, Copy)]
 struct At<T> {
-    zxid: i64,
+    zxid: Zxid,
     /// The entry that states it.
     at: usize,
     is: T,
@@ -33,20 +34,20 @@ struct At<T> {
 /// In the order of zxid; of several at one zxid the last one counts.
 #[derive(Default)]
 struct Node {
-    writes: Vec<At<Option<i64>>>,
+    writes: Vec<At<Option<Zxid>>>,
     names: Vec<At<u32>>,
 }
 
 #[derive(Default)]
 pub struct Ghost<'a> {
     nodes: HashMap<&'a str, Node>,
-    last_zxid: i64,
+    last_zxid: Zxid,
     /// What changed just before a crash may never have been stated.
-    crashed_at_zxid: Option<i64>,
+    crashed_at_zxid: Option<Zxid>,
 }
 
 impl<'a> Ghost<'a> {
-    pub fn apply(&mut self, at: usize, zxid: i64, path: &'a str, change: ZnodeChange) {
+    pub fn apply(&mut self, at: usize, zxid: Zxid, path: &'a str, change: ZnodeChange) {
         self.last_zxid = self.last_zxid.max(zxid);
         let exists = match change {
             ZnodeChange::Created | ZnodeChange::DataChanged => true,
@@ -69,7 +70,7 @@ impl<'a> Ghost<'a> {
     }
 
     /// The entry that says otherwise, if a read as of `zxid` cannot have shown this.
-    pub fn contradicts(&self, path: &str, zxid: i64, shown: Shown) -> Option<usize> {
+    pub fn contradicts(&self, path: &str, zxid: Zxid, shown: Shown) -> Option<usize> {
         let node = self.nodes.get(path)?;
         let write = latest(&node.writes, zxid)?;
         let (stated, truth) = match shown {
@@ -85,7 +86,7 @@ impl<'a> Ghost<'a> {
     }
 
     /// The first change after `zxid` that a watch on this would have told.
-    pub fn next_change(&self, path: &str, aspect: Aspect, zxid: i64) -> Option<(i64, usize)> {
+    pub fn next_change(&self, path: &str, aspect: Aspect, zxid: Zxid) -> Option<(Zxid, usize)> {
         let node = self.nodes.get(path)?;
         match aspect {
             Aspect::Data => next(&node.writes, zxid),
@@ -94,11 +95,11 @@ impl<'a> Ghost<'a> {
     }
 }
 
-fn latest<T: Copy>(changes: &[At<T>], zxid: i64) -> Option<At<T>> {
+fn latest<T: Copy>(changes: &[At<T>], zxid: Zxid) -> Option<At<T>> {
     changes[..changes.partition_point(|change| change.zxid <= zxid)].last().copied()
 }
 
-fn next<T>(changes: &[At<T>], zxid: i64) -> Option<(i64, usize)> {
+fn next<T>(changes: &[At<T>], zxid: Zxid) -> Option<(Zxid, usize)> {
     changes.get(changes.partition_point(|change| change.zxid <= zxid)).map(|change| (change.zxid, change.at))
 }
 

@@ -1,4 +1,5 @@
 use seedlog::facts::{Fact, ZnodeChange};
+use seedlog::types::{SessionId, Zxid};
 
 use super::CHECK;
 use crate::checkers::story::Story;
@@ -17,30 +18,63 @@ trait Znodes {
 impl Znodes for Story {
     fn made(self, zxid: i64, path: &str, owner: i64) -> Story {
         let change = ZnodeChange::Created;
-        self.fact(ZOOKEEPER, Fact::ZnodeChanged { zxid, path: path.into(), change, owner })
+        self.fact(
+            ZOOKEEPER,
+            Fact::ZnodeChanged { zxid: Zxid(zxid), path: path.into(), change, owner: SessionId(owner) },
+        )
     }
 
     fn changed(self, zxid: i64, path: &str, change: ZnodeChange) -> Story {
-        self.fact(ZOOKEEPER, Fact::ZnodeChanged { zxid, path: path.into(), change, owner: 0 })
+        self.fact(
+            ZOOKEEPER,
+            Fact::ZnodeChanged { zxid: Zxid(zxid), path: path.into(), change, owner: SessionId::NONE },
+        )
     }
 
     fn saw(self, session: i64, zxid: i64, path: &str, mzxid: Option<i64>) -> Story {
-        self.fact("a", Fact::ZnodeRead { session, zxid, path: path.into(), mzxid, watches: false })
+        self.fact(
+            "a",
+            Fact::ZnodeRead {
+                session: SessionId(session),
+                zxid: Zxid(zxid),
+                path: path.into(),
+                mzxid: mzxid.map(Zxid),
+                watches: false,
+            },
+        )
     }
 
     fn watched(self, session: i64, zxid: i64, path: &str, mzxid: Option<i64>) -> Story {
-        self.fact("a", Fact::ZnodeRead { session, zxid, path: path.into(), mzxid, watches: true })
+        self.fact(
+            "a",
+            Fact::ZnodeRead {
+                session: SessionId(session),
+                zxid: Zxid(zxid),
+                path: path.into(),
+                mzxid: mzxid.map(Zxid),
+                watches: true,
+            },
+        )
     }
 
     fn listed(self, session: i64, zxid: i64, path: &str, names: Option<&[&str]>, watches: bool) -> Story {
         let digest =
             |names: &[&str]| names.iter().fold(0, |all, name| all ^ crc32fast::hash(name.as_bytes()));
         let names = names.map(digest);
-        self.fact("a", Fact::ChildrenRead { session, zxid, path: path.into(), names, watches })
+        self.fact(
+            "a",
+            Fact::ChildrenRead {
+                session: SessionId(session),
+                zxid: Zxid(zxid),
+                path: path.into(),
+                names,
+                watches,
+            },
+        )
     }
 
     fn heard(self, session: i64, path: &str, change: ZnodeChange) -> Story {
-        self.fact("a", Fact::WatchFired { session, path: path.into(), change })
+        self.fact("a", Fact::WatchFired { session: SessionId(session), path: path.into(), change })
     }
 }
 
@@ -160,7 +194,7 @@ fn watches_of_a_lost_connection_are_not_followed() {
     let story = Story::new()
         .made(1, "/a", 0)
         .watched(7, 1, "/a", Some(1))
-        .fact("a", Fact::SessionAttached { session: 7 })
+        .fact("a", Fact::SessionAttached { session: SessionId(7) })
         .changed(2, "/a", DATA)
         .saw(7, 2, "/a", Some(2));
     assert!(story.violations(&CHECK).is_empty());

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use seedlog::facts::Fact;
-use seedlog::types::TopicPartition;
+use seedlog::types::{SessionId, TopicPartition};
 
 use crate::checkers::Finding;
 use crate::cluster::ZOOKEEPER;
@@ -27,7 +27,7 @@ pub fn concerns(check: &str) -> bool {
 struct Tenure<'a> {
     consumer: &'a str,
     incarnation: u32,
-    session: i64,
+    session: SessionId,
     since: usize,
 }
 
@@ -132,7 +132,7 @@ mod tests {
         Entry { at_ns: 0, node: node.into(), incarnation: 1, what }
     }
 
-    fn joined(name: &str, session: i64) -> Entry {
+    fn joined(name: &str, session: SessionId) -> Entry {
         let fact = Fact::GroupJoined {
             group: "billing".into(),
             consumer: name.into(),
@@ -142,7 +142,7 @@ mod tests {
         entry(name, What::Fact(fact))
     }
 
-    fn owned(name: &str, session: i64) -> Entry {
+    fn owned(name: &str, session: SessionId) -> Entry {
         let fact = Fact::PartitionOwned {
             group: "billing".into(),
             consumer: name.into(),
@@ -171,7 +171,7 @@ mod tests {
         entry("testbed", What::Fault(Injected::Cut { from: from.into(), to: to.into() }))
     }
 
-    fn expired(session: i64) -> Entry {
+    fn expired(session: SessionId) -> Entry {
         entry("zookeeper", What::Fact(Fact::SessionExpired { session }))
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use seedlog::facts::Fact;
 use seedlog::runtime::sim::net::messages::Message;
-use seedlog::types::{Offset, TopicPartition};
+use seedlog::types::{Offset, SessionId, TopicPartition};
 
 use super::seconds;
 use crate::cluster::ZOOKEEPER;
@@ -176,7 +176,7 @@ impl<'a> Edges<'a> {
         }
     }
 
-    fn owned_under(&self, wanted: i64, place: Option<&TopicPartition>) -> bool {
+    fn owned_under(&self, wanted: SessionId, place: Option<&TopicPartition>) -> bool {
         self.history.iter().any(|entry| match &entry.what {
             What::Fact(Fact::PartitionOwned { partition, session, .. }) => {
                 *session == wanted && Some(partition) == place

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use seedlog::facts::Fact;
-use seedlog::types::Offset;
+use seedlog::types::{Offset, SessionId};
 use serde::Serialize;
 
 use super::State;
@@ -26,7 +26,7 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Owner {
     pub consumer: String,
-    pub session: i64,
+    pub session: SessionId,
 }
 
 impl State {

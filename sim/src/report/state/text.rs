@@ -3,6 +3,7 @@
 use super::{Down, State};
 use crate::cluster::ZOOKEEPER;
 use crate::report::evidence::person;
+use seedlog::types::SessionId;
 
 impl State {
     /// What a node is doing, in a word or two.
@@ -47,7 +48,7 @@ impl State {
     }
 
     /// A session, and what is to become of it where it is not simply alive.
-    fn session(&self, session: i64) -> String {
+    fn session(&self, session: SessionId) -> String {
         match self.session_ends.get(&session) {
             _ if !self.sessions.contains(&session) => format!("session {session:#x} is over"),
             Some(end) => format!("session {session:#x} lives in ZooKeeper until {} s", seconds(*end)),

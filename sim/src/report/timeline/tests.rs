@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use seedlog::facts::Fact;
 use seedlog::runtime::sim::net::messages::Message;
-use seedlog::types::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use seedlog::types::{BrokerId, LeaderEpoch, Offset, SessionId, TopicPartition};
 
 use super::bands::Lasting;
 use super::model::{CATEGORIES, MARKS_MAX};
@@ -38,15 +38,19 @@ fn owned(at_ms: u64, member: &str) -> Entry {
         consumer: member.into(),
         partition: orders(),
         stream: 0,
-        session: 7,
+        session: SessionId(7),
     };
     fact(at_ms, member, owned)
 }
 
 fn joined(at_ms: u64, member: &str) -> Entry {
     let subscription = [("orders".to_owned(), 1)].into();
-    let joined =
-        Fact::GroupJoined { group: "billing".into(), consumer: member.into(), session: 7, subscription };
+    let joined = Fact::GroupJoined {
+        group: "billing".into(),
+        consumer: member.into(),
+        session: SessionId(7),
+        subscription,
+    };
     fact(at_ms, member, joined)
 }
 
@@ -75,7 +79,7 @@ fn message(sent_ms: u64, asks: bool, head: &[u8]) -> Message {
 
 #[test]
 fn lanes_go_from_those_who_write_to_those_who_coordinate() {
-    let session = |node: &str| fact(1, node, Fact::SessionOpened { session: 1 });
+    let session = |node: &str| fact(1, node, Fact::SessionOpened { session: SessionId(1) });
     let history = [
         session("zookeeper"),
         appended(1, 0),

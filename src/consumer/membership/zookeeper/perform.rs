@@ -90,13 +90,13 @@ impl Shell {
         match registry.register_member(&group, &self.name, &subscription).await {
             Ok(Membership::Joined(name)) => {
                 let session = registry.zookeeper().session_id();
-                tracing::info!(group, member = name, session, "group_joined");
+                tracing::info!(group, member = name, %session, "group_joined");
                 let consumer = self.consumer();
                 facts::record(|| Fact::GroupJoined { group, consumer, session, subscription });
                 Ok(Some(Event::Joined(name)))
             }
             Ok(Membership::HeldBy(session)) => {
-                tracing::info!(group, member = self.name, session, "member_name_held");
+                tracing::info!(group, member = self.name, %session, "member_name_held");
                 Ok(Some(Event::NameHeld))
             }
             Err(error) => self.failed("register", &error),

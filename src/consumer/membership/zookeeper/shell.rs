@@ -252,7 +252,7 @@ impl Shell {
         self.registry = None;
         self.watches.clear();
         let session = zookeeper.session_id();
-        tracing::warn!(group = self.config.group, session, "group_session_lost");
+        tracing::warn!(group = self.config.group, %session, "group_session_lost");
         let group = &self.config.group;
         facts::record(|| Fact::GroupSessionLost { group: group.clone(), consumer: self.consumer(), session });
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seedlog::runtime::sim::world::Death;
-use seedlog::types::BrokerId;
+use seedlog::types::{BrokerId, SessionId};
 
 use super::*;
 use crate::scenario::{Action, CrashPoint, Place, Selector, parse_action};
@@ -157,11 +157,11 @@ fn of_clocks_and_zookeeper() -> Vec<(Injected, Action)> {
             Injected::ClockDrift { target: shop(), ppm: 500 },
             Action::ClockDrift { target: s(), ppm: 500, lasting: None },
         ),
-        (Injected::ExpireSession { target: broker(), session: 1 }, Action::Expire(b())),
-        (Injected::LoseReply { target: shop(), session: 1 }, Action::LoseReply(s())),
+        (Injected::ExpireSession { target: broker(), session: SessionId(1) }, Action::Expire(b())),
+        (Injected::LoseReply { target: shop(), session: SessionId(1) }, Action::LoseReply(s())),
         (Injected::LoseRegistration { target: shop() }, Action::LoseRegistration(s())),
         (
-            Injected::WatchesLate { target: broker(), session: 1, millis: 300 },
+            Injected::WatchesLate { target: broker(), session: SessionId(1), millis: 300 },
             Action::WatchesLate { target: b(), by: Duration::from_millis(300), lasting: None },
         ),
         (Injected::ReconnectStorm { target: zookeeper() }, Action::ReconnectStorm),
