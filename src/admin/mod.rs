@@ -81,6 +81,28 @@ pub enum OffsetQuery {
 }
 
 /// An administrator.
+///
+/// ```no_run
+/// use std::collections::BTreeMap;
+///
+/// use seedlog::admin::{Admin, AdminConfig, AdminError, OffsetQuery};
+/// use seedlog::types::TopicPartition;
+///
+/// # async fn example() -> Result<(), AdminError> {
+/// let bootstrap = vec!["127.0.0.1:9092".to_owned()];
+/// let admin = Admin::start(AdminConfig { bootstrap, ..AdminConfig::default() });
+/// let configs = BTreeMap::from([("durability".to_owned(), "fsync".to_owned())]);
+/// match admin.create_topic("orders", 12, 1, &configs).await {
+///     Ok(()) | Err(AdminError::TopicExists(_)) => {}
+///     Err(error) => return Err(error),
+/// }
+/// for partition in admin.describe_topic("orders").await?.partitions {
+///     let name = TopicPartition::new("orders", partition.partition);
+///     println!("{name} ends at {:?}", admin.offset(&name, OffsetQuery::Latest).await?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Admin {
     config: AdminConfig,
     cluster: Cluster,

@@ -5,6 +5,17 @@
 use std::time::Duration;
 
 /// A pause that doubles with every failure up to a maximum, jittered by a fifth so that many do not try at once.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use seedlog::client::Backoff;
+///
+/// let backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(1) };
+/// assert_eq!(backoff.pause(0, 7), Duration::ZERO, "nothing failed yet");
+/// assert!(backoff.pause(3, 7) <= Duration::from_millis(400));
+/// assert!(backoff.pause(1_000, 7) <= Duration::from_secs(1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     pub first: Duration,

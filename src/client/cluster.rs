@@ -65,11 +65,31 @@ pub enum AskError {
 }
 
 /// See the module. Clones share everything.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use seedlog::client::{Cluster, ClusterConfig};
+/// use seedlog::types::TopicPartition;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let bootstrap = vec!["127.0.0.1:9092".to_owned()];
+/// let cluster = Cluster::new(ClusterConfig::new(bootstrap, "tool", Duration::from_secs(5)));
+/// cluster.track(&"orders".into());
+/// cluster.refresh().await?;
+/// if let Some(leader) = cluster.leader(&TopicPartition::new("orders", 0)) {
+///     let connection = cluster.connection(leader.broker).await?;
+///     println!("connected to {}: {}", leader.broker, connection.is_open());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Cluster {
     shared: Arc<Shared>,
 }
 
+/// Order of locks: `turn` or a slot's `attempts` (both held over awaits), then any one of the others alone.
 struct Shared {
     config: ClusterConfig,
     connection_config: ConnectionConfig,

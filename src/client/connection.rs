@@ -30,8 +30,8 @@ use crate::runtime::{Instant, Segment};
 /// What one read asks for, unless a larger frame is on its way.
 const READ_BYTES: usize = 64 << 10;
 
-/// Longer than a fetch waits for data, by default four times.
-const SILENT_AFTER: Duration = Duration::from_secs(2);
+/// A broker that leaves a request unanswered for so long is silent; a fetch waits for data a quarter of it by default.
+pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(2);
 
 /// How to talk to any broker.
 #[derive(Clone, Debug)]
@@ -52,6 +52,13 @@ pub struct ConnectError {
 }
 
 /// Why a request has no response, by what may have happened at the broker.
+///
+/// ```
+/// use seedlog::client::RequestError;
+///
+/// assert!(!RequestError::NotSent("connection refused".into()).may_have_effect());
+/// assert!(RequestError::Lost("no response in time".into()).may_have_effect());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// Nothing: no byte of it was written.
@@ -73,6 +80,25 @@ impl RequestError {
 }
 
 /// A connection; clones share it, and it closes with the last one.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use seedlog::client::{Connection, ConnectionConfig};
+/// use seedlog::protocol::messages::MetadataRequest;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = ConnectionConfig {
+///     client_id: "tool".into(),
+///     connect_timeout: Duration::from_secs(3),
+///     response_bytes_max: 1 << 20,
+/// };
+/// let connection = Connection::connect("127.0.0.1:9092", &config).await?;
+/// let response = connection.call(&MetadataRequest::default(), Duration::from_secs(5)).await?;
+/// println!("{} brokers", response.brokers.len());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Connection {
     handle: Arc<Handle>,

@@ -15,6 +15,7 @@ mod pipeline;
 
 pub use backoff::Backoff;
 pub use cluster::{AskError, Cluster, ClusterConfig};
+pub(crate) use connection::SILENT_AFTER;
 pub use connection::{ConnectError, Connection, ConnectionConfig, Pending, RequestError, Written};
 pub use leader_tasks::{LeaderTask, LeaderTasks, StartLeaderTask};
 pub use metadata::{Leader, PartitionView, TopicView};

@@ -4,6 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Every broker that is known was tried, and none answered. Cheap to clone.
+///
+/// ```
+/// use seedlog::client::{Attempted, NoBroker};
+///
+/// let refused =
+///     Attempted { address: "127.0.0.1:9092".to_owned(), reason: "connection refused".to_owned() };
+/// let error = NoBroker { tried: [refused].into() };
+/// assert_eq!(error.to_string(), "no broker answered: tried 127.0.0.1:9092 (connection refused)");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct NoBroker {
     /// In the order in which they were tried, each address once, with what went wrong last.

@@ -18,6 +18,23 @@ pub enum Partitioner {
 }
 
 /// A producer's settings; Kafka's keys are noted where they exist.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use seedlog::producer::{Partitioner, ProducerConfig};
+/// use seedlog::types::Acks;
+///
+/// // Larger batches for more throughput: each record waits for company for up to 20 ms.
+/// let config = ProducerConfig {
+///     bootstrap: vec!["127.0.0.1:9092".to_owned()],
+///     linger: Duration::from_millis(20),
+///     batch_bytes_max: 256 << 10,
+///     partitioner: Partitioner::RoundRobin,
+///     ..ProducerConfig::default()
+/// };
+/// assert_eq!(config.acks, Acks::All);
+/// ```
 #[derive(Clone, Debug)]
 pub struct ProducerConfig {
     /// `host:port` of some brokers (`bootstrap.servers`).

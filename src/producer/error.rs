@@ -1,6 +1,18 @@
 //! Why a record was not confirmed: by what the application may conclude.
 
 /// The fate of a record that was not confirmed. Cheap to clone: every record of a batch shares one.
+///
+/// ```
+/// use seedlog::producer::SendError;
+///
+/// /// Whether sending the record again cannot store it twice.
+/// fn is_safe_to_repeat(error: &SendError) -> bool {
+///     !error.is_unknown()
+/// }
+///
+/// assert!(is_safe_to_repeat(&SendError::Failed("not the leader".into())));
+/// assert!(!is_safe_to_repeat(&SendError::Unknown("no response in time".into())));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// Definitely not stored.

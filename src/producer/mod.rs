@@ -70,6 +70,27 @@ impl Future for Delivery {
 }
 
 /// A producer; its tasks end when it is dropped, and what has no fate yet gets one.
+///
+/// ```no_run
+/// use seedlog::producer::{Producer, ProducerConfig, ProducerRecord};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let bootstrap = vec!["127.0.0.1:9092".to_owned()];
+/// let producer = Producer::start(ProducerConfig { bootstrap, ..ProducerConfig::default() });
+/// producer.connect().await?;
+/// let record = ProducerRecord {
+///     topic: "greetings".to_owned(),
+///     value: Some("hello".into()),
+///     ..ProducerRecord::default()
+/// };
+/// // Accepted here, stored when the delivery says so.
+/// let delivery = producer.send(record).await?;
+/// let stored = delivery.await?;
+/// println!("{} at {:?}", stored.partition, stored.offset);
+/// producer.close().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Producer {
     shared: Arc<Shared>,
     tasks: Arc<TaskGroup>,

@@ -80,6 +80,14 @@ impl Choices {
 }
 
 /// The partition of a key, as Kafka's clients compute it: murmur2, sign bit cleared, modulo the partitions.
+///
+/// ```
+/// use seedlog::producer::partition_of_key;
+///
+/// // As Kafka's own clients choose, so that equal keys meet whoever sends them.
+/// assert_eq!(partition_of_key(b"customer-1", 12), partition_of_key(b"customer-1", 12));
+/// assert!((0..12).contains(&partition_of_key(b"customer-2", 12)));
+/// ```
 pub fn partition_of_key(key: &[u8], partitions: i32) -> i32 {
     ((murmur2(key) & 0x7fff_ffff) % partitions as u32) as i32
 }

@@ -16,7 +16,7 @@ use super::accumulator::{AttemptId, Outgoing, Payload, RequestLimits};
 use super::batch::RecordData;
 use super::reaction::{self, Reaction};
 use super::shared::Shared;
-use crate::client::{ConnectError, Connection, LeaderTask, Pending, RequestError, Written};
+use crate::client::{ConnectError, Connection, LeaderTask, Pending, RequestError, SILENT_AFTER, Written};
 use crate::facts::{self, Fact};
 use crate::protocol::messages::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -25,7 +25,8 @@ use crate::record::{BatchBuilder, Compression};
 use crate::runtime::clock::{self, DeadlineTimer};
 use crate::types::{Acks, BrokerId, Instant, TopicPartition};
 
-/// A broker counts as silent when a request is not answered for this part of the request time-out.
+/// Whether another broker leads by now is looked for when a request was not answered for this part of the request
+/// time-out.
 const SILENCES_PER_REQUEST_TIMEOUT: u32 = 10;
 
 /// See the module.
@@ -167,7 +168,7 @@ impl Sender {
         };
         match begun {
             Ok(answer) => {
-                let silent_at = Some(now + timeout / SILENCES_PER_REQUEST_TIMEOUT);
+                let silent_at = Some(now + SILENT_AFTER.max(timeout / SILENCES_PER_REQUEST_TIMEOUT));
                 self.in_flight.push_back(InFlight { answer, batches, silent_at });
             }
             Err(error) => self.failed(batches, &error),

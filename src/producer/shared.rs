@@ -23,6 +23,8 @@ use crate::runtime::task::TaskGroup;
 use crate::runtime::{buggify, clock};
 use crate::types::{Acks, BrokerId, Instant, TopicPartition};
 
+/// Order of locks: the state, then the choices or what the cluster locks inside of its methods. Never the state under
+/// one of those, and `senders` with no other one.
 pub(super) struct Shared {
     pub(super) config: ProducerConfig,
     pub(super) cluster: Cluster,

@@ -20,6 +20,7 @@ use seedlog::types::{LeaderEpoch, Offset};
 pub const TOPIC: &str = "orders";
 pub const PARTITIONS: usize = 2;
 const BROKER: i32 = 1;
+const SUCCESSOR: i32 = 2;
 const FRAME_BYTES_MAX: usize = 1 << 20;
 
 /// How a request is answered, other than well.
@@ -58,6 +59,8 @@ pub struct State {
     pub is_old: bool,
     /// The next Metadata requests know no leader.
     pub leaderless: usize,
+    /// Another broker leads everything, in a later epoch.
+    pub deposed_by: Option<SocketAddr>,
     pub created: Vec<String>,
 }
 
@@ -222,9 +225,11 @@ fn metadata(broker: &FakeBroker, request: &MetadataRequest) -> MetadataResponse 
     };
     let topics = names.into_iter().map(|name| {
         let is_known = name == TOPIC || state.created.contains(&name);
-        let partitions = (0..PARTITIONS as i32).map(|partition_index| MetadataResponsePartition {
+        let leader = if state.deposed_by.is_some() { SUCCESSOR } else { BROKER };
+        let partitions = (0..PARTITIONS as i32).map(move |partition_index| MetadataResponsePartition {
             partition_index,
-            leader_id: if is_leaderless { -1 } else { BROKER },
+            leader_id: if is_leaderless { -1 } else { leader },
+            leader_epoch: leader,
             replica_nodes: vec![BROKER],
             isr_nodes: vec![BROKER],
             ..Default::default()
@@ -236,13 +241,15 @@ fn metadata(broker: &FakeBroker, request: &MetadataRequest) -> MetadataResponse 
             ..Default::default()
         }
     });
-    let itself = MetadataResponseBroker {
-        node_id: BROKER,
-        host: broker.address.ip().to_string(),
-        port: i32::from(broker.address.port()),
+    let described = |node_id: i32, address: SocketAddr| MetadataResponseBroker {
+        node_id,
+        host: address.ip().to_string(),
+        port: i32::from(address.port()),
         rack: None,
     };
-    MetadataResponse { brokers: vec![itself], topics: topics.collect(), ..Default::default() }
+    let mut brokers = vec![described(BROKER, broker.address)];
+    brokers.extend(state.deposed_by.map(|successor| described(SUCCESSOR, successor)));
+    MetadataResponse { brokers, topics: topics.collect(), ..Default::default() }
 }
 
 fn create(broker: &FakeBroker, request: &CreateTopicsRequest) -> CreateTopicsResponse {

@@ -1,7 +1,7 @@
 //! One fake broker and one client, in either build.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,11 @@ mod half {
 
     const SEEDS: u64 = 10;
     const PORT: u16 = 9092;
+
+    /// Of the machine that the client runs on.
+    pub fn own_ip() -> IpAddr {
+        world::ip_of(world::node_named("client").expect("this very node"))
+    }
 
     pub fn with_broker<C, CF>(client: C)
     where
@@ -70,6 +75,11 @@ mod half {
     use super::*;
     use seedlog::runtime::task;
 
+    /// Of the machine that the client runs on.
+    pub fn own_ip() -> IpAddr {
+        IpAddr::from([127, 0, 0, 1])
+    }
+
     pub fn with_broker<C, CF>(client: C)
     where
         C: Fn(Arc<FakeBroker>) -> CF + Clone + Send + Sync + 'static,
@@ -91,4 +101,4 @@ mod half {
     }
 }
 
-pub use half::with_broker;
+pub use half::{own_ip, with_broker};

@@ -8,4 +8,5 @@ mod administering;
 mod blocking;
 mod connecting;
 mod consuming;
+mod hostile;
 mod producing;

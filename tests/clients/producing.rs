@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,10 +7,12 @@ use seedlog::producer::{Delivery, Partitioner, Producer, ProducerConfig, Produce
 use seedlog::protocol::ErrorCode;
 use seedlog::record::Compression;
 use seedlog::runtime::clock;
+use seedlog::runtime::net::Listener;
+use seedlog::runtime::task::{Lane, TaskGroup};
 use seedlog::types::{Acks, Offset};
 
-use super::fake_broker::{FakeBroker, Mood, TOPIC};
-use super::harness::with_broker;
+use super::fake_broker::{self, FakeBroker, Mood, TOPIC};
+use super::harness::{own_ip, with_broker};
 
 fn config(broker: &FakeBroker) -> ProducerConfig {
     ProducerConfig {
@@ -275,5 +278,71 @@ fn a_dropped_producer_tells_the_fate_of_what_it_had() {
         drop(producer);
         assert!(matches!(in_flight.await, Err(SendError::Unknown(_))));
         assert!(matches!(queued.await, Err(SendError::Failed(_))));
+    });
+}
+
+/// Metadata name no leader until both batches wait, so that they travel together; the answer comes when the time of
+/// the first one is over and that of the second one is not.
+#[test]
+fn a_batch_with_little_time_left_takes_no_fresh_one_along() {
+    with_broker(|broker| async move {
+        broker.state().leaderless = usize::MAX;
+        let producer = Producer::start(ProducerConfig {
+            delivery_timeout: Duration::from_secs(4),
+            request_timeout: Duration::from_secs(20),
+            ..config(&broker)
+        });
+        let old = send(&producer, "old").await;
+        clock::sleep(Duration::from_secs(2)).await;
+        let fresh = ProducerRecord { partition: Some(1), ..record("fresh") };
+        let fresh = producer.send(fresh).await.expect("accepted");
+        broker.state().moods.push_back(Mood::Late(Duration::from_millis(2_500)));
+        broker.state().leaderless = 0;
+        let outcome = old.await;
+        assert!(matches!(outcome, Err(SendError::Unknown(_))), "{outcome:?}");
+        assert_eq!(fresh.await.expect("stored").offset, Some(Offset(0)));
+        assert_eq!((broker.values(1), broker.state().produced), (vec!["fresh".to_owned()], 1));
+    });
+}
+
+/// The broker hangs, and another one leads by now: the batch goes there long before the request's time is over.
+#[test]
+fn what_a_silent_leader_was_sent_goes_to_its_successor() {
+    with_broker(|broker| async move {
+        let own_ip = own_ip();
+        let listener = Listener::bind(SocketAddr::new(own_ip, 0)).await.expect("a port is free");
+        let successor = FakeBroker::new(SocketAddr::new(own_ip, listener.local_address().port()));
+        let serving = TaskGroup::new(Lane::Data);
+        serving.spawn("successor", fake_broker::serve(listener, Arc::clone(&successor)));
+        broker.state().moods.extend([Mood::Silence; 20]);
+        let request_timeout = Duration::from_secs(30);
+        let producer = Producer::start(ProducerConfig {
+            request_timeout,
+            delivery_timeout: 4 * request_timeout,
+            ..config(&broker)
+        });
+        let began = clock::now();
+        let delivery = send(&producer, "moved").await;
+        clock::sleep(Duration::from_millis(500)).await;
+        broker.state().deposed_by = Some(successor.address);
+        delivery.await.expect("stored");
+        assert_eq!(successor.values(0), ["moved"]);
+        assert!(clock::now() - began < request_timeout / 3, "{:?}", clock::now() - began);
+    });
+}
+
+#[test]
+fn where_no_broker_answers_connecting_fails_at_once_and_says_what_was_tried() {
+    with_broker(|broker| async move {
+        let nobody = SocketAddr::new(broker.address.ip(), 1);
+        let producer =
+            Producer::start(ProducerConfig { bootstrap: vec![nobody.to_string()], ..config(&broker) });
+        let began = clock::now();
+        let error = producer.connect().await.expect_err("nobody listens");
+        assert!(clock::now() - began < Duration::from_secs(5));
+        let tried: Vec<_> = error.tried.iter().map(|tried| tried.address.clone()).collect();
+        assert_eq!(tried, [nobody.to_string()]);
+        assert!(error.to_string().starts_with("no broker answered: tried "), "{error}");
+        start(&broker).connect().await.expect("this one answers");
     });
 }
