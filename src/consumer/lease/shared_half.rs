@@ -1,6 +1,6 @@
 //! The half of a lease that others see: how far the reader is, and what is finished.
 //!
-//! Promise: see `lease`. It names nothing of the crate but offsets, so that `tests/lease_model` can build this very
+//! Promise: see `lease`. It names nothing of the crate but offsets, so that `models/lease` can build this very
 //! file on atomics that try every order.
 
 use super::atomics::{AtomicU64, Ordering};
