@@ -110,7 +110,7 @@ pub enum Fact {
         partition: TopicPartition,
         error: String,
     },
-    /// May or may not be stored: time-outs, disconnects.
+    /// May or may not be stored: timeouts, disconnects.
     SendUnknown {
         producer: String,
         seq: u64,

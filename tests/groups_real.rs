@@ -1,4 +1,4 @@
-//! The stories of `groups`, told with a ZooKeeper 3.8 from Debian in place of ours.
+//! The scenarios of `groups`, told with a ZooKeeper 3.8 from Debian in place of ours.
 #![cfg(feature = "real-runtime")]
 #![allow(clippy::disallowed_methods)] // Outside of any simulation.
 

@@ -1,4 +1,4 @@
-//! The stories of `zookeeper`, told by the same client to a ZooKeeper 3.8 from Debian and to ours: both are
+//! The scenarios of `zookeeper`, told by the same client to a ZooKeeper 3.8 from Debian and to ours: both are
 //! observed to do the same.
 #![cfg(feature = "real-runtime")]
 #![allow(clippy::disallowed_methods)] // Outside of any simulation.
@@ -81,7 +81,7 @@ fn a_real_zookeeper_and_ours_are_observed_to_do_the_same() {
     tell_the_real_one(&real, cluster_metadata::topics);
     tell_the_real_one(&real, cluster_metadata::leader_epochs);
     tell_the_real_one(&real, cluster_metadata::lost_replies);
-    // A server of their own: sessions that the stories above left behind expire when they like, and every expiry
+    // A server of their own: sessions that the scenarios above left behind expire when they like, and every expiry
     // takes a zxid.
     let undisturbed = support::ZooKeeper::start();
     for seed in 1..=5 {

@@ -36,6 +36,9 @@ pub trait Application: Send + Sync + 'static {
 /// One incarnation of a process.
 pub type Incarnation = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
+#[deprecated(note = "it is called `Incarnation`")]
+pub type Life = Incarnation;
+
 impl<F, L> Application for F
 where
     F: Fn(AppContext) -> L + Send + Sync + 'static,

@@ -42,7 +42,7 @@ pub(super) enum Step {
     Close(TopicPartition),
     /// Lead no longer.
     Resign(TopicPartition),
-    /// Open the log, then lead: in a raised epoch if an earlier life may have led, else in this one.
+    /// Open the log, then lead: in a raised epoch if an earlier incarnation may have led, else in this one.
     Open { partition: TopicPartition, topic_id: TopicId, epoch: LeaderEpoch },
     /// Raise the epoch, then lead in it.
     Raise { partition: TopicPartition, epoch: LeaderEpoch },

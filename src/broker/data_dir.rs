@@ -75,7 +75,7 @@ pub(super) struct DataDir {
 /// A partition's directory, ready for its log.
 pub(super) struct PartitionDir {
     pub path: PathBuf,
-    /// It was there before: an earlier life may have led the partition.
+    /// It was there before: an earlier incarnation may have led the partition.
     pub existed: bool,
 }
 

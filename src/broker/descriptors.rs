@@ -9,8 +9,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::membership::STEPS_AT_ONCE_MAX;
-
+/// Partitions taken, or closed, side by side. Each may have two files open for the moment.
+pub(super) const STEPS_AT_ONCE_MAX: usize = 32;
 /// Held back from both: the listeners, ZooKeeper's connections (an old one and a new one), HTTP's, the lock, the
 /// runtime's own, and the files and directories open for a moment while partitions are opened, rolled and flushed.
 const RESERVED: usize = 96 + 2 * STEPS_AT_ONCE_MAX;

@@ -12,6 +12,7 @@ use super::assignment::{Availability, Held, Session, Step, decide};
 use super::config::topic_log_config;
 use super::core::Core;
 use super::data_dir::{DataDir, DataDirError};
+use super::descriptors::STEPS_AT_ONCE_MAX;
 use super::metadata::{Image, Refresh};
 use super::partition::Partition;
 use super::replicas::{Local, Until};
@@ -27,11 +28,9 @@ use crate::zookeeper::{ZkError, ZooKeeper, ZooKeeperConfig};
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Between attempts to open what there was no room for.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
-/// Partitions taken, or closed, side by side. Each may have two files open for the moment.
-pub(super) const STEPS_AT_ONCE_MAX: usize = 32;
 /// A failed broker tries to close its session for so long.
 const DEPARTURE_MAX: Duration = Duration::from_secs(2);
-/// A registration of an earlier life is waited for this many session time-outs.
+/// A registration of an earlier incarnation is waited for this many session timeouts.
 const STALE_SESSIONS_MAX: u32 = 2;
 
 pub(super) struct Membership {
@@ -204,7 +203,7 @@ impl Membership {
         self.reconcile(Session::Same).await
     }
 
-    /// An earlier life of this broker may still be registered. If it is known to have been of this very data
+    /// An earlier incarnation of this broker may still be registered. If it is known to have been of this very data
     /// directory its process is dead, and its registration is removed; otherwise it is waited for, because it
     /// may as well be another process that was given the same number.
     async fn await_predecessor(&self) -> Result<(), Interrupted> {

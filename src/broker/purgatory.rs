@@ -7,10 +7,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::types::Offset;
+
+/// Whatever a client asks for, it is answered after this time.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// How long a client lets its request wait, from the milliseconds that it says.
+pub(super) fn wait_of(asked_ms: i32) -> Duration {
+    Duration::from_millis(asked_ms.max(0) as u64).min(WAIT_MAX)
+}
 
 /// Wakes one task. A wake while it does not wait is kept for its next wait; wakes do not add up.
 #[derive(Default)]

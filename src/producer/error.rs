@@ -21,7 +21,7 @@ pub enum SendError {
     /// May or may not be stored: sending it again may store it twice.
     #[error("outcome unknown: {0}")]
     Unknown(std::sync::Arc<str>),
-    /// Not even accepted: no broker answered for the whole metadata time-out.
+    /// Not even accepted: no broker answered for the whole metadata timeout.
     #[error(transparent)]
     NoBroker(crate::client::NoBroker),
     /// Not even accepted: the producer is closed.

@@ -107,7 +107,7 @@ impl Producer {
     }
 
     /// Asks the brokers given once, and fails at once when none answers: [`Producer::send`] waits for its metadata
-    /// time-out instead, in which a cluster may come up.
+    /// timeout instead, in which a cluster may come up.
     pub async fn connect(&self) -> Result<(), NoBroker> {
         self.shared.refresh().await
     }
@@ -141,7 +141,7 @@ impl Producer {
         self.shared.flush().await;
     }
 
-    /// Accepts nothing more, flushes for at most a second over the delivery time-out, and gives up the rest.
+    /// Accepts nothing more, flushes for at most a second over the delivery timeout, and gives up the rest.
     pub async fn close(&self) {
         self.shared.refuse_more();
         if clock::timeout(self.shared.close_timeout(), self.shared.flush()).await.is_err() {

@@ -26,7 +26,7 @@ use crate::runtime::clock::{self, DeadlineTimer};
 use crate::types::{Acks, BrokerId, Instant, TopicPartition};
 
 /// Whether another broker leads by now is looked for when a request was not answered for this part of the request
-/// time-out.
+/// timeout.
 const SILENCES_PER_REQUEST_TIMEOUT: u32 = 10;
 
 /// See the module.

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::walk::{Fault, RawRecord, take_header, take_record};
+use super::varint::Fault;
+use super::walk::{RawRecord, take_header, take_record};
 use super::{BatchError, BatchHeader, Compression, HEADER_BYTES, compression};
 use crate::types::{Offset, Timestamp};
 

@@ -1,6 +1,7 @@
 //! Zigzag variable-length integers, as records use them.
 
-use super::walk::Fault;
+/// What is wrong with a record's bytes, in words.
+pub(super) type Fault = &'static str;
 
 /// The longest encoding of an `i32`.
 const VARINT_BYTES_MAX: usize = 5;

@@ -4,10 +4,7 @@
 //! nowhere else: what one of them accepts the others can read. Nothing is allocated, and every length is held
 //! against the bytes that are there. Keys, values and headers are not looked into.
 
-use super::varint::{read_varint, read_varlong};
-
-/// What is wrong with a record, in words.
-pub(super) type Fault = &'static str;
+use super::varint::{Fault, read_varint, read_varlong};
 
 /// More headers on one record than anybody uses; each costs a consumer memory beyond its bytes. (Kafka allows as
 /// many as the bytes hold.)

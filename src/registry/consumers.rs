@@ -26,7 +26,7 @@ const CLAIMS_PER_STEP_MAX: usize = 500;
 pub enum Membership {
     /// The member is registered, under this name, by this client's session.
     Joined(String),
-    /// Another session holds the name: another member, or this one's previous life until it expires.
+    /// Another session holds the name: another member, or this one's previous incarnation until it expires.
     HeldBy(SessionId),
 }
 

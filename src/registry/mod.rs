@@ -70,7 +70,7 @@ pub enum RegistryError {
     /// The partition is somebody else's to lead.
     #[error("{partition} is led by {leader:?}")]
     NotLeader { partition: TopicPartition, leader: Option<BrokerId> },
-    /// Another session holds the broker's id: another process, or this one's previous life until it expires.
+    /// Another session holds the broker's id: another process, or this one's previous incarnation until it expires.
     #[error("broker {broker} is registered by session {session}")]
     RegisteredElsewhere { broker: BrokerId, session: SessionId },
     #[error("the data of {path} cannot be understood: {reason}")]

@@ -28,7 +28,7 @@ pub use concurrently::{Running, concurrently};
 pub use file_range::{FileRange, Segment};
 pub use half::{buggify, clock, disk, net, process, rng, task};
 
-/// A time-out ran out.
+/// A timeout ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("deadline has elapsed")]
 pub struct Elapsed;

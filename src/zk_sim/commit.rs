@@ -25,7 +25,7 @@ pub(super) enum Arrival {
     Closed(ConnectionId),
     Tick,
     Expire(SessionId),
-    /// Every session's time-out starts anew.
+    /// Every session's timeout starts anew.
     Renew,
 }
 

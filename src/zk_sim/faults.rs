@@ -23,7 +23,7 @@ pub(super) struct Faults {
 
 /// The operations that change the tree.
 const WRITES: [i32; 9] = [1, 2, 5, 7, 14, 15, 19, 20, 21];
-/// Where a connect request names its session: behind a version, a zxid and a time-out.
+/// Where a connect request names its session: behind a version, a zxid and a timeout.
 const SESSION_AT: usize = 4 + 8 + 4;
 /// The xid of a watch event.
 const EVENT: i32 = -1;

@@ -31,14 +31,14 @@ pub struct ServerConfig {
     /// Sessions expire on multiples of this.
     pub tick: Duration,
     /// Where changes are saved before they are answered. `None` keeps everything in memory: clients of such a
-    /// server have seen a future that its next life does not know, and are sent away by it for good.
+    /// server have seen a future that its next incarnation does not know, and are sent away by it for good.
     pub snapshot_dir: Option<PathBuf>,
     pub min_session_timeout: Duration,
     pub max_session_timeout: Duration,
 }
 
 impl ServerConfig {
-    /// ZooKeeper's usual proportions: time-outs from 2 to 20 ticks of `tick`.
+    /// ZooKeeper's usual proportions: timeouts from 2 to 20 ticks of `tick`.
     pub fn new(listen: SocketAddr, tick: Duration) -> ServerConfig {
         ServerConfig {
             listen,

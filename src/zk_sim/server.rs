@@ -140,7 +140,7 @@ impl Control {
         self.shared.lose_quorum();
     }
 
-    /// Serves again; every session's time-out starts anew.
+    /// Serves again; every session's timeout starts anew.
     pub fn regain_quorum(&self) {
         self.shared.regain_quorum();
     }

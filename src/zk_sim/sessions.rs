@@ -53,13 +53,13 @@ impl Sessions {
         Some(id)
     }
 
-    /// Puts back a session that was saved; its time-out starts anew.
+    /// Puts back a session that was saved; its timeout starts anew.
     pub fn restore(&mut self, id: SessionId, password: Password, timeout: Duration, now: Instant) {
         let expires_at = self.expiry(now, timeout);
         self.sessions.insert(id, Session { password, timeout, expires_at, connection: None });
     }
 
-    /// The session, if it is alive and this is its password; its time-out is negotiated anew.
+    /// The session, if it is alive and this is its password; its timeout is negotiated anew.
     pub fn reattach(
         &mut self,
         id: SessionId,

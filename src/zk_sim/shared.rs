@@ -151,7 +151,7 @@ impl Shared {
         state.close_connections();
     }
 
-    /// Serves again; every session's time-out starts anew.
+    /// Serves again; every session's timeout starts anew.
     pub fn regain_quorum(&self) {
         let mut state = self.lock();
         if state.faults.regain_quorum() {

@@ -23,7 +23,7 @@ pub(super) struct Image {
     pub tree: Tree,
 }
 
-/// A session's connection and the rest of its time are not saved: its time-out starts anew.
+/// A session's connection and the rest of its time are not saved: its timeout starts anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SavedSession {
     pub id: SessionId,

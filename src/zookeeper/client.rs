@@ -197,21 +197,21 @@ impl ZooKeeper {
     }
 
     /// When the last message was sent that only a leader can have answered: a write, a `sync` (this client sends one
-    /// at a third of the session time-out by itself), or the attaching of the session. The session lived then.
+    /// at a third of the session timeout by itself), or the attaching of the session. The session lived then.
     pub fn leader_confirmed_at(&self) -> Instant {
         self.inner.status.leader_confirmed_at()
     }
 
-    /// The session does not expire before this instant, and neither do its ephemeral nodes: two thirds of the time-out
+    /// The session does not expire before this instant, and neither do its ephemeral nodes: two thirds of the timeout
     /// after [`ZooKeeper::leader_confirmed_at`]. Only grows while the session lives.
     ///
-    /// Assumed: the session time-out is at least three times the servers' `tickTime`, and `localSessionsEnabled` is
+    /// Assumed: the session timeout is at least three times the servers' `tickTime`, and `localSessionsEnabled` is
     /// off, as it is by default.
     pub fn alive_until(&self) -> Instant {
         self.inner.status.alive_until()
     }
 
-    /// No leader has confirmed the session for its whole time-out: it may have expired, and only a server's word will
+    /// No leader has confirmed the session for its whole timeout: it may have expired, and only a server's word will
     /// tell.
     pub fn may_have_expired(&self) -> bool {
         clock::now() >= self.leader_confirmed_at() + self.session_timeout()

@@ -29,19 +29,19 @@ const WATCHES_MAX: usize = 100_000;
 const SESSION_TIMEOUT_MIN: Duration = Duration::from_millis(20);
 /// In front of every frame.
 const LENGTH_BYTES: usize = 4;
-/// Signs of life that a server gets, at least, in one session time-out.
+/// Signs of life that a server gets, at least, in one session timeout.
 const PINGS_PER_SESSION: u32 = 6;
-/// Requests that only a leader answers, at least, in one session time-out.
+/// Requests that only a leader answers, at least, in one session timeout.
 const SYNCS_PER_SESSION: u32 = 3;
 /// A `sync` needs a path and looks at none.
 const SYNCED_PATH: &str = "/";
 
-/// For how long after a request was sent that a leader answered the session is alive: two thirds of its time-out.
+/// For how long after a request was sent that a leader answered the session is alive: two thirds of its timeout.
 ///
 /// The leader counts from what it heard last of this client. Through a follower it hears of a client when the follower
 /// answers its pings, each half tick. So at the time of the answer it had heard of something that was at most a sixth
-/// of the time-out and half a tick old: the session lives for five sixths, less half a tick. That is two thirds or more
-/// where the time-out is at least three ticks.
+/// of the timeout and half a tick old: the session lives for five sixths, less half a tick. That is two thirds or more
+/// where the timeout is at least three ticks.
 pub(super) fn alive_after_answer(session_timeout: Duration) -> Duration {
     session_timeout * 2 / 3
 }
@@ -313,20 +313,20 @@ impl Session {
         effects
     }
 
-    /// A sixth of the session time-out after the last sign of life that the server got. A leader hears of a
+    /// A sixth of the session timeout after the last sign of life that the server got. A leader hears of a
     /// follower's clients only when the follower answers its pings; what it heard last may be older than a `sync`
     /// that it answered, by this much and half a tick.
     fn ping_due(&self) -> Instant {
         self.sent_at + self.timing.session_timeout / PINGS_PER_SESSION
     }
 
-    /// A third of the session time-out after the last request was sent that a leader answered. An answered ping
+    /// A third of the session timeout after the last request was sent that a leader answered. An answered ping
     /// proves nothing: a follower that is cut from its leader answers while the leader expires the session.
     fn sync_due(&self) -> Instant {
         self.synced_at.max(self.leader_confirmed_at) + self.timing.session_timeout / SYNCS_PER_SESSION
     }
 
-    /// A server behind which no leader was heard for two thirds of the session time-out is left while there is
+    /// A server behind which no leader was heard for two thirds of the session timeout is left while there is
     /// time to find another.
     fn silence_limit(&self) -> Instant {
         match self.phase {

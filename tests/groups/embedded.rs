@@ -1,4 +1,4 @@
-//! The stories, told with the embedded ZooKeeper.
+//! The scenarios, told with the embedded ZooKeeper.
 
 use super::harness::tell;
 use super::stories::{self, every_story};

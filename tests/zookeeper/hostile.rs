@@ -154,7 +154,7 @@ pub async fn liar(at: Setting) {
             Ok(_) | Err(ZkError::ConnectionLost | ZkError::Other(_)) => outcomes += 1,
             Err(other) => panic!("{other}"),
         }
-        // A liar that says nothing is left by the client's own time-outs.
+        // A liar that says nothing is left by the client's own timeouts.
         clock::sleep(Duration::from_millis(20)).await;
     }
     assert!(outcomes >= LIES, "{outcomes}");

@@ -1,5 +1,5 @@
-//! Our client and our one-server ZooKeeper, told as stories, on the simulated and on the real machine. The
-//! same stories are told to a real ZooKeeper by `zookeeper_real`.
+//! Our client and our one-server ZooKeeper, told as scenarios, on the simulated and on the real machine. The
+//! same scenarios are told to a real ZooKeeper by `zookeeper_real`.
 
 mod cluster_metadata;
 #[cfg(not(feature = "real-runtime"))]

@@ -103,7 +103,7 @@ pub(super) static DEMANDS: &[Code] = &[
     kept(
         row(
             "P4",
-            "A flush comes after so many records, after so long, and where an acknowledgement waits for it; nothing is readable that durability does not promise.",
+            "A flush comes after so many records, after so long, and where an acknowledgement waits for it, and nothing is readable that durability does not promise.",
             PAPER_STORAGE,
             Built,
         ),

@@ -4,28 +4,20 @@
 //! condition, the time, the client that leaves.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::close::Close;
 use super::connection::Connection;
 use super::handlers::FetchPlan;
 use crate::broker::partition::{Partition, Waiting};
-use crate::broker::purgatory::WaitFor;
+use crate::broker::purgatory::{WAIT_MAX, WaitFor, wait_of};
 use crate::protocol::RequestHeader;
 use crate::protocol::messages::FetchRequest;
 use crate::runtime::{Instant, clock};
 use crate::types::Offset;
 
-/// Whatever a client asks for, it is answered after this time.
-pub(super) const WAIT_MAX: Duration = Duration::from_secs(300);
 /// Bytes read ahead from a client whose fetch waits; to notice that it left, reading must go on.
 const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 const READ_AHEAD_BYTES: usize = 4 * 1024;
-
-/// How long a client lets its request wait, from the milliseconds that it says.
-pub(super) fn wait_of(asked_ms: i32) -> Duration {
-    Duration::from_millis(asked_ms.max(0) as u64).min(WAIT_MAX)
-}
 
 enum Woken {
     /// Something may have changed.

@@ -1,7 +1,7 @@
 //! TCP of the operating system: tokio's sockets, one system call per batch of replies, `sendfile` for ranges
 //! of files.
 //!
-//! No time-outs but [`connect`]'s and no encryption: deadlines are the caller's, TLS a transport above this.
+//! No timeouts but [`connect`]'s and no encryption: deadlines are the caller's, TLS a transport above this.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
-//! Which node, and which life of it, the running code belongs to.
+//! Which node, and which incarnation of it, the running code belongs to.
 //!
-//! madsim's own answer misleads in destructors (an old life's drop reports the same node; a paused task's
+//! madsim's own answer misleads in destructors (an old incarnation's drop reports the same node; a paused task's
 //! drop reports the killer's), so every task of ours carries its identity and sets it while it is polled and
-//! while it is dropped. A life ("incarnation") that has ended stays ended: what it still tries has no effect.
+//! while it is dropped. An incarnation that has ended stays ended: what it still tries has no effect.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// A node in one of its lives. Lives are counted from 1; the testbed's only life is 0.
+/// A node in one of its incarnations, which are counted from 1; the testbed's only one is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     pub node: NodeId,
@@ -37,20 +37,20 @@ pub struct Identity {
 impl Identity {
     pub const TESTBED: Identity = Identity { node: NodeId::TESTBED, incarnation: 0 };
 
-    /// Whether this life still lasts.
+    /// Whether this incarnation still lasts.
     pub fn is_alive(self) -> bool {
         self == Identity::TESTBED
-            || LIVES.with_borrow(|lives| lives.get(self.node.0 as usize).is_some_and(|l| l.is_live(self)))
+            || LATEST.with_borrow(|latest| latest.get(self.node.0 as usize).is_some_and(|l| l.is_live(self)))
     }
 
-    /// Whether an operation of this life takes effect. Differs from [`Identity::is_alive`] only where the
+    /// Whether an operation of this incarnation takes effect. Differs from [`Identity::is_alive`] only where the
     /// rule is suspended.
     pub fn may_act(self) -> bool {
         self.is_alive() || !holds(Rule::DeadIncarnationWritesNothing)
     }
 
-    /// Whether a task of this life runs on. Where the rule is suspended a dead life's tasks do, for a moment:
-    /// long enough to finish what they were at while the next life begins.
+    /// Whether a task of this incarnation runs on. Where the rule is suspended a dead incarnation's tasks do, for a moment:
+    /// long enough to finish what they were at while the next incarnation begins.
     pub(super) fn may_run(self) -> bool {
         self.is_alive()
             || !holds(Rule::DeadIncarnationWritesNothing)
@@ -61,25 +61,25 @@ impl Identity {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Life {
+struct Latest {
     incarnation: u32,
     live: bool,
 }
 
-impl Life {
+impl Latest {
     fn is_live(self, identity: Identity) -> bool {
         self.live && self.incarnation == identity.incarnation
     }
 }
 
-/// How long a dead life's tasks run on where the rule is suspended.
+/// How long a dead incarnation's tasks run on where the rule is suspended.
 pub(super) const LINGER: Duration = Duration::from_millis(300);
 
 thread_local! {
-    /// When lives ended, where the rule is suspended.
+    /// When incarnations ended, where the rule is suspended.
     static ENDS: RefCell<BTreeMap<Identity, Instant>> = const { RefCell::new(BTreeMap::new()) };
     static CURRENT: Cell<Identity> = const { Cell::new(Identity::TESTBED) };
-    static LIVES: RefCell<Vec<Life>> = const { RefCell::new(Vec::new()) };
+    static LATEST: RefCell<Vec<Latest>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The identity of the running code.
@@ -99,25 +99,25 @@ pub fn with<T>(identity: Identity, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Begins a new life of `node`.
-pub(super) fn begin_life(node: NodeId) -> Identity {
-    LIVES.with_borrow_mut(|lives| {
+/// Begins a new incarnation of `node`.
+pub(super) fn begin_incarnation(node: NodeId) -> Identity {
+    LATEST.with_borrow_mut(|latest| {
         let index = node.0 as usize;
-        if lives.len() <= index {
-            lives.resize(index + 1, Life::default());
+        if latest.len() <= index {
+            latest.resize(index + 1, Latest::default());
         }
-        let life = &mut lives[index];
-        life.incarnation += 1;
-        life.live = true;
-        Identity { node, incarnation: life.incarnation }
+        let own = &mut latest[index];
+        own.incarnation += 1;
+        own.live = true;
+        Identity { node, incarnation: own.incarnation }
     })
 }
 
-/// Ends the present life of `node`, if it has one, and returns it.
-pub(super) fn end_life(node: NodeId) -> Option<Identity> {
-    let ended = LIVES.with_borrow_mut(|lives| {
-        let life = lives.get_mut(node.0 as usize)?;
-        std::mem::replace(&mut life.live, false).then_some(Identity { node, incarnation: life.incarnation })
+/// Ends the present incarnation of `node`, if it has one, and returns it.
+pub(super) fn end_incarnation(node: NodeId) -> Option<Identity> {
+    let ended = LATEST.with_borrow_mut(|latest| {
+        let own = latest.get_mut(node.0 as usize)?;
+        std::mem::replace(&mut own.live, false).then_some(Identity { node, incarnation: own.incarnation })
     })?;
     if !holds(Rule::DeadIncarnationWritesNothing) {
         ENDS.with_borrow_mut(|ends| ends.insert(ended, clock::now()));
@@ -125,16 +125,16 @@ pub(super) fn end_life(node: NodeId) -> Option<Identity> {
     Some(ended)
 }
 
-/// The present life of `node`.
-pub fn life_of(node: NodeId) -> Option<Identity> {
-    LIVES.with_borrow(|lives| {
-        let life = lives.get(node.0 as usize)?;
-        life.live.then_some(Identity { node, incarnation: life.incarnation })
+/// The present incarnation of `node`.
+pub fn incarnation_of(node: NodeId) -> Option<Identity> {
+    LATEST.with_borrow(|latest| {
+        let own = latest.get(node.0 as usize)?;
+        own.live.then_some(Identity { node, incarnation: own.incarnation })
     })
 }
 
 pub(super) fn reset() {
-    LIVES.with_borrow_mut(Vec::clear);
+    LATEST.with_borrow_mut(Vec::clear);
     ENDS.with_borrow_mut(BTreeMap::clear);
     CURRENT.set(Identity::TESTBED);
 }

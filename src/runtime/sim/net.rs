@@ -1,5 +1,5 @@
 //! Simulated TCP: back-pressure, latency, half-close, resets, half-open connections, and links that delay as
-//! TCP's retransmission does and fail as its time-out does.
+//! TCP's retransmission does and fail as its timeout does.
 //!
 //! Below is what processes hold; `kernel` is what they hold it of. Links carry any number of bytes a second unless
 //! the testbed bounds them. No congestion control, no keep-alive: an idle connection survives any outage, and a

@@ -156,15 +156,15 @@ where
     })
 }
 
-/// Starts a node's process in a new life. Panics if it is running.
+/// Starts a node's process in a new incarnation. Panics if it is running.
 pub fn start(node: NodeId) {
-    assert!(identity::life_of(node).is_none(), "node {node} is already running");
+    assert!(identity::incarnation_of(node).is_none(), "node {node} is already running");
     let (main, madsim_id) = NODES.with_borrow_mut(|nodes| {
         let node = &mut nodes[node.0 as usize - 1];
         node.powered = true;
         (Arc::clone(&node.main), node.madsim_id)
     });
-    let life = identity::begin_life(node);
+    let life = identity::begin_incarnation(node);
     trace::event_of(life, Kind::Life, 1);
     net::on_birth(life);
     disk::on_birth(life);
@@ -184,7 +184,7 @@ pub fn start(node: NodeId) {
 /// Ends a node's present life; nothing happens if it has none. Safe to call from the node itself: the
 /// operation that crashes its node is the life's last.
 pub fn end(node: NodeId, death: Death) {
-    let Some(life) = identity::end_life(node) else {
+    let Some(life) = identity::end_incarnation(node) else {
         if death == Death::PowerFailure {
             power_off_dead(node);
         }
@@ -218,7 +218,7 @@ fn power_off_dead(node: NodeId) {
 
 /// Stops a node's tasks from running; packets still reach its kernel.
 pub fn pause(node: NodeId) {
-    if let Some(life) = identity::life_of(node) {
+    if let Some(life) = identity::incarnation_of(node) {
         trace::event_of(life, Kind::Life, 10);
         Handle::current().pause(madsim_id(node));
     }
@@ -226,7 +226,7 @@ pub fn pause(node: NodeId) {
 
 /// Lets a paused node run on.
 pub fn resume(node: NodeId) {
-    if let Some(life) = identity::life_of(node) {
+    if let Some(life) = identity::incarnation_of(node) {
         trace::event_of(life, Kind::Life, 11);
         Handle::current().resume(madsim_id(node));
     }
@@ -234,7 +234,7 @@ pub fn resume(node: NodeId) {
 
 /// Whether the node's process is running (paused counts).
 pub fn is_running(node: NodeId) -> bool {
-    identity::life_of(node).is_some()
+    identity::incarnation_of(node).is_some()
 }
 
 /// Whether the node's machine has power: it answers packets even when no process runs.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::context::RequestContext;
-use super::super::waiting::wait_of;
 use crate::broker::core::Core;
+use crate::broker::purgatory::wait_of;
 use crate::broker::topics::{self, NewTopic, Refusal};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{

@@ -22,7 +22,7 @@ pub struct NetStats {
     pub refused: u64,
     /// Resets sent, by kernels and by the testbed.
     pub resets: u64,
-    /// Connections that failed by TCP's time-out.
+    /// Connections that failed by TCP's timeout.
     pub timed_out: u64,
     pub bytes_sent: u64,
     pub bytes_delivered: u64,
@@ -203,7 +203,7 @@ impl Control {
         });
     }
 
-    /// Holds one connection's packets back, both ways, until [`Control::release`]. TCP's time-out counts.
+    /// Holds one connection's packets back, both ways, until [`Control::release`]. TCP's timeout counts.
     pub fn stall(self, connection: &Connection) {
         fault(9, connection.id.id, 0);
         self.set_stalled(connection, true);
@@ -249,7 +249,7 @@ impl Control {
         });
     }
 
-    /// The TCP time-out in force; drawn per run.
+    /// The TCP timeout in force; drawn per run.
     pub fn tcp_timeout(self) -> Duration {
         with_net(|net| net.settings.tcp_timeout)
     }

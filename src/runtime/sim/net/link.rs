@@ -50,7 +50,7 @@ impl LinkLatency {
 pub enum Dialing {
     /// As though nobody listened.
     Refused,
-    /// No answer: whoever connects runs into a time-out.
+    /// No answer: whoever connects runs into a timeout.
     Unanswered,
     /// The process gets to accept so much later.
     Late(Duration),

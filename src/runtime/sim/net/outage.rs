@@ -1,7 +1,7 @@
 //! What cut links, dead processes and dead machines do to connections, and what TCP does about it.
 //!
 //! A cut link loses what is on its way. The sending kernel keeps it and sends it again at TCP's growing
-//! intervals; when nothing was acknowledged for the TCP time-out it gives up. A dead process leaves its
+//! intervals; when nothing was acknowledged for the TCP timeout it gives up. A dead process leaves its
 //! connections to its kernel, which closes them; a dead machine leaves its peers in the dark.
 
 use std::io;
@@ -99,7 +99,7 @@ impl Net {
         let Some(conn) = self.conns.get(key) else { return };
         let Some(since) = conn.flows[from].starving_since() else { return };
         if since + timeout > now {
-            // It starves anew, or the time-out was changed.
+            // It starves anew, or the timeout was changed.
             self.schedule(since + timeout, Event::GiveUp(key, from));
         } else if self.conns.of(key).ends[from].open {
             self.stats.timed_out += 1;
@@ -110,7 +110,7 @@ impl Net {
         }
     }
 
-    /// The time-out was changed: each sender that starves now gives up when the new one says.
+    /// The timeout was changed: each sender that starves now gives up when the new one says.
     pub(super) fn review_time_outs(&mut self) {
         for key in self.conns.keys() {
             for from in [0, 1] {
