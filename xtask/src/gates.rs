@@ -5,21 +5,21 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::nightly;
-use crate::run::{Step, Tally, cargo, run};
+use crate::run::{Step, Tally, cargo, run, run_all};
 
 /// Only this build has the simulator; `--all-features` would drop every simulation test.
 const REAL: &[&str] = &["--package", "seedlog", "--features", "real-runtime"];
 
 fn lints() -> Vec<Step> {
-    let mut clippy_real = cargo(&["clippy", "--quiet", "--all-targets"]);
+    let mut clippy_real = cargo(&["clippy", "--all-targets"]);
     clippy_real.args(REAL).args(["--", "-D", "warnings"]);
-    let mut docs = cargo(&["doc", "--quiet", "--workspace", "--no-deps"]);
+    let mut docs = cargo(&["doc", "--workspace", "--no-deps"]);
     docs.env("RUSTDOCFLAGS", "--cfg madsim -D warnings");
     vec![
         Step { name: "format", command: cargo(&["fmt", "--all", "--check"]) },
         Step {
             name: "lints, simulation build",
-            command: cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+            command: cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         },
         Step { name: "lints, real build", command: clippy_real },
         Step { name: "docs", command: docs },
@@ -71,8 +71,8 @@ fn sweep() -> Command {
 /// A crate outside of the workspace, built as its users build it.
 fn example() -> Step {
     let manifest = "examples/at_most_once/Cargo.toml";
-    let mut command = cargo(&["run", "--quiet", "--package", "cargo-seedlog", "--"]);
-    command.args(["run", "--quiet", "--manifest-path", manifest, "--", "--seeds", "20"]);
+    let mut command = cargo(&["run", "--package", "cargo-seedlog", "--"]);
+    command.args(["run", "--manifest-path", manifest, "--", "--seeds", "20"]);
     // Examples share what they build.
     command.env("CARGO_TARGET_DIR", "target/examples");
     Step { name: "smoke of an application outside of the workspace", command }
@@ -81,10 +81,11 @@ fn example() -> Step {
 /// Everything that must pass.
 pub fn test() -> Result<()> {
     let mut tally = Tally::default();
-    for step in lints().into_iter().chain(dependencies()).chain(tests()) {
-        run(step, &mut tally)?;
-    }
-    nightly::run(&nightly::Options::smoke())?;
+    let mut steps = lints();
+    steps.extend(dependencies());
+    steps.extend(tests());
+    steps.extend(nightly::steps(&nightly::Options::smoke()));
+    run_all(steps, &mut tally)?;
     if tally.passed == 0 {
         bail!("no test ran");
     }
@@ -94,12 +95,17 @@ pub fn test() -> Result<()> {
 
 /// The quick half.
 pub fn check() -> Result<()> {
-    lints().into_iter().try_for_each(|step| run(step, &mut Tally::default()))
+    run_all(lints(), &mut Tally::default())
 }
 
 /// The end-to-end benchmark, release build.
-pub fn bench(args: &[String]) -> Result<()> {
-    let mut command = cargo(&["bench", "--quiet", "--bench", "end_to_end"]);
+pub fn bench_step(args: &[String]) -> Step {
+    let mut command = cargo(&["bench", "--bench", "end_to_end"]);
     command.args(REAL).arg("--").args(args);
-    run(Step { name: "benchmark", command }, &mut Tally::default())
+    Step { name: "benchmark", command }
+}
+
+/// Runs the benchmark alone.
+pub fn bench(args: &[String]) -> Result<()> {
+    run(bench_step(args), &mut Tally::default())
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use crate::gates;
-use crate::run::{Step, Tally, cargo};
+use crate::run::{Step, Tally, cargo, run_all};
 
 /// Seeds of the sweep, unless the command line says otherwise.
 const SEEDS: u64 = 5_000;
@@ -47,17 +47,23 @@ impl Options {
     }
 }
 
-/// Takes every step, and the benchmark.
+/// Takes every step.
 pub fn run(options: &Options) -> Result<()> {
-    for (name, arguments) in steps(options) {
+    run_all(steps(options), &mut Tally::default())
+}
+
+/// The steps; the benchmark last, except of the smoke.
+pub fn steps(options: &Options) -> Vec<Step> {
+    let calls = calls(options).into_iter().map(|(name, arguments)| {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        crate::run::run(Step { name, command: cargo(&arguments) }, &mut Tally::default())?;
-    }
-    if options.is_smoke { Ok(()) } else { gates::bench(&[]) }
+        Step { name, command: cargo(&arguments) }
+    });
+    let bench = (!options.is_smoke).then(|| gates::bench_step(&[]));
+    calls.chain(bench).collect()
 }
 
 /// Names and arguments of cargo. A few seeds cannot meet every mark, so the smoke demands none.
-fn steps(options: &Options) -> Vec<(&'static str, Vec<String>)> {
+fn calls(options: &Options) -> Vec<(&'static str, Vec<String>)> {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<String>>();
     let sweep = format!("sim sweep --seeds 0..{}", options.seeds);
     if options.is_smoke {
@@ -86,15 +92,15 @@ mod tests {
     fn a_night_sweeps_5000_seeds_unless_told_otherwise_and_demands_every_mark() {
         let options = parsed("").unwrap();
         assert_eq!(options, Options { seeds: 5_000, is_smoke: false });
-        let sweep = steps(&options)[0].1.join(" ");
+        let sweep = calls(&options)[0].1.join(" ");
         assert_eq!(sweep, "sim sweep --seeds 0..5000 --must-meet all");
         assert_eq!(parsed("--seeds 70").unwrap().seeds, 70);
     }
 
     #[test]
     fn the_smoke_takes_as_many_steps_and_demands_no_mark() {
-        let smoke = steps(&parsed("--smoke").unwrap());
-        assert_eq!(smoke.len(), steps(&parsed("").unwrap()).len());
+        let smoke = calls(&parsed("--smoke").unwrap());
+        assert_eq!(smoke.len(), calls(&parsed("").unwrap()).len());
         assert!(smoke.iter().all(|(_, arguments)| !arguments.contains(&"--must-meet".to_owned())));
     }
 

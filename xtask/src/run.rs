@@ -1,8 +1,9 @@
-//! Runs a step, shows its time, and counts the tests in what it prints.
+//! Runs steps, shows how far they are and how long they take, and counts the tests in what it prints.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::io::{self, BufRead, BufReader};
+use std::process::{ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -26,6 +27,18 @@ pub fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// A step that prints nothing for this long is said to be still running.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Runs the steps one after the other until one fails, and says which of how many it is at.
+pub fn run_all(steps: Vec<Step>, tally: &mut Tally) -> Result<()> {
+    let total = steps.len();
+    steps.into_iter().enumerate().try_for_each(|(index, step)| {
+        println!("== step {} of {total}", index + 1);
+        run(step, tally)
+    })
+}
+
 /// Runs the step; its output passes through, test results are added to the tally.
 pub fn run(step: Step, tally: &mut Tally) -> Result<()> {
     let Step { name, mut command } = step;
@@ -36,11 +49,19 @@ pub fn run(step: Step, tally: &mut Tally) -> Result<()> {
         .stdin(Stdio::null())
         .spawn()
         .with_context(|| format!("cannot start {command:?}"))?;
-    let stdout = child.stdout.take().context("the step's output")?;
-    for line in BufReader::new(stdout).lines() {
-        let line = line.context("the step's output is not text")?;
-        tally.read(&line);
-        println!("{line}");
+    let lines = lines_of(child.stdout.take().context("the step's output")?);
+    loop {
+        match lines.recv_timeout(SILENCE_MAX) {
+            Ok(line) => {
+                let line = line.context("the step's output is not text")?;
+                tally.read(&line);
+                println!("{line}");
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                println!("== {name}: still running, {:.0} s so far", start.elapsed().as_secs_f64());
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
     }
     let status = child.wait()?;
     println!("== {name}: {status}, {:.1} s", start.elapsed().as_secs_f64());
@@ -48,6 +69,20 @@ pub fn run(step: Step, tally: &mut Tally) -> Result<()> {
         bail!("{name} failed ({status}): {command:?}");
     }
     Ok(())
+}
+
+/// Reads on a thread of its own, so that silence can be told from the end.
+fn lines_of(stdout: ChildStdout) -> Receiver<io::Result<String>> {
+    // Without room to queue: a reader that is behind holds the writer up, as a pipe does.
+    let (sender, receiver) = mpsc::sync_channel(0);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines() {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 impl Tally {
