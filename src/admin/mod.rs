@@ -9,7 +9,8 @@ use crate::client::{Cluster, ClusterConfig, Connection, RequestError};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, ListOffsetsPartition, ListOffsetsRequest,
-    ListOffsetsTopic, MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponsePartition,
+    ListOffsetsTopic, MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+    MetadataResponsePartition, MetadataResponseTopic,
 };
 use crate::runtime::clock;
 use crate::types::{BrokerId, Instant, LeaderEpoch, Offset, Timestamp, TopicPartition};
@@ -67,6 +68,24 @@ pub struct PartitionDescription {
 pub struct TopicDescription {
     pub name: String,
     pub partitions: Vec<PartitionDescription>,
+}
+
+/// A broker as the cluster's metadata describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerDescription {
+    pub id: BrokerId,
+    pub host: String,
+    pub port: i32,
+    pub rack: Option<String>,
+}
+
+/// The cluster as its metadata describe it, all topics included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterDescription {
+    pub cluster_id: Option<String>,
+    pub controller: Option<BrokerId>,
+    pub brokers: Vec<BrokerDescription>,
+    pub topics: Vec<TopicDescription>,
 }
 
 /// Which offset [`Admin::offset`] looks up.
@@ -164,6 +183,17 @@ impl Admin {
         Ok(names)
     }
 
+    /// The brokers, and every topic with its partitions.
+    pub async fn describe_cluster(&self) -> Result<ClusterDescription, AdminError> {
+        let response = self.ask_metadata(None).await?;
+        let mut brokers: Vec<_> = response.brokers.into_iter().map(broker_description).collect();
+        brokers.sort_by_key(|broker| broker.id);
+        let mut topics: Vec<_> = response.topics.into_iter().filter_map(topic_description).collect();
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        let controller = (response.controller_id >= 0).then_some(BrokerId(response.controller_id));
+        Ok(ClusterDescription { cluster_id: response.cluster_id, controller, brokers, topics })
+    }
+
     pub async fn describe_topic(&self, name: &str) -> Result<TopicDescription, AdminError> {
         let response = self.ask_metadata(Some(name)).await?;
         let topic = response.topics.into_iter().find(|topic| topic.name.as_deref() == Some(name));
@@ -174,9 +204,7 @@ impl Admin {
             code if code.is_retriable() => return Err(AdminError::Unavailable(code.to_string())),
             code => return Err(AdminError::Refused(code.to_string())),
         }
-        let mut partitions: Vec<_> = topic.partitions.into_iter().map(description).collect();
-        partitions.sort_by_key(|partition| partition.partition);
-        Ok(TopicDescription { name: name.to_owned(), partitions })
+        topic_description(topic).ok_or_else(|| AdminError::Unknown(name.to_owned()))
     }
 
     /// An offset of a partition; `None` where no record is as late as the timestamp asked for.
@@ -289,6 +317,22 @@ fn created(name: &str, code: ErrorCode, message: Option<String>) -> Result<(), A
         }
         _ => Err(AdminError::Refused(text)),
     }
+}
+
+fn broker_description(broker: MetadataResponseBroker) -> BrokerDescription {
+    BrokerDescription {
+        id: BrokerId(broker.node_id),
+        host: broker.host,
+        port: broker.port,
+        rack: broker.rack,
+    }
+}
+
+/// None for a topic without a name: none can be asked for.
+fn topic_description(topic: MetadataResponseTopic) -> Option<TopicDescription> {
+    let mut partitions: Vec<_> = topic.partitions.into_iter().map(description).collect();
+    partitions.sort_by_key(|partition| partition.partition);
+    Some(TopicDescription { name: topic.name?, partitions })
 }
 
 fn description(partition: MetadataResponsePartition) -> PartitionDescription {

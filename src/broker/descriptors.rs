@@ -108,6 +108,17 @@ impl Descriptors {
         self.partitions_max.saturating_sub(partitions).min(unused)
     }
 
+    /// How many of those that partitions and connections share are taken, and how many there are.
+    pub fn shared_in_use(&self) -> (usize, usize) {
+        let taken = self.partitions.load(Ordering::Relaxed) + self.connections.load(Ordering::Relaxed);
+        (taken, self.shared)
+    }
+
+    /// How many partitions are here, and how many there may be.
+    pub fn partitions_in_use(&self) -> (usize, usize) {
+        (self.partitions.load(Ordering::Relaxed), self.partitions_max)
+    }
+
     pub fn for_partition(self: &Arc<Self>) -> Result<Permit, NoDescriptor> {
         self.take(Use::Partition, self.partitions_max)
     }

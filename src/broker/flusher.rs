@@ -175,9 +175,11 @@ impl Flusher {
         failure: &Failure,
         metrics: &Metrics,
     ) {
+        let begun_at = clock::now();
         match ticket.run().await {
             Ok(()) => {
                 metrics.flushes.add(1);
+                metrics.flush_time.observe(clock::now().saturating_since(begun_at), 1);
                 let next = partition.finish_flush(ticket);
                 self.note(partition, next.flush);
                 if let Some(at) = next.checkpoint_at {

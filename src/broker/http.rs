@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::Semaphore;
 
 use super::core::Core;
+use super::metrics::{Exposition, Format};
 use crate::runtime::net::{Listener, Stream};
 use crate::runtime::task::TaskGroup;
 use crate::runtime::{AcceptError, Segment, clock};
@@ -21,6 +22,12 @@ const TIME_MAX: Duration = Duration::from_secs(5);
 /// Pause where there is no room for one more connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What is served.
+struct Site {
+    core: Arc<Core>,
+    exposition: Exposition,
+}
+
 struct Answer {
     status: &'static str,
     content_type: &'static str,
@@ -30,14 +37,19 @@ struct Answer {
 /// Serves for as long as it is polled; connections live in `tasks`.
 pub(super) async fn serve(core: Arc<Core>, listener: Listener, tasks: Arc<TaskGroup>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let site = Arc::new(Site { exposition: Exposition::new(Arc::clone(&core)), core });
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
         match listener.accept().await {
-            Ok((stream, _peer)) => {
-                let core = Arc::clone(&core);
+            Ok((stream, peer)) => {
+                let site = Arc::clone(&site);
                 tasks.spawn("http", async move {
-                    let served = clock::timeout(TIME_MAX, serve_one(&core, stream)).await;
-                    tracing::debug!(?served, "http_request_served");
+                    let served = clock::timeout(TIME_MAX, serve_one(&site, stream)).await;
+                    match served {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => tracing::debug!(%peer, %error, "http_request_failed"),
+                        Err(elapsed) => tracing::debug!(%peer, error = %elapsed, "http_request_failed"),
+                    }
                     drop(place);
                 });
             }
@@ -50,7 +62,7 @@ pub(super) async fn serve(core: Arc<Core>, listener: Listener, tasks: Arc<TaskGr
     }
 }
 
-async fn serve_one(core: &Core, stream: Stream) -> io::Result<()> {
+async fn serve_one(site: &Site, stream: Stream) -> io::Result<()> {
     let (mut read, mut write) = stream.into_split();
     let mut head = BytesMut::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -59,7 +71,7 @@ async fn serve_one(core: &Core, stream: Stream) -> io::Result<()> {
             return Ok(());
         }
     }
-    let answer = answer(core, &head);
+    let answer = site.answer(&head);
     let head = format!(
         "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         answer.status,
@@ -75,21 +87,24 @@ async fn serve_one(core: &Core, stream: Stream) -> io::Result<()> {
     Ok(())
 }
 
-fn answer(core: &Core, head: &[u8]) -> Answer {
-    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let mut words = line.split(|byte| *byte == b' ');
-    let plain = |status, body: String| Answer { status, content_type: "text/plain; charset=utf-8", body };
-    match (words.next(), words.next()) {
-        (Some(b"GET"), Some(b"/metrics")) => Answer {
-            status: "200 OK",
-            content_type: "text/plain; version=0.0.4; charset=utf-8",
-            body: core.metrics.render(&core.gauges()),
-        },
-        (Some(b"GET"), Some(b"/health")) => match core.ill_health() {
-            None => plain("200 OK", "ok\n".to_owned()),
-            Some(reason) => plain("503 Service Unavailable", format!("{reason}\n")),
-        },
-        (Some(b"GET"), _) => plain("404 Not Found", "there is /metrics and /health\n".to_owned()),
-        _ => plain("405 Method Not Allowed", "only GET\n".to_owned()),
+impl Site {
+    fn answer(&self, head: &[u8]) -> Answer {
+        let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        let mut words = line.split(|byte| *byte == b' ');
+        let plain = |status, body: String| Answer { status, content_type: "text/plain; charset=utf-8", body };
+        let format = Format::wanted_by(head);
+        match (words.next(), words.next()) {
+            (Some(b"GET"), Some(b"/metrics")) => Answer {
+                status: "200 OK",
+                content_type: format.content_type(),
+                body: self.exposition.render(format),
+            },
+            (Some(b"GET"), Some(b"/health")) => match self.core.health_problems().as_slice() {
+                [] => plain("200 OK", "ok\n".to_owned()),
+                problems => plain("503 Service Unavailable", problems.join("\n") + "\n"),
+            },
+            (Some(b"GET"), _) => plain("404 Not Found", "there is /metrics and /health\n".to_owned()),
+            _ => plain("405 Method Not Allowed", "only GET\n".to_owned()),
+        }
     }
 }

@@ -139,6 +139,7 @@ impl Membership {
 
     async fn new_session(&mut self) {
         self.core.set_registry(None);
+        self.core.metrics.zookeeper_sessions_expired.add(1);
         tracing::warn!(broker = %self.core.id, "zookeeper_session_expired");
         loop {
             match self.try_new_session().await {

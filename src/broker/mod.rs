@@ -13,6 +13,9 @@ mod departure;
 mod descriptors;
 mod failure;
 mod flusher;
+mod gauges;
+mod group_lag;
+mod health;
 mod http;
 mod membership;
 mod metadata;
@@ -23,6 +26,7 @@ mod replicas;
 mod server;
 mod shortage;
 mod start_error;
+mod supervision;
 mod topics;
 
 use std::future::Future;
@@ -34,6 +38,7 @@ use self::core::Core;
 use config::{CheckedConfig, Endpoint};
 use data_dir::DataDir;
 use descriptors::Descriptors;
+use group_lag::GroupLag;
 use membership::Membership;
 
 use crate::facts::{self, Fact};
@@ -91,7 +96,9 @@ impl Broker {
         broker.start_flusher();
         if let Some(http_listener) = http_listener {
             let tasks = Arc::clone(&broker.http_connections);
-            broker.background.spawn("http", http::serve(Arc::clone(&core), http_listener, tasks));
+            let serving = http::serve(Arc::clone(&core), http_listener, tasks);
+            core.supervision.spawn(&broker.background, "http", serving);
+            core.supervision.spawn(&broker.background, "group_lag", GroupLag::follow(Arc::clone(&core)));
         }
         let membership = match Membership::join(Arc::clone(&core), data_dir).await {
             Ok(membership) => membership,
@@ -100,15 +107,16 @@ impl Broker {
                 return Err(error);
             }
         };
-        broker.following.spawn("membership", membership.run());
+        core.supervision.spawn(&broker.following, "membership", membership.run());
         let connections = Arc::clone(&broker.connections);
-        broker.accepting.spawn("accept", server::accept_connections(core, listener, connections));
+        let accepting = server::accept_connections(Arc::clone(&core), listener, connections);
+        core.supervision.spawn(&broker.accepting, "accept", accepting);
         Ok(broker)
     }
 
     fn start_flusher(&self) {
         let core = Arc::clone(&self.core);
-        self.background.spawn("flusher", async move {
+        self.core.supervision.spawn(&self.background, "flusher", async move {
             core.flusher.run(&core.failure, &core.metrics).await;
         });
     }
@@ -121,6 +129,11 @@ impl Broker {
     /// Where `/metrics` and `/health` are served.
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http_address
+    }
+
+    /// Why the broker is not as it should be, one text a reason; empty while it is well. `/health` says the same.
+    pub fn health_problems(&self) -> Vec<String> {
+        self.core.health_problems()
     }
 
     /// Resolves with the reason when the broker must stop (its log directory failed) and has closed its session, so

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::znodes::Unreadable;
 use crate::types::{Offset, Timestamp, TopicPartition};
 
+/// Under which all groups stand.
+pub(super) const GROUPS: &str = "/consumers";
+
 /// What a group's nodes are put under, parents first.
 pub(super) fn persistent_paths(group: &str, topics: &BTreeSet<String>) -> Vec<String> {
     let mut paths = vec!["/consumers".to_owned(), format!("/consumers/{group}")];
@@ -29,6 +32,10 @@ pub(super) fn member(group: &str, member: &str) -> String {
 
 pub(super) fn owner(group: &str, partition: &TopicPartition) -> String {
     format!("/consumers/{group}/owners/{}/{}", partition.topic, partition.partition)
+}
+
+pub(super) fn offsets(group: &str) -> String {
+    format!("/consumers/{group}/offsets")
 }
 
 pub(super) fn offset(group: &str, partition: &TopicPartition) -> String {

@@ -51,6 +51,24 @@ impl Registry {
         }
     }
 
+    /// The names of all groups. Read once: who looks from time to time looks again.
+    pub async fn groups(&self) -> Result<Vec<String>, RegistryError> {
+        self.names_below(group_znodes::GROUPS).await
+    }
+
+    /// The topics of which a group keeps offsets.
+    pub async fn group_topics(&self, group: &str) -> Result<Vec<String>, RegistryError> {
+        self.names_below(&group_znodes::offsets(group)).await
+    }
+
+    /// No node, no names.
+    async fn names_below(&self, path: &str) -> Result<Vec<String>, RegistryError> {
+        match self.zookeeper.get_children(path).await {
+            Err(ZkError::NoNode) => Ok(Vec::new()),
+            names => Ok(names?),
+        }
+    }
+
     /// Writes the next offset of partitions that this session owns, each on its own. `NoNode`: the owner node
     /// is gone, and nothing was written; after `ConnectionLost` and `SessionExpired` it is not known.
     pub async fn commit_offsets(

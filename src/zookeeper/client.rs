@@ -226,8 +226,13 @@ impl ZooKeeper {
     /// connect timeout, the session is left to expire.
     pub async fn close(self) {
         let told = clock::timeout(self.inner.connect_timeout, self.call(Op::Close)).await;
-        if !matches!(told, Ok(Ok(_))) {
-            tracing::warn!(session = %self.session_id(), ?told, "zookeeper_session_left_to_expire");
+        let reason = match told {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(elapsed) => Some(elapsed.to_string()),
+        };
+        if let Some(reason) = reason {
+            tracing::warn!(session = %self.session_id(), reason, "zookeeper_session_left_to_expire");
         }
         self.inner.tasks.abort_all();
     }

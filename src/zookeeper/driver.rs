@@ -205,7 +205,7 @@ impl Driver {
                 Err(error) => Ok(error.to_string()),
             };
             match talked {
-                Ok(reason) => tracing::info!(%server, reason, "zookeeper_disconnected"),
+                Ok(reason) => tracing::warn!(%server, reason, "zookeeper_disconnected"),
                 Err(over) => return over,
             }
             self.failures += 1;

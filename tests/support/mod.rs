@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::disallowed_methods, clippy::disallowed_types)] // Outside of any simulation.
 
 pub mod ensemble;
+pub mod http;
 pub mod raw;
 
 use std::collections::BTreeSet;

@@ -2,7 +2,8 @@
 //!
 //! Pure: a table in, a flat table with our names out.
 
-use super::{ConfigError, Problem};
+use super::Problem;
+use super::kafka_keys::is_known_to_kafka;
 
 /// Kafka's property and our key.
 const KAFKA_NAMES: &[(&str, &str)] = &[
@@ -49,24 +50,33 @@ const OWN_NAMES: &[&str] = &[
 /// An unknown key this many edits away from a known one gets it suggested.
 const SUGGESTION_EDITS_MAX: usize = 6;
 
-/// Nested tables flattened to dotted names, and every name replaced by ours.
-pub(super) fn canonical(table: toml::Table) -> Result<toml::Table, ConfigError> {
+/// One setting: our key, the name that it was written by, and its value.
+pub(super) struct Setting {
+    pub key: &'static str,
+    pub written: String,
+    pub value: toml::Value,
+}
+
+/// Nested tables flattened to dotted names, and every name with ours; and what is wrong with the names.
+pub(super) fn settings(table: toml::Table) -> (Vec<Setting>, Vec<Problem>) {
     let mut flat = Vec::new();
     flatten("", table, &mut flat);
-    let mut canonical = toml::Table::new();
+    let mut settings: Vec<Setting> = Vec::new();
     let mut problems = Vec::new();
-    for (name, value) in flat {
-        match our_name(&name) {
-            None => problems.push(unknown(&name)),
-            Some(key) => {
-                if canonical.insert(key.to_owned(), value).is_some() {
-                    let expected = format!("`{key}` is given twice (Kafka's names count too)");
-                    problems.push(Problem { key: name, value: String::new(), expected });
-                }
+    for (written, value) in flat {
+        let Some(key) = our_name(&written) else {
+            problems.push(unknown(&written, &value));
+            continue;
+        };
+        match settings.iter().find(|setting| setting.key == key) {
+            None => settings.push(Setting { key, written, value }),
+            Some(first) => {
+                let expected = format!("is given twice: `{}` is the same setting", first.written);
+                problems.push(Problem { key: written, value: value.to_string(), expected });
             }
         }
     }
-    if problems.is_empty() { Ok(canonical) } else { Err(ConfigError { problems }) }
+    (settings, problems)
 }
 
 fn flatten(prefix: &str, table: toml::Table, out: &mut Vec<(String, toml::Value)>) {
@@ -85,13 +95,20 @@ fn our_name(name: &str) -> Option<&'static str> {
     ours.or_else(|| OWN_NAMES.iter().find(|own| **own == name).copied())
 }
 
-fn unknown(name: &str) -> Problem {
-    let known = KAFKA_NAMES.iter().flat_map(|(kafka, ours)| [*kafka, *ours]).chain(OWN_NAMES.iter().copied());
-    let expected = match nearest(name, known) {
-        Some(near) => format!("unknown key; did you mean `{near}`?"),
-        None => "unknown key".to_owned(),
+fn unknown(name: &str, value: &toml::Value) -> Problem {
+    let expected = if is_known_to_kafka(name) {
+        "is a key of Kafka's that is not served yet: leave it out".to_owned()
+    } else if let Some(near) = nearest(name, all_names()) {
+        format!("unknown key; did you mean `{near}`?")
+    } else {
+        "unknown key; docs/broker.md lists those that there are".to_owned()
     };
-    Problem { key: name.to_owned(), value: String::new(), expected }
+    Problem { key: name.to_owned(), value: value.to_string(), expected }
+}
+
+/// Every name that a setting may be written by.
+pub(super) fn all_names() -> impl Iterator<Item = &'static str> {
+    KAFKA_NAMES.iter().flat_map(|(kafka, ours)| [*kafka, *ours]).chain(OWN_NAMES.iter().copied())
 }
 
 /// Every setting once: the name it is shown by (Kafka's where it has one), and ours.

@@ -1,21 +1,26 @@
 //! The broker's configuration as a user writes it: TOML, unknown keys refused, Kafka's property names accepted.
 //!
 //! [`BrokerConfig`] is only text turned into fields; [`BrokerConfig::check`] judges the values, once, and gives
-//! the [`CheckedConfig`] everything else works with.
+//! the [`CheckedConfig`] everything else works with. [`Draft`] does both for a file, and names every problem of
+//! names, types and values at once.
 
 mod checked;
 mod described;
+mod kafka_keys;
 mod keys;
 #[cfg(test)]
 mod tests;
 mod topic;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::{TimestampType, Validation};
 use crate::types::{Durability, Expose};
+
+use keys::Setting;
 
 pub use checked::{CheckedConfig, Endpoint, Limits};
 pub(super) use described::{ConfigValue, DescribedConfig, describe_broker, describe_topic};
@@ -140,33 +145,19 @@ impl Default for BrokerConfig {
 impl BrokerConfig {
     /// Reads TOML. Nested tables count as dotted names, so that `log.segment.bytes = 1024` is Kafka's property.
     pub fn from_toml(text: &str) -> Result<BrokerConfig, ConfigError> {
-        let table = text.parse::<toml::Table>().map_err(|e| ConfigError::syntax(&e))?;
-        BrokerConfig::from_table(table)
+        Draft::from_toml(text)?.into_config()
     }
 
     /// Reads a TOML table; names as in [`BrokerConfig::from_toml`].
     pub fn from_table(table: toml::Table) -> Result<BrokerConfig, ConfigError> {
-        let table = keys::canonical(table)?;
-        let mut problems = Vec::new();
-        let mut config = BrokerConfig::default();
-        for (key, value) in table {
-            if let Err(problem) = config.set(&key, value) {
-                problems.push(problem);
-            }
-        }
-        if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
+        Draft::from_table(table).into_config()
     }
 
     /// Sets one field from its (canonical) key: through serde, so that the types are said once, in the struct.
-    fn set(&mut self, key: &str, value: toml::Value) -> Result<(), Problem> {
-        let shown = value.to_string();
+    fn set(&mut self, key: &str, value: toml::Value) -> Result<(), toml::de::Error> {
         let mut all = toml::Table::try_from(&*self).expect("a config is a table");
         all.insert(key.to_owned(), value);
-        *self = all.try_into().map_err(|error: toml::de::Error| Problem {
-            key: key.to_owned(),
-            value: shown,
-            expected: error.message().to_owned(),
-        })?;
+        *self = all.try_into()?;
         Ok(())
     }
 
@@ -174,6 +165,75 @@ impl BrokerConfig {
     pub fn check(&self) -> Result<CheckedConfig, ConfigError> {
         checked::check(self)
     }
+}
+
+/// A file's settings with all that is wrong so far, so that the rest can be judged as well.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// What could not be read has its default here.
+    pub config: BrokerConfig,
+    problems: Vec<Problem>,
+    /// The name that a setting was written by, by our key.
+    written: BTreeMap<&'static str, String>,
+}
+
+impl Draft {
+    /// Reads TOML; the only error is text that is not TOML.
+    pub fn from_toml(text: &str) -> Result<Draft, ConfigError> {
+        text.parse::<toml::Table>().map(Draft::from_table).map_err(|e| ConfigError::syntax(&e))
+    }
+
+    fn from_table(table: toml::Table) -> Draft {
+        let (settings, problems) = keys::settings(table);
+        let mut draft = Draft { problems, ..Draft::default() };
+        for Setting { key, written, value } in settings {
+            let shown = value.to_string();
+            if let Err(error) = draft.config.set(key, value) {
+                let expected = in_words(error.message());
+                draft.problems.push(Problem { key: written.clone(), value: shown, expected });
+            }
+            draft.written.insert(key, written);
+        }
+        draft
+    }
+
+    fn into_config(self) -> Result<BrokerConfig, ConfigError> {
+        if self.problems.is_empty() { Ok(self.config) } else { Err(ConfigError { problems: self.problems }) }
+    }
+
+    /// Judges every value; the error holds everything that is wrong, by the names that were written.
+    pub fn check(self) -> Result<CheckedConfig, ConfigError> {
+        let Draft { config, mut problems, written } = self;
+        let judged = config.check();
+        if problems.is_empty() && written.is_empty() {
+            return judged;
+        }
+        let found = judged.as_ref().err().map(|error| error.problems.clone()).unwrap_or_default();
+        for mut problem in found {
+            if let Some(name) = written.get(problem.key.as_str()) {
+                problem.key.clone_from(name);
+            }
+            // What could not be read was replaced by the default: that is no second problem.
+            if problems.iter().all(|known| known.key != problem.key) {
+                problems.push(problem);
+            }
+        }
+        if problems.is_empty() { judged } else { Err(ConfigError { problems }) }
+    }
+}
+
+/// What a reader of values says, without the names of Rust's types.
+fn in_words(message: &str) -> String {
+    const TYPES: [(&str, &str); 5] = [
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected u32", "expected a whole number, 0 or more"),
+        ("expected i32", "expected a whole number of 32 bits"),
+        ("expected i16", "expected a whole number of 16 bits"),
+        ("expected a boolean", "expected true or false"),
+    ];
+    let known =
+        TYPES.iter().find_map(|(rust, words)| Some(format!("{}{words}", message.strip_suffix(rust)?)));
+    known.unwrap_or_else(|| message.to_owned())
 }
 
 /// A list of texts; may be written as one text with commas.
@@ -232,12 +292,10 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.problems.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            write!(f, "{problem}")?;
+        if let [only] = self.problems.as_slice() {
+            return write!(f, "{only}");
         }
-        Ok(())
+        write!(f, "{} problems", self.problems.len())?;
+        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }
 }

@@ -47,14 +47,17 @@ fn kafka_names_mean_the_same_as_ours() {
 fn an_unknown_key_is_refused_and_the_nearest_one_suggested() {
     let error = BrokerConfig::from_toml("log.segment.byte = 1\nbroker_id = 1").expect_err("misspelt");
 
-    assert_eq!(error.to_string(), "`log.segment.byte`: unknown key; did you mean `log.segment.bytes`?");
+    assert_eq!(error.to_string(), "`log.segment.byte = 1`: unknown key; did you mean `log.segment.bytes`?");
 }
 
 #[test]
 fn a_key_nothing_is_like_gets_no_suggestion() {
     let error = BrokerConfig::from_toml("colour = 'red'").expect_err("unknown");
 
-    assert_eq!(error.to_string(), "`colour`: unknown key");
+    assert_eq!(
+        error.to_string(),
+        "`colour = \"red\"`: unknown key; docs/broker.md lists those that there are"
+    );
 }
 
 #[test]
@@ -69,7 +72,10 @@ fn a_value_of_the_wrong_type_is_named_with_its_key() {
     let error = BrokerConfig::from_toml("segment_bytes = \"much\"").expect_err("not a number");
 
     let shown = error.to_string();
-    assert!(shown.contains("`segment_bytes = \"much\"`") && shown.contains("expected u64"), "{shown}");
+    assert!(
+        shown.contains("`segment_bytes = \"much\"`") && shown.contains("expected a whole number, 0 or more"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -107,6 +113,38 @@ fn missing_keys_are_all_named_at_once() {
     for key in ["broker_id", "data_dir", "zookeeper_servers"] {
         assert!(shown.contains(&format!("`{key}`: is missing")), "{shown}");
     }
+}
+
+#[test]
+fn problems_of_names_types_and_values_are_all_named_at_once_by_the_names_that_were_written() {
+    let text = "broker.id = \"one\"\nnum.partitions = 0\nlog.retention.hours = 168\nlog.segment.byte = 5\n\
+                durability = \"sometimes\"\nauto_create_topics = 1\nsegment_bytes = 1000\nlog.segment.bytes = 2000";
+    let error = Draft::from_toml(text).expect("it is TOML").check().expect_err("much is wrong");
+
+    let mut shown: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
+    shown.sort();
+    let mut expected = [
+        "`auto_create_topics = 1`: invalid type: integer `1`, expected true or false",
+        "`broker.id = \"one\"`: invalid type: string \"one\", expected a whole number of 32 bits",
+        "`data_dir`: is missing: the directory of this broker's logs",
+        "`durability = \"sometimes\"`: unknown variant `sometimes`, expected `fsync` or `page-cache`",
+        "`log.retention.hours = 168`: is a key of Kafka's that is not served yet: leave it out",
+        "`log.segment.byte = 5`: unknown key; did you mean `log.segment.bytes`?",
+        "`num.partitions = 0`: must be 1 to 10000",
+        "`segment_bytes = 1000`: is given twice: `log.segment.bytes` is the same setting",
+        "`zookeeper_servers`: is missing: ZooKeeper's servers, as \"HOST:PORT,HOST:PORT\"",
+    ];
+    expected.sort_unstable();
+    assert_eq!(shown, expected);
+    assert!(error.to_string().starts_with("9 problems\n  `"), "{error}");
+}
+
+#[test]
+fn a_draft_without_problems_is_what_was_written() {
+    let text = "broker_id = 1\ndata_dir = \"/d\"\nzookeeper.connect = \"zk:2181\"";
+    let checked = Draft::from_toml(text).expect("TOML").check().expect("usable");
+
+    assert_eq!(checked.zookeeper_servers, ["zk:2181"]);
 }
 
 #[test]

@@ -1,9 +1,17 @@
-//! What a broker counts, and how Prometheus reads it.
+//! What a broker counts. `exposition` says it to Prometheus.
 //!
-//! Counters are relaxed atomics, added to once per request or per socket read, never per record.
+//! Counters are relaxed atomics, added to once per request or per socket read, never per record. Nothing here is
+//! looked up by a name: what belongs to a partition is counted in that partition.
 
-use std::fmt::Write as _;
+mod exposition;
+mod histogram;
+
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::protocol::ApiKey;
+
+pub(super) use exposition::{Exposition, Format};
+pub(super) use histogram::Histogram;
 
 /// A number that only grows.
 #[derive(Default)]
@@ -32,8 +40,7 @@ pub(super) struct Metrics {
     pub requests: Counter,
     /// With bytes after their last field, which are ignored.
     pub requests_with_trailing_bytes: Counter,
-    pub requests_produce: Counter,
-    pub requests_fetch: Counter,
+    pub requests_by_api: RequestsByApi,
     pub batches_appended: Counter,
     pub batch_bytes_appended: Counter,
     pub batches_refused: Counter,
@@ -41,93 +48,64 @@ pub(super) struct Metrics {
     pub storage_errors: Counter,
     pub flushes: Counter,
     pub zookeeper_sessions: Counter,
+    pub zookeeper_sessions_expired: Counter,
+    /// From a produce request read to its reply made, the wait for the flush included.
+    pub produce_time: Histogram,
+    /// From a fetch request read to its reply made, of those that had enough to read at once.
+    pub fetch_time: Histogram,
+    /// The same, of those that had to wait for more.
+    pub fetch_time_waited: Histogram,
+    /// One flush of one partition's log.
+    pub flush_time: Histogram,
 }
 
-/// What is measured when asked rather than counted.
-pub(super) struct Gauges {
-    pub connections: u64,
-    pub partitions: u64,
-    pub partitions_led: u64,
-    pub request_bytes_in_flight: u64,
-    pub is_registered: bool,
-}
+/// API keys are below this; a larger one would need a larger table.
+const API_KEYS_MAX: usize = 128;
 
-impl Metrics {
-    /// Prometheus' text format.
-    pub fn render(&self, gauges: &Gauges) -> String {
-        let counters: [(&str, &str, &Counter); 17] = [
-            ("connections_accepted_total", "Connections accepted", &self.connections_accepted),
-            ("connections_refused_total", "Connections over a limit", &self.connections_refused),
-            ("accepts_failed_total", "Connections lost before they were accepted", &self.accepts_failed),
-            ("connections_dropped_total", "Connections closed by the broker", &self.connections_dropped),
-            ("received_bytes_total", "Bytes read from clients", &self.bytes_received),
-            ("sent_bytes_total", "Bytes sent to clients", &self.bytes_sent),
-            ("requests_total", "Requests of any kind", &self.requests),
-            (
-                "requests_with_trailing_bytes_total",
-                "Requests with bytes after their last field",
-                &self.requests_with_trailing_bytes,
-            ),
-            ("produce_requests_total", "Produce requests", &self.requests_produce),
-            ("fetch_requests_total", "Fetch requests", &self.requests_fetch),
-            ("appended_batches_total", "Batches appended", &self.batches_appended),
-            ("appended_bytes_total", "Bytes of batches appended", &self.batch_bytes_appended),
-            ("refused_batches_total", "Batches answered with an error", &self.batches_refused),
-            ("fetched_bytes_total", "Bytes of batches sent to consumers", &self.fetch_bytes),
-            ("storage_errors_total", "Appends and reads that the disk failed", &self.storage_errors),
-            ("flushes_total", "Flushes of a partition's log", &self.flushes),
-            ("zookeeper_sessions_total", "ZooKeeper sessions opened", &self.zookeeper_sessions),
-        ];
-        let gauges: [(&str, &str, u64); 5] = [
-            ("connections", "Connections open", gauges.connections),
-            ("partitions", "Partitions stored here", gauges.partitions),
-            ("partitions_led", "Partitions led", gauges.partitions_led),
-            ("request_bytes_in_flight", "Memory that large requests hold", gauges.request_bytes_in_flight),
-            ("registered", "1 while registered in ZooKeeper", u64::from(gauges.is_registered)),
-        ];
-        let mut text = String::new();
-        for (name, help, counter) in counters {
-            line(&mut text, "counter", name, help, counter.get());
-        }
-        for (name, help, value) in gauges {
-            line(&mut text, "gauge", name, help, value);
-        }
-        text
+/// Requests read, by what they ask for.
+pub(super) struct RequestsByApi([Counter; API_KEYS_MAX]);
+
+impl Default for RequestsByApi {
+    fn default() -> RequestsByApi {
+        RequestsByApi(std::array::from_fn(|_| Counter::default()))
     }
 }
 
-fn line(text: &mut String, kind: &str, name: &str, help: &str, value: u64) {
-    let written =
-        writeln!(text, "# HELP seedlog_{name} {help}.\n# TYPE seedlog_{name} {kind}\nseedlog_{name} {value}");
-    written.expect("a String takes every text");
+impl RequestsByApi {
+    pub fn add(&self, api: ApiKey) {
+        self.of(api).add(1);
+    }
+
+    pub fn get(&self, api: ApiKey) -> u64 {
+        self.of(api).get()
+    }
+
+    fn of(&self, api: ApiKey) -> &Counter {
+        &self.0[api as i16 as usize]
+    }
+}
+
+/// What is counted of one partition; kept in the partition.
+#[derive(Default)]
+pub(super) struct PartitionCounts {
+    pub batches_appended: Counter,
+    pub records_appended: Counter,
+    pub bytes_appended: Counter,
+    pub bytes_fetched: Counter,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::supported;
 
     #[test]
-    fn every_line_is_prometheus_text() {
-        let metrics = Metrics::default();
-        metrics.requests.add(3);
-        let gauges = Gauges {
-            connections: 1,
-            partitions: 2,
-            partitions_led: 2,
-            request_bytes_in_flight: 0,
-            is_registered: true,
-        };
-
-        let text = metrics.render(&gauges);
-
-        assert!(
-            text.contains("\n# TYPE seedlog_requests_total counter\nseedlog_requests_total 3\n"),
-            "{text}"
-        );
-        assert!(text.contains("\nseedlog_registered 1\n"), "{text}");
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let (name, value) = line.split_once(' ').expect("name and value");
-            assert!(name.starts_with("seedlog_") && value.parse::<u64>().is_ok(), "{line}");
+    fn every_api_has_a_counter_of_its_own() {
+        let requests = RequestsByApi::default();
+        for range in supported() {
+            requests.add(range.key);
         }
+
+        assert!(supported().iter().all(|range| requests.get(range.key) == 1));
     }
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use super::descriptors::Permit;
+use super::metrics::PartitionCounts;
 use super::purgatory::{WaitFor, Waiters};
 use crate::facts::{self, Fact};
 use crate::log::{
@@ -32,6 +33,7 @@ pub(super) struct Partition {
     batch_bytes_max: usize,
     record_rules: RecordRules,
     flush_interval: Option<std::time::Duration>,
+    pub counts: PartitionCounts,
     state: Mutex<State>,
     /// For the file of the log's last segment.
     _descriptor: Permit,
@@ -115,6 +117,16 @@ pub(super) struct ReadResult {
     pub continues: bool,
 }
 
+/// What metrics say of a partition, whoever leads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PartitionGauges {
+    pub log_start: Offset,
+    pub log_end: Offset,
+    pub readable_end: Offset,
+    /// Of the segment files.
+    pub log_bytes: u64,
+}
+
 /// One partition of a fetch request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadRequest {
@@ -155,6 +167,7 @@ impl Partition {
             batch_bytes_max,
             record_rules,
             flush_interval,
+            counts: PartitionCounts::default(),
             state,
             _descriptor: descriptor,
         })
@@ -263,6 +276,16 @@ impl Partition {
         let bounds = self.bounds_of(&self.state())?;
         fence.check(bounds.epoch)?;
         Ok(bounds)
+    }
+
+    pub fn gauges(&self) -> PartitionGauges {
+        let state = self.state();
+        PartitionGauges {
+            log_start: state.log.log_start(),
+            log_end: state.log.log_end(),
+            readable_end: state.log.readable_end(),
+            log_bytes: state.log.size(),
+        }
     }
 
     /// Begins the look-up of a readable record by its time. It runs without the partition's lock.

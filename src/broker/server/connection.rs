@@ -291,10 +291,11 @@ impl Connection {
             match decode_request(frame) {
                 Ok((header, Request::Produce(request))) => {
                     self.count_trailing(&header);
-                    self.core.metrics.requests_produce.add(1);
+                    self.core.metrics.requests_by_api.add(ApiKey::Produce);
                     self.run.add(&self.core, header, request).await;
                 }
                 Ok((header, request)) => {
+                    self.core.metrics.requests_by_api.add(header.api_key);
                     self.finish_run().await?;
                     self.count_trailing(&header);
                     self.dispatch(header, request).await?;
@@ -391,7 +392,7 @@ impl Connection {
         }
         self.run.append(&self.core);
         self.wait_flushed().await;
-        self.run.reply(&mut self.out);
+        self.run.reply(&self.core, &mut self.out);
         self.run.finish().map_err(Close::UnacknowledgedFailed)
     }
 

@@ -11,6 +11,14 @@ pub(in crate::broker) enum Principal {
     Anonymous,
 }
 
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Principal::Anonymous => f.write_str("anonymous"),
+        }
+    }
+}
+
 /// What stays the same for all requests of a connection.
 #[derive(Clone, Debug)]
 pub(in crate::broker) struct ConnectionContext {
@@ -34,6 +42,6 @@ impl fmt::Display for RequestContext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ConnectionContext { id, peer, listener, principal } = self.connection;
         let client = self.client_id.unwrap_or_default();
-        write!(f, "{principal:?} as {client:?} from {peer} by {listener}, connection {id}")
+        write!(f, "{principal} as {client} from {peer} by {listener}, connection {id}")
     }
 }

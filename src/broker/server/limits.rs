@@ -70,6 +70,11 @@ impl Connections {
         self.open().by_id.len()
     }
 
+    /// How many connections the address has that has the most.
+    pub fn most_of_one_address(&self) -> usize {
+        self.open().per_ip.values().copied().max().unwrap_or_default()
+    }
+
     /// Asks every connection to end.
     pub fn close_all(&self) {
         for handle in self.open().by_id.values() {

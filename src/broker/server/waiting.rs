@@ -72,18 +72,23 @@ impl Connection {
         mut header: RequestHeader,
         request: FetchRequest,
     ) -> Result<(), Close> {
-        self.core.metrics.requests_fetch.add(1);
+        let begun_at = clock::now();
         let wait = wait_of(request.max_wait_ms);
-        let deadline = clock::now() + wait;
+        let deadline = begun_at + wait;
+        let mut waited = false;
         let plan = FetchPlan::new(&self.core, request).await;
         let mut last_look = wait.is_zero();
         loop {
             let result = plan.read(&self.core).await;
             if last_look || result.is_enough() {
-                self.core.metrics.fetch_bytes.add(result.bytes());
+                plan.count(&self.core, &result);
+                let metrics = &self.core.metrics;
+                let times = if waited { &metrics.fetch_time_waited } else { &metrics.fetch_time };
+                times.observe(clock::now().saturating_since(begun_at), 1);
                 result.reply(&header, &mut self.out);
                 return Ok(());
             }
+            waited = true;
             let waits = result.into_waits();
             // A request that waits holds no memory but what it asked for. The name is a slice of its frame.
             header.client_id = None;

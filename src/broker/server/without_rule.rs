@@ -13,7 +13,7 @@ impl Connection {
     /// Without `append-before-ack`: as if another task appended, when it gets round to it.
     pub(super) async fn acknowledge_before_append(&mut self) -> Result<(), Close> {
         self.run.foretell();
-        self.run.reply(&mut self.out);
+        self.run.reply(&self.core, &mut self.out);
         self.send().await?;
         clock::sleep(LATE_APPEND).await;
         self.run.append(&self.core);

@@ -90,6 +90,17 @@ impl FetchPlan {
         }
         result
     }
+
+    /// Counts what is answered, each partition's bytes for itself.
+    pub fn count(&self, core: &Core, answered: &FetchResult) {
+        core.metrics.fetch_bytes.add(answered.bytes);
+        let responses = answered.response.responses.iter().flat_map(|topic| &topic.partitions);
+        for (partition, response) in self.partitions.iter().zip(responses) {
+            if let (Ok(partition), Records::Hole(len)) = (partition, &response.records) {
+                partition.counts.bytes_fetched.add(u64::from(*len));
+            }
+        }
+    }
 }
 
 /// A request may name thousands of partitions.
@@ -155,11 +166,6 @@ impl FetchResult {
     /// Whether the client need not wait any longer.
     pub fn is_enough(&self) -> bool {
         self.has_error || self.bytes >= self.bytes_min || self.is_cut_by_segment || self.waits.is_empty()
-    }
-
-    /// Bytes of batches found.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     pub fn into_waits(self) -> Vec<(Arc<Partition>, Offset)> {

@@ -23,7 +23,7 @@ use crate::protocol::messages::{
 };
 use crate::protocol::{ErrorCode, RequestHeader};
 use crate::record::{self, Admitted, BatchError, BatchHeader, TimestampType};
-use crate::runtime::{buggify, clock, task};
+use crate::runtime::{Instant, buggify, clock, task};
 use crate::types::{Acks, Offset, ProducerId, Timestamp};
 
 /// After walking over so many bytes of records a run lets other tasks go on: some milliseconds where they were
@@ -43,6 +43,8 @@ pub(in crate::broker::server) struct ProduceRun {
     last_group: usize,
     /// Of records, since other tasks were last let go on.
     walked_bytes: usize,
+    /// When the first of the requests was read.
+    begun_at: Option<Instant>,
     /// Filled anew for each reply: nothing is allocated for the usual one.
     response: ProduceResponse,
 }
@@ -108,6 +110,7 @@ impl ProduceRun {
         let acks = Acks::from_wire(request.acks);
         let wants_reply = acks != Some(Acks::None);
         let is_transactional = request.transactional_id.is_some();
+        self.begun_at.get_or_insert_with(clock::now);
         let first_answer = self.answers.len();
         for topic in &mut request.topic_data {
             for data in &mut topic.partition_data {
@@ -186,6 +189,7 @@ impl ProduceRun {
                     core.metrics.batches_appended.add(group.batches.len() as u64);
                     core.metrics.batch_bytes_appended.add(bytes as u64);
                     core.shortage.is_over();
+                    group.count(bytes);
                     group.flush_to = appended.flush_to;
                     for (slot, base) in group.slots.iter().zip(&appended.bases) {
                         answer(&mut self.answers[*slot], *base, appended.log_start, appended_at);
@@ -217,7 +221,11 @@ impl ProduceRun {
     }
 
     /// Adds the replies, in request order; none where none was asked for.
-    pub fn reply(&mut self, out: &mut Outgoing) {
+    pub fn reply(&mut self, core: &Core, out: &mut Outgoing) {
+        if let Some(begun_at) = self.begun_at.take() {
+            let time = clock::now().saturating_since(begun_at);
+            core.metrics.produce_time.observe(time, self.requests.len() as u64);
+        }
         for received in self.requests.iter_mut().filter(|received| received.wants_reply) {
             let mut answers = self.answers[received.first_answer..].iter_mut().map(std::mem::take);
             let responses = &mut self.response.responses;
@@ -271,6 +279,15 @@ impl Group {
             (batch.header, batch.bytes) = record::stamp(&batch.bytes, now);
         }
         now
+    }
+
+    /// What was appended, in the partition's own counts.
+    fn count(&self, bytes: usize) {
+        let records = self.batches.iter().map(|batch| batch.header.last_offset_delta as u64 + 1).sum();
+        let counts = &self.partition.counts;
+        counts.batches_appended.add(self.batches.len() as u64);
+        counts.records_appended.add(records);
+        counts.bytes_appended.add(bytes as u64);
     }
 
     fn refuse_all(&self, core: &Core, answers: &mut [Answer], code: ErrorCode, message: &str) {
