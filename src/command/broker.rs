@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use seedlog::broker::Broker;
-use seedlog::broker::config::{BrokerConfig, CheckedConfig};
+use seedlog::broker::config::{CheckedConfig, Draft};
 use seedlog::runtime::disk::{self, OpenMode};
-use seedlog::runtime::{process, task};
+use seedlog::runtime::process;
 
 use super::CommandError;
+use super::logging::Log;
+use super::output::{announce, print_line};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -19,16 +21,22 @@ pub struct Args {
     check_config: bool,
 }
 
-pub fn run(args: Args) -> Result<(), CommandError> {
+pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
     let config = read_config(&args.config)?;
     if args.check_config {
-        println!("{}: broker {} would listen on {}", args.config.display(), config.broker_id, config.listen);
-        return Ok(());
+        let path = args.config.display();
+        return print_line(format_args!(
+            "{path}: broker {} would listen on {}",
+            config.broker_id, config.listen
+        ));
     }
     process::raise_open_files_limit().map_err(CommandError::failed)?;
-    task::block_on(async move {
+    log.block_on(async move {
         let broker = Broker::start(config).await.map_err(CommandError::failed)?;
-        println!("broker ready: listening on {}", broker.address());
+        announce(format_args!("broker ready: listening on {}", broker.address()));
+        if let Some(address) = broker.http_address() {
+            announce(format_args!("metrics and health on http://{address}"));
+        }
         serve(broker).await
     })
 }
@@ -52,10 +60,10 @@ fn read_config(path: &Path) -> Result<CheckedConfig, CommandError> {
 }
 
 /// A configuration file as written, its values not judged yet.
-pub fn read_settings(path: &Path) -> Result<BrokerConfig, CommandError> {
+pub fn read_settings(path: &Path) -> Result<Draft, CommandError> {
     let wrong = |error: &dyn std::fmt::Display| CommandError::Usage(format!("{}: {error}", path.display()));
     let text = read_text(path).map_err(|e| wrong(&e))?;
-    BrokerConfig::from_toml(&text).map_err(|e| wrong(&e))
+    Draft::from_toml(&text).map_err(|e| wrong(&e))
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {

@@ -7,10 +7,12 @@ use std::time::Duration;
 use seedlog::admin::{Admin, AdminConfig, OffsetQuery};
 use seedlog::consumer::membership::{GroupConfig, GroupConsumer, GroupError, MessageStream};
 use seedlog::consumer::{AutoReset, ConsumedRecord, Consumer, ConsumerConfig, StartPosition};
-use seedlog::runtime::{process, task};
+use seedlog::runtime::process;
 use seedlog::types::{Offset, TopicPartition};
 use seedlog::zookeeper::{ZkError, ZooKeeperConfig};
 
+use super::logging::Log;
+use super::output::not_written;
 use super::{Bootstrap, CommandError};
 
 #[derive(clap::Args)]
@@ -47,16 +49,16 @@ const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
 const POLL_WAIT: Duration = Duration::from_millis(500);
 
-pub fn run(args: Args) -> Result<(), CommandError> {
+pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
     if let Some(group) = args.group.clone() {
-        return task::block_on(run_in_group(args, group));
+        return log.block_on(run_in_group(args, group));
     }
     if !args.from_beginning && !args.follow {
         return Err(CommandError::Usage(
             "nothing would be printed: give --from-beginning, --follow or both".to_owned(),
         ));
     }
-    task::block_on(async move {
+    log.block_on(async move {
         let ends = ends(&args).await?;
         let mut consumer = Consumer::start(ConsumerConfig {
             bootstrap: args.bootstrap.bootstrap.clone(),
@@ -129,7 +131,7 @@ async fn print_stream(args: &Args, mut stream: MessageStream) -> Result<(), Comm
     let mut output = std::io::stdout();
     loop {
         let record = stream.next().await.map_err(CommandError::failed)?;
-        print(&mut output, args, &record).and_then(|()| output.flush()).map_err(CommandError::failed)?;
+        print(&mut output, args, &record).and_then(|()| output.flush()).map_err(not_written)?;
     }
 }
 
@@ -167,10 +169,10 @@ async fn print_all(
         }
         for record in consumer.poll(POLL_WAIT).await.map_err(CommandError::failed)? {
             if args.follow || ends.get(&record.partition).is_some_and(|end| record.offset < *end) {
-                print(&mut output, args, &record).map_err(CommandError::failed)?;
+                print(&mut output, args, &record).map_err(not_written)?;
             }
         }
-        output.flush().map_err(CommandError::failed)?;
+        output.flush().map_err(not_written)?;
     }
 }
 

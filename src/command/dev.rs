@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use seedlog::broker::Broker;
-use seedlog::broker::config::{BrokerConfig, TextList};
-use seedlog::runtime::{disk, process, task};
+use seedlog::broker::config::{BrokerConfig, Draft, TextList};
+use seedlog::runtime::{disk, process};
 use seedlog::zk_sim::{Server, ServerConfig};
 
 use super::CommandError;
+use super::logging::Log;
+use super::output::announce;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -19,6 +21,9 @@ pub struct Args {
     /// Where clients connect; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9092")]
     listen: SocketAddr,
+    /// The address that clients are told; where it listens unless given.
+    #[arg(long, value_name = "ADDR")]
+    advertised: Option<String>,
     /// Where consumer groups meet at the embedded ZooKeeper; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     zookeeper_listen: SocketAddr,
@@ -50,12 +55,12 @@ fn check_space(data: &Path) -> Result<(), CommandError> {
     )))
 }
 
-pub fn run(args: Args) -> Result<(), CommandError> {
+pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
     process::raise_open_files_limit().map_err(CommandError::failed)?;
-    task::block_on(async move {
-        let settings = match &args.config {
+    log.block_on(async move {
+        let mut settings = match &args.config {
             Some(path) => super::broker::read_settings(path)?,
-            None => BrokerConfig::default(),
+            None => Draft::default(),
         };
         check_space(&args.data)?;
         let mut config = ServerConfig::new(args.zookeeper_listen, TICK);
@@ -71,25 +76,26 @@ pub fn run(args: Args) -> Result<(), CommandError> {
         for session in control.sessions() {
             control.expire_session(session);
         }
-        let broker = BrokerConfig {
+        settings.config = BrokerConfig {
             broker_id: Some(0),
             listen: args.listen.to_string(),
+            advertised: args.advertised.clone().or_else(|| settings.config.advertised.clone()),
             http_listen: args.http_listen.map(|address| address.to_string()),
             data_dir: Some(args.data.join("log").display().to_string()),
             zookeeper_servers: TextList(vec![zookeeper.address().to_string()]),
             zookeeper_session_timeout_ms: SESSION_TIMEOUT_MS,
-            ..settings
+            ..settings.config
         };
-        let checked = broker.check().map_err(|e| CommandError::Usage(e.to_string()))?;
+        let checked = settings.check().map_err(|e| CommandError::Usage(e.to_string()))?;
         let broker = Broker::start(checked).await.map_err(CommandError::failed)?;
-        println!(
+        announce(format_args!(
             "dev broker ready: listening on {} with data in {}, ZooKeeper on {}",
             broker.address(),
             args.data.display(),
             zookeeper.address()
-        );
+        ));
         if let Some(address) = broker.http_address() {
-            println!("metrics and health on http://{address}");
+            announce(format_args!("metrics and health on http://{address}"));
         }
         let failed = zookeeper.failed();
         let outcome = tokio::select! {

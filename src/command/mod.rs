@@ -1,14 +1,19 @@
 //! The subcommands. Results go to standard output, diagnostics to standard error.
 
 pub mod broker;
+pub mod cluster;
+pub mod completions;
 pub mod consume;
 pub mod dev;
+pub mod logging;
+pub mod output;
+pub mod panics;
 pub mod produce;
 pub mod topic;
 
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
+use seedlog::admin::{Admin, AdminConfig};
 
 /// Why a subcommand failed, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +21,9 @@ pub enum CommandError {
     /// The call or the configuration is wrong: exit code 2.
     #[error("{0}")]
     Usage(String),
+    /// Whoever read the results has seen enough (`| head`): exit code 0, nothing to say.
+    #[error("standard output is closed")]
+    ReaderGone,
     /// It did not work: exit code 1.
     #[error("{0}")]
     Failed(String),
@@ -29,6 +37,7 @@ impl CommandError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             CommandError::Usage(_) => ExitCode::from(2),
+            CommandError::ReaderGone => ExitCode::SUCCESS,
             CommandError::Failed(_) => ExitCode::FAILURE,
         }
     }
@@ -42,8 +51,8 @@ pub struct Bootstrap {
     pub bootstrap: Vec<String>,
 }
 
-/// Log lines go to standard error; `SEEDLOG_LOG` filters them (`info` unless set; `debug`, `seedlog::broker=trace` ...).
-pub fn start_logging() {
-    let filter = EnvFilter::try_from_env("SEEDLOG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+impl Bootstrap {
+    pub fn admin(self) -> Admin {
+        Admin::start(AdminConfig { bootstrap: self.bootstrap, ..AdminConfig::default() })
+    }
 }

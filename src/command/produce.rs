@@ -1,15 +1,18 @@
 //! `seedlog produce`: lines of standard input become records.
 
-use std::io::BufRead;
+use std::cell::Cell;
+use std::io::{self, BufRead};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use seedlog::producer::{Delivery, Producer, ProducerConfig, ProducerRecord};
 use seedlog::record::Compression;
-use seedlog::runtime::task;
+use seedlog::runtime::{process, task};
 use seedlog::types::Acks;
 
+use super::logging::Log;
+use super::output::say;
 use super::{Bootstrap, CommandError};
 
 #[derive(clap::Args)]
@@ -43,8 +46,8 @@ fn parse_acks(text: &str) -> Result<Acks, String> {
     }
 }
 
-pub fn run(args: Args) -> Result<(), CommandError> {
-    task::block_on(async move {
+pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
+    log.block_on(async move {
         let producer = Producer::start(ProducerConfig {
             bootstrap: args.bootstrap.bootstrap.clone(),
             client_id: "seedlog-produce".to_owned(),
@@ -52,43 +55,96 @@ pub fn run(args: Args) -> Result<(), CommandError> {
             compression: args.compression,
             ..ProducerConfig::default()
         });
-        let sent = send_all(&producer, &args).await;
+        let counts = Counts::default();
+        let outcome = send_all(&producer, &args, &counts).await;
         producer.close().await;
-        eprintln!("{} record(s) sent to {}", sent?, args.topic);
-        Ok(())
+        let said = counts.said(&args);
+        match outcome {
+            Ok(()) => {
+                say(said);
+                Ok(())
+            }
+            Err(error) => Err(CommandError::Failed(format!("{error} ({said})"))),
+        }
     })
 }
 
-async fn send_all(producer: &Producer, args: &Args) -> Result<u64, CommandError> {
+/// Lines so far.
+#[derive(Default)]
+struct Counts {
+    read: Cell<u64>,
+    stored: Cell<u64>,
+}
+
+impl Counts {
+    /// Without acknowledgements nobody knows what is stored.
+    fn said(&self, args: &Args) -> String {
+        let (read, stored) = (self.read.get(), self.stored.get());
+        match args.acks {
+            Acks::None => format!("{stored} of {read} line(s) sent to {}", args.topic),
+            Acks::Leader | Acks::All => format!("{stored} of {read} line(s) stored in {}", args.topic),
+        }
+    }
+}
+
+/// Sends line after line until the input ends, a delivery fails, or a signal asks for the end. What was begun is
+/// waited for in each case, so that the count is right.
+async fn send_all(producer: &Producer, args: &Args, counts: &Counts) -> Result<(), CommandError> {
     let mut lines = read_lines();
-    let (deliveries, mut fates) = mpsc::channel::<Delivery>(LINES_AHEAD_MAX);
-    let sending = async move {
-        while let Some(line) = lines.recv().await {
-            let line = line.map_err(|e| CommandError::Failed(format!("cannot read standard input: {e}")))?;
-            let delivery = producer.send(record(args, line)).await.map_err(CommandError::failed)?;
-            if deliveries.send(delivery).await.is_err() {
-                break;
+    let (deliveries, mut begun) = mpsc::channel::<Delivery>(LINES_AHEAD_MAX);
+    let failed = Notify::new();
+    let sending = async {
+        let outcome = tokio::select! {
+            biased;
+            asked = process::termination() => asked.map_err(CommandError::failed),
+            () = failed.notified() => Ok(()),
+            sent = send_lines(producer, args, counts, &mut lines, &deliveries) => sent,
+        };
+        drop(deliveries);
+        producer.flush().await;
+        outcome
+    };
+    let watching = async {
+        let mut first_failure = Ok(());
+        while let Some(delivery) = begun.recv().await {
+            match delivery.await {
+                Ok(_) => counts.stored.set(counts.stored.get() + 1),
+                Err(error) if first_failure.is_ok() => {
+                    failed.notify_one();
+                    first_failure = Err(CommandError::failed(error));
+                }
+                Err(_) => {}
             }
         }
-        producer.flush().await;
-        Ok(())
+        first_failure
     };
-    let watching = async move {
-        let mut sent = 0;
-        while let Some(delivery) = fates.recv().await {
-            delivery.await.map_err(CommandError::failed)?;
-            sent += 1;
+    let (sent, stored) = tokio::join!(sending, watching);
+    stored.and(sent)
+}
+
+async fn send_lines(
+    producer: &Producer,
+    args: &Args,
+    counts: &Counts,
+    lines: &mut mpsc::Receiver<io::Result<Vec<u8>>>,
+    deliveries: &mpsc::Sender<Delivery>,
+) -> Result<(), CommandError> {
+    while let Some(line) = lines.recv().await {
+        let line = line.map_err(|e| CommandError::Failed(format!("cannot read standard input: {e}")))?;
+        counts.read.set(counts.read.get() + 1);
+        let delivery = producer.send(record(args, line)).await.map_err(CommandError::failed)?;
+        if deliveries.send(delivery).await.is_err() {
+            break;
         }
-        Ok(sent)
-    };
-    tokio::try_join!(sending, watching).map(|((), sent)| sent)
+    }
+    Ok(())
 }
 
 /// Standard input has no asynchronous form: a thread of the pool reads it.
-fn read_lines() -> mpsc::Receiver<std::io::Result<Vec<u8>>> {
+fn read_lines() -> mpsc::Receiver<io::Result<Vec<u8>>> {
     let (lines, receiver) = mpsc::channel(LINES_AHEAD_MAX);
     let reading = task::blocking(move || {
-        for line in std::io::stdin().lock().split(b'\n') {
+        for line in io::stdin().lock().split(b'\n') {
             if lines.blocking_send(line).is_err() {
                 return;
             }
