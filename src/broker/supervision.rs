@@ -60,3 +60,46 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let owned = || panic.downcast_ref::<String>().map(String::as_str);
     panic.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("not a text")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    /// Polls a supervised future once; whether it is done.
+    fn poll_once(supervision: &Arc<Supervision>, future: impl Future<Output = ()>) -> bool {
+        let mut running = pin!(Arc::clone(supervision).run("flusher", future));
+        running.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn a_task_that_was_stopped_by_its_owner_is_no_reason() {
+        let supervision = Arc::<Supervision>::default();
+
+        assert!(!poll_once(&supervision, std::future::pending()));
+
+        assert!(supervision.reasons().is_empty());
+    }
+
+    #[test]
+    fn a_task_that_ended_by_itself_is_a_reason() {
+        let supervision = Arc::<Supervision>::default();
+
+        assert!(poll_once(&supervision, async {}));
+
+        assert_eq!(supervision.reasons(), ["task flusher ended"]);
+    }
+
+    #[test]
+    fn a_task_that_panicked_is_a_reason_and_its_panic_goes_on() {
+        let supervision = Arc::<Supervision>::default();
+
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| poll_once(&supervision, async { panic!("no {}", "more") })));
+
+        assert!(polled.is_err());
+        assert_eq!(supervision.reasons(), ["task flusher panicked: no more"]);
+    }
+}
