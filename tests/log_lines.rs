@@ -147,6 +147,7 @@ fn debug_fields(source: &str) -> Vec<String> {
         let call = &source[at..];
         let Some(open) = call.find("!(").filter(|open| *open < 20) else { continue };
         let mut depth = 0;
+        let open = open + 1;
         let end = call[open..].find(|c| {
             depth += i32::from(c == '(') - i32::from(c == ')');
             depth == 0

@@ -4,6 +4,7 @@
 //! time, to be performed in order. Nothing is kept that ZooKeeper does not know, but what this member holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use super::assign::{View, assign};
@@ -72,6 +73,18 @@ pub(super) enum Report {
     Conflict { partition: TopicPartition, owner: String },
     Failed { tries: u32 },
     Finished { owned: u32 },
+}
+
+/// For log lines.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Report::Started => f.write_str("started"),
+            Report::Conflict { partition, owner } => write!(f, "{partition} is owned by {owner}"),
+            Report::Failed { tries } => write!(f, "failed after {tries} tries"),
+            Report::Finished { owned } => write!(f, "finished, {owned} partition(s) owned"),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -232,7 +232,7 @@ impl Shell {
 
     fn report(&self, report: Report) {
         let (group, consumer) = (&self.config.group, self.consumer());
-        tracing::info!(group, ?report, "rebalance");
+        tracing::info!(group, %report, "rebalance");
         if matches!(report, Report::Finished { owned: 1.. }) && self.subscribed.subscription.len() > 1 {
             marks::sometimes(Mark::SeveralTopicsShared);
         }
