@@ -7,6 +7,7 @@ mod support;
 use std::fs::File;
 use std::path::Path;
 
+use bytes::Bytes;
 use seedlog::protocol::encode_request;
 use seedlog::protocol::messages::{InitProducerIdRequest, MetadataRequest};
 use seedlog::record::Compression;
@@ -95,6 +96,7 @@ fn use_and_misuse(address: &str) {
     let mut forger = Raw::connect(address);
     forger.send(&encode_request(4, 1, Some(name), &InitProducerIdRequest::default()));
     forger.send(&encode_request(9, 2, Some(name), &MetadataRequest::default()));
+    client.produce("orders", Bytes::from_static(b"no batch at all, but long enough to be looked at as one"));
     let mut liar = Raw::connect(address);
     liar.send(&i32::MAX.to_be_bytes());
     assert!(liar.is_closed_by_broker());
@@ -124,7 +126,7 @@ fn every_line_of_a_real_run_parses_without_colours_debug_forms_or_forged_lines()
 
     use_and_misuse(&address);
     wait_until("the refusal is logged", || {
-        std::fs::read_to_string(&log).is_ok_and(|text| text.contains("event=idempotent_producer_refused"))
+        std::fs::read_to_string(&log).is_ok_and(|text| text.contains("event=not_built_yet"))
     });
     assert!(process.terminate());
 
@@ -132,7 +134,15 @@ fn every_line_of_a_real_run_parses_without_colours_debug_forms_or_forged_lines()
     let events: Vec<_> = text.lines().map(judge).collect();
     assert!(events.len() > 10, "little was logged:\n{text}");
     let with = |event: &str| events.iter().filter(|pairs| pairs[2].1 == event).count();
-    for event in ["broker_registered", "leadership_taken", "topic_created", "broker_stopped"] {
+    for event in [
+        "broker_registered",
+        "leadership_taken",
+        "topic_created",
+        "broker_stopped",
+        "topic_refused",
+        "produce_refused",
+        "connection_dropped",
+    ] {
         assert!(with(event) > 0, "no {event}:\n{text}");
     }
     assert_eq!(with("forged"), 0, "a client wrote a line of its own:\n{text}");

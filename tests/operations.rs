@@ -6,6 +6,7 @@ mod support;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::http::{self, Answer};
@@ -111,6 +112,33 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let output = child.wait_with_output().expect("its end");
     assert!(output.status.success(), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+/// `seedlog produce` with this input: how it ended, what it said, and how long it took.
+fn produce(bootstrap: &str, input: &str) -> (std::process::ExitStatus, String, Duration) {
+    let start = Instant::now();
+    let mut command = seedlog();
+    command.args(["produce", "orders", "--bootstrap", bootstrap]);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command");
+    let mut stdin = child.stdin.take().expect("piped");
+    // It may end before it has read anything.
+    drop(std::io::Write::write_all(&mut stdin, input.as_bytes()));
+    drop(stdin);
+    let output = child.wait_with_output().expect("its end");
+    (output.status, String::from_utf8(output.stderr).expect("text"), start.elapsed())
+}
+
+#[test]
+fn produce_says_how_many_lines_are_stored_and_fails_fast_without_a_broker() {
+    let dev = Dev::start();
+    let (status, said, _) = produce(&dev.address, "one\ntwo\nthree\n");
+    assert!(status.success(), "{said}");
+    assert!(said.contains("3 of 3 line(s) stored in orders"), "{said}");
+
+    let (status, said, took) = produce(&address(), "one\n");
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("no broker answered"), "{said}");
+    assert!(took < Duration::from_secs(5), "it took {took:?}");
 }
 
 #[test]

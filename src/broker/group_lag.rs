@@ -1,28 +1,15 @@
-//! How far consumer groups are behind, of the partitions that this broker leads.
+//! What is known of how far consumer groups are behind, and whether anybody asks.
 //!
-//! The groups keep their offsets in ZooKeeper, so a broker has to read them there. It does so only while somebody asks
-//! for metrics, now and then, and reads a bounded number of nodes each time; what it left out is counted.
+//! Who finds it out stands in `group_lag_reader`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::core::Core;
-use super::partition::Partition;
-use crate::registry::{Registry, RegistryError};
 use crate::runtime::{Instant, clock};
-use crate::types::TopicPartition;
 
-/// Between two looks.
-const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// Who did not ask for metrics for this long is not waiting for the next look.
 const ASKED_WITHIN: Duration = Duration::from_secs(60);
-/// How soon the first question after a pause is seen.
-const IDLE_INTERVAL: Duration = Duration::from_millis(500);
-/// Offsets read at one look.
-const READS_MAX: usize = 2_000;
-/// Groups looked at.
-const GROUPS_MAX: usize = 500;
 
 /// Records that a group has not read yet, by group and topic.
 pub(super) type Lag = BTreeMap<(String, Arc<str>), u64>;
@@ -54,75 +41,12 @@ impl GroupLag {
         state.report.clone()
     }
 
-    fn is_asked_for(&self) -> bool {
+    pub fn is_asked_for(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.asked_at.is_some_and(|at| clock::now().saturating_since(at) < ASKED_WITHIN)
     }
 
-    fn publish(&self, report: LagReport) {
+    pub fn publish(&self, report: LagReport) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).report = report;
     }
-
-    /// Looks now and then, for as long as it is polled.
-    pub async fn follow(core: Arc<Core>) {
-        loop {
-            if !core.group_lag.is_asked_for() {
-                clock::sleep(IDLE_INTERVAL).await;
-                continue;
-            }
-            let report = match core.registry() {
-                Some(registry) => look(&core, &registry).await,
-                None => LagReport::default(),
-            };
-            core.group_lag.publish(report);
-            clock::sleep(LOOK_INTERVAL).await;
-        }
-    }
-}
-
-async fn look(core: &Core, registry: &Registry) -> LagReport {
-    let mut report = LagReport::default();
-    let mut led: BTreeMap<Arc<str>, Vec<Arc<Partition>>> = BTreeMap::new();
-    for partition in core.replicas.open().into_iter().filter(|partition| partition.epoch().is_some()) {
-        led.entry(Arc::clone(&partition.name().topic)).or_default().push(partition);
-    }
-    let groups = registry.groups().await.unwrap_or_else(|error| {
-        tracing::debug!(%error, "groups_not_read");
-        Vec::new()
-    });
-    report.left_out += groups.len().saturating_sub(GROUPS_MAX) as u64;
-    let mut reads_left = READS_MAX;
-    for group in groups.into_iter().take(GROUPS_MAX) {
-        if let Err(error) = look_at_group(registry, &group, &led, &mut reads_left, &mut report).await {
-            tracing::debug!(group, %error, "group_offsets_not_read");
-            report.left_out += 1;
-        }
-    }
-    report
-}
-
-async fn look_at_group(
-    registry: &Registry,
-    group: &str,
-    led: &BTreeMap<Arc<str>, Vec<Arc<Partition>>>,
-    reads_left: &mut usize,
-    report: &mut LagReport,
-) -> Result<(), RegistryError> {
-    for topic in registry.group_topics(group).await? {
-        let Some((topic, partitions)) = led.get_key_value(topic.as_str()) else { continue };
-        let read = &partitions[..partitions.len().min(*reads_left)];
-        *reads_left -= read.len();
-        report.left_out += (partitions.len() - read.len()) as u64;
-        let names: Vec<TopicPartition> = read.iter().map(|partition| partition.name().clone()).collect();
-        let offsets = registry.group_offsets(group, &names).await?;
-        let known = read.iter().zip(offsets).filter_map(|(partition, offset)| Some((partition, offset?)));
-        let lags = known.map(|(partition, offset)| {
-            u64::try_from(partition.gauges().readable_end.0 - offset.0).unwrap_or_default()
-        });
-        let lags: Vec<u64> = lags.collect();
-        if !lags.is_empty() {
-            report.lag.insert((group.to_owned(), Arc::clone(topic)), lags.iter().sum());
-        }
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::Semaphore;
 
 use super::core::Core;
-use super::metrics::{Exposition, Format};
+use super::exposition::{Exposition, Format};
 use crate::runtime::net::{Listener, Stream};
 use crate::runtime::task::TaskGroup;
 use crate::runtime::{AcceptError, Segment, clock};

@@ -11,10 +11,12 @@ mod core;
 mod data_dir;
 mod departure;
 mod descriptors;
+mod exposition;
 mod failure;
 mod flusher;
 mod gauges;
 mod group_lag;
+mod group_lag_reader;
 mod health;
 mod http;
 mod membership;
@@ -38,7 +40,6 @@ use self::core::Core;
 use config::{CheckedConfig, Endpoint};
 use data_dir::DataDir;
 use descriptors::Descriptors;
-use group_lag::GroupLag;
 use membership::Membership;
 
 use crate::facts::{self, Fact};
@@ -98,7 +99,11 @@ impl Broker {
             let tasks = Arc::clone(&broker.http_connections);
             let serving = http::serve(Arc::clone(&core), http_listener, tasks);
             core.supervision.spawn(&broker.background, "http", serving);
-            core.supervision.spawn(&broker.background, "group_lag", GroupLag::follow(Arc::clone(&core)));
+            core.supervision.spawn(
+                &broker.background,
+                "group_lag",
+                group_lag_reader::read_when_asked(Arc::clone(&core)),
+            );
         }
         let membership = match Membership::join(Arc::clone(&core), data_dir).await {
             Ok(membership) => membership,

@@ -55,6 +55,8 @@ pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
             compression: args.compression,
             ..ProducerConfig::default()
         });
+        // A cluster that is not there is said so before anything is read.
+        producer.connect().await.map_err(CommandError::failed)?;
         let counts = Counts::default();
         let outcome = send_all(&producer, &args, &counts).await;
         producer.close().await;

@@ -23,7 +23,7 @@ pub(in crate::broker) struct Histogram {
 }
 
 /// What Prometheus is told: counts between one bound and the next, not added up.
-pub(super) struct Snapshot {
+pub(in crate::broker) struct Snapshot {
     pub sum_seconds: f64,
     pub count: u64,
     pub buckets: Vec<(f64, u64)>,
@@ -39,7 +39,7 @@ impl Histogram {
         self.sum_ns.fetch_add(sum_ns, Ordering::Relaxed);
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         let counts = self.counts.iter().map(Counter::get);
         let mut buckets: Vec<(f64, u64)> =
             BOUNDS_US.iter().map(|bound| *bound as f64 / 1e6).zip(counts).collect();

@@ -3,14 +3,12 @@
 //! Counters are relaxed atomics, added to once per request or per socket read, never per record. Nothing here is
 //! looked up by a name: what belongs to a partition is counted in that partition.
 
-mod exposition;
 mod histogram;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::protocol::ApiKey;
 
-pub(super) use exposition::{Exposition, Format};
 pub(super) use histogram::Histogram;
 
 /// A number that only grows.

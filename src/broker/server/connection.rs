@@ -104,10 +104,17 @@ impl Connection {
                 break close;
             }
         };
+        let (connection, peer) = (self.context.id, self.context.peer);
         if close.is_fault_of_client() {
             self.core.metrics.connections_dropped.add(1);
         }
-        tracing::debug!(connection = self.context.id, peer = %self.context.peer, reason = %close, "connection_closed");
+        match close {
+            Close::Idle => tracing::info!(connection, %peer, reason = %close, "connection_dropped"),
+            _ if close.is_fault_of_client() => {
+                tracing::warn!(connection, %peer, reason = %close, "connection_dropped");
+            }
+            _ => tracing::debug!(connection, %peer, reason = %close, "connection_closed"),
+        }
     }
 
     /// Reads until there is at least one whole request.

@@ -39,7 +39,12 @@ pub(in crate::broker::server) async fn create_topics(
             create(core, asked, request.validate_only, deadline).await
         };
         let created = outcome.is_ok() && !request.validate_only;
-        tracing::info!(topic = name, created, from = %context, "topic_asked_for");
+        match &outcome {
+            Ok(_) => tracing::info!(topic = name, created, from = %context, "topic_asked_for"),
+            Err(Refusal { code, message }) => {
+                tracing::warn!(topic = name, %code, reason = message, from = %context, "topic_refused");
+            }
+        }
         results.push(result(name, outcome));
     }
     CreateTopicsResponse { topics: results, ..Default::default() }

@@ -122,7 +122,10 @@ impl ProduceRun {
                 let mut answer = Answer { index: data.index, base_offset: -1, ..Default::default() };
                 match checked {
                     Ok((group, batch)) => self.put(group, batch, wants_reply),
-                    Err(refused) => refuse(core, &mut answer, refused),
+                    Err(refused) => {
+                        log_refusal(&header, &topic.name, data.index, &refused);
+                        refuse(core, &mut answer, refused);
+                    }
                 }
                 self.answers.push(answer);
                 if self.walked_bytes >= WALKED_BYTES_A_TURN {
@@ -295,6 +298,13 @@ impl Group {
             refuse(core, &mut answers[*slot], Refused::because(code, message));
         }
     }
+}
+
+/// For the operator. What the client mends by itself (it asked the wrong broker) has no message.
+fn log_refusal(header: &RequestHeader, topic: &str, partition: i32, refused: &Refused) {
+    let Some(reason) = refused.message.as_deref() else { return };
+    let client_id = header.client_id.as_deref().unwrap_or_default();
+    tracing::warn!(topic, partition, client_id, code = %refused.code, reason, "produce_refused");
 }
 
 fn answer(answer: &mut Answer, base: Offset, log_start: Offset, appended_at: Timestamp) {

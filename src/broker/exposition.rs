@@ -14,10 +14,10 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Counter, Histogram};
-use crate::broker::core::Core;
-use crate::broker::gauges::LimitUse;
-use crate::broker::partition::{Partition, PartitionGauges};
+use super::core::Core;
+use super::gauges::LimitUse;
+use super::metrics::{Counter, Histogram};
+use super::partition::{Partition, PartitionGauges};
 use crate::protocol::supported;
 
 /// Topics that have series of their own, in order of their names; the rest are added up in one.
@@ -29,7 +29,7 @@ const PARTITIONS_MAX: usize = 5_000;
 
 /// How an answer is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::broker) enum Format {
+pub(super) enum Format {
     /// What Prometheus asks for.
     OpenMetrics,
     /// What everybody else is given.
@@ -55,7 +55,7 @@ impl Format {
 }
 
 /// One broker's registry of metrics.
-pub(in crate::broker) struct Exposition {
+pub(super) struct Exposition {
     registry: Registry,
 }
 
