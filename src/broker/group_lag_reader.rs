@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::core::Core;
 use super::group_lag::LagReport;
 use super::partition::Partition;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{GroupOffset, Registry, RegistryError};
 use crate::runtime::clock;
 use crate::types::TopicPartition;
 
@@ -74,11 +74,17 @@ async fn look_at_group(
         report.left_out += (partitions.len() - read.len()) as u64;
         let names: Vec<TopicPartition> = read.iter().map(|partition| partition.name().clone()).collect();
         let offsets = registry.group_offsets(group, &names).await?;
-        let known = read.iter().zip(offsets).filter_map(|(partition, offset)| Some((partition, offset?)));
-        let lags = known.map(|(partition, offset)| {
-            u64::try_from(partition.gauges().readable_end.0 - offset.0).unwrap_or_default()
-        });
-        let lags: Vec<u64> = lags.collect();
+        let mut lags: Vec<u64> = Vec::new();
+        for (partition, offset) in read.iter().zip(offsets) {
+            match offset {
+                GroupOffset::Next(offset) => {
+                    let behind = partition.gauges().readable_end.0 - offset.0;
+                    lags.push(u64::try_from(behind).unwrap_or_default());
+                }
+                GroupOffset::Absent => {}
+                GroupOffset::Unreadable => report.left_out += 1,
+            }
+        }
         if !lags.is_empty() {
             report.lag.insert((group.to_owned(), Arc::clone(topic)), lags.iter().sum());
         }
