@@ -152,6 +152,11 @@ impl Log {
         if is_flush_awaited && holds(Rule::ExposeOnlyWhatIsDurable) { self.flush.end } else { self.log_end }
     }
 
+    /// Bytes of all segments.
+    pub fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+
     /// Why the log takes no more appends, if it has failed.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()

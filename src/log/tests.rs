@@ -28,11 +28,6 @@ impl Log {
         self.last_epoch
     }
 
-    /// Bytes of all segments.
-    pub(super) fn size(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.size).sum()
-    }
-
     pub(super) fn segment_count(&self) -> usize {
         self.segments.len()
     }
