@@ -331,8 +331,8 @@ impl Recovery<'_> {
             let (at, flushed) = (self.end, self.flushed);
             return Err(LogError::CorruptBelowFlushed { at, flushed, file, position, what });
         }
-        tracing::warn!(segment = segment.base.0, position, what, page_cache = ?self.page_cache, "torn_tail_found");
         if self.page_cache == PageCache::Lost {
+            tracing::warn!(segment = segment.base.0, position, what, "unsound_tail_found");
             return Ok(());
         }
         let places = std::iter::once((segment, position + 1)).chain(behind.iter().map(|found| (found, 0)));
@@ -344,6 +344,7 @@ impl Recovery<'_> {
             };
             return Err(LogError::CorruptAmidst { at: self.end, file, position, what, behind });
         }
+        tracing::warn!(segment = segment.base.0, position, what, "torn_tail_found");
         Ok(())
     }
 
