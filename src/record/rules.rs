@@ -17,6 +17,16 @@ pub enum Validation {
     Header,
 }
 
+impl Validation {
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Validation::Records => "records",
+            Validation::Header => "header",
+        }
+    }
+}
+
 /// Whose clock a record's timestamp is of (`message.timestamp.type`, KIP-32).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TimestampType {
@@ -25,6 +35,16 @@ pub enum TimestampType {
     CreateTime,
     /// The broker's, when it appended the batch.
     LogAppendTime,
+}
+
+impl TimestampType {
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            TimestampType::CreateTime => "CreateTime",
+            TimestampType::LogAppendTime => "LogAppendTime",
+        }
+    }
 }
 
 /// A topic's demands, beside the size of a batch.

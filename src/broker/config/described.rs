@@ -4,6 +4,7 @@
 //! Pure: a configuration in, a list out. All of it can only be read: nothing is altered at run time yet.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::topic::{FIXED, topic_log_config};
 use super::{BrokerConfig, CheckedConfig, keys};
@@ -90,6 +91,40 @@ const TOPIC_KEYS: &[TopicKey] = &[
         value: |log| Some(log.batch_bytes_max.to_string()),
     },
     TopicKey {
+        name: "message.timestamp.type",
+        of_broker: "log.message.timestamp.type",
+        kind: ConfigKind::Text,
+        value: |log| Some(log.records.timestamp_type.name().to_owned()),
+    },
+    TopicKey {
+        name: "message.timestamp.before.max.ms",
+        of_broker: "log.message.timestamp.before.max.ms",
+        kind: ConfigKind::Long,
+        value: |log| Some(millis_or_any(log.records.timestamp_before_max)),
+    },
+    TopicKey {
+        name: "message.timestamp.after.max.ms",
+        of_broker: "log.message.timestamp.after.max.ms",
+        kind: ConfigKind::Long,
+        value: |log| Some(millis_or_any(log.records.timestamp_after_max)),
+    },
+    TopicKey {
+        // The older key: what both bounds are, where they are the same.
+        name: "message.timestamp.difference.max.ms",
+        of_broker: "log.message.timestamp.difference.max.ms",
+        kind: ConfigKind::Long,
+        value: |log| {
+            let (before, after) = (log.records.timestamp_before_max, log.records.timestamp_after_max);
+            Some(millis_or_any(before.filter(|_| before == after)))
+        },
+    },
+    TopicKey {
+        name: "validation",
+        of_broker: "validation",
+        kind: ConfigKind::Text,
+        value: |log| Some(log.records.validation.name().to_owned()),
+    },
+    TopicKey {
         name: "durability",
         of_broker: "durability",
         kind: ConfigKind::Text,
@@ -112,6 +147,11 @@ const TOPIC_KEYS: &[TopicKey] = &[
         },
     },
 ];
+
+/// As Kafka writes a bound; its largest number where there is none.
+fn millis_or_any(bound: Option<Duration>) -> String {
+    bound.map_or(i64::MAX as u128, |bound| bound.as_millis()).to_string()
+}
 
 /// Settings of a broker that are true of every broker for now; tools look for them.
 const FIXED_OF_BROKER: &[(&str, &str)] = &[
@@ -168,6 +208,9 @@ fn in_force(config: &CheckedConfig, ours: &str) -> Option<String> {
         "advertised" => Some(config.written.listen.clone()),
         "expose" => log_key("expose"),
         "flush_messages" => log_key("flush.messages"),
+        "message_timestamp_before_ms_max" => log_key("message.timestamp.before.max.ms"),
+        "message_timestamp_after_ms_max" => log_key("message.timestamp.after.max.ms"),
+        "message_timestamp_difference_ms_max" => log_key("message.timestamp.difference.max.ms"),
         _ => None,
     }
 }
