@@ -1,6 +1,8 @@
-//! Asks the cluster to create, list and describe topics, and where their logs begin and end.
+//! Asks the cluster to create, list and describe topics, where their logs begin and end, and what is configured.
 //!
 //! Stateless apart from its connections: every answer is the cluster's of that moment.
+
+mod configs;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use crate::protocol::messages::{
 };
 use crate::runtime::clock;
 use crate::types::{BrokerId, Instant, LeaderEpoch, Offset, Timestamp, TopicPartition};
+
+pub use configs::{ConfigEntry, ConfigResource, ConfigSource};
 
 /// An administrator's settings.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use seedlog::admin::{Admin, AdminConfig, AdminError, ConfigResource, ConfigSource};
 use seedlog::broker::{Broker, StartError};
 use seedlog::facts::Fact;
 use seedlog::protocol::ErrorCode;
@@ -301,5 +302,30 @@ fn registrations_that_cannot_be_read_stop_nobody_else() {
             assert_eq!(leader.produce(TOPIC, partition, "on").await, (ErrorCode::NONE, 0));
         }
         registry.zookeeper().clone().close().await;
+    });
+}
+
+#[test]
+fn an_administrator_reads_what_is_configured() {
+    with_brokers(2, |cluster| async move {
+        let mut client = cluster.client(1).await;
+        let own = [("durability", "page-cache")];
+        assert_eq!(client.create_topic(TOPIC, 1, &own).await, ErrorCode::NONE);
+        let bootstrap = vec![cluster.address(1).to_string()];
+        let admin = Admin::start(AdminConfig { bootstrap, ..AdminConfig::default() });
+        let topic = admin.describe_configs(&ConfigResource::Topic(TOPIC.to_owned())).await;
+        let topic = topic.expect("it exists");
+        let durability = topic.iter().find(|entry| entry.name == "durability").expect("it is told");
+        assert_eq!(
+            (durability.value.as_deref(), durability.source),
+            (Some("page-cache"), ConfigSource::Topic)
+        );
+        for broker in [BrokerId(1), BrokerId(2)] {
+            let told = admin.describe_configs(&ConfigResource::Broker(broker)).await.expect("it is alive");
+            let zookeeper = told.iter().find(|entry| entry.name == "zookeeper.connect").expect("it is told");
+            assert!(zookeeper.value.as_deref().is_some_and(|value| value.contains(":2181")), "{zookeeper:?}");
+        }
+        let missing = admin.describe_configs(&ConfigResource::Topic("missing".to_owned())).await;
+        assert_eq!(missing, Err(AdminError::Unknown("missing".to_owned())));
     });
 }
