@@ -36,7 +36,7 @@ impl Dev {
     fn start(data: &Path, config: &str, open_files_max: u32) -> Dev {
         std::fs::write(config_file(data), config).expect("a configuration file");
         let (port, http_port) = (free_port(), free_port());
-        let process = start_ready(&mut command(data, port, http_port, open_files_max));
+        let process = start(data, &mut command(data, port, http_port, open_files_max));
         Dev { data: data.to_owned(), port, http_port, open_files_max, process }
     }
 
@@ -46,7 +46,7 @@ impl Dev {
 
     fn kill_and_restart(&mut self) {
         self.process.kill();
-        self.process = start_ready(&mut self.command());
+        self.process = start(&self.data, &mut self.command());
     }
 
     fn address(&self) -> String {
@@ -76,6 +76,17 @@ impl Dev {
         stream.read_to_string(&mut answer).expect("an answer");
         answer
     }
+}
+
+/// Waits for the last line of those that say it is ready.
+fn start(data: &Path, command: &mut Command) -> Process {
+    let output = data.with_extension("out");
+    let mut process = Process::start(command.stdout(File::create(&output).expect("a file for its output")));
+    wait_until("it is ready", || {
+        assert!(!process.has_ended(), "it ended before it was ready");
+        std::fs::read_to_string(&output).expect("its output").contains("metrics and health on")
+    });
+    process
 }
 
 fn config_file(data: &Path) -> PathBuf {
