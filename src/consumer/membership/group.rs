@@ -77,7 +77,11 @@ impl GroupConsumer {
         let shared = Shared::new(consumer, &consumer_tasks, fetcher::start);
         if config.zookeeper.servers.is_empty() {
             config.zookeeper.servers = discovery::zookeeper_servers(&shared.cluster, &config).await?;
-            tracing::info!(group = config.group, servers = ?config.zookeeper.servers, "zookeeper_found");
+            tracing::info!(
+                group = config.group,
+                servers = config.zookeeper.servers.join(","),
+                "zookeeper_found"
+            );
         }
         let session = ZooKeeper::connect(config.zookeeper.clone()).await?;
         consumer_tasks.spawn("consumer-refresh", Arc::clone(&shared).keep_refreshed());
