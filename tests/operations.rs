@@ -131,6 +131,12 @@ fn produce(bootstrap: &str, input: &str) -> (std::process::ExitStatus, String, D
 #[test]
 fn produce_says_how_many_lines_are_stored_and_fails_fast_without_a_broker() {
     let dev = Dev::start();
+    let (status, said, took) = produce(&dev.address, "one\n");
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("seedlog topic create orders"), "{said}");
+    assert!(took < Duration::from_secs(5), "it took {took:?}");
+
+    run(seedlog().args(["topic", "create", "orders", "--bootstrap", &dev.address]));
     let (status, said, _) = produce(&dev.address, "one\ntwo\nthree\n");
     assert!(status.success(), "{said}");
     assert!(said.contains("3 of 3 line(s) stored in orders"), "{said}");

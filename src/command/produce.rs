@@ -6,6 +6,7 @@ use std::io::{self, BufRead};
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
+use seedlog::admin::AdminError;
 use seedlog::producer::{Delivery, Producer, ProducerConfig, ProducerRecord};
 use seedlog::record::Compression;
 use seedlog::runtime::{process, task};
@@ -57,6 +58,7 @@ pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
         });
         // A cluster that is not there is said so before anything is read.
         producer.connect().await.map_err(CommandError::failed)?;
+        check_topic(&args).await?;
         let counts = Counts::default();
         let outcome = send_all(&producer, &args, &counts).await;
         producer.close().await;
@@ -69,6 +71,17 @@ pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
             Err(error) => Err(CommandError::Failed(format!("{error} ({said})"))),
         }
     })
+}
+
+/// A producer waits for a topic that somebody is about to make. Whoever types a name wants to know that it is wrong.
+async fn check_topic(args: &Args) -> Result<(), CommandError> {
+    let topic = &args.topic;
+    match args.bootstrap.clone().admin().describe_topic(topic).await {
+        Err(AdminError::Unknown(_)) => Err(CommandError::Failed(format!(
+            "there is no topic {topic}: make it with `seedlog topic create {topic}`"
+        ))),
+        described => described.map(drop).map_err(CommandError::failed),
+    }
 }
 
 /// Lines so far.
