@@ -3,6 +3,8 @@
 //! Pure: messages, requests and the time in, effects out, to be performed in order. The session is over when
 //! a server says so or it was closed, never because of a clock here.
 
+mod timing;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -29,12 +31,6 @@ const WATCHES_MAX: usize = 100_000;
 const SESSION_TIMEOUT_MIN: Duration = Duration::from_millis(20);
 /// In front of every frame.
 const LENGTH_BYTES: usize = 4;
-/// Signs of life that a server gets, at least, in one session timeout.
-const PINGS_PER_SESSION: u32 = 6;
-/// Requests that only a leader answers, at least, in one session timeout.
-const SYNCS_PER_SESSION: u32 = 3;
-/// A `sync` needs a path and looks at none.
-const SYNCED_PATH: &str = "/";
 
 /// For how long after a request was sent that a leader answered the session is alive: two thirds of its timeout.
 ///
@@ -273,77 +269,6 @@ impl Session {
             Phase::Disconnected | Phase::Over(_) => Ok(Vec::new()),
         };
         outcome.unwrap_or_else(|reason| vec![Effect::Disconnect(reason)])
-    }
-
-    /// When [`Session::time_passed`] has something to do, if nothing happens before.
-    pub fn deadline(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Attached => Some(self.ping_due().min(self.sync_due()).min(self.silence_limit())),
-            Phase::Handshake => Some(self.first_give_up().min(self.silence_limit())),
-            Phase::Disconnected => Some(self.first_give_up()).filter(|at| *at < Instant::FAR_FUTURE),
-            Phase::Over(_) => None,
-        }
-    }
-
-    pub fn time_passed(&mut self, now: Instant) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        match self.phase {
-            Phase::Attached if now >= self.silence_limit() => {
-                effects.push(Effect::Disconnect(self.silence_reason().to_owned()));
-            }
-            Phase::Attached if now >= self.sync_due() => {
-                self.synced_at = now;
-                let sync = self.send(Op::Sync(SYNCED_PATH.to_owned()), None, None, now);
-                effects.push(Effect::Send(sync.expect("a sync is small")));
-            }
-            Phase::Attached if now >= self.ping_due() => {
-                effects.push(Effect::Send(Op::Ping.encode(xid::PING)));
-                self.sent_at = now;
-                self.pings.push_back(now);
-            }
-            Phase::Handshake if now >= self.silence_limit() => {
-                effects.push(Effect::Disconnect("the server does not answer the connect request".to_owned()));
-            }
-            _ => {}
-        }
-        while self.phase != Phase::Attached && self.first_give_up() <= now {
-            let given_up = self.waiting.pop_front().expect("there is a first one");
-            effects.push(refusal(given_up.request.ticket, ZkError::ConnectionLost));
-        }
-        effects
-    }
-
-    /// A sixth of the session timeout after the last sign of life that the server got. A leader hears of a
-    /// follower's clients only when the follower answers its pings; what it heard last may be older than a `sync`
-    /// that it answered, by this much and half a tick.
-    fn ping_due(&self) -> Instant {
-        self.sent_at + self.timing.session_timeout / PINGS_PER_SESSION
-    }
-
-    /// A third of the session timeout after the last request was sent that a leader answered. An answered ping
-    /// proves nothing: a follower that is cut from its leader answers while the leader expires the session.
-    fn sync_due(&self) -> Instant {
-        self.synced_at.max(self.leader_confirmed_at) + self.timing.session_timeout / SYNCS_PER_SESSION
-    }
-
-    /// A server behind which no leader was heard for two thirds of the session timeout is left while there is
-    /// time to find another.
-    fn silence_limit(&self) -> Instant {
-        match self.phase {
-            Phase::Attached => self.leader_heard_at + alive_after_answer(self.timing.session_timeout),
-            _ => self.heard_at + self.timing.connect_timeout,
-        }
-    }
-
-    fn silence_reason(&self) -> &'static str {
-        match self.heard_at > self.leader_heard_at {
-            true => "the server answers, but no leader does",
-            false => "the server is silent",
-        }
-    }
-
-    fn first_give_up(&self) -> Instant {
-        self.waiting.front().map_or(Instant::FAR_FUTURE, |waiting| waiting.until)
     }
 
     fn connect_response(&mut self, reader: &mut Reader, now: Instant) -> Result<Vec<Effect>, String> {

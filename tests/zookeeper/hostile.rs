@@ -30,7 +30,9 @@ fn lie(number: usize, request_xid: i32) -> Option<Bytes> {
     let body = |words: &[i32]| {
         frame(|writer| {
             writer.write(&header(request_xid));
-            words.iter().for_each(|word| drop(writer.write(word)));
+            words.iter().for_each(|word| {
+                writer.write(word);
+            });
         })
     };
     Some(match number {
@@ -39,8 +41,12 @@ fn lie(number: usize, request_xid: i32) -> Option<Bytes> {
         2 => (-1_i32).to_be_bytes().to_vec().into(),
         3 => (REPLY_BYTES_MAX as i32 + 1).to_be_bytes().to_vec().into(),
         // The answer to another request, to one that was never made, and to none at all.
-        4 => frame(|writer| drop(writer.write(&header(request_xid.wrapping_add(1))))),
-        5 => frame(|writer| drop(writer.write(&header(i32::MIN)))),
+        4 => frame(|writer| {
+            writer.write(&header(request_xid.wrapping_add(1)));
+        }),
+        5 => frame(|writer| {
+            writer.write(&header(i32::MIN));
+        }),
         6 => frame(|_| {}),
         // Counts: too many, as many as fit, negative; a string that is none.
         7 => body(&[i32::MAX]),
@@ -85,7 +91,13 @@ async fn serve(stream: Stream, connection: usize) {
     let password = Some(Bytes::from_static(&[0; 16]));
     let granted =
         ConnectResponse { protocol_version: 0, timeout_ms, session_id, password, read_only: Some(false) };
-    send(&mut writer, frame(|writer| drop(writer.write(&granted)))).await;
+    send(
+        &mut writer,
+        frame(|writer| {
+            writer.write(&granted);
+        }),
+    )
+    .await;
     let mut lies = 0;
     // Some lies look like an answer: the client stays.
     while lies < LIES_PER_CONNECTION {

@@ -356,86 +356,115 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     proptest::collection::vec(happening, 0..80)
 }
 
+/// A session with its server and its clock, as a list of happenings moves them.
+struct Play {
+    session: Session,
+    now: u64,
+    next_ticket: u64,
+    /// What the server has to answer: transaction id and operation.
+    in_flight: std::collections::VecDeque<(i32, i32)>,
+    answers: BTreeMap<u64, usize>,
+    connected: bool,
+}
+
+impl Play {
+    fn new() -> Play {
+        Play {
+            session: Session::new(TIMING),
+            now: 0,
+            next_ticket: 0,
+            in_flight: Default::default(),
+            answers: BTreeMap::new(),
+            connected: false,
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) -> Vec<Effect> {
+        let (session, now) = (&mut self.session, at(self.now));
+        match happening {
+            Happening::Request => {
+                self.next_ticket += 1;
+                session.request(delete(self.next_ticket), now)
+            }
+            Happening::Open if !self.connected => {
+                self.connected = true;
+                session.connection_opened(now)
+            }
+            Happening::Lose if self.connected => {
+                self.connected = false;
+                session.connection_lost()
+            }
+            Happening::Grant if session.phase == Phase::Handshake => session.message(granted(7), now),
+            Happening::Reply if session.phase == Phase::Attached => match self.in_flight.pop_front() {
+                Some((xid, opcode::SYNC)) => session.message(synced(xid), now),
+                Some((xid, _)) => session.message(empty_reply(xid, 1), now),
+                None => Vec::new(),
+            },
+            // Garbage may be read as "this session is over", which ends it rightly.
+            Happening::Garbage(bytes) if session.phase == Phase::Attached => {
+                session.message(bytes.into(), now)
+            }
+            Happening::Wait(ms) => {
+                self.now += ms;
+                session.time_passed(at(self.now))
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn take(&mut self, effects: Vec<Effect>) -> Result<(), TestCaseError> {
+        let mut last_answered = 0;
+        for effect in effects {
+            match effect {
+                Effect::Answer { ticket, .. } => {
+                    prop_assert!(ticket.0 > last_answered, "answers in order");
+                    last_answered = ticket.0;
+                    *self.answers.entry(ticket.0).or_default() += 1;
+                }
+                Effect::Send(bytes) if self.session.phase == Phase::Attached => {
+                    let mut reader = Reader::new(bytes.slice(4..));
+                    let (xid, code) = (reader.read().expect("an xid"), reader.read().expect("a code"));
+                    if xid > 0 {
+                        self.in_flight.push_back((xid, code));
+                    }
+                }
+                Effect::Disconnect(_) => {
+                    self.connected = false;
+                    let effects = self.session.connection_lost();
+                    self.count(effects);
+                }
+                Effect::Expired => prop_assert!(false, "nobody said so"),
+                _ => {}
+            }
+        }
+        if !self.connected {
+            self.in_flight.clear();
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            if let Effect::Answer { ticket, .. } = effect {
+                *self.answers.entry(ticket.0).or_default() += 1;
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_request_is_answered_once_and_in_order_and_no_clock_ends_a_session(list in happenings()) {
-        let mut session = Session::new(TIMING);
-        let mut now = 0;
-        let mut next_ticket = 0;
-        let mut in_flight: std::collections::VecDeque<(i32, i32)> = Default::default();
-        let mut answers: BTreeMap<u64, usize> = BTreeMap::new();
-        let mut connected = false;
+        let mut play = Play::new();
         for happening in list {
-            let effects = match happening {
-                Happening::Request => {
-                    next_ticket += 1;
-                    session.request(delete(next_ticket), at(now))
-                }
-                Happening::Open if !connected => {
-                    connected = true;
-                    session.connection_opened(at(now))
-                }
-                Happening::Lose if connected => {
-                    connected = false;
-                    session.connection_lost()
-                }
-                Happening::Grant if session.phase == Phase::Handshake => session.message(granted(7), at(now)),
-                Happening::Reply if session.phase == Phase::Attached => match in_flight.pop_front() {
-                    Some((xid, opcode::SYNC)) => session.message(synced(xid), at(now)),
-                    Some((xid, _)) => session.message(empty_reply(xid, 1), at(now)),
-                    None => Vec::new(),
-                },
-                // Garbage may be read as "this session is over", which ends it rightly.
-                Happening::Garbage(bytes) if session.phase == Phase::Attached => {
-                    session.message(bytes.into(), at(now))
-                }
-                Happening::Wait(ms) => {
-                    now += ms;
-                    session.time_passed(at(now))
-                }
-                _ => Vec::new(),
-            };
-            let mut last_answered = 0;
-            for effect in effects {
-                match effect {
-                    Effect::Answer { ticket, .. } => {
-                        prop_assert!(ticket.0 > last_answered, "answers in order");
-                        last_answered = ticket.0;
-                        *answers.entry(ticket.0).or_default() += 1;
-                    }
-                    Effect::Send(bytes) if session.phase == Phase::Attached => {
-                        let mut reader = Reader::new(bytes.slice(4..));
-                        let (xid, code) = (reader.read().expect("an xid"), reader.read().expect("a code"));
-                        if xid > 0 {
-                            in_flight.push_back((xid, code));
-                        }
-                    }
-                    Effect::Disconnect(_) => {
-                        connected = false;
-                        for effect in session.connection_lost() {
-                            if let Effect::Answer { ticket, .. } = effect {
-                                *answers.entry(ticket.0).or_default() += 1;
-                            }
-                        }
-                    }
-                    Effect::Expired => prop_assert!(false, "nobody said so"),
-                    _ => {}
-                }
-            }
-            if !connected {
-                in_flight.clear();
-            }
+            let effects = play.happen(happening);
+            play.take(effects)?;
         }
-        session.connection_lost().into_iter().for_each(|effect| {
-            if let Effect::Answer { ticket, .. } = effect {
-                *answers.entry(ticket.0).or_default() += 1;
-            }
-        });
-        for effect in session.time_passed(at(now + 10_000)) {
-            if let Effect::Answer { ticket, .. } = effect {
-                *answers.entry(ticket.0).or_default() += 1;
-            }
-        }
-        prop_assert_eq!(answers, (1..=next_ticket).map(|ticket| (ticket, 1)).collect::<BTreeMap<_, _>>());
+        let lost = play.session.connection_lost();
+        play.count(lost);
+        let late = play.session.time_passed(at(play.now + 10_000));
+        play.count(late);
+        let once = (1..=play.next_ticket).map(|ticket| (ticket, 1)).collect::<BTreeMap<_, _>>();
+        prop_assert_eq!(play.answers, once);
     }
 }
