@@ -1,6 +1,5 @@
 //! Small requests that ask for large work.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,14 +17,10 @@ const GROWTH_MIB_MAX: u64 = 100;
 fn under_attack(subject: &mut Subject, attack: impl FnOnce(Raw) + Send) {
     let before = subject.rss_mib();
     let client = subject.client();
-    let is_over = AtomicBool::new(false);
     let mut peak = before;
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            attack(client);
-            is_over.store(true, Ordering::Release);
-        });
-        while !is_over.load(Ordering::Acquire) {
+        let attacker = scope.spawn(|| attack(client));
+        while !attacker.is_finished() {
             subject.serves_a_new_client();
             peak = peak.max(subject.rss_mib());
             std::thread::sleep(Duration::from_millis(5));
@@ -76,14 +71,29 @@ fn one_name_asked_for_again_and_again_is_answered_once() {
     });
 }
 
+fn fetch_of(partitions: impl Iterator<Item = i32>) -> FetchRequest {
+    let partition =
+        |partition| FetchPartition { partition, partition_max_bytes: 1 << 20, ..Default::default() };
+    let topics =
+        vec![FetchTopic { topic: TOPIC.to_owned(), partitions: partitions.map(partition).collect() }];
+    FetchRequest { max_bytes: 1 << 20, min_bytes: 1, topics, ..Default::default() }
+}
+
 #[test]
 fn a_fetch_of_very_many_partitions_is_answered_within_bounds() {
     let mut subject = Subject::start("");
     under_attack(&mut subject, |mut client| {
-        let partition = FetchPartition { partition_max_bytes: 1 << 20, ..Default::default() };
-        let topics = vec![FetchTopic { topic: TOPIC.to_owned(), partitions: vec![partition; MANY] }];
-        let request = FetchRequest { max_bytes: 1 << 20, min_bytes: 1, topics, ..Default::default() };
-        assert_eq!(client.call(12, &request).responses[0].partitions.len(), MANY);
+        let response = client.call(12, &fetch_of(0..MANY as i32));
+        assert_eq!(response.responses[0].partitions.len(), MANY);
+    });
+}
+
+#[test]
+fn a_partition_that_is_fetched_again_and_again_is_answered_once() {
+    let mut subject = Subject::start("");
+    under_attack(&mut subject, |mut client| {
+        let response = client.call(12, &fetch_of(std::iter::repeat_n(0, MANY)));
+        assert_eq!(response.responses[0].partitions.len(), 1);
     });
 }
 

@@ -1,5 +1,6 @@
 //! Fetch: batches as they lie in the log, as ranges of its files.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::errors::partition_error_code;
@@ -17,6 +18,9 @@ const NO_SESSION: i32 = 0;
 
 /// After so many partitions other connections get their turn.
 const PARTITIONS_AT_A_TIME: usize = 500;
+
+/// A request of more partitions than this is looked through for those that it names again and again.
+const PARTITIONS_UNSUSPICIOUS: usize = 1_000;
 
 /// A fetch request, looked up once; read again each time something may have come.
 pub(in crate::broker::server) struct FetchPlan {
@@ -41,8 +45,9 @@ pub(in crate::broker::server) struct FetchResult {
 }
 
 impl FetchPlan {
-    pub async fn new(core: &Core, request: FetchRequest) -> FetchPlan {
+    pub async fn new(core: &Core, mut request: FetchRequest) -> FetchPlan {
         let bytes_max = (request.max_bytes.max(0) as u64).min(core.config.limits.fetch_bytes_max as u64);
+        name_each_once(&mut request);
         let mut partitions =
             Vec::with_capacity(request.topics.iter().map(|topic| topic.partitions.len()).sum());
         for topic in &request.topics {
@@ -100,6 +105,18 @@ impl FetchPlan {
                 partition.counts.bytes_fetched.add(u64::from(*len));
             }
         }
+    }
+}
+
+/// Each partition is answered once, as in Kafka: one that exists could otherwise stand for very many that wait.
+fn name_each_once(request: &mut FetchRequest) {
+    if request.topics.iter().map(|topic| topic.partitions.len()).sum::<usize>() <= PARTITIONS_UNSUSPICIOUS {
+        return;
+    }
+    let mut named: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+    for topic in &mut request.topics {
+        let named = named.entry(topic.topic.clone()).or_default();
+        topic.partitions.retain(|asked| named.insert(asked.partition));
     }
 }
 
