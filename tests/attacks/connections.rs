@@ -7,6 +7,7 @@ use seedlog::protocol::messages::*;
 use socket2::SockRef;
 
 use crate::subject::{Subject, TOPIC};
+use crate::support::wait_until;
 
 /// Each of these ended a tenth of a second of accepting: 200 of them cost the next client 22 s.
 #[test]
@@ -25,7 +26,7 @@ fn a_storm_of_connections_that_are_reset_at_once_delays_nobody() {
 /// Partitions that one fetch names.
 const PARTITIONS: usize = 60_000;
 
-/// Who left stayed among the waiters: 60 clients that asked as below cost 42 MiB for good.
+/// Who left stayed among the waiters: 60 clients that asked as below cost 42 MiB for good, 240 cost 197.
 #[test]
 fn clients_that_leave_during_a_long_poll_leave_nothing_behind() {
     let mut subject = Subject::start("");
@@ -44,8 +45,8 @@ fn clients_that_leave_during_a_long_poll_leave_nothing_behind() {
     leave(60);
 
     subject.serves_a_new_client();
-    let after = subject.rss_mib();
-    assert!(after < before + 20, "{before} MiB, then {after} MiB");
+    // What they asked for is still worked on for a moment.
+    wait_until("the memory is given back", || subject.rss_mib() < before + 20);
     subject.goes_on();
 }
 
