@@ -1,7 +1,7 @@
 //! The settings in force, as clients are told them (DescribeConfigs, KIP-226): Kafka's names where it has one,
 //! each value with where it comes from and what would be in force without it.
 //!
-//! A configuration in, a list out; nothing is read or changed. All of it can only be read: nothing is altered at run time yet.
+//! A configuration in, a list out. The settings can only be read: nothing is altered at run time yet.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
