@@ -181,6 +181,8 @@ impl<'a> State<'a> {
 mod tests {
     use std::time::Duration;
 
+    use seedlog::types::SessionId;
+
     use super::CHECK;
     use crate::checkers::story::Story;
     use crate::history::Injected;

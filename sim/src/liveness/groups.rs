@@ -170,6 +170,7 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use seedlog::types::SessionId;
 
     fn orders() -> TopicPartition {
         TopicPartition::new("orders", 0)

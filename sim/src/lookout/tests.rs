@@ -60,7 +60,8 @@ impl Tale {
         self.fact(second, node, Fact::Delivered { consumer, partition, offset, record })
     }
 
-    fn joined(&mut self, second: u64, node: &str, session: SessionId) {
+    fn joined(&mut self, second: u64, node: &str, session: i64) {
+        let session = SessionId(session);
         let (group, consumer, subscription) = ("billing".into(), node.to_owned(), BTreeMap::new());
         self.fact(second, node, Fact::GroupJoined { group, consumer, session, subscription });
     }

@@ -305,7 +305,10 @@ mod tests {
         let before = State::at(&history, 5_000_000);
         let log = &before.brokers[target].partitions["orders-0"];
         assert_eq!((log.end, log.flushed, log.leads), (Offset(5), Offset(2), Some(LeaderEpoch(3))));
-        assert_eq!((before.process(target).as_str(), before.brokers[target].session), ("up", Some(7)));
+        assert_eq!(
+            (before.process(target).as_str(), before.brokers[target].session),
+            ("up", Some(SessionId(7)))
+        );
         assert_eq!(before.faults.keys().collect::<Vec<_>>(), ["cut shop -> broker 1"]);
         let struck = State::at(&history, 7_000_000);
         assert_eq!(struck.process(target), "down since 0.006 s (power failure broker 1)");

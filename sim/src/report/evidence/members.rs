@@ -178,18 +178,18 @@ mod tests {
     #[test]
     fn owners_their_sessions_and_what_struck_them_are_told_and_nothing_else() {
         let history = [
-            joined("a", 1),
-            joined("b", 2),
-            owned("a", 1),
+            joined("a", SessionId(1)),
+            joined("b", SessionId(2)),
+            owned("a", SessionId(1)),
             committed("a", 5),
             struck("broker-1"),
             struck("a"),
             struck("c"),
             cut("a", "broker-1"),
             cut("a", "zookeeper"),
-            expired(9),
-            expired(1),
-            owned("b", 2),
+            expired(SessionId(9)),
+            expired(SessionId(1)),
+            owned("b", SessionId(2)),
             committed("b", 8),
             struck("a"),
         ];
