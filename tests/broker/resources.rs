@@ -37,7 +37,7 @@ fn has_failed() -> bool {
 }
 
 fn open_files(cluster: &Cluster) -> u64 {
-    process::open_files_of(identity::life_of(cluster.node(1)).expect("it runs"))
+    process::open_files_of(identity::incarnation_of(cluster.node(1)).expect("it runs"))
 }
 
 #[test]
