@@ -218,7 +218,10 @@ impl Flusher {
 
 async fn close(partition: &Partition, ticket: CloseTicket) -> Result<(), LogError> {
     match ticket.run().await {
-        Ok(()) => Ok(partition.finish_close(ticket)),
+        Ok(()) => {
+            partition.finish_close(ticket);
+            Ok(())
+        }
         Err(error) => Err(partition.close_failed(ticket, error)),
     }
 }

@@ -4,6 +4,7 @@
 //! A package of its own, so that nothing of the product is built with shuttle or waits for it.
 #![cfg(test)]
 #![allow(clippy::disallowed_methods)] // shuttle's threads.
+#![allow(clippy::duplicate_mod)] // The file under test stands once as it is and once over planted bugs.
 
 mod planted;
 mod whole;
