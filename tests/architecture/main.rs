@@ -121,10 +121,10 @@ fn pure_files_have_no_effects() {
         }
         for path in &source.names.paths {
             let Some(imported) = crate_module(path) else { continue };
-            let is_pure_part = |part: &&[&str]| {
+            let is_pure_part = |part: &[&str]| {
                 path[1..].iter().map(String::as_str).take(part.len()).eq(part.iter().copied())
             };
-            let own = imported == source.module || PURE_PARTS.iter().any(|part| is_pure_part(&part));
+            let own = imported == source.module || PURE_PARTS.iter().any(|part| is_pure_part(part));
             if !own && !PURE_MAY_IMPORT.contains(&imported) && import_table().contains_key(imported) {
                 violations.push(format!("{} is pure and imports {imported}", source.path.display()));
             }

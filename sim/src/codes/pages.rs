@@ -113,7 +113,7 @@ impl Material<'_> {
                 code.says.to_owned(),
                 code.source.to_owned(),
                 quoted(file.as_deref()),
-                quoted(noticed.into_iter()),
+                quoted(noticed),
             ];
             row(&mut text, &cells);
         }
