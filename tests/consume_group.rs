@@ -154,7 +154,8 @@ fn a_member_whose_reader_goes_away_leaves_in_order_too() {
     let mut member = place.command("billing");
     let mut child = member.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the seedlog command");
     drop(child.stdout.take());
-    assert!(!child.wait().expect("a process to wait for").success());
+    // A reader that has seen enough is no failure.
+    assert!(child.wait().expect("a process to wait for").success());
     let begun = Instant::now();
     let next = place.member("next");
     wait_until("somebody else prints", || next.printed().len() >= PARTITIONS * 5 - 1);

@@ -53,7 +53,6 @@ const NOT_SERVED: &[&str] = &[
     "log.local.retention.",
     "log.message.downconversion.enable",
     "log.message.format.version",
-    "log.message.timestamp.",
     "log.preallocate",
     "log.retention.",
     "log.roll.hours",
