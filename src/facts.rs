@@ -33,7 +33,7 @@ pub enum Fact {
         broker: BrokerId,
         reason: String,
     },
-    /// `clean` = the log was closed by a clean shutdown, so nothing was scanned.
+    /// `clean` = the log was closed by a clean shutdown in this boot, and not appended to since.
     LogRecovered {
         broker: BrokerId,
         partition: TopicPartition,

@@ -95,7 +95,7 @@ impl Log {
         facts::record(|| Fact::LogRecovered {
             broker,
             partition: partition.clone(),
-            clean: recovered.clean,
+            clean: recovered.is_as_left(),
             log_start,
             log_end,
             bytes_cut: recovered.bytes_cut,

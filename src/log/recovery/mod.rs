@@ -58,7 +58,7 @@ pub(super) struct Recovered {
     /// By base offset; never empty once durable.
     pub segments: Vec<Segment>,
     pub last_epoch: LeaderEpoch,
-    /// The log had been closed, so nothing was scanned.
+    /// The files end where the mark of a clean shutdown says, so nothing was scanned.
     pub clean: bool,
     pub bytes_cut: u64,
     /// Where what was cut is kept.
@@ -87,6 +87,12 @@ struct Cut {
 }
 
 impl Recovered {
+    /// Whether nothing can have been appended since the log was closed. In another boot the mark proves less: the log
+    /// may have been in use again, and the appends lost with the page cache.
+    pub fn is_as_left(&self) -> bool {
+        self.clean && self.page_cache == PageCache::Kept
+    }
+
     /// Does what was decided, makes all of it durable, and says so in the checkpoint; only then may anything be
     /// appended.
     pub async fn make_durable(mut self, directory: &Path) -> Result<Recovered, LogError> {
@@ -171,7 +177,7 @@ impl Recovered {
     /// in this boot there is nothing new to say: that the log is in use again shows in the first append, which makes
     /// the file longer than the checkpoint says.
     async fn store_checkpoint(&mut self, directory: &Path) -> Result<(), LogError> {
-        if self.clean && self.page_cache == PageCache::Kept {
+        if self.is_as_left() {
             return Ok(());
         }
         let last = self.segments.last().expect("there is one by now");
