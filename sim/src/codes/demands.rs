@@ -130,7 +130,7 @@ pub(super) static DEMANDS: &[Code] = &[
     kept(
         row(
             "P8",
-            "After an unclean stop the unflushed tail is examined and a torn end is cut; what was flushed is never cut.",
+            "After an unclean stop the unflushed tail is examined and a torn end is cut, and what was flushed is never cut.",
             PAPER_STORAGE,
             Built,
         ),
