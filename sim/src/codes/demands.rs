@@ -290,7 +290,7 @@ pub(super) static DEMANDS: &[Code] = &[
     ),
     row(
         "K1",
-        "A record has a key, a value, a time and headers; batches are compressed, and stay so.",
+        "A record has a key, a value, a time and headers, and batches that are compressed stay so.",
         INTRODUCTION,
         Built,
     ),
@@ -328,7 +328,7 @@ pub(super) static DEMANDS: &[Code] = &[
     kept(
         row(
             "K4",
-            "A partition has a leader and followers; epochs decide what is cut off.",
+            "A partition has a leader and followers, and epochs decide what is cut off.",
             INTRODUCTION,
             Partly("a leader raises its epoch; there are no followers"),
         ),
