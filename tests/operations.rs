@@ -48,6 +48,25 @@ fn health(http: &str) -> Answer {
     http::get(http, "/health").expect("health answers")
 }
 
+/// Asked while it starts, or as soon as it says that it is ready: each time it ends by itself, and well.
+#[test]
+fn a_broker_that_is_asked_to_stop_before_it_is_ready_ends_well() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, log) = (folder.path().join("one.toml"), folder.path().join("log"));
+    let nobody = address();
+    let data = folder.path().join("data");
+    let settings = format!(
+        "broker_id = 1\nlisten = \"127.0.0.1:0\"\ndata_dir = {data:?}\nzookeeper_servers = \"{nobody}\"\n"
+    );
+    std::fs::write(&config, settings).expect("a config");
+    let diagnostics = std::fs::File::create(&log).expect("a file");
+    let mut broker = Process::start(seedlog().args(["broker", "--config"]).arg(&config).stderr(diagnostics));
+    let text = || std::fs::read_to_string(&log).expect("what it said");
+    wait_until("it looks for ZooKeeper", || text().contains("zookeeper_disconnected"));
+
+    assert!(broker.terminate(), "{}", text());
+}
+
 fn signal(process: &Process, name: &str) {
     run(Command::new("kill").args([&format!("-{name}"), &process.id().to_string()]));
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use seedlog::broker::Broker;
 use seedlog::broker::config::{CheckedConfig, Draft};
 use seedlog::runtime::disk::{self, OpenMode};
-use seedlog::runtime::process;
+use seedlog::runtime::process::{self, Termination};
 
 use super::CommandError;
 use super::logging::Log;
@@ -32,23 +32,36 @@ pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
     }
     process::raise_open_files_limit().map_err(CommandError::failed)?;
     log.block_on(async move {
-        let broker = Broker::start(config).await.map_err(CommandError::failed)?;
+        // Before anybody is told that the broker is there: who hears of it may ask it to stop.
+        let mut termination = Termination::watch().map_err(CommandError::failed)?;
+        let Some(broker) = start(config, &mut termination).await? else { return Ok(()) };
         announce(format_args!("broker ready: listening on {}", broker.address()));
         if let Some(address) = broker.http_address() {
             announce(format_args!("metrics and health on http://{address}"));
         }
-        serve(broker).await
+        serve(broker, &mut termination).await
     })
 }
 
+/// None if the process is asked to stop before the broker is ready: nothing is written then that a start would miss.
+pub async fn start(
+    config: CheckedConfig,
+    termination: &mut Termination,
+) -> Result<Option<Broker>, CommandError> {
+    tokio::select! {
+        biased;
+        () = termination.asked() => Ok(None),
+        started = Broker::start(config) => started.map(Some).map_err(CommandError::failed),
+    }
+}
+
 /// Serves until the process is asked to stop (then the broker drains and closes cleanly) or the broker fails.
-pub async fn serve(broker: Broker) -> Result<(), CommandError> {
+pub async fn serve(broker: Broker, termination: &mut Termination) -> Result<(), CommandError> {
     let failed = broker.failed();
     tokio::select! {
         biased;
         reason = failed => Err(CommandError::Failed(reason)),
-        asked = process::termination() => {
-            asked.map_err(CommandError::failed)?;
+        () = termination.asked() => {
             broker.shutdown().await;
             Ok(())
         }

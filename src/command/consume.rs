@@ -7,7 +7,7 @@ use std::time::Duration;
 use seedlog::admin::{Admin, AdminConfig, OffsetQuery};
 use seedlog::consumer::membership::{GroupConfig, GroupConsumer, GroupError, MessageStream};
 use seedlog::consumer::{AutoReset, ConsumedRecord, Consumer, ConsumerConfig, StartPosition};
-use seedlog::runtime::process;
+use seedlog::runtime::process::Termination;
 use seedlog::types::{Offset, TopicPartition};
 use seedlog::zookeeper::{ZkError, ZooKeeperConfig};
 
@@ -59,7 +59,12 @@ pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
         ));
     }
     log.block_on(async move {
-        let ends = ends(&args).await?;
+        let mut termination = Termination::watch().map_err(CommandError::failed)?;
+        let ends = tokio::select! {
+            biased;
+            () = termination.asked() => return Ok(()),
+            ends = ends(&args) => ends?,
+        };
         let mut consumer = Consumer::start(ConsumerConfig {
             bootstrap: args.bootstrap.bootstrap.clone(),
             client_id: "seedlog-consume".to_owned(),
@@ -69,7 +74,7 @@ pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
         consumer.assign(ends.keys().map(|partition| (partition.clone(), start)).collect());
         tokio::select! {
             biased;
-            asked = process::termination() => asked.map_err(CommandError::failed)?,
+            () = termination.asked() => {}
             done = print_all(&args, &mut consumer, ends) => done?,
         }
         consumer.close().await;
@@ -94,18 +99,28 @@ async fn run_in_group(args: Args, group: String) -> Result<(), CommandError> {
         ..GroupConfig::new(&group, consumer, zookeeper)
     };
     let group_failed = |error| group_failed(&args, error);
-    let consumer = GroupConsumer::start(config).await.map_err(group_failed)?;
-    let topics = BTreeMap::from([(args.topic.clone(), 1)]);
-    let streams = consumer.create_message_streams(topics).await.map_err(group_failed)?;
-    let stream = streams.into_values().flatten().next().expect("one stream of one topic");
+    let mut termination = Termination::watch().map_err(CommandError::failed)?;
+    let joined = tokio::select! {
+        biased;
+        () = termination.asked() => return Ok(()),
+        joined = join(config, &args.topic) => joined,
+    };
+    let (consumer, stream) = joined.map_err(group_failed)?;
     let ended = tokio::select! {
         biased;
-        asked = process::termination() => asked.map_err(CommandError::failed),
+        () = termination.asked() => Ok(()),
         printed = print_stream(&args, stream) => printed,
     };
     // Whatever ended it: the others need not wait for its session to expire.
     let left = consumer.close().await.map_err(group_failed);
     ended.and(left)
+}
+
+async fn join(config: GroupConfig, topic: &str) -> Result<(GroupConsumer, MessageStream), GroupError> {
+    let consumer = GroupConsumer::start(config).await?;
+    let streams = consumer.create_message_streams(BTreeMap::from([(topic.to_owned(), 1)])).await?;
+    let stream = streams.into_values().flatten().next().expect("one stream of one topic");
+    Ok((consumer, stream))
 }
 
 fn group_failed(args: &Args, error: GroupError) -> CommandError {

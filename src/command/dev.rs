@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use seedlog::broker::Broker;
 use seedlog::broker::config::{BrokerConfig, Draft, TextList};
-use seedlog::runtime::{disk, process};
+use seedlog::runtime::disk;
+use seedlog::runtime::process::{self, Termination};
 use seedlog::zk_sim::{Server, ServerConfig};
 
 use super::CommandError;
@@ -58,6 +58,7 @@ fn check_space(data: &Path) -> Result<(), CommandError> {
 pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
     process::raise_open_files_limit().map_err(CommandError::failed)?;
     log.block_on(async move {
+        let mut termination = Termination::watch().map_err(CommandError::failed)?;
         let mut settings = match &args.config {
             Some(path) => super::broker::read_settings(path)?,
             None => Draft::default(),
@@ -87,7 +88,10 @@ pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
             ..settings.config
         };
         let checked = settings.check().map_err(|e| CommandError::Usage(e.to_string()))?;
-        let broker = Broker::start(checked).await.map_err(CommandError::failed)?;
+        let Some(broker) = super::broker::start(checked, &mut termination).await? else {
+            zookeeper.shutdown().await;
+            return Ok(());
+        };
         announce(format_args!(
             "dev broker ready: listening on {} with data in {}, ZooKeeper on {}",
             broker.address(),
@@ -101,7 +105,7 @@ pub fn run(log: &Log, args: Args) -> Result<(), CommandError> {
         let outcome = tokio::select! {
             biased;
             reason = failed => Err(CommandError::Failed(reason)),
-            outcome = super::broker::serve(broker) => outcome,
+            outcome = super::broker::serve(broker, &mut termination) => outcome,
         };
         zookeeper.shutdown().await;
         outcome

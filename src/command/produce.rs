@@ -9,7 +9,8 @@ use tokio::sync::{Notify, mpsc};
 use seedlog::admin::AdminError;
 use seedlog::producer::{Delivery, Producer, ProducerConfig, ProducerRecord};
 use seedlog::record::Compression;
-use seedlog::runtime::{process, task};
+use seedlog::runtime::process::Termination;
+use seedlog::runtime::task;
 use seedlog::types::Acks;
 
 use super::logging::Log;
@@ -105,13 +106,14 @@ impl Counts {
 /// Sends line after line until the input ends, a delivery fails, or a signal asks for the end. What was begun is
 /// waited for in each case, so that the count is right.
 async fn send_all(producer: &Producer, args: &Args, counts: &Counts) -> Result<(), CommandError> {
+    let mut termination = Termination::watch().map_err(CommandError::failed)?;
     let mut lines = read_lines();
     let (deliveries, mut begun) = mpsc::channel::<Delivery>(LINES_AHEAD_MAX);
     let failed = Notify::new();
     let sending = async {
         let outcome = tokio::select! {
             biased;
-            asked = process::termination() => asked.map_err(CommandError::failed),
+            () = termination.asked() => Ok(()),
             () = failed.notified() => Ok(()),
             sent = send_lines(producer, args, counts, &mut lines, &deliveries) => sent,
         };
