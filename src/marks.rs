@@ -3,6 +3,9 @@
 //! Code calls [`sometimes`] where one of them happens. In the deployable build that is nothing; in simulation
 //! the run's verdict lists what it met, and a nightly sweep fails on a mark that no seed met.
 
+#[cfg(not(feature = "real-runtime"))]
+use crate::runtime::sim::met;
+
 macro_rules! marks {
     ($( $(#[doc = $doc:literal])+ $name:ident = $slug:literal ),+ $(,)?) => {
         /// A rare thing. The slug is its name in reports.
@@ -63,32 +66,14 @@ marks! {
 #[inline(always)]
 pub const fn sometimes(_mark: Mark) {}
 
+/// Says that it happened, here and now; a dead incarnation meets nothing.
 #[cfg(not(feature = "real-runtime"))]
-mod met {
-    use super::Mark;
-    use std::cell::Cell;
-
-    thread_local! {
-        static MET: Cell<u64> = const { Cell::new(0) };
-    }
-
-    /// Says that it happened, here and now; a dead incarnation meets nothing.
-    pub fn sometimes(mark: Mark) {
-        if crate::runtime::task::current_is_alive() {
-            MET.set(MET.get() | 1 << mark as u8);
-        }
-    }
-
-    /// Forgets everything: a new run begins.
-    pub fn clear() {
-        MET.set(0);
-    }
-
-    /// What was met on this thread since [`clear`].
-    pub fn met() -> Vec<Mark> {
-        Mark::ALL.iter().copied().filter(|mark| MET.get() & (1 << *mark as u8) != 0).collect()
-    }
+pub fn sometimes(mark: Mark) {
+    met::meet(mark as u8);
 }
 
+/// Which marks a run met.
 #[cfg(not(feature = "real-runtime"))]
-pub use met::{clear, met, sometimes};
+pub fn of(met: met::Met) -> impl Iterator<Item = Mark> {
+    Mark::ALL.iter().copied().filter(move |mark| met.has(*mark as u8))
+}

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use seedlog::facts::{self, Fact};
+use seedlog::marks;
 use seedlog::rules::{self, Rule};
 use seedlog::runtime::sim::buggify;
 use seedlog::runtime::sim::net::messages::Message;
@@ -205,7 +206,7 @@ fn add_outcome(
     history: &[Entry],
     finished: &Finished<Ended>,
 ) {
-    verdict.marks.extend(finished.marks.iter().map(|mark| mark.slug().to_owned()));
+    verdict.marks.extend(marks::of(finished.met).map(|mark| mark.slug().to_owned()));
     let ended = match &finished.outcome {
         Ok(ended) if !ended.started => {
             let trouble = ended.trouble.join("; ");
@@ -238,7 +239,7 @@ fn add_outcome(
     vacuous.extend(idle_groups(plan, history));
     let missing = scenario.expect.happens.iter().filter(|happening| !happening.is_in(history));
     vacuous.extend(missing.map(|happening| format!("never happened: {happening}")));
-    let unmet = scenario.expect.meets.iter().filter(|mark| !finished.marks.contains(mark));
+    let unmet = scenario.expect.meets.iter().filter(|mark| !marks::of(finished.met).any(|met| met == **mark));
     vacuous.extend(unmet.map(|mark| format!("never met: {}", mark.slug())));
     vacuous.extend(ended.never_begun.iter().cloned());
     verdict.vacuous = vacuous;

@@ -14,11 +14,11 @@ use std::time::Duration;
 use madsim::runtime::{Handle, Runtime};
 
 use super::identity::{self, Identity, NodeId};
+use super::met::{self, Met};
 use super::net::messages::Message;
 use super::task::Identified;
 use super::trace::{self, Event, Kind};
 use super::{buggify, clock, disk, net, rng};
-use crate::marks;
 use crate::rules::{Rule, holds};
 
 /// How a life ends.
@@ -51,8 +51,8 @@ pub struct Finished<T> {
     pub trace_hash: u64,
     pub events: u64,
     pub sim_time: Duration,
-    /// The rare things that the run met.
-    pub marks: Vec<marks::Mark>,
+    /// The rare things that the run met; `marks::of` names them.
+    pub met: Met,
     pub kept: Vec<Event>,
     /// What was said over the network, if everything was kept.
     pub messages: Vec<Message>,
@@ -99,7 +99,7 @@ where
     rng::begin(config.seed);
     clock::begin();
     buggify::begin(config.buggify);
-    marks::clear();
+    met::begin();
     trace::begin(config.keep_trace, config.event_limit);
     net::messages::begin(config.keep_trace);
     runtime.add_simulator::<net::NetSim>();
@@ -124,7 +124,7 @@ where
     let _dropped = catch_unwind(AssertUnwindSafe(|| drop(runtime)));
     identity::reset();
     let kept = trace::take_kept();
-    Finished { outcome, trace_hash, events, sim_time, marks: marks::met(), kept, messages }
+    Finished { outcome, trace_hash, events, sim_time, met: met::so_far(), kept, messages }
 }
 
 /// madsim leaks what still runs when its runtime is dropped, unless the nodes were killed and had a moment
