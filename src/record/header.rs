@@ -22,6 +22,8 @@ pub const SIZE_BYTES: usize = 12;
 pub const PREFIX_BYTES: usize = 16;
 /// Where the bytes that the CRC covers begin.
 pub const CRC_START: usize = 21;
+/// Length, attributes, two deltas, two lengths and a count, one byte each: no record is smaller.
+const RECORD_BYTES_MIN: usize = 7;
 /// The only format version supported.
 pub const MAGIC: i8 = 2;
 
@@ -101,6 +103,14 @@ impl BatchHeader {
     /// Bytes of the whole batch, header included.
     pub fn size(&self) -> usize {
         SIZE_BYTES + self.batch_length as usize
+    }
+
+    /// Whether as many records as the batch has offsets can be in its bytes. What compressed bytes hold, only
+    /// unpacking tells.
+    pub fn can_hold_its_offsets(&self) -> bool {
+        let records_max = self.size().saturating_sub(HEADER_BYTES) / RECORD_BYTES_MIN;
+        !matches!(self.compression(), Ok(Compression::None))
+            || i64::from(self.last_offset_delta) < records_max as i64
     }
 
     /// The offset of the last record (inclusive). After compaction the record itself may be gone.
