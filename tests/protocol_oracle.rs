@@ -45,10 +45,16 @@ where
 
         prop_assert_eq!(&our_bytes(&ours, version), &bytes, "version {}", version);
 
-        let mut input = Reader::new(bytes.clone());
+        let mut input = Reader::new(&bytes);
         let decoded = Ours::decode(&mut input, version);
         prop_assert_eq!(decoded.as_ref(), Ok(&ours), "version {}", version);
         prop_assert_eq!(input.finish(), Ok(()));
+
+        let other: Vec<u8> = entropy.iter().rev().copied().collect();
+        let mut over = Ours::sample(&mut Source::new(&other), Ours::VERSIONS.max);
+        prop_assert_eq!(over.decode_into(&mut Reader::new(&bytes), version), Ok(()));
+        prop_assert_eq!(&over, &ours, "version {} over another", version);
+
         let decoded = Theirs::decode(&mut bytes.clone(), version).expect("the crate decodes its own");
         prop_assert_eq!(decoded, theirs, "version {}", version);
     }
@@ -250,10 +256,10 @@ fn an_api_of_kafkas_that_is_not_served_is_named() {
 #[test]
 fn null_where_a_version_has_none_is_refused() {
     let topics_null_in_version_0 = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff]);
-    let refused = MetadataRequest::decode(&mut Reader::new(topics_null_in_version_0), 0);
+    let refused = MetadataRequest::decode(&mut Reader::new(&topics_null_in_version_0), 0);
     assert_eq!(refused, Err(protocol::DecodeError::UnexpectedNull));
     let topics_null_in_version_1 = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff]);
-    let all_topics = MetadataRequest::decode(&mut Reader::new(topics_null_in_version_1), 1);
+    let all_topics = MetadataRequest::decode(&mut Reader::new(&topics_null_in_version_1), 1);
     assert_eq!(all_topics.expect("null is allowed").topics, None);
 }
 

@@ -1,5 +1,6 @@
 //! Appending: one write for all the batches of a call, all or nothing.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use super::segment::Segment;
 use super::{Log, LogError};
 use crate::facts::{self, Fact};
-use crate::record::{BatchHeader, Compression, HEADER_BYTES, PREFIX_BYTES, patch, patched_prefix};
+use crate::record::{BatchHeader, HEADER_BYTES, PREFIX_BYTES, patch, patched_prefix};
 use crate::runtime::disk::File;
 use crate::runtime::{buggify, clock};
 use crate::types::{Instant, LeaderEpoch, Offset};
@@ -19,12 +20,17 @@ const VECTORED_BATCHES_MAX: usize = 512;
 /// Where a log is written faster than it is flushed, its segments grow beyond the size asked for instead of growing in
 /// number: each of them keeps its files open.
 const SEGMENTS_KEPT_OPEN_MAX: usize = 16;
+/// What a thread keeps to copy batches into: one connection's requests come in reads of less.
+const WRITE_BUFFER_KEPT_MAX: usize = 1 << 20;
 /// A segment stays below what positions and relative offsets of 32 bits reach. One batch spans at most as many
 /// offsets, and one append may not span more: whatever begins a segment fits in it.
 const SEGMENT_BYTES_MAX: u64 = 1 << 31;
 pub(super) const SEGMENT_OFFSETS_MAX: i64 = 1 << 31;
-/// Length, attributes, two deltas, two lengths and a count, one byte each: no record is smaller.
-const RECORD_BYTES_MIN: usize = 7;
+
+thread_local! {
+    /// One a thread and not one a log: writing never waits, and there are many logs.
+    static WRITE_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A batch to append: validated, its header parsed from `bytes`.
 #[derive(Clone, Debug)]
@@ -43,8 +49,7 @@ impl AppendBatch {
         if size < HEADER_BYTES || size != self.bytes.len() {
             return Err(invalid("the batch is not as long as its header says"));
         }
-        let records_max = ((size - HEADER_BYTES) / RECORD_BYTES_MIN) as i64;
-        if count < 1 || (matches!(header.compression(), Ok(Compression::None)) && count > records_max) {
+        if count < 1 || !header.can_hold_its_offsets() {
             return Err(invalid("the batch claims more offsets than its bytes can hold"));
         }
         base.checked_plus(count).ok_or(invalid("no offsets are left"))
@@ -151,7 +156,7 @@ impl Log {
         epoch: LeaderEpoch,
     ) -> Result<(), LogError> {
         let active = self.segments.last().expect("a log has a segment");
-        let written = write_batches(&mut self.write_buffer, &active.file, active.size, batches, bases, epoch);
+        let written = write_batches(&active.file, active.size, batches, bases, epoch);
         let Err(error) = written else { return Ok(()) };
         // Whatever part of it was written must not be taken for a batch later (KAFKA-7866).
         match active.file.truncate(active.size) {
@@ -183,7 +188,6 @@ impl Log {
 }
 
 fn write_batches(
-    buffer: &mut Vec<u8>,
     file: &File,
     position: u64,
     batches: &[AppendBatch],
@@ -200,13 +204,16 @@ fn write_batches(
             .collect();
         return file.write_at(&slices, position);
     }
-    buffer.clear();
-    for (batch, base) in placed() {
-        let start = buffer.len();
-        buffer.extend_from_slice(&batch.bytes);
-        patch(&mut buffer[start..], base, epoch);
-    }
-    let written = file.write_at(&[IoSlice::new(buffer)], position);
-    buffer.shrink_to(COPY_BYTES_MAX);
-    written
+    WRITE_BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        buffer.reserve(bytes);
+        for (batch, base) in placed() {
+            let start = buffer.len();
+            buffer.extend_from_slice(&batch.bytes);
+            patch(&mut buffer[start..], base, epoch);
+        }
+        let written = file.write_at(&[IoSlice::new(buffer)], position);
+        buffer.shrink_to(WRITE_BUFFER_KEPT_MAX);
+        written
+    })
 }

@@ -27,8 +27,6 @@ pub struct Log {
     pub(super) flush: FlushState,
     pub(super) failure: Option<String>,
     pub(super) closed: bool,
-    /// Kept from append to append.
-    pub(super) write_buffer: Vec<u8>,
 }
 
 /// Whether a checkpoint ends the log's use.
@@ -122,7 +120,6 @@ impl Log {
             flush,
             failure: None,
             closed: false,
-            write_buffer: Vec::new(),
         })
     }
 

@@ -31,7 +31,10 @@ pub trait Message: Sized {
     const FLEXIBLE_SINCE: i16;
 
     /// Reads the message alone; [`Reader::finish`] says whether anything follows it.
-    fn decode(input: &mut Reader, version: i16) -> Result<Self, DecodeError>;
+    fn decode(input: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError>;
+
+    /// As `decode`, over another message, whose memory is used again. After an error it is some message.
+    fn decode_into(&mut self, input: &mut Reader<'_>, version: i16) -> Result<(), DecodeError>;
 
     /// Writes the message alone. The version must be one of `VERSIONS`; fields it lacks are left out.
     fn encode(&self, out: &mut Writer, version: i16);
@@ -95,7 +98,7 @@ macro_rules! apis {
         pub enum Request { $( $api($request), )* }
 
         impl Request {
-            pub(super) fn decode(key: ApiKey, input: &mut Reader, version: i16) -> Result<Request, DecodeError> {
+            pub(super) fn decode(key: ApiKey, input: &mut Reader<'_>, version: i16) -> Result<Request, DecodeError> {
                 match key { $( ApiKey::$api => $request::decode(input, version).map(Request::$api), )* }
             }
         }

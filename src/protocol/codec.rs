@@ -4,6 +4,8 @@
 //! otherwise 1 and 0. An ApiVersions response always has header 0, for its reader does not know yet what the
 //! broker speaks (KIP-511).
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::ErrorCode;
@@ -42,6 +44,12 @@ pub enum RequestError {
     Malformed { api: Option<ApiKey>, error: DecodeError },
 }
 
+impl RequestError {
+    fn malformed(api: ApiKey, error: DecodeError) -> RequestError {
+        RequestError::Malformed { api: Some(api), error }
+    }
+}
+
 fn unknown_api(key: i16) -> String {
     match name_of_key(key) {
         Some(name) => format!("{name} (API key {key}) is not served yet"),
@@ -51,7 +59,20 @@ fn unknown_api(key: i16) -> String {
 
 /// Reads a frame (without its length) as a request. Byte fields are slices of the frame.
 pub fn decode_request(frame: Bytes) -> Result<(RequestHeader, Request), RequestError> {
-    let mut input = Reader::of_request(frame);
+    let (mut header, mut body) = decode_header(&frame, 0..frame.len())?;
+    let request = Request::decode(header.api_key, &mut body, header.api_version)
+        .map_err(|error| RequestError::malformed(header.api_key, error))?;
+    header.trailing_bytes = body.remaining();
+    Ok((header, request))
+}
+
+/// Reads the header of the request whose frame (without its length) is at `range` of `bytes`; what follows is its
+/// body, for [`decode_body_into`].
+pub fn decode_header(
+    bytes: &Bytes,
+    range: Range<usize>,
+) -> Result<(RequestHeader, Reader<'_>), RequestError> {
+    let mut input = Reader::of_request(bytes, range);
     let (key, api_version, correlation_id) =
         decode_key(&mut input).map_err(|error| RequestError::Malformed { api: None, error })?;
     let api_key = ApiKey::try_from(key).map_err(|key| RequestError::UnknownApi { key })?;
@@ -63,26 +84,40 @@ pub fn decode_request(frame: Bytes) -> Result<(RequestHeader, Request), RequestE
             api => RequestError::UnsupportedVersion { api, version: api_version },
         });
     }
-    let header = RequestHeader { api_key, api_version, correlation_id, client_id: None, trailing_bytes: 0 };
-    decode_known(&mut input, header).map_err(|error| RequestError::Malformed { api: Some(api_key), error })
+    let client_id = decode_client_id(&mut input, api_key, api_version)
+        .map_err(|error| RequestError::malformed(api_key, error))?;
+    Ok((RequestHeader { api_key, api_version, correlation_id, client_id, trailing_bytes: 0 }, input))
 }
 
-fn decode_key(input: &mut Reader) -> Result<(i16, i16, i32), DecodeError> {
+/// Reads what follows a header of the API `R`, over another request, whose memory is used again.
+pub fn decode_body_into<R: Api>(
+    header: &mut RequestHeader,
+    body: &mut Reader<'_>,
+    request: &mut R,
+) -> Result<(), RequestError> {
+    assert_eq!(header.api_key, R::KEY, "who calls has looked at the header");
+    request
+        .decode_into(body, header.api_version)
+        .map_err(|error| RequestError::malformed(header.api_key, error))?;
+    header.trailing_bytes = body.remaining();
+    Ok(())
+}
+
+fn decode_key(input: &mut Reader<'_>) -> Result<(i16, i16, i32), DecodeError> {
     Ok((input.i16()?, input.i16()?, input.i32()?))
 }
 
-fn decode_known(
-    input: &mut Reader,
-    mut header: RequestHeader,
-) -> Result<(RequestHeader, Request), DecodeError> {
+fn decode_client_id(
+    input: &mut Reader<'_>,
+    api_key: ApiKey,
+    api_version: i16,
+) -> Result<Option<Text>, DecodeError> {
     // Of classic form even in the flexible header, so that it can always be read.
-    header.client_id = input.short_length()?.map(|length| input.text(length)).transpose()?;
-    if header.api_version >= header.api_key.flexible_since() {
+    let client_id = input.short_length()?.map(|length| input.text(length)).transpose()?;
+    if api_version >= api_key.flexible_since() {
         input.tagged_fields(|_, _| Ok(false))?;
     }
-    let request = Request::decode(header.api_key, input, header.api_version)?;
-    header.trailing_bytes = input.remaining();
-    Ok((header, request))
+    Ok(client_id)
 }
 
 /// A response as it is sent, with its length in front; the records that are holes come back as such.
@@ -150,7 +185,7 @@ pub fn correlation_id(frame: &[u8]) -> Option<i32> {
 /// A broker that does not know our version of ApiVersions answers in version 0 with `UNSUPPORTED_VERSION`;
 /// such a response is read as what it is.
 pub fn decode_response<R: Api>(frame: Bytes, version: i16) -> Result<(i32, R::Response), DecodeError> {
-    let mut input = Reader::new(frame);
+    let mut input = Reader::new(&frame);
     let correlation_id = input.i32()?;
     if flexible_response_header(R::KEY, version) {
         input.tagged_fields(|_, _| Ok(false))?;

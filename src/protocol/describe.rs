@@ -35,12 +35,22 @@ macro_rules! message {
             const FLEXIBLE_SINCE: i16 = $flexible;
 
             fn decode(
-                input: &mut $crate::protocol::Reader,
+                input: &mut $crate::protocol::Reader<'_>,
                 version: i16,
             ) -> Result<Self, $crate::protocol::DecodeError> {
                 let dialect = $crate::protocol::api::dialect_of::<Self>(version)
                     .ok_or($crate::protocol::DecodeError::UnknownVersion { version })?;
                 $crate::protocol::wire::Wire::decode(input, dialect)
+            }
+
+            fn decode_into(
+                &mut self,
+                input: &mut $crate::protocol::Reader<'_>,
+                version: i16,
+            ) -> Result<(), $crate::protocol::DecodeError> {
+                let dialect = $crate::protocol::api::dialect_of::<Self>(version)
+                    .ok_or($crate::protocol::DecodeError::UnknownVersion { version })?;
+                $crate::protocol::wire::Wire::decode_into(self, input, dialect)
             }
 
             fn encode(&self, out: &mut $crate::protocol::Writer, version: i16) {
@@ -92,27 +102,37 @@ macro_rules! structure {
             }
 
             fn decode(
-                input: &mut $crate::protocol::Reader,
+                input: &mut $crate::protocol::Reader<'_>,
                 dialect: $crate::protocol::wire::Dialect,
             ) -> Result<Self, $crate::protocol::DecodeError> {
-                $( let $field: $field_type = if !from_version!(dialect $(, $since)?) {
-                    default_of!($field_type $(, $default)?)
+                let mut value = Self::default();
+                value.decode_into(input, dialect)?;
+                Ok(value)
+            }
+
+            fn decode_into(
+                &mut self,
+                input: &mut $crate::protocol::Reader<'_>,
+                dialect: $crate::protocol::wire::Dialect,
+            ) -> Result<(), $crate::protocol::DecodeError> {
+                $( if !from_version!(dialect $(, $since)?) {
+                    self.$field = default_of!($field_type $(, $default)?);
                 } else if from_version!(dialect $(, $nullable)?) {
-                    $crate::protocol::wire::Wire::decode(input, dialect)?
+                    $crate::protocol::wire::Wire::decode_into(&mut self.$field, input, dialect)?;
                 } else {
-                    $crate::protocol::wire::Wire::decode_present(input, dialect)?
-                }; )*
-                $( let mut $tagged: $tagged_type = default_of!($tagged_type $(, $tagged_default)?); )*
+                    $crate::protocol::wire::Wire::decode_present_into(&mut self.$field, input, dialect)?;
+                } )*
+                $( self.$tagged = default_of!($tagged_type $(, $tagged_default)?); )*
                 if dialect.flexible {
                     input.tagged_fields(|tag, _value| match tag {
                         $( $tag => {
-                            $tagged = $crate::protocol::wire::Wire::decode(_value, dialect)?;
+                            self.$tagged = $crate::protocol::wire::Wire::decode(_value, dialect)?;
                             Ok(true)
                         } )*
                         _ => Ok(false),
                     })?;
                 }
-                Ok(Self { $( $field, )* $( $tagged, )* })
+                Ok(())
             }
 
             fn encode(

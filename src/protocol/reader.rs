@@ -3,6 +3,8 @@
 //! Never panics, never reads past the frame, and never reserves memory for a length that the frame cannot
 //! hold. Byte fields are slices of the frame, not copies. What a field means is the messages' business.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::text::Text;
@@ -47,8 +49,9 @@ pub enum DecodeError {
 
 /// A position in one frame.
 #[derive(Debug)]
-pub struct Reader {
-    frame: Bytes,
+pub struct Reader<'a> {
+    /// What holds the frame.
+    bytes: &'a Bytes,
     position: usize,
     /// Exclusive; the frame's end, or that of the tagged field being read.
     end: usize,
@@ -56,17 +59,21 @@ pub struct Reader {
     elements_left: usize,
 }
 
-impl Reader {
-    pub fn new(frame: Bytes) -> Reader {
-        let end = frame.len();
-        let in_proportion = end.saturating_mul(ARRAY_GROWTH_MAX).saturating_add(ARRAY_BYTES_FREE);
-        let array_bytes_left = ARRAY_BYTES_MAX.min(in_proportion);
-        Reader { frame, position: 0, end, array_bytes_left, elements_left: usize::MAX }
+impl<'a> Reader<'a> {
+    pub fn new(frame: &'a Bytes) -> Reader<'a> {
+        Reader::within(frame, 0..frame.len())
     }
 
-    /// For what any client may send.
-    pub fn of_request(frame: Bytes) -> Reader {
-        Reader { elements_left: REQUEST_ELEMENTS_MAX, ..Reader::new(frame) }
+    /// For what any client may send: the frame at `range` of `bytes`, which may hold others.
+    pub fn of_request(bytes: &'a Bytes, range: Range<usize>) -> Reader<'a> {
+        Reader { elements_left: REQUEST_ELEMENTS_MAX, ..Reader::within(bytes, range) }
+    }
+
+    fn within(bytes: &'a Bytes, range: Range<usize>) -> Reader<'a> {
+        assert!(range.end <= bytes.len(), "the frame is all there");
+        let in_proportion = range.len().saturating_mul(ARRAY_GROWTH_MAX).saturating_add(ARRAY_BYTES_FREE);
+        let array_bytes_left = ARRAY_BYTES_MAX.min(in_proportion);
+        Reader { bytes, position: range.start, end: range.end, array_bytes_left, elements_left: usize::MAX }
     }
 
     pub fn remaining(&self) -> usize {
@@ -83,14 +90,14 @@ impl Reader {
 
     /// The rest of the frame, unread.
     pub fn rest(&self) -> &[u8] {
-        &self.frame[self.position..self.end]
+        &self.bytes[self.position..self.end]
     }
 
     fn take(&mut self, count: usize) -> Result<&[u8], DecodeError> {
         self.require(count)?;
         let start = self.position;
         self.position += count;
-        Ok(&self.frame[start..self.position])
+        Ok(&self.bytes[start..self.position])
     }
 
     fn require(&self, needed: usize) -> Result<(), DecodeError> {
@@ -153,10 +160,9 @@ impl Reader {
         length_or_null(i64::from(length))
     }
 
-    pub fn string(&mut self, length: usize) -> Result<String, DecodeError> {
+    pub fn str(&mut self, length: usize) -> Result<&str, DecodeError> {
         let bytes = self.take(length)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)?;
-        Ok(text.to_owned())
+        std::str::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)
     }
 
     /// Text as a slice of the frame: it keeps the whole frame alive.
@@ -169,12 +175,12 @@ impl Reader {
         self.require(length)?;
         let start = self.position;
         self.position += length;
-        Ok(self.frame.slice(start..self.position))
+        Ok(self.bytes.slice(start..self.position))
     }
 
-    /// Room for an array of `length` elements, each of which takes at least `element_bytes_min` bytes on the
-    /// wire: no more than the rest of the frame can fill.
-    pub fn array<T>(&mut self, length: usize, element_bytes_min: usize) -> Result<Vec<T>, DecodeError> {
+    /// Whether there may be an array of `length` elements, each of which takes at least `element_bytes_min` bytes on
+    /// the wire: no more than the rest of the frame can fill. To be asked before memory is reserved for it.
+    pub fn require_array<T>(&mut self, length: usize, element_bytes_min: usize) -> Result<(), DecodeError> {
         assert!(element_bytes_min > 0, "an element without bytes would make any length plausible");
         self.require(length.saturating_mul(element_bytes_min))?;
         self.elements_left = self.elements_left.checked_sub(length).ok_or(DecodeError::TooManyElements)?;
@@ -183,7 +189,7 @@ impl Reader {
             None => Err(DecodeError::ArraysTooLarge),
             Some(left) => {
                 self.array_bytes_left = left;
-                Ok(Vec::with_capacity(length))
+                Ok(())
             }
         }
     }
@@ -192,7 +198,7 @@ impl Reader {
     /// value of a tag it knows and says so; the values of other tags are skipped.
     pub fn tagged_fields(
         &mut self,
-        mut known: impl FnMut(u32, &mut Reader) -> Result<bool, DecodeError>,
+        mut known: impl FnMut(u32, &mut Reader<'_>) -> Result<bool, DecodeError>,
     ) -> Result<(), DecodeError> {
         let count = self.unsigned_varint()?;
         let mut tag_min = 0u64;
@@ -229,8 +235,8 @@ fn length_or_null(length: i64) -> Result<Option<usize>, DecodeError> {
 mod tests {
     use super::*;
 
-    fn reader(bytes: &'static [u8]) -> Reader {
-        Reader::new(Bytes::from_static(bytes))
+    fn reader(bytes: &'static [u8]) -> Reader<'static> {
+        Reader::new(Box::leak(Box::new(Bytes::from_static(bytes))))
     }
 
     #[test]
@@ -256,7 +262,7 @@ mod tests {
 
     #[test]
     fn array_that_the_frame_cannot_hold_reserves_nothing() {
-        let refused = reader(&[1, 2, 3]).array::<String>(0x7fff_ffff, 2);
+        let refused = reader(&[1, 2, 3]).require_array::<String>(0x7fff_ffff, 2);
         assert_eq!(refused, Err(DecodeError::Truncated { needed: 0xffff_fffe, left: 3 }));
     }
 
@@ -264,7 +270,7 @@ mod tests {
     fn arrays_of_one_message_share_a_limit() {
         let frame = Bytes::from(vec![0; ARRAY_BYTES_MAX / size_of::<String>() + 1]);
         let length = frame.len();
-        let refused = Reader::new(frame).array::<String>(length, 1);
+        let refused = Reader::new(&frame).require_array::<String>(length, 1);
         assert_eq!(refused, Err(DecodeError::ArraysTooLarge));
     }
 
@@ -272,17 +278,20 @@ mod tests {
     fn arrays_grow_in_proportion_to_their_frame() {
         let frame = Bytes::from(vec![0; ARRAY_BYTES_FREE]);
         let fits = (ARRAY_GROWTH_MAX + 1) * ARRAY_BYTES_FREE / size_of::<String>();
-        assert!(Reader::new(frame.clone()).array::<String>(fits, 1).is_ok());
-        assert_eq!(Reader::new(frame).array::<String>(fits + 1, 1), Err(DecodeError::ArraysTooLarge));
+        assert!(Reader::new(&frame).require_array::<String>(fits, 1).is_ok());
+        assert_eq!(
+            Reader::new(&frame).require_array::<String>(fits + 1, 1),
+            Err(DecodeError::ArraysTooLarge)
+        );
     }
 
     #[test]
     fn a_request_names_a_bounded_number_of_things() {
         let frame = Bytes::from(vec![0; 2 * REQUEST_ELEMENTS_MAX]);
-        let mut input = Reader::of_request(frame.clone());
-        assert!(input.array::<i8>(REQUEST_ELEMENTS_MAX, 1).is_ok());
-        assert_eq!(input.array::<i8>(1, 1), Err(DecodeError::TooManyElements));
-        assert!(Reader::new(frame).array::<i8>(REQUEST_ELEMENTS_MAX + 1, 1).is_ok());
+        let mut input = Reader::of_request(&frame, 0..frame.len());
+        assert!(input.require_array::<i8>(REQUEST_ELEMENTS_MAX, 1).is_ok());
+        assert_eq!(input.require_array::<i8>(1, 1), Err(DecodeError::TooManyElements));
+        assert!(Reader::new(&frame).require_array::<i8>(REQUEST_ELEMENTS_MAX + 1, 1).is_ok());
     }
 
     #[test]

@@ -20,13 +20,19 @@ pub trait Wire: Sized {
     /// The fewest bytes that any value takes.
     fn bytes_min(dialect: Dialect) -> usize;
 
-    fn decode(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError>;
+    fn decode(input: &mut Reader<'_>, dialect: Dialect) -> Result<Self, DecodeError>;
+
+    /// As `decode`, over another value, whose memory is used again. After an error it is some value.
+    fn decode_into(&mut self, input: &mut Reader<'_>, dialect: Dialect) -> Result<(), DecodeError> {
+        *self = Self::decode(input, dialect)?;
+        Ok(())
+    }
 
     fn encode(&self, out: &mut Writer, dialect: Dialect);
 
-    /// As `decode`, in versions where the value cannot be null.
-    fn decode_present(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
-        Self::decode(input, dialect)
+    /// As `decode_into`, in versions where the value cannot be null.
+    fn decode_present_into(&mut self, input: &mut Reader<'_>, dialect: Dialect) -> Result<(), DecodeError> {
+        self.decode_into(input, dialect)
     }
 
     /// As `encode`, in versions where the value cannot be null: a null is written as empty.
@@ -37,7 +43,7 @@ pub trait Wire: Sized {
 
 /// A value that a length precedes, and that is null where the length says so.
 pub trait Nullable: Wire + Default {
-    fn decode_nullable(input: &mut Reader, dialect: Dialect) -> Result<Option<Self>, DecodeError>;
+    fn decode_nullable(input: &mut Reader<'_>, dialect: Dialect) -> Result<Option<Self>, DecodeError>;
 
     fn encode_null(out: &mut Writer, dialect: Dialect);
 }
@@ -49,7 +55,7 @@ macro_rules! integers {
                 $bytes
             }
 
-            fn decode(input: &mut Reader, _: Dialect) -> Result<Self, DecodeError> {
+            fn decode(input: &mut Reader<'_>, _: Dialect) -> Result<Self, DecodeError> {
                 input.$integer()
             }
 
@@ -67,7 +73,7 @@ impl Wire for bool {
         1
     }
 
-    fn decode(input: &mut Reader, _: Dialect) -> Result<Self, DecodeError> {
+    fn decode(input: &mut Reader<'_>, _: Dialect) -> Result<Self, DecodeError> {
         Ok(input.i8()? != 0)
     }
 
@@ -80,12 +86,16 @@ fn long_length_bytes(dialect: Dialect) -> usize {
     if dialect.flexible { 1 } else { 4 }
 }
 
-fn decode_long_length(input: &mut Reader, dialect: Dialect) -> Result<Option<usize>, DecodeError> {
+fn decode_long_length(input: &mut Reader<'_>, dialect: Dialect) -> Result<Option<usize>, DecodeError> {
     if dialect.flexible { input.compact_length() } else { input.long_length() }
 }
 
 fn encode_long_length(out: &mut Writer, dialect: Dialect, length: Option<usize>) {
     if dialect.flexible { out.compact_length(length) } else { out.long_length(length) }
+}
+
+fn decode_short_length(input: &mut Reader<'_>, dialect: Dialect) -> Result<Option<usize>, DecodeError> {
+    if dialect.flexible { input.compact_length() } else { input.short_length() }
 }
 
 fn encode_short_length(out: &mut Writer, dialect: Dialect, length: Option<usize>) {
@@ -97,8 +107,16 @@ impl Wire for String {
         if dialect.flexible { 1 } else { 2 }
     }
 
-    fn decode(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
+    fn decode(input: &mut Reader<'_>, dialect: Dialect) -> Result<Self, DecodeError> {
         String::decode_nullable(input, dialect)?.ok_or(DecodeError::UnexpectedNull)
+    }
+
+    fn decode_into(&mut self, input: &mut Reader<'_>, dialect: Dialect) -> Result<(), DecodeError> {
+        let length = decode_short_length(input, dialect)?.ok_or(DecodeError::UnexpectedNull)?;
+        let text = input.str(length)?;
+        self.clear();
+        self.push_str(text);
+        Ok(())
     }
 
     /// A string longer than a classic version can say is cut: of what we send only error messages, which may
@@ -117,9 +135,9 @@ impl Wire for String {
 const CLASSIC_STRING_BYTES_MAX: usize = i16::MAX as usize;
 
 impl Nullable for String {
-    fn decode_nullable(input: &mut Reader, dialect: Dialect) -> Result<Option<Self>, DecodeError> {
-        let length = if dialect.flexible { input.compact_length()? } else { input.short_length()? };
-        length.map(|length| input.string(length)).transpose()
+    fn decode_nullable(input: &mut Reader<'_>, dialect: Dialect) -> Result<Option<Self>, DecodeError> {
+        let length = decode_short_length(input, dialect)?;
+        length.map(|length| input.str(length).map(str::to_owned)).transpose()
     }
 
     fn encode_null(out: &mut Writer, dialect: Dialect) {
@@ -132,7 +150,7 @@ impl Wire for Bytes {
         long_length_bytes(dialect)
     }
 
-    fn decode(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
+    fn decode(input: &mut Reader<'_>, dialect: Dialect) -> Result<Self, DecodeError> {
         Bytes::decode_nullable(input, dialect)?.ok_or(DecodeError::UnexpectedNull)
     }
 
@@ -143,7 +161,7 @@ impl Wire for Bytes {
 }
 
 impl Nullable for Bytes {
-    fn decode_nullable(input: &mut Reader, dialect: Dialect) -> Result<Option<Self>, DecodeError> {
+    fn decode_nullable(input: &mut Reader<'_>, dialect: Dialect) -> Result<Option<Self>, DecodeError> {
         let length = decode_long_length(input, dialect)?;
         length.map(|length| input.bytes(length)).transpose()
     }
@@ -158,8 +176,22 @@ impl<T: Wire> Wire for Vec<T> {
         long_length_bytes(dialect)
     }
 
-    fn decode(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
+    fn decode(input: &mut Reader<'_>, dialect: Dialect) -> Result<Self, DecodeError> {
         Vec::decode_nullable(input, dialect)?.ok_or(DecodeError::UnexpectedNull)
+    }
+
+    fn decode_into(&mut self, input: &mut Reader<'_>, dialect: Dialect) -> Result<(), DecodeError> {
+        let length = decode_long_length(input, dialect)?.ok_or(DecodeError::UnexpectedNull)?;
+        input.require_array::<T>(length, T::bytes_min(dialect))?;
+        self.truncate(length);
+        for element in self.iter_mut() {
+            element.decode_into(input, dialect)?;
+        }
+        self.reserve_exact(length - self.len());
+        for _ in self.len()..length {
+            self.push(T::decode(input, dialect)?);
+        }
+        Ok(())
     }
 
     fn encode(&self, out: &mut Writer, dialect: Dialect) {
@@ -171,11 +203,12 @@ impl<T: Wire> Wire for Vec<T> {
 }
 
 impl<T: Wire> Nullable for Vec<T> {
-    fn decode_nullable(input: &mut Reader, dialect: Dialect) -> Result<Option<Self>, DecodeError> {
+    fn decode_nullable(input: &mut Reader<'_>, dialect: Dialect) -> Result<Option<Self>, DecodeError> {
         let Some(length) = decode_long_length(input, dialect)? else {
             return Ok(None);
         };
-        let mut elements = input.array(length, T::bytes_min(dialect))?;
+        input.require_array::<T>(length, T::bytes_min(dialect))?;
+        let mut elements = Vec::with_capacity(length);
         for _ in 0..length {
             elements.push(T::decode(input, dialect)?);
         }
@@ -192,7 +225,7 @@ impl<T: Nullable> Wire for Option<T> {
         T::bytes_min(dialect)
     }
 
-    fn decode(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
+    fn decode(input: &mut Reader<'_>, dialect: Dialect) -> Result<Self, DecodeError> {
         T::decode_nullable(input, dialect)
     }
 
@@ -203,8 +236,9 @@ impl<T: Nullable> Wire for Option<T> {
         }
     }
 
-    fn decode_present(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
-        T::decode(input, dialect).map(Some)
+    fn decode_present_into(&mut self, input: &mut Reader<'_>, dialect: Dialect) -> Result<(), DecodeError> {
+        *self = Some(T::decode(input, dialect)?);
+        Ok(())
     }
 
     fn encode_present(&self, out: &mut Writer, dialect: Dialect) {
@@ -252,7 +286,7 @@ impl Wire for Records {
         long_length_bytes(dialect)
     }
 
-    fn decode(input: &mut Reader, dialect: Dialect) -> Result<Self, DecodeError> {
+    fn decode(input: &mut Reader<'_>, dialect: Dialect) -> Result<Self, DecodeError> {
         Ok(Bytes::decode_nullable(input, dialect)?.map_or(Records::None, Records::Bytes))
     }
 
@@ -273,6 +307,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn decoding_over_another_value_leaves_nothing_of_it() {
+        let dialect = Dialect { version: 0, flexible: false };
+        let encoded = |texts: &[&str]| {
+            let mut out = Writer::new();
+            texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().encode(&mut out, dialect);
+            out.into_bytes()
+        };
+        let mut texts: Vec<String> = Vec::new();
+        for wanted in [&["longer than the next", "b"][..], &["a", "b", "c"], &["d"], &[]] {
+            assert_eq!(texts.decode_into(&mut Reader::new(&encoded(wanted)), dialect), Ok(()));
+            assert_eq!(texts, wanted);
+        }
+    }
+
+    #[test]
     fn string_too_long_for_a_classic_version_is_cut_between_characters() {
         let text = "ü".repeat(20_000);
         let encoded = |flexible| {
@@ -281,10 +330,10 @@ mod tests {
             out.into_bytes()
         };
         let classic =
-            String::decode(&mut Reader::new(encoded(false)), Dialect { version: 0, flexible: false });
+            String::decode(&mut Reader::new(&encoded(false)), Dialect { version: 0, flexible: false });
         assert_eq!(classic, Ok("ü".repeat(16_383)));
         let flexible =
-            String::decode(&mut Reader::new(encoded(true)), Dialect { version: 0, flexible: true });
+            String::decode(&mut Reader::new(&encoded(true)), Dialect { version: 0, flexible: true });
         assert_eq!(flexible, Ok(text));
     }
 }

@@ -70,8 +70,8 @@ impl Default for RequestsByApi {
 }
 
 impl RequestsByApi {
-    pub fn add(&self, api: ApiKey) {
-        self.of(api).add(1);
+    pub fn add(&self, api: ApiKey, count: u64) {
+        self.of(api).add(count);
     }
 
     pub fn get(&self, api: ApiKey) -> u64 {
@@ -101,7 +101,7 @@ mod tests {
     fn every_api_has_a_counter_of_its_own() {
         let requests = RequestsByApi::default();
         for range in supported() {
-            requests.add(range.key);
+            requests.add(range.key, 1);
         }
 
         assert!(supported().iter().all(|range| requests.get(range.key) == 1));

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::close::Close;
 use super::context::{ConnectionContext, RequestContext};
@@ -17,13 +17,13 @@ use super::notices::NotBuilt;
 use super::outgoing::{Outgoing, SendError};
 use super::transport::{Incoming, Transport};
 use crate::broker::core::Core;
-use crate::protocol::frame;
+use crate::protocol::frame::{self, Frames};
 use crate::protocol::{
     ApiKey, ErrorCode, Request, RequestError, RequestHeader, api_versions_response, decode_request,
 };
 use crate::rules::{Rule, holds};
 use crate::runtime::clock::DeadlineTimer;
-use crate::runtime::{Instant, clock, disk};
+use crate::runtime::{Instant, clock, disk, task};
 
 /// The largest request but for Produce: what carries no records only names things.
 const NAMES_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -283,46 +283,58 @@ impl Connection {
 
     async fn handle_frames(&mut self) -> Result<(), Close> {
         loop {
-            if self.out.is_full() {
-                self.send().await?;
-            }
-            let frame = match frame::next_frame(&mut self.buffer, self.core.config.limits.request_bytes_max) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return self.finish_run().await,
+            match Frames::take(&mut self.buffer, self.core.config.limits.request_bytes_max) {
+                Ok(frames) if frames.is_empty() => return self.finish_run().await,
+                Ok(frames) => self.handle_together(frames).await?,
                 Err(error) => {
                     self.finish_run().await?;
                     return Err(error.into());
                 }
-            };
-            self.core.metrics.requests.add(1);
-            match decode_request(frame) {
-                Ok((header, Request::Produce(request))) => {
-                    self.count_trailing(&header);
-                    self.core.metrics.requests_by_api.add(ApiKey::Produce);
-                    self.run.add(&self.core, header, request).await;
-                }
-                Ok((header, request)) => {
-                    self.core.metrics.requests_by_api.add(header.api_key);
-                    self.finish_run().await?;
-                    self.count_trailing(&header);
-                    self.dispatch(header, request).await?;
-                }
-                Err(error) => {
-                    self.finish_run().await?;
-                    self.refuse(error)?;
-                }
             }
         }
     }
 
-    fn count_trailing(&self, header: &RequestHeader) {
-        if header.trailing_bytes > 0 {
-            self.core.metrics.requests_with_trailing_bytes.add(1);
+    async fn handle_together(&mut self, mut frames: Frames) -> Result<(), Close> {
+        while let Some(range) = frames.next_range() {
+            if self.out.is_full() {
+                self.send().await?;
+            }
+            if frame::api_key(&frames.bytes[range.clone()]) != Some(ApiKey::Produce as i16) {
+                self.handle_other(frames.frame(range)).await?;
+            } else if let Err(error) = self.run.receive(&frames.bytes, range) {
+                self.refuse(*error).await?;
+            } else {
+                while !self.run.check_a_turn(&self.core) {
+                    task::yield_now().await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is not Produce is handled one by one.
+    async fn handle_other(&mut self, frame: Bytes) -> Result<(), Close> {
+        match decode_request(frame) {
+            Ok((header, request)) => {
+                self.finish_run().await?;
+                self.count(&header);
+                self.dispatch(header, request).await
+            }
+            Err(error) => self.refuse(error).await,
         }
     }
 
+    fn count(&self, header: &RequestHeader) {
+        let metrics = &self.core.metrics;
+        metrics.requests.add(1);
+        metrics.requests_by_api.add(header.api_key, 1);
+        metrics.requests_with_trailing_bytes.add(u64::from(header.trailing_bytes > 0));
+    }
+
     /// What is not a request that can be answered closes the connection, as in Kafka.
-    fn refuse(&mut self, error: RequestError) -> Result<(), Close> {
+    async fn refuse(&mut self, error: RequestError) -> Result<(), Close> {
+        self.finish_run().await?;
+        self.core.metrics.requests.add(1);
         match error {
             RequestError::UnsupportedApiVersions { correlation_id, .. } => {
                 self.answer_unknown_api_versions(correlation_id);
@@ -400,7 +412,7 @@ impl Connection {
         self.run.append(&self.core);
         self.wait_flushed().await;
         self.run.reply(&self.core, &mut self.out);
-        self.run.finish().map_err(Close::UnacknowledgedFailed)
+        self.run.finish(&self.core).map_err(Close::UnacknowledgedFailed)
     }
 
     /// Sends the replies gathered so far.

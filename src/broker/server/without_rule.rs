@@ -17,6 +17,6 @@ impl Connection {
         self.send().await?;
         clock::sleep(LATE_APPEND).await;
         self.run.append(&self.core);
-        self.run.finish().map_err(Close::UnacknowledgedFailed)
+        self.run.finish(&self.core).map_err(Close::UnacknowledgedFailed)
     }
 }

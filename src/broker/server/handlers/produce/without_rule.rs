@@ -1,6 +1,6 @@
 //! What a run of produce requests does where a safety rule is suspended: never in a deployed broker.
 
-use super::{ProduceRun, answer};
+use super::{Answer, ProduceRun};
 use crate::broker::partition::EpochFence;
 use crate::types::Timestamp;
 
@@ -10,8 +10,9 @@ impl ProduceRun {
         for group in &self.groups {
             let Ok(bounds) = group.partition.bounds(EpochFence::NONE) else { continue };
             let mut base = bounds.log_end;
-            for (slot, batch) in group.slots.iter().zip(&group.batches) {
-                answer(&mut self.answers[*slot], base, bounds.log_start, Timestamp::NONE);
+            for (slot, batch) in group.lists.slots.iter().zip(&group.lists.batches) {
+                let (log_start, at) = (bounds.log_start, Timestamp::NONE);
+                self.answers[*slot] = Answer::Appended { base, log_start, at };
                 base = base.plus(i64::from(batch.header.last_offset_delta) + 1);
             }
         }
