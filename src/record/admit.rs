@@ -57,6 +57,9 @@ pub fn admit(
     }
     let range = rules.timestamp_range(now);
     if rules.validation == Validation::Header {
+        if !header.can_hold_its_offsets() {
+            return Err(BatchError::Invalid("more records than its bytes can hold"));
+        }
         judge_timestamp(header.record_count - 1, header.max_timestamp, range)?;
         return Ok(Admitted { header, bytes: batch, walked_bytes: 0 });
     }

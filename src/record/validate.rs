@@ -44,9 +44,6 @@ fn check_fields(header: &BatchHeader) -> Result<(), BatchError> {
         return Err(BatchError::Invalid("last offset delta does not match the record count"));
     }
     header.compression()?;
-    if !header.can_hold_its_offsets() {
-        return Err(BatchError::Invalid("more records than its bytes can hold"));
-    }
     if header.attributes & CONTROL_BIT != 0 {
         return Err(BatchError::Invalid("control records are the broker's to write"));
     }

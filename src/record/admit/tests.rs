@@ -90,6 +90,19 @@ fn counts_that_the_records_do_not_bear_out_are_refused() {
 }
 
 #[test]
+fn where_only_the_header_counts_a_number_that_its_bytes_cannot_hold_is_refused() {
+    let batch = batch_of(Compression::None, 3);
+    let judged = |count| admit(with_counts(&batch, count), SIZE_MAX, &HEADER_ONLY, NOW);
+    let most = (batch.len() - HEADER_BYTES) / 7;
+
+    assert!(judged(most as i32).is_ok(), "only a walk would tell");
+    for count in [most as i32 + 1, i32::MAX] {
+        let refused = judged(count).expect_err("more than seven bytes each allow");
+        assert_eq!(refused, BatchError::Invalid("more records than its bytes can hold"));
+    }
+}
+
+#[test]
 fn garbage_and_no_payload_at_all_are_refused() {
     let batch = batch_of(Compression::None, 1);
     assert!(matches!(refusal(with_records(&batch, b"")), BatchError::InvalidRecord { index: 0, .. }));
