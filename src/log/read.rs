@@ -41,8 +41,11 @@ impl Log {
         if end < start {
             return Err(segment.corrupt(start, format!("batches below {bound} end at byte {end}")));
         }
-        let range = FileRange { file: segment.file.clone(), offset: start, len: end - start };
-        Ok((range.len > 0).then_some(range))
+        if end == start {
+            return Ok(None);
+        }
+        let end = end.min(segment.end_of_what_is_there(start, end)?);
+        Ok(Some(FileRange { file: segment.file.clone(), offset: start, len: end - start }))
     }
 
     /// Whether a range that was read from `from` on ends only because its segment does, with more below `bound`.

@@ -173,6 +173,29 @@ impl Segment {
         Ok(end)
     }
 
+    /// `end`, or where the last whole batch after `start` ends if the file itself ends before `end`: somebody cut it
+    /// off under the log's hands. A range that is not there would end the connection it is sent over, and with it what
+    /// is sent of other partitions, again and again.
+    pub fn end_of_what_is_there(&self, start: u64, end: u64) -> Result<u64, LogError> {
+        let there = self.file.len()?;
+        if end <= there {
+            return Ok(end);
+        }
+        let mut scan = BatchScan::new(&self.file, start, self.size, None, LOOKUP_WINDOW_BYTES);
+        let mut whole = start;
+        while let Ok(Some((position, header))) = scan.next_header()
+            && position + header.size() as u64 <= there
+        {
+            whole = position + header.size() as u64;
+        }
+        if whole == start {
+            return Err(
+                self.corrupt(start, format!("the file ends at byte {there}, the log at {}", self.size))
+            );
+        }
+        Ok(whole)
+    }
+
     /// A walk over the batches from an index entry, or from the segment's begin.
     pub fn scan(&self, start: Option<Entry>) -> BatchScan<'_> {
         let (position, offset) =

@@ -144,6 +144,23 @@ fn no_clean_mark_is_left_unless_every_ticket_came_back_well() {
 }
 
 #[test]
+fn of_a_file_cut_off_under_the_log_whole_batches_are_read_up_to_the_cut() {
+    on_disk(|data| async move {
+        let log = log_of_two_batches(&data).await;
+        let (end, half) = (log.log_end(), log.size() / 2);
+        let read = |from| log.read(Offset(from), 1 << 20, end, true);
+        let path = log_path(&log.directory, Offset(0));
+        for cut in [log.size() - 1, half + 70, half + 1, half] {
+            disk::open(&path, disk::OpenMode::ReadWrite).unwrap().truncate(cut).unwrap();
+
+            let range = read(0).unwrap().expect("the first batch is whole");
+            assert_eq!((range.offset, range.len), (0, half), "cut at {cut}");
+            assert!(matches!(read(2), Err(LogError::Corrupt { .. })), "cut at {cut}");
+        }
+    });
+}
+
+#[test]
 fn an_index_that_cannot_be_written_is_only_missed() {
     on_disk(|data| async move {
         let mut log = open(&data, small()).await;
