@@ -53,7 +53,10 @@ pub(super) fn verify(records: Bytes, from: Offset, high_watermark: Offset) -> Ch
     let is_empty = records.is_empty();
     let stretches = split(records);
     for (index, stretch) in stretches.iter().enumerate() {
-        let behind = stretches[index + 1..].iter().find_map(Stretch::sound);
+        // One that cannot be in the log (its base offset is not covered by its CRC) says nothing of what is before it.
+        let is_in_log =
+            |header: &&BatchHeader| header.base_offset.0 >= 0 && header.next_offset() <= high_watermark;
+        let behind = stretches[index + 1..].iter().filter_map(Stretch::sound).find(is_in_log);
         chunk.take(stretch, behind, high_watermark);
     }
     if chunk.next == from && !is_empty {
@@ -177,12 +180,13 @@ impl Chunk {
             Stretch::Unsound { bytes, reason } => (reason.clone(), self.claimed_end(bytes, high_watermark)),
         };
         let behind = behind.map(|header| header.base_offset);
-        if behind.is_some_and(|behind| behind <= self.next) {
+        if behind.is_some_and(|behind| behind <= self.next) || self.next >= high_watermark {
             // Nothing is missing because of it.
             return;
         }
-        let resume = [claimed_end, behind].into_iter().flatten().min();
-        self.skip(reason, resume.unwrap_or(self.next.next()));
+        let resume = [claimed_end, behind].into_iter().flatten().min().unwrap_or(self.next.next());
+        assert!(resume <= high_watermark, "damage leads nobody beyond the log's end");
+        self.skip(reason, resume);
     }
 
     fn skip(&mut self, reason: String, resume: Offset) {

@@ -142,6 +142,25 @@ fn a_base_offset_that_leaves_its_place_is_damage_between_its_neighbours() {
 }
 
 #[test]
+fn damage_before_a_batch_that_cannot_be_there_leads_nobody_beyond_the_log() {
+    let far_away = moved(batch(1, 1), 3_327_647_949_776_748_657);
+    let mut unreadable = batch(0, 1);
+    unreadable[60] = 9;
+    let chunk = read(&[unreadable.clone(), far_away.clone(), batch(2, 1)], 0);
+    assert_eq!((bases(&chunk), damages(&chunk)), (vec![2], vec![(0, 2)]));
+
+    let chunk = read(&[unreadable, far_away], 0);
+    assert_eq!((chunk.next, damages(&chunk)), (Offset(2), vec![(0, 1), (1, 2)]));
+}
+
+#[test]
+fn as_much_damage_as_there_may_be_ends_with_the_log() {
+    let parts = [damaged(batch(0, 1)), damaged(batch(1, 1)), damaged(batch(7, 1)), damaged(batch(8, 1))];
+    let chunk = verify(parts.concat().into(), Offset(0), Offset(2));
+    assert_eq!((chunk.next, damages(&chunk)), (Offset(2), vec![(0, 1), (1, 2)]));
+}
+
+#[test]
 fn a_last_batch_whose_offsets_were_delivered_before_or_do_not_exist_yet_is_damage() {
     for wrong in [1, FAR.0, FAR.0 + 3] {
         let chunk = read(&[batch(0, 3), moved(batch(3, 4), wrong)], 0);
@@ -167,6 +186,21 @@ fn a_response_without_a_whole_batch_is_damage_or_the_fetch_would_repeat_for_ever
 }
 
 proptest! {
+    /// Nobody goes on behind the log's end, to be reset from there, however much is damaged; and reading goes on.
+    #[test]
+    fn damage_leads_nobody_beyond_the_log(
+        hits in proptest::collection::vec((0_usize..2_000, any::<u8>()), 0..12),
+        from in 0_i64..40,
+    ) {
+        let mut bytes = (from / 5..8).flat_map(|n| batch(n * 5, 5)).collect::<Vec<u8>>();
+        for (hit, value) in hits {
+            let at = hit % bytes.len();
+            bytes[at] = value;
+        }
+        let chunk = verify(bytes.into(), Offset(from), Offset(40));
+        prop_assert!((from + 1..=40).contains(&chunk.next.0), "{:?}", chunk.next);
+    }
+
     /// P19: whatever became of one byte, what is taken is in order, inside of the range asked for, and nothing
     /// that is sound and in its place is left out.
     #[test]
