@@ -2,6 +2,7 @@
 //! means, how long files and functions may grow, which names are not used, and whether what the docs name exists.
 #![allow(clippy::disallowed_methods)] // Reads the sources.
 
+mod canaries;
 mod docs;
 mod families;
 mod sources;

@@ -310,7 +310,8 @@ mod tests {
     #[test]
     fn the_page_on_scenario_files_names_every_action() {
         let page = include_str!("../../../../docs/scenario-files.md");
-        let verbs = FORMS.split(", ").map(|form| form.split(' ').next().expect("a form begins with its verb"));
+        let verbs =
+            FORMS.split(", ").map(|form| form.split(' ').next().expect("a form begins with its verb"));
         let missing: Vec<&str> = verbs.filter(|verb| !page.contains(&format!("`{verb}"))).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
