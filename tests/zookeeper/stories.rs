@@ -43,6 +43,11 @@ async fn fired(watch: Watch) -> WatchEvent {
     clock::timeout(PATIENCE, watch).await.expect("the watch fires")
 }
 
+/// A step that must not take long, named where it does.
+async fn soon<T>(what: &str, step: impl Future<Output = T>) -> T {
+    clock::timeout(PATIENCE, step).await.unwrap_or_else(|_| panic!("{what} takes longer than {PATIENCE:?}"))
+}
+
 /// Waits until `path` is gone, as seen by `zookeeper`.
 pub async fn gone(zookeeper: &ZooKeeper, path: &str) {
     loop {
@@ -229,33 +234,35 @@ pub async fn reattachment(at: Setting) -> Vec<String> {
 
 /// A session unheard for its timeout is over: its nodes go, and its client is told when it comes back.
 pub async fn expiry(at: Setting) -> Vec<String> {
-    let other = at.session().await;
+    let other = soon("attaching", at.session()).await;
     let proxy = at.proxy().await;
-    let zk = connect(proxy.address(), Duration::from_secs(1)).await;
-    zk.create("/expiry", b"", CreateMode::Persistent).await.expect("created");
-    zk.create("/expiry/a", b"", CreateMode::Ephemeral).await.expect("created");
-    zk.create("/expiry/b", b"", CreateMode::EphemeralSequential).await.expect("created");
-    let (_, _, watch) = zk.get_data_watch("/expiry").await.expect("data");
+    let zk = soon("attaching by the proxy", connect(proxy.address(), Duration::from_secs(1))).await;
+    soon("a first write", zk.create("/expiry", b"", CreateMode::Persistent)).await.expect("created");
+    soon("a second write", zk.create("/expiry/a", b"", CreateMode::Ephemeral)).await.expect("created");
+    soon("a third write", zk.create("/expiry/b", b"", CreateMode::EphemeralSequential))
+        .await
+        .expect("created");
+    let (_, _, watch) = soon("a read", zk.get_data_watch("/expiry")).await.expect("data");
     let expired = (zk.session_expired(), zk.session_expired());
 
     // While the client lives, so does the session, for many timeouts.
     clock::sleep(Duration::from_secs(4)).await;
-    assert!(other.exists("/expiry/a").await.expect("an answer").is_some());
+    assert!(soon("a look at the live node", other.exists("/expiry/a")).await.expect("an answer").is_some());
 
     proxy.close();
-    let before = other.exists("/expiry").await.expect("an answer").expect("a node");
-    gone(&other, "/expiry/a").await;
-    let after = other.exists("/expiry").await.expect("an answer").expect("a node");
+    let before = soon("a look before", other.exists("/expiry")).await.expect("an answer").expect("a node");
+    soon("the end of the node", gone(&other, "/expiry/a")).await;
+    let after = soon("a look after", other.exists("/expiry")).await.expect("an answer").expect("a node");
     let mut seen = vec![
-        format!("{:?}", other.get_children("/expiry").await),
+        format!("{:?}", soon("a listing", other.get_children("/expiry")).await),
         format!("{} more changes of children", after.cversion - before.cversion),
     ];
     proxy.open();
     clock::timeout(PATIENCE, async { tokio::join!(expired.0, expired.1) }).await.expect("the client is told");
     seen.push(format!("{:?}", fired(watch).await));
-    seen.push(format!("{:?}", zk.exists("/expiry").await));
-    zk.session_expired().await;
-    other.close().await;
+    seen.push(format!("{:?}", soon("an answer to who has no session", zk.exists("/expiry")).await));
+    soon("being told once more", zk.session_expired()).await;
+    soon("closing", other.close()).await;
     seen
 }
 
