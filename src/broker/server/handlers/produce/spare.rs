@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use super::{Group, Lists, ProduceRun};
-use crate::protocol::messages::ProduceRequest;
+use crate::protocol::messages::{ProduceRequest, ProduceResponse};
 
 /// What a run of a usual client with small batches has.
 const REQUESTS_KEPT_MAX: usize = 1_024;
@@ -33,6 +33,7 @@ impl ProduceRun {
     pub(super) fn give_back(&mut self) {
         let mut run = std::mem::take(self);
         run.requests.truncate(REQUESTS_KEPT_MAX);
+        run.requests.shrink_to(REQUESTS_KEPT_MAX);
         for received in run.requests.iter_mut().take(run.request_count) {
             received.header.client_id = None;
             if !is_kept(&received.request) {
@@ -42,15 +43,16 @@ impl ProduceRun {
         run.request_count = 0;
         run.answers.clear();
         run.answers.shrink_to(ANSWERS_KEPT_MAX);
-        run.spare_lists.extend(run.groups.drain(..).map(|group: Group| group.lists));
-        run.spare_lists.truncate(LISTS_KEPT_MAX);
+        let room = LISTS_KEPT_MAX.saturating_sub(run.spare_lists.len());
+        run.spare_lists.extend(run.groups.drain(..).take(room).map(|group: Group| group.lists));
+        run.groups.shrink_to(LISTS_KEPT_MAX);
         run.spare_lists.iter_mut().for_each(Lists::clear);
         run.group_of.clear();
         run.last_group = 0;
         run.walked_bytes = 0;
         run.begun_at = None;
-        if run.response.responses.len() > TOPICS_KEPT_MAX {
-            run.response.responses = Vec::new();
+        if !is_response_kept(&run.response) {
+            run.response = ProduceResponse::default();
         }
         SPARE.set(Some(run));
     }
@@ -72,5 +74,15 @@ fn is_kept(request: &ProduceRequest) -> bool {
         && id_bytes <= NAME_BYTES_KEPT_MAX
         && topics.iter().all(|topic| {
             topic.partition_data.len() <= PARTITIONS_KEPT_MAX && topic.name.capacity() <= NAME_BYTES_KEPT_MAX
+        })
+}
+
+/// By capacity: a run fills the same response for one request after the other.
+fn is_response_kept(response: &ProduceResponse) -> bool {
+    let topics = &response.responses;
+    topics.capacity() <= 2 * TOPICS_KEPT_MAX
+        && topics.iter().all(|topic| {
+            topic.partition_responses.capacity() <= 2 * PARTITIONS_KEPT_MAX
+                && topic.name.capacity() <= NAME_BYTES_KEPT_MAX
         })
 }
