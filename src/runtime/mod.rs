@@ -5,6 +5,7 @@
 //! segments) stands in files beside this one.
 
 mod accept_error;
+mod ask;
 mod concurrently;
 mod disk_types;
 pub mod durable;
@@ -24,6 +25,7 @@ use sim as half;
 
 pub use crate::types::Instant;
 pub use accept_error::AcceptError;
+pub use ask::ask;
 pub use concurrently::{Running, concurrently};
 pub use file_range::{FileRange, Segment};
 pub use half::{buggify, clock, disk, net, process, rng, task};

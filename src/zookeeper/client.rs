@@ -18,7 +18,7 @@ use super::session::WatchRequest;
 use super::watches::WatchOn;
 use super::{ZkError, ZooKeeperConfig};
 use crate::runtime::task::{Lane, TaskGroup};
-use crate::runtime::{Elapsed, Instant, clock};
+use crate::runtime::{Elapsed, Instant, ask, clock};
 use crate::types::SessionId;
 
 /// Calls between the handles and the driver; a caller waits for room.
@@ -325,11 +325,8 @@ impl ZooKeeper {
         op: Op,
         watch: Option<(WatchRequest, oneshot::Sender<WatchEvent>)>,
     ) -> Result<Reply, ZkError> {
-        let (answer, answered) = oneshot::channel();
-        if self.inner.calls.send(Call { op, watch, answer }).await.is_err() {
-            return Err(self.ended());
-        }
-        answered.await.unwrap_or_else(|_| Err(self.ended()))
+        let answer = ask(&self.inner.calls, |answer| Call { op, watch, answer }).await;
+        answer.unwrap_or_else(|| Err(self.ended()))
     }
 
     /// Why the driver takes no calls any more.

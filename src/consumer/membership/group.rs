@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::config::path_part;
 use super::discovery;
@@ -18,7 +18,7 @@ use crate::consumer::partition::Reader;
 use crate::consumer::shared::Shared;
 use crate::consumer::{ConsumerConfig, StartPosition, fetcher};
 use crate::runtime::task::{Lane, TaskGroup};
-use crate::runtime::{clock, rng};
+use crate::runtime::{Elapsed, ask, clock, rng};
 use crate::types::{Offset, TopicPartition};
 use crate::zookeeper::ZooKeeper;
 
@@ -150,11 +150,7 @@ impl GroupConsumer {
     pub async fn commit(&self) -> Result<(), GroupError> {
         let member = self.member.lock().expect("no holder panics").clone();
         let Some(member) = member else { return Ok(()) };
-        let (told, outcome) = oneshot::channel();
-        if member.send(Command::Commit(told)).await.is_err() {
-            return Err(GroupError::Closed);
-        }
-        outcome.await.unwrap_or(Err(GroupError::Closed))
+        ask(&member, Command::Commit).await.unwrap_or(Err(GroupError::Closed))
     }
 
     /// The partitions that this member owns and delivers.
@@ -183,8 +179,8 @@ impl GroupConsumer {
         let member = self.member.lock().expect("no holder panics").clone();
         let patience = self.inner.config.zookeeper.session_timeout * LEAVING_SESSIONS;
         let left = match member {
-            Some(member) => clock::timeout(patience, leave(member)).await,
-            None => Ok(Ok(())),
+            Some(member) => clock::timeout(patience, ask(&member, Command::Close)).await,
+            None => Ok(Some(Ok(()))),
         };
         let session = self.first_session.lock().expect("no holder panics").take();
         if let Some(session) = session {
@@ -193,7 +189,10 @@ impl GroupConsumer {
         self.inner.shared.close();
         self.member_tasks.abort_all();
         self.consumer_tasks.abort_all();
-        left.unwrap_or(Err(GroupError::SessionLost))
+        match left {
+            Ok(left) => left.unwrap_or(Err(GroupError::Closed)),
+            Err(Elapsed) => Err(GroupError::SessionLost),
+        }
     }
 }
 
@@ -202,14 +201,6 @@ impl Drop for GroupConsumer {
     fn drop(&mut self) {
         self.inner.shared.close();
     }
-}
-
-async fn leave(member: mpsc::Sender<Command>) -> Result<(), GroupError> {
-    let (told, outcome) = oneshot::channel();
-    if member.send(Command::Close(told)).await.is_err() {
-        return Err(GroupError::Closed);
-    }
-    outcome.await.unwrap_or(Err(GroupError::Closed))
 }
 
 fn check_subscription(topics: &BTreeMap<String, u32>) -> Result<(), GroupError> {
