@@ -7,6 +7,7 @@ mod damage;
 #[cfg(not(feature = "real-runtime"))]
 mod faults;
 mod hostile;
+mod index;
 mod model;
 #[cfg(not(feature = "real-runtime"))]
 mod recovery;

@@ -11,6 +11,7 @@ mod disk_types;
 pub mod durable;
 mod file_range;
 mod living;
+mod pace;
 mod random;
 
 #[cfg(feature = "real-runtime")]
@@ -29,6 +30,7 @@ pub use ask::ask;
 pub use concurrently::{Running, concurrently};
 pub use file_range::{FileRange, Segment};
 pub use half::{buggify, clock, disk, net, process, rng, task};
+pub use pace::Pace;
 
 /// A timeout ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,16 +1,15 @@
 //! A connection's replies, gathered in request order until they are sent with one write.
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 use super::transport::OutgoingHalf;
 use crate::protocol::{Message, Piece, RequestHeader, Writer, encode_response_into};
-use crate::runtime::{Elapsed, FileRange, Segment, clock};
+use crate::runtime::{FileRange, Pace, Segment};
 
-/// As much must be taken by the client within the time limit for sending. A reply larger than this is sent in
-/// several steps, so that the limit is on standing still and not on being slow.
-const STEP_BYTES_MAX: u64 = 256 * 1024;
+/// As much must be taken by the client within the time limit for sending: the limit is on standing still, not on being
+/// slow.
+const SENT_BYTES_MIN: u64 = 256 * 1024;
 
 /// Replies are sent when they take this much memory, even if more requests have arrived.
 const GATHERED_BYTES_MAX: usize = 1024 * 1024;
@@ -21,8 +20,7 @@ pub(super) struct Outgoing {
     writer: Writer,
     /// What fills the writer's holes, in their order.
     ranges: Vec<FileRange>,
-    segments: VecDeque<Segment>,
-    step: Vec<Segment>,
+    segments: Vec<Segment>,
 }
 
 /// Why replies were not sent.
@@ -31,18 +29,12 @@ pub(super) enum SendError {
     #[error("the client does not read")]
     NotReading,
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
 }
 
 impl Outgoing {
     pub fn new(half: OutgoingHalf) -> Outgoing {
-        Outgoing {
-            half,
-            writer: Writer::new(),
-            ranges: Vec::new(),
-            segments: VecDeque::new(),
-            step: Vec::new(),
-        }
+        Outgoing { half, writer: Writer::new(), ranges: Vec::new(), segments: Vec::new() }
     }
 
     /// Adds a reply.
@@ -80,23 +72,21 @@ impl Outgoing {
         self.writer.len() as u64 + self.ranges.iter().map(|range| range.len).sum::<u64>()
     }
 
-    /// Sends what was gathered. After an error, or if dropped, the connection must be closed.
-    pub async fn send(&mut self, step_time_max: Duration) -> Result<(), SendError> {
+    /// Sends what was gathered. The client must take [`SENT_BYTES_MIN`], or all that is left, in each `time`. After an
+    /// error, or if dropped, the connection must be closed.
+    pub async fn send(&mut self, time: Duration) -> Result<(), SendError> {
         self.gather();
-        while !self.segments.is_empty() {
-            self.fill_step();
-            match clock::timeout(step_time_max, self.half.send(&mut self.step)).await {
-                Ok(sent) => sent?,
-                Err(Elapsed) => return Err(SendError::NotReading),
-            }
-        }
-        Ok(())
+        let pace = Pace { bytes: SENT_BYTES_MIN, time };
+        self.half.send_at_pace(&mut self.segments, pace).await.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => SendError::NotReading,
+            _ => SendError::Io(error),
+        })
     }
 
     fn gather(&mut self) {
         let mut ranges = self.ranges.drain(..);
         for piece in self.writer.take_pieces() {
-            self.segments.push_back(match piece {
+            self.segments.push(match piece {
                 Piece::Bytes(bytes) => Segment::Bytes(bytes),
                 Piece::Hole { len } => {
                     let range = ranges.next().expect("every hole has its range");
@@ -104,39 +94,6 @@ impl Outgoing {
                     Segment::File(range)
                 }
             });
-        }
-    }
-
-    /// Moves the next bytes to send into `step`; at least one segment or a part of it.
-    fn fill_step(&mut self) {
-        let mut room = STEP_BYTES_MAX;
-        while room > 0
-            && let Some(segment) = self.segments.pop_front()
-        {
-            if segment.len() <= room {
-                room -= segment.len();
-                self.step.push(segment);
-            } else {
-                let (now, later) = split(segment, room);
-                self.step.push(now);
-                self.segments.push_front(later);
-                room = 0;
-            }
-        }
-    }
-}
-
-/// The first `at` bytes of a segment, and the rest.
-fn split(segment: Segment, at: u64) -> (Segment, Segment) {
-    match segment {
-        Segment::Bytes(mut bytes) => {
-            let now = bytes.split_to(at as usize);
-            (Segment::Bytes(now), Segment::Bytes(bytes))
-        }
-        Segment::File(range) => {
-            let now = FileRange { len: at, ..range.clone() };
-            let later = FileRange { offset: range.offset + at, len: range.len - at, ..range };
-            (Segment::File(now), Segment::File(later))
         }
     }
 }

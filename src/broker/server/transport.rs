@@ -4,8 +4,8 @@ use std::io;
 
 use bytes::BytesMut;
 
-use crate::runtime::Segment;
 use crate::runtime::net::{ReadHalf, Stream, WriteHalf};
+use crate::runtime::{Pace, Segment};
 
 pub(super) enum Transport {
     Plain(Stream),
@@ -40,10 +40,10 @@ impl Incoming {
 }
 
 impl OutgoingHalf {
-    /// As [`WriteHalf::send`].
-    pub async fn send(&mut self, segments: &mut Vec<Segment>) -> io::Result<()> {
+    /// As [`WriteHalf::send_at_pace`].
+    pub async fn send_at_pace(&mut self, segments: &mut Vec<Segment>, pace: Pace) -> io::Result<()> {
         match self {
-            OutgoingHalf::Plain(half) => half.send(segments).await,
+            OutgoingHalf::Plain(half) => half.send_at_pace(segments, pace).await,
         }
     }
 }

@@ -106,8 +106,9 @@ impl OffsetIndex {
 
     /// Takes a stored index into memory, to be added to. `false`: it is damaged, and is left as it was.
     pub fn load(&mut self) -> bool {
-        let OffsetIndex::Stored { count, summary, .. } = *self else { return true };
-        let entries: Option<Vec<Entry>> = (0..count as usize).map(|index| self.get(index)).collect();
+        let OffsetIndex::Stored { file, summary, count } = &*self else { return true };
+        let summary = *summary;
+        let entries = read_all(file, summary.base, *count as usize);
         let is_inside = |entry: &Entry| {
             entry.offset < summary.next_offset && u64::from(entry.position) < summary.log_bytes
         };
@@ -153,53 +154,124 @@ impl OffsetIndex {
 
     /// The last entry at or below `offset`; `None` if there is none, or if damage hides it.
     pub fn floor_of_offset(&self, offset: Offset) -> Option<Entry> {
-        self.last_where(|entry| entry.offset <= offset)
+        match self {
+            OffsetIndex::Memory(entries) => last_where(entries, |entry| entry.offset <= offset),
+            OffsetIndex::Stored { summary, .. } => {
+                let share = (offset.since(summary.base), summary.next_offset.since(summary.base));
+                self.stored_floor(share, |entry| entry.offset <= offset)
+            }
+        }
     }
 
     /// The last entry at or below byte `position`.
     pub fn floor_of_position(&self, position: u64) -> Option<Entry> {
-        self.last_where(|entry| u64::from(entry.position) <= position)
+        let holds = |entry: &Entry| u64::from(entry.position) <= position;
+        match self {
+            OffsetIndex::Memory(entries) => last_where(entries, holds),
+            OffsetIndex::Stored { summary, .. } => {
+                let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+                self.stored_floor((signed(position), signed(summary.log_bytes)), holds)
+            }
+        }
     }
 
-    fn last_where(&self, holds: impl Fn(Entry) -> bool) -> Option<Entry> {
-        let (mut low, mut high) = (0, self.count());
-        // Entries below `low` satisfy, entries from `high` on do not.
+    /// Looks in the file, a block at a time: first where the entry is if they are spread evenly, as they mostly are,
+    /// then by halves. `share` is the part of the segment that stands before what is looked for, of what whole.
+    fn stored_floor(&self, share: (i64, i64), holds: impl Fn(&Entry) -> bool) -> Option<Entry> {
+        let OffsetIndex::Stored { file, summary, count } = self else {
+            panic!("an index in memory has no file")
+        };
+        let (mut low, mut high) = (0, *count as usize);
+        let mut middle = share_of(high, share);
         let mut best = None;
+        // Entries below `low` satisfy, entries from `high` on do not.
         while low < high {
-            let middle = (low + high) / 2;
-            let entry = self.get(middle)?;
-            if holds(entry) {
-                best = Some(entry);
+            let start = middle.saturating_sub(BLOCK_ENTRIES / 2).clamp(low, high - 1);
+            let block = Block::read(file, summary.base, start, BLOCK_ENTRIES.min(high - start))?;
+            let below = block.count_below(&holds)?;
+            match below.checked_sub(1) {
+                None => high = start,
+                Some(last) => {
+                    best = Some(block.entry(last)?);
+                    low = start + below;
+                    if below < block.entries {
+                        high = low;
+                    }
+                }
+            }
+            middle = usize::midpoint(low, high);
+        }
+        best
+    }
+}
+
+/// All entries of a stored index; `None` if one is damaged.
+fn read_all(file: &File, base: Offset, count: usize) -> Option<Vec<Entry>> {
+    let mut all = Vec::with_capacity(count);
+    for start in (0..count).step_by(BLOCK_ENTRIES) {
+        let block = Block::read(file, base, start, BLOCK_ENTRIES.min(count - start))?;
+        for index in 0..block.entries {
+            all.push(block.entry(index)?);
+        }
+    }
+    Some(all)
+}
+
+fn last_where(entries: &[Entry], holds: impl Fn(&Entry) -> bool) -> Option<Entry> {
+    entries[..entries.partition_point(holds)].last().copied()
+}
+
+/// `before` of `whole`, as a share of `count`.
+fn share_of(count: usize, (before, whole): (i64, i64)) -> usize {
+    let share = i128::from(before.max(0)) * count as i128 / i128::from(whole.max(1));
+    usize::try_from(share).unwrap_or(usize::MAX).min(count)
+}
+
+/// Entries that are read from a file at once: a page's worth.
+const BLOCK_ENTRIES: usize = 4096 / ENTRY_BYTES;
+
+/// Some entries of a stored index, of which only those are decoded that are looked at.
+struct Block {
+    base: Offset,
+    bytes: [u8; BLOCK_ENTRIES * ENTRY_BYTES],
+    entries: usize,
+}
+
+impl Block {
+    /// Reads `entries` entries from the one at `index` on.
+    fn read(file: &File, base: Offset, index: usize, entries: usize) -> Option<Block> {
+        assert!(entries <= BLOCK_ENTRIES, "a block has its size");
+        let mut block = Block { base, bytes: [0; BLOCK_ENTRIES * ENTRY_BYTES], entries };
+        let bytes = &mut block.bytes[..entries * ENTRY_BYTES];
+        let is_whole = read_full(file, bytes, (SUMMARY_BYTES + ENTRY_BYTES * index) as u64)
+            .is_ok_and(|read| read == bytes.len());
+        if !is_whole {
+            tracing::warn!(segment = base.0, index, entries, "index_entries_unreadable");
+        }
+        is_whole.then_some(block)
+    }
+
+    /// `None` if it is damaged.
+    fn entry(&self, index: usize) -> Option<Entry> {
+        let entry = decode_entry(self.base, &self.bytes.as_chunks().0[index]);
+        if entry.is_none() {
+            tracing::warn!(segment = self.base.0, index, "index_entry_unusable");
+        }
+        entry
+    }
+
+    /// How many entries stand in front of the first for which it does not hold; `None` if damage hides it.
+    fn count_below(&self, holds: impl Fn(&Entry) -> bool) -> Option<usize> {
+        let (mut low, mut high) = (0, self.entries);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if holds(&self.entry(middle)?) {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        best
-    }
-
-    fn count(&self) -> usize {
-        match self {
-            OffsetIndex::Memory(entries) => entries.len(),
-            OffsetIndex::Stored { count, .. } => *count as usize,
-        }
-    }
-
-    fn get(&self, index: usize) -> Option<Entry> {
-        let (file, base) = match self {
-            OffsetIndex::Memory(entries) => return entries.get(index).copied(),
-            OffsetIndex::Stored { file, summary, .. } => (file, summary.base),
-        };
-        let mut bytes = [0; ENTRY_BYTES];
-        let position = (SUMMARY_BYTES + ENTRY_BYTES * index) as u64;
-        let entry = match read_full(file, &mut bytes, position) {
-            Ok(ENTRY_BYTES) => decode_entry(base, &bytes),
-            Ok(_) | Err(_) => None,
-        };
-        if entry.is_none() {
-            tracing::warn!(segment = base.0, index, "index_entry_unusable");
-        }
-        entry
+        Some(low)
     }
 }
 

@@ -13,7 +13,8 @@ use tokio::net::TcpSocket;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::clock;
-use crate::runtime::{AcceptError, FileRange, Segment};
+use crate::runtime::pace::Pacer;
+use crate::runtime::{AcceptError, FileRange, Pace, Segment};
 
 /// Connections that the kernel holds for a listener which has not accepted them yet (cut by
 /// `net.core.somaxconn`).
@@ -160,14 +161,23 @@ impl WriteHalf {
     /// range goes from the file to the socket. Waits while the peer does not read. If dropped half-way, or
     /// after an error, the connection must be closed.
     pub async fn send(&mut self, segments: &mut Vec<Segment>) -> io::Result<()> {
+        self.send_all(segments, Pacer::new(None)).await
+    }
+
+    /// The same, for as long as the peer keeps to `pace`; then `TimedOut`.
+    pub async fn send_at_pace(&mut self, segments: &mut Vec<Segment>, pace: Pace) -> io::Result<()> {
+        self.send_all(segments, Pacer::new(Some(pace))).await
+    }
+
+    async fn send_all(&mut self, segments: &mut Vec<Segment>, mut pacer: Pacer) -> io::Result<()> {
         let mut rest = segments.as_slice();
         while let Some(first) = rest.first() {
             if let Segment::File(range) = first {
-                self.send_file(range).await?;
+                self.send_file(range, &mut pacer).await?;
                 rest = &rest[1..];
             } else {
                 let run = rest.iter().take_while(|s| matches!(s, Segment::Bytes(_))).count();
-                self.send_bytes(&rest[..run]).await?;
+                self.send_bytes(&rest[..run], &mut pacer).await?;
                 rest = &rest[run..];
             }
         }
@@ -180,7 +190,7 @@ impl WriteHalf {
         self.inner.shutdown().await
     }
 
-    async fn send_bytes(&self, mut run: &[Segment]) -> io::Result<()> {
+    async fn send_bytes(&self, mut run: &[Segment], pacer: &mut Pacer) -> io::Result<()> {
         // Bytes of the first segment that are sent already.
         let mut skip = 0;
         loop {
@@ -193,11 +203,12 @@ impl WriteHalf {
             }
             let mut sent = match self.write_some(run, skip) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.inner.writable().await?;
+                    pacer.wait(self.inner.writable()).await?;
                     continue;
                 }
                 outcome => outcome?,
             };
+            pacer.took(sent as u64);
             while sent > 0 {
                 let left = run[0].len() as usize - skip;
                 if sent < left {
@@ -227,23 +238,31 @@ impl WriteHalf {
         self.inner.try_write_vectored(&pieces.collect::<Vec<_>>())
     }
 
-    async fn send_file(&self, range: &FileRange) -> io::Result<()> {
+    async fn send_file(&self, range: &FileRange, pacer: &mut Pacer) -> io::Result<()> {
         let socket = self.inner.as_ref();
         let file = range.file.descriptor()?;
         let mut offset = range.offset;
         let end = range.offset + range.len;
         while offset < end {
             let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
-            let sent = socket
-                .async_io(Interest::WRITABLE, || {
-                    let mut at = offset;
-                    Ok(rustix::fs::sendfile(socket, &*file, Some(&mut at), left)?)
-                })
-                .await?;
+            let sent = socket.try_io(Interest::WRITABLE, || {
+                let mut at = offset;
+                Ok(rustix::fs::sendfile(socket, &*file, Some(&mut at), left)?)
+            });
+            let sent = match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    pacer.wait(socket.writable()).await?;
+                    continue;
+                }
+                outcome => outcome?,
+            };
             if sent == 0 {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends within the range"));
             }
+            pacer.took(sent as u64);
             offset += sent as u64;
+            // A peer that takes as fast as this sends must not keep the thread from the others.
+            tokio::task::consume_budget().await;
         }
         Ok(())
     }

@@ -38,7 +38,8 @@ use super::clock;
 use super::identity::{self, Identity};
 use super::process::Descriptor;
 use super::world::{self, Death};
-use crate::runtime::{AcceptError, FileRange, Instant, Segment};
+use crate::runtime::pace::Pacer;
+use crate::runtime::{AcceptError, FileRange, Instant, Pace, Segment};
 
 /// The plugin. The network itself is thread-local, as the run is; this marks its beginning and its end.
 pub struct NetSim;
@@ -253,14 +254,23 @@ impl WriteHalf {
     /// range goes from the file to the socket. Waits while the peer does not read. If dropped half-way, or
     /// after an error, the connection must be closed.
     pub async fn send(&mut self, segments: &mut Vec<Segment>) -> io::Result<()> {
+        self.send_all(segments, Pacer::new(None)).await
+    }
+
+    /// The same, for as long as the peer keeps to `pace`; then `TimedOut`.
+    pub async fn send_at_pace(&mut self, segments: &mut Vec<Segment>, pace: Pace) -> io::Result<()> {
+        self.send_all(segments, Pacer::new(Some(pace))).await
+    }
+
+    async fn send_all(&mut self, segments: &mut Vec<Segment>, mut pacer: Pacer) -> io::Result<()> {
         let mut rest = segments.as_slice();
         while let Some(first) = rest.first() {
             if let Segment::File(range) = first {
-                self.send_file(range).await?;
+                self.send_file(range, &mut pacer).await?;
                 rest = &rest[1..];
             } else {
                 let run = rest.iter().take_while(|s| matches!(s, Segment::Bytes(_))).count();
-                self.send_bytes(&rest[..run]).await?;
+                self.send_bytes(&rest[..run], &mut pacer).await?;
                 rest = &rest[run..];
             }
         }
@@ -275,7 +285,7 @@ impl WriteHalf {
         with_net(|net| net.shut_down(key, end))
     }
 
-    async fn send_bytes(&self, run: &[Segment]) -> io::Result<()> {
+    async fn send_bytes(&self, run: &[Segment], pacer: &mut Pacer) -> io::Result<()> {
         let Handle { key, end, owner, .. } = self.0;
         let mut left: u64 = run.iter().map(Segment::len).sum();
         let mut pieces = Pieces { run, skip: 0, room: 0 };
@@ -289,12 +299,14 @@ impl WriteHalf {
                     Poll::Ready(Ok::<u64, io::Error>(sent))
                 })
             });
-            left -= sent.await?;
+            let sent = pacer.wait(sent).await?;
+            pacer.took(sent);
+            left -= sent;
         }
         Ok(())
     }
 
-    async fn send_file(&self, range: &FileRange) -> io::Result<()> {
+    async fn send_file(&self, range: &FileRange, pacer: &mut Pacer) -> io::Result<()> {
         let Handle { key, end, owner, .. } = self.0;
         let mut sent = 0;
         while sent < range.len {
@@ -302,7 +314,7 @@ impl WriteHalf {
                 check(owner)?;
                 with_net(|net| net.poll_room(key, end, cx))
             });
-            let count = room.await?.min(range.len - sent).min(FILE_CHUNK_BYTES);
+            let count = pacer.wait(room).await?.min(range.len - sent).min(FILE_CHUNK_BYTES);
             let mut chunk = BytesMut::zeroed(count as usize);
             let read = range.file.read_at(&mut chunk, range.offset + sent)?;
             // Reading the file may have been what killed the process.
@@ -312,6 +324,7 @@ impl WriteHalf {
             }
             chunk.truncate(read);
             with_net(|net| net.send_burst(key, end, read as u64, std::iter::once(chunk.freeze())));
+            pacer.took(read as u64);
             sent += read as u64;
         }
         Ok(())
