@@ -162,7 +162,8 @@ async fn run_broker(id: BrokerId, config: CheckedConfig, shared: Arc<Shared>) {
                 _failed = broker.failed() => false,
             };
             if is_asked {
-                broker.shutdown().await;
+                // A failure is a fact already.
+                drop(broker.shutdown().await);
             }
         }
         Err(error) => facts::record(|| Fact::BrokerStartFailed { broker: id, reason: error.to_string() }),

@@ -347,8 +347,15 @@ impl Membership {
         let open = self.open_partition(name);
         self.core.replicas.remove(name);
         let Some(partition) = open else { return Ok(()) };
-        let closed = self.core.flusher.close(&partition).await;
-        closed.map_err(|error| Interrupted::Fatal(StartError::Log { partition: name.clone(), error }))
+        match self.core.flusher.close(&partition).await {
+            Ok(()) => Ok(()),
+            // Nothing is wrong with the disk: whoever opens the log again recovers it.
+            Err(error) if error.is_refusal() => {
+                tracing::warn!(partition = %name, %error, "log_not_closed_cleanly");
+                Ok(())
+            }
+            Err(error) => Err(Interrupted::Fatal(StartError::Log { partition: name.clone(), error })),
+        }
     }
 
     /// Opens a partition's log; `None` if that needs an operator or room (the partition is then offline). Says

@@ -152,9 +152,18 @@ impl Broker {
         }
     }
 
-    /// Stops accepting, answers what is in flight, closes the logs cleanly and leaves the cluster.
-    pub async fn shutdown(self) {
+    /// Stops accepting, answers what is in flight, closes the logs cleanly and leaves the cluster. The error says why
+    /// the broker had failed before (its log directory did), or failed on its way out.
+    pub async fn shutdown(self) -> Result<(), String> {
+        if self.core.failure.reason().is_some() {
+            // The broker leaves its cluster already; who stops it now ends that half-way.
+            self.core.departure.completed().await;
+        }
+        // One that fails from here on may have begun to leave, and is stopped before it has left.
+        let registry_before = self.core.registry();
         self.accepting.abort_all();
+        // What is being accepted is accepted, and told to close with the others.
+        self.accepting.all_gone().await;
         self.core.connections.close_all();
         let drain_max = self.core.config.shutdown_drain_max;
         if let Err(Elapsed) = clock::timeout(drain_max, self.core.connections.all_closed()).await {
@@ -163,10 +172,10 @@ impl Broker {
         self.connections.abort_all();
         self.following.abort_all();
         // A task that is stopped takes its present step to its end: only then nothing is appended, opened or led.
-        for group in [&self.accepting, &self.connections, &self.following] {
+        for group in [&self.connections, &self.following] {
             group.all_gone().await;
         }
-        let registry = self.core.registry();
+        let registry = self.core.registry().or(registry_before);
         self.core.set_registry(None);
         self.close_logs().await;
         self.end_background().await;
@@ -175,13 +184,15 @@ impl Broker {
         }
         facts::record(|| Fact::BrokerStopped { broker: self.core.id });
         tracing::info!(broker = %self.core.id, "broker_stopped");
+        self.core.failure.reason().map_or(Ok(()), Err)
     }
 
     /// On return nothing is left that holds the data directory, but for the broker itself.
     async fn end_background(&self) {
         self.background.abort_all();
-        self.http_connections.abort_all();
         self.background.all_gone().await;
+        // Only now does nobody accept one more.
+        self.http_connections.abort_all();
         self.http_connections.all_gone().await;
     }
 

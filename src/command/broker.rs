@@ -61,10 +61,7 @@ pub async fn serve(broker: Broker, termination: &mut Termination) -> Result<(), 
     tokio::select! {
         biased;
         reason = failed => Err(CommandError::Failed(reason)),
-        () = termination.asked() => {
-            broker.shutdown().await;
-            Ok(())
-        }
+        () = termination.asked() => broker.shutdown().await.map_err(CommandError::Failed),
     }
 }
 

@@ -269,11 +269,13 @@ impl Driver {
                     continue;
                 }
             };
-            if let Some(reason) = self.perform(effects, Some(&outgoing)) {
-                break reason;
-            }
+            let disconnect = self.perform(effects, Some(&outgoing));
+            // Whatever follows the end of a session, broken or not, nobody connects again.
             if self.session.is_over() {
                 return Err(Over);
+            }
+            if let Some(reason) = disconnect {
+                break reason;
             }
         };
         let lost = self.session.connection_lost();

@@ -10,3 +10,4 @@ mod raw;
 mod records;
 mod resources;
 mod storage;
+mod waiting;

@@ -31,7 +31,12 @@ impl Raw {
     }
 
     pub async fn send_bytes(&mut self, bytes: Bytes) {
-        self.write.send(&mut vec![Segment::Bytes(bytes)]).await.expect("an open connection");
+        self.try_send_bytes(bytes).await.expect("an open connection");
+    }
+
+    /// The error says that the broker has closed the connection.
+    pub async fn try_send_bytes(&mut self, bytes: Bytes) -> std::io::Result<()> {
+        self.write.send(&mut vec![Segment::Bytes(bytes)]).await
     }
 
     /// Sends a request and does not wait; returns its correlation id.

@@ -289,7 +289,7 @@ mod half {
         let setting =
             Setting { zookeeper: zookeeper.to_owned(), bootstrap: vec![broker.address().to_string()] };
         clock::timeout(PATIENCE * 3, story(setting)).await.expect("the story ends");
-        broker.shutdown().await;
+        broker.shutdown().await.expect("the disk is well");
     }
 }
 

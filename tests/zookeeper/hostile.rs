@@ -173,3 +173,47 @@ pub async fn liar(at: Setting) {
     clock::timeout(SESSION, zk.session_expired()).await.expect("it is told");
     assert!(connections.load(Ordering::SeqCst) > 40, "every lie was told twice");
 }
+
+/// A server that grants a session, and says when its client comes back that the session is over, with nonsense behind
+/// it: the session is over, and nothing else.
+pub async fn nonsense_behind_the_end(at: Setting) {
+    let listener = Listener::bind(SocketAddr::new(at.own_ip, 0)).await.expect("a free port");
+    let address = SocketAddr::new(at.own_ip, listener.local_address().port());
+    let tasks = TaskGroup::new(Lane::Data);
+    tasks.spawn("server", async move {
+        for session_id in [SESSION_ID, SessionId::NONE] {
+            let Ok((stream, _)) = listener.accept().await else { return };
+            let (mut reader, mut writer) = stream.into_split();
+            let mut buffer = BytesMut::new();
+            message(&mut reader, &mut buffer).await.expect("it wants to attach");
+            let password = Some(Bytes::from_static(&[0; 16]));
+            let response = ConnectResponse {
+                protocol_version: 0,
+                timeout_ms: 3_000,
+                session_id,
+                password,
+                read_only: Some(false),
+            };
+            let mut words = frame(|writer| {
+                writer.write(&response);
+            })
+            .to_vec();
+            if session_id == SessionId::NONE {
+                words.extend((-1_i32).to_be_bytes());
+            }
+            send(&mut writer, words.into()).await;
+        }
+        std::future::pending::<()>().await;
+    });
+    let config = ZooKeeperConfig {
+        servers: vec![address.to_string()],
+        session_timeout: SESSION,
+        connect_timeout: Duration::from_secs(1),
+    };
+    let zk = ZooKeeper::connect(config).await.expect("it grants a session");
+
+    clock::timeout(SESSION * 2, zk.session_expired()).await.expect("it is told");
+    assert_eq!(zk.exists("/").await, Err(ZkError::SessionExpired));
+    // Whoever would connect again would have done so by now.
+    clock::sleep(SESSION).await;
+}

@@ -187,3 +187,8 @@ fn a_follower_that_comes_back_in_time_costs_a_connection() {
 fn a_client_survives_a_server_that_lies_and_finds_an_honest_one() {
     tell(hostile::liar);
 }
+
+#[test]
+fn whatever_follows_the_end_of_a_session_it_is_the_end() {
+    tell(hostile::nonsense_behind_the_end);
+}

@@ -210,15 +210,14 @@ impl Partition {
         facts::record(|| Fact::BecameLeader { broker: self.broker, partition: self.name.clone(), epoch });
         tracing::info!(partition = %self.name, %epoch, "leadership_taken");
         state.epoch = Some(epoch);
-        state.waiters.wake_all();
+        state.wake_readers();
     }
 
     /// This broker leads no longer. Readers are told; what was appended is still flushed, and acknowledged.
     pub fn resign(&self) {
         let mut state = self.state();
         state.epoch = None;
-        let flushed_end = state.log.flushed_end();
-        state.waiters.wake(flushed_end, Offset(i64::MAX));
+        state.wake_readers();
     }
 
     /// Appends validated batches, in order, in one write.
@@ -420,7 +419,8 @@ impl State {
             WaitFor::Flushed(end) => self.log.flushed_end() >= end,
             WaitFor::ReadableBeyond(end) => self.log.readable_end() > end,
         };
-        if !is_met && self.log.is_closed() {
+        // While it is being closed it is being flushed.
+        if !is_met && self.log.is_closed() && self.log.is_settled() {
             return Err(LogError::Closed.into());
         }
         Ok(is_met)
@@ -431,6 +431,11 @@ impl State {
         let at = self.log.next_checkpoint_at().filter(|_| !self.is_checkpoint_arranged)?;
         self.is_checkpoint_arranged = true;
         Some(at)
+    }
+
+    /// Another leadership, or none. Whoever waits for a flush waits on: he would not be woken again.
+    fn wake_readers(&mut self) {
+        self.waiters.wake(self.log.flushed_end(), Offset(i64::MAX));
     }
 
     fn wake(&mut self) {

@@ -182,13 +182,25 @@ impl Connection {
             return Err(if self.arriving_since.is_some() { Close::Slow } else { Close::Idle });
         }
         if self.charge.is_some() && now >= self.progress.at + PROGRESS_TIME {
-            let stands_still = self.buffer.len() < self.progress.bytes + PROGRESS_BYTES_MIN;
-            if stands_still && self.core.memory.is_short() {
+            let falls_behind = self.buffer.len() < self.progress.bytes + self.progress_bytes_min();
+            if falls_behind && self.core.memory.is_short() {
                 return Err(Close::Stalled);
             }
             self.note_progress();
         }
         Ok(())
+    }
+
+    /// What has to arrive in each [`PROGRESS_TIME`] while others wait for memory. Who has the reserve, for which all of
+    /// them wait, must send as fast as it takes to be through in time.
+    fn progress_bytes_min(&self) -> usize {
+        if !self.charge.as_ref().is_some_and(Charge::has_reserve) {
+            return PROGRESS_BYTES_MIN;
+        }
+        let announced = frame::next_length(&self.buffer, self.frame_bytes_max()).ok().flatten().unwrap_or(0);
+        let arrival_max = self.core.config.limits.request_arrival_max;
+        let pace = announced as u128 * PROGRESS_TIME.as_nanos() / arrival_max.as_nanos().max(1);
+        PROGRESS_BYTES_MIN.max(usize::try_from(pace).unwrap_or(usize::MAX))
     }
 
     fn note_progress(&mut self) {
@@ -270,9 +282,10 @@ impl Connection {
     /// Handles every whole request that has arrived, and sends the replies.
     async fn answer(&mut self) -> Result<(), Close> {
         let handled = self.handle_frames().await;
+        // The request is gone. Its charge must not wait for a client that takes its time with the reply.
+        self.charge = None;
         // What was answered before something went wrong is sent all the same.
         let sent = self.send().await;
-        self.charge = None;
         self.active_at = clock::now();
         if self.buffer.is_empty() {
             // An idle connection holds no memory.

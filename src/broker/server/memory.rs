@@ -80,6 +80,11 @@ impl Charge {
         waited
     }
 
+    /// Whether it is the one that may take all it wants while the others wait.
+    pub fn has_reserve(&self) -> bool {
+        self.reserve.is_some()
+    }
+
     fn units(&self) -> usize {
         self.shared.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }

@@ -250,8 +250,9 @@ impl ProduceRun {
         groups.filter_map(|(at, group)| Some((at, Arc::clone(&group.partition), group.flush_to?))).collect()
     }
 
+    /// It was appended, and may be there or not: the code must not be one that says that nothing was.
     pub fn flush_failed(&mut self, core: &Core, group: usize, error: &PartitionError) {
-        let code = partition_error_code(error);
+        let code = ErrorCode::KAFKA_STORAGE_ERROR;
         self.groups[group].refuse_all(core, &mut self.answers, code, &error.to_string());
     }
 

@@ -12,7 +12,7 @@ use crate::marks::{self, Mark};
 use crate::registry::{Claim, GroupOffset, Membership, Registry, RegistryError};
 use crate::rules::{self, Rule};
 use crate::runtime::{buggify, clock};
-use crate::types::TopicPartition;
+use crate::types::{BrokerId, TopicPartition};
 
 /// What a rare slow step takes in simulation.
 const SLOW_STEP: Duration = Duration::from_millis(300);
@@ -135,13 +135,19 @@ impl Shell {
             watches.push(topic_changed);
             let names: BTreeSet<_> =
                 numbers.iter().map(|n| TopicPartition::new(topic.as_str(), *n)).collect();
+            let is_led = |leaders: &BTreeMap<TopicPartition, BrokerId>, name: &TopicPartition| {
+                leaders.get(name).is_some_and(|leader| brokers.contains(leader))
+            };
             let leaders = registry.leaders(&names).await?;
-            let is_led =
-                |name: &TopicPartition| leaders.get(name).is_some_and(|leader| brokers.contains(leader));
-            let (led, leaderless): (BTreeSet<_>, BTreeSet<_>) = names.into_iter().partition(is_led);
+            let (mut led, leaderless): (BTreeSet<_>, BTreeSet<_>) =
+                names.into_iter().partition(|name| is_led(&leaders, name));
             for partition in &leaderless {
                 // Another broker may come to lead it without anything else that is watched changing.
                 watches.push(registry.partition_state_watch(partition).await?);
+            }
+            if !leaderless.is_empty() {
+                let leaders = registry.leaders(&leaderless).await?;
+                led.extend(leaderless.into_iter().filter(|name| is_led(&leaders, name)));
             }
             partitions.insert(topic.clone(), led.into_iter().map(|name| name.partition).collect());
         }
