@@ -1,10 +1,9 @@
 //! How fast a peer must read, at least, and how it keeps to that.
+//!
+//! Pure: what was taken and the time in, how long to wait out.
 
-use std::future::Future;
-use std::io;
 use std::time::Duration;
 
-use super::{Elapsed, clock};
 use crate::types::Instant;
 
 /// What a peer must take of what is sent to it: `bytes` in each `time`, or all that is left. Whoever is slow may be slow
@@ -34,20 +33,14 @@ impl Pacer {
         self.taken += bytes;
     }
 
-    /// Waits for room at the peer's; `TimedOut` once it has fallen behind its pace.
-    pub async fn wait<T>(&mut self, room: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        let Some(pace) = self.pace else { return room.await };
-        let until = self.deadline(pace, clock::now());
-        let waited = clock::timeout(until.saturating_since(clock::now()), room).await;
-        waited.unwrap_or_else(|Elapsed| Err(io::ErrorKind::TimedOut.into()))
-    }
-
-    fn deadline(&mut self, pace: Pace, now: Instant) -> Instant {
+    /// How long the peer may keep the sender waiting now; `None`: for ever.
+    pub fn time_left(&mut self, now: Instant) -> Option<Duration> {
+        let pace = self.pace?;
         if self.since.is_none() || self.taken >= pace.bytes {
             self.since = Some(now);
             self.taken = 0;
         }
-        self.since.unwrap_or(now) + pace.time
+        Some((self.since.unwrap_or(now) + pace.time).saturating_since(now))
     }
 }
 
@@ -65,14 +58,14 @@ mod tests {
     fn who_takes_enough_in_time_may_be_slow_for_ever() {
         let mut pacer = Pacer::new(Some(PACE));
         let mut now = 7;
-        assert_eq!(pacer.deadline(PACE, at(now)), at(now + 30));
+        assert_eq!(pacer.time_left(at(now)), Some(PACE.time));
         for _ in 0..100 {
             pacer.took(60);
             now += 20;
-            pacer.deadline(PACE, at(now));
+            assert_eq!(pacer.time_left(at(now)), Some(Duration::from_secs(10)));
             pacer.took(40);
             now += 9;
-            assert_eq!(pacer.deadline(PACE, at(now)), at(now + 30));
+            assert_eq!(pacer.time_left(at(now)), Some(PACE.time));
         }
     }
 
@@ -80,10 +73,10 @@ mod tests {
     fn who_takes_a_byte_now_and_then_gains_no_time() {
         let mut pacer = Pacer::new(Some(PACE));
         pacer.took(1_000_000);
-        assert_eq!(pacer.deadline(PACE, at(0)), at(30), "before the first wait nobody is slow");
+        assert_eq!(pacer.time_left(at(0)), Some(PACE.time), "before the first wait nobody is slow");
         for now in 1..30 {
             pacer.took(3);
-            assert_eq!(pacer.deadline(PACE, at(now)), at(30));
+            assert_eq!(pacer.time_left(at(now)), Some(Duration::from_secs(30 - now)));
         }
     }
 }

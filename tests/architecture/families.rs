@@ -51,7 +51,7 @@ const TABLES: &[(&str, &[&str])] = &[
             "shared: chunk config lease partition positions",
         ],
     ),
-    ("runtime", &["real: disk_types living random", "sim: disk_types living random"]),
+    ("runtime", &["real: disk_types living pace random", "sim: disk_types living pace random"]),
 ];
 
 /// The absolute path of modules that a path in `source` begins with; `None` for foreign ones.

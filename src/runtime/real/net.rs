@@ -14,7 +14,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::clock;
 use crate::runtime::pace::Pacer;
-use crate::runtime::{AcceptError, FileRange, Pace, Segment};
+use crate::runtime::{AcceptError, Elapsed, FileRange, Pace, Segment};
 
 /// Connections that the kernel holds for a listener which has not accepted them yet (cut by
 /// `net.core.somaxconn`).
@@ -152,6 +152,16 @@ impl ReadHalf {
     }
 }
 
+/// Waits for room at the peer's; `TimedOut` once the peer has fallen behind its pace.
+async fn in_time<T>(pacer: &mut Pacer, room: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match pacer.time_left(clock::now()) {
+        None => room.await,
+        Some(left) => {
+            clock::timeout(left, room).await.unwrap_or_else(|Elapsed| Err(io::ErrorKind::TimedOut.into()))
+        }
+    }
+}
+
 pub struct WriteHalf {
     inner: OwnedWriteHalf,
 }
@@ -203,7 +213,7 @@ impl WriteHalf {
             }
             let mut sent = match self.write_some(run, skip) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    pacer.wait(self.inner.writable()).await?;
+                    in_time(pacer, self.inner.writable()).await?;
                     continue;
                 }
                 outcome => outcome?,
@@ -251,7 +261,7 @@ impl WriteHalf {
             });
             let sent = match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    pacer.wait(socket.writable()).await?;
+                    in_time(pacer, socket.writable()).await?;
                     continue;
                 }
                 outcome => outcome?,

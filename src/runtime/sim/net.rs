@@ -39,7 +39,7 @@ use super::identity::{self, Identity};
 use super::process::Descriptor;
 use super::world::{self, Death};
 use crate::runtime::pace::Pacer;
-use crate::runtime::{AcceptError, FileRange, Instant, Pace, Segment};
+use crate::runtime::{AcceptError, Elapsed, FileRange, Instant, Pace, Segment};
 
 /// The plugin. The network itself is thread-local, as the run is; this marks its beginning and its end.
 pub struct NetSim;
@@ -243,6 +243,16 @@ impl ReadHalf {
     }
 }
 
+/// Waits for room at the peer's; `TimedOut` once the peer has fallen behind its pace.
+async fn in_time<T>(pacer: &mut Pacer, room: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match pacer.time_left(clock::now()) {
+        None => room.await,
+        Some(left) => {
+            clock::timeout(left, room).await.unwrap_or_else(|Elapsed| Err(io::ErrorKind::TimedOut.into()))
+        }
+    }
+}
+
 pub struct WriteHalf(Handle);
 
 /// Bytes of a file that are read at once: never more than the window, so that the file may change under a
@@ -299,7 +309,7 @@ impl WriteHalf {
                     Poll::Ready(Ok::<u64, io::Error>(sent))
                 })
             });
-            let sent = pacer.wait(sent).await?;
+            let sent = in_time(pacer, sent).await?;
             pacer.took(sent);
             left -= sent;
         }
@@ -314,7 +324,7 @@ impl WriteHalf {
                 check(owner)?;
                 with_net(|net| net.poll_room(key, end, cx))
             });
-            let count = pacer.wait(room).await?.min(range.len - sent).min(FILE_CHUNK_BYTES);
+            let count = in_time(pacer, room).await?.min(range.len - sent).min(FILE_CHUNK_BYTES);
             let mut chunk = BytesMut::zeroed(count as usize);
             let read = range.file.read_at(&mut chunk, range.offset + sent)?;
             // Reading the file may have been what killed the process.
