@@ -91,7 +91,7 @@ mod suspension {
     use std::cell::Cell;
 
     thread_local! {
-        static SUSPENDED: Cell<u64> = const { Cell::new(0) };
+        static SUSPENDED: Cell<u128> = const { Cell::new(0) };
     }
 
     /// Whether `rule` is in force in this thread's simulation.

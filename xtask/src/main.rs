@@ -1,6 +1,7 @@
 //! The project's chores: needs nothing but cargo.
 #![allow(clippy::disallowed_methods)] // Runs commands and reads files of the machine it is on.
 
+mod canaries;
 mod gates;
 mod nightly;
 mod run;
@@ -15,6 +16,8 @@ usage: cargo xtask COMMAND
   check      the quick half of it: format, lints, docs
   nightly    a long sweep that must meet every mark, the score of all rules, every scenario, the whole benchmark
              (options: --seeds N, 5000 unless given; --smoke: the same path, short and without the benchmark)
+  canaries   how many small mistakes planted in a copy of the tree the testbed finds (options: --seeds N, 2000 unless
+             given; --only NAME, may be repeated)
   bench      CPU seconds per million messages, against the bare prototype (options: cargo xtask bench --help)";
 
 fn main() -> ExitCode {
@@ -23,6 +26,7 @@ fn main() -> ExitCode {
         Some("test") => gates::test(),
         Some("check") => gates::check(),
         Some("nightly") => nightly::Options::parse(&args[1..]).and_then(|options| nightly::run(&options)),
+        Some("canaries") => canaries::Options::parse(&args[1..]).and_then(|options| canaries::run(&options)),
         Some("bench") => gates::bench(&args[1..]),
         _ => {
             eprintln!("{USAGE}");

@@ -1,0 +1,124 @@
+//! `canaries`: how many small mistakes that nobody planned the testbed finds.
+//!
+//! A copy of the tree gets all of `sim/canaries`, each behind a switch of its own, and is built once; its `score` turns
+//! on one after the other. The product stays free of them.
+
+mod plant;
+mod report;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::cargo;
+use plant::Canary;
+use report::{Score, Tally};
+
+/// The copy and what is built of it.
+const TREE: &str = "target/canaries/tree";
+const BUILT: &str = "target/canaries/built";
+const SEEDS: u64 = 2_000;
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Options {
+    seeds: u64,
+    /// All, if empty.
+    only: Vec<String>,
+}
+
+impl Options {
+    pub fn parse(args: &[String]) -> Result<Options> {
+        let mut options = Options { seeds: SEEDS, only: Vec::new() };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--seeds" => {
+                    let number = args.next().context("--seeds needs a number")?;
+                    options.seeds = number.parse().with_context(|| format!("--seeds {number}"))?;
+                    if options.seeds == 0 {
+                        bail!("--seeds 0 would find nothing");
+                    }
+                }
+                "--only" => options.only.push(args.next().context("--only needs a name")?.clone()),
+                other => bail!("canaries knows --seeds N and --only NAME, not `{other}`"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Plants, builds, scores and reports.
+pub fn run(options: &Options) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?;
+    let canaries = plant::read(&root.join("sim/canaries"))?;
+    let chosen = choose(&canaries, &options.only)?;
+    let tree = root.join(TREE);
+    println!("== planting {} canaries in a copy of the tree", canaries.len());
+    plant::copy_tree(root, &tree, &canaries)?;
+    println!("== building it; minutes the first time");
+    let mut build = cargo(&["build", "--package", "seedlog-sim", "--bin", "seedlog-sim"]);
+    let built = root.join(BUILT);
+    let status = build.current_dir(&tree).env("CARGO_TARGET_DIR", &built).status()?;
+    if !status.success() {
+        bail!("the tree does not build with the canaries in it: {build:?}");
+    }
+    let tally = score(&tree, &built.join("debug/seedlog-sim"), &chosen, options.seeds)?;
+    print!("{}", tally.text(&canaries));
+    Ok(())
+}
+
+fn choose<'a>(canaries: &'a [Canary], only: &[String]) -> Result<Vec<&'a Canary>> {
+    if let Some(unknown) = only.iter().find(|name| canaries.iter().all(|canary| canary.name != **name)) {
+        bail!("there is no canary `{unknown}`; sim/canaries has {}", canaries.len());
+    }
+    Ok(canaries.iter().filter(|canary| only.is_empty() || only.contains(&canary.name)).collect())
+}
+
+/// Runs the copy's own `score`, and shows each line as it comes.
+fn score(tree: &Path, program: &Path, chosen: &[&Canary], seeds: u64) -> Result<Tally> {
+    let mut command = std::process::Command::new(program);
+    command.current_dir(tree).args(["score", "--json", "--seeds", &format!("0..{seeds}")]);
+    for canary in chosen {
+        command.args(["--rule", &canary.rule()]);
+    }
+    let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn()?;
+    let lines = BufReader::new(child.stdout.take().context("its output")?).lines();
+    let mut tally = Tally::default();
+    for line in lines {
+        if let Some(score) = Score::from_line(&line?)? {
+            tally.add(score);
+            println!("{}", tally.last_line(chosen.len()));
+        }
+    }
+    // Its exit code says whether all were found, which the tally says better.
+    child.wait()?;
+    if tally.count() < chosen.len() {
+        bail!("only {} of {} canaries were scored: {command:?}", tally.count(), chosen.len());
+    }
+    Ok(tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Options> {
+        Options::parse(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_canary_gets_2000_seeds_unless_told_otherwise() {
+        assert_eq!(parsed("").unwrap(), Options { seeds: 2_000, only: vec![] });
+        let few = Options { seeds: 7, only: vec!["a".to_owned(), "b".to_owned()] };
+        assert_eq!(parsed("--only a --seeds 7 --only b").unwrap(), few);
+    }
+
+    #[test]
+    fn what_is_no_option_is_refused() {
+        for text in ["--seeds", "--seeds 0", "--seeds x", "--only", "one"] {
+            assert!(parsed(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A copy of the tree with every canary in it, each asleep until its rule is suspended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+/// The file that gets a rule for each canary, and where in it.
+const RULES: &str = "src/rules.rs";
+const LAST_RULE: &str = "    CommitThroughOwningSession = \"commit-through-owning-session\",\n";
+
+/// A small mistake (`sim/canaries/NAME.toml`).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    #[serde(skip)]
+    pub name: String,
+    /// What mistake of real life.
+    pub imitates: String,
+    pub area: String,
+    edit: Vec<Edit>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    file: PathBuf,
+    find: String,
+    instead: String,
+}
+
+impl Canary {
+    /// What it is called among the rules of the copy.
+    pub fn rule(&self) -> String {
+        format!("canary-{}", self.name)
+    }
+}
+
+/// All canaries of a folder, by name.
+pub fn read(folder: &Path) -> Result<Vec<Canary>> {
+    let mut canaries = Vec::new();
+    for file in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = file?.path();
+        let text = fs::read_to_string(&path)?;
+        let mut canary: Canary = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        canary.name = path.file_stem().context("a name")?.to_string_lossy().into_owned();
+        canaries.push(canary);
+    }
+    canaries.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(canaries)
+}
+
+/// Brings `tree` up to date with what `root` has under version control, or would have, and plants the canaries. Files
+/// that are as they should be are left alone, so that cargo builds only what changed.
+pub fn copy_tree(root: &Path, tree: &Path, canaries: &[Canary]) -> Result<()> {
+    let files = tracked_files(root)?;
+    let mut planted = planted(root, canaries)?;
+    for file in &files {
+        let content = match planted.remove(file) {
+            Some(text) => text.into_bytes(),
+            None => fs::read(root.join(file)).with_context(|| file.display().to_string())?,
+        };
+        write_if_changed(&tree.join(file), &content)?;
+    }
+    if let Some(file) = planted.keys().next() {
+        bail!("{} is to be edited and is not there", file.display());
+    }
+    remove_others(tree, tree, &files)
+}
+
+fn tracked_files(root: &Path) -> Result<BTreeSet<PathBuf>> {
+    let mut git = Command::new("git");
+    git.current_dir(root).args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
+    let listed = git.output().context("git lists the files")?;
+    ensure!(listed.status.success(), "{git:?} failed");
+    let names = String::from_utf8(listed.stdout)?;
+    let files = names.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from);
+    Ok(files.filter(|file| root.join(file).is_file()).collect())
+}
+
+/// The changed files and their text.
+fn planted(root: &Path, canaries: &[Canary]) -> Result<BTreeMap<PathBuf, String>> {
+    let mut texts: BTreeMap<PathBuf, String> = BTreeMap::new();
+    let mut change = |file: &Path, find: &str, instead: &str| -> Result<()> {
+        if !texts.contains_key(file) {
+            texts.insert(file.to_owned(), fs::read_to_string(root.join(file))?);
+        }
+        let text = texts.get_mut(file).context("just read")?;
+        let found = text.matches(find).count();
+        ensure!(found == 1, "{}: its text is found {found} times", file.display());
+        *text = text.replacen(find, instead, 1);
+        Ok(())
+    };
+    for canary in canaries {
+        for edit in &canary.edit {
+            change(&edit.file, &edit.find, &edit.instead)
+                .with_context(|| format!("canary {}", canary.name))?;
+        }
+    }
+    let rules: String = canaries.iter().enumerate().map(|(number, canary)| rule(number, canary)).collect();
+    change(Path::new(RULES), LAST_RULE, &format!("{LAST_RULE}{rules}"))?;
+    change(Path::new(RULES), SUSPEND, &format!("{FIRST_SUSPENDED}{SUSPEND}"))?;
+    let rules = texts.get_mut(Path::new(RULES)).context("just changed")?;
+    rules.push_str(SWITCH);
+    Ok(texts)
+}
+
+fn rule(number: usize, canary: &Canary) -> String {
+    let imitates = canary.imitates.replace('\n', " ");
+    format!("    /// A canary: {imitates}.\n    Canary{number} = \"{}\",\n", canary.rule())
+}
+
+/// Whether a canary sings, in the file's own words. One at a time does.
+const SWITCH: &str = r#"
+pub fn canary(name: &'static str) -> bool {
+    let sings = suspension::first_from(Rule::Canary0);
+    sings.is_some_and(|number| Rule::ALL[number].slug().strip_prefix("canary-") == Some(name))
+}
+"#;
+
+/// Goes in front of `SUSPEND` and asks its variable.
+const FIRST_SUSPENDED: &str = "    pub fn first_from(first: Rule) -> Option<usize> {
+        let bits = SUSPENDED.get() >> (first as u8);
+        (bits != 0).then(|| first as usize + bits.trailing_zeros() as usize)
+    }
+
+";
+const SUSPEND: &str = "    /// Suspends `rule` for the rest of this thread's life";
+
+fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|present| present == content) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, content).with_context(|| path.display().to_string())
+}
+
+/// Removes what is left of an earlier tree.
+fn remove_others(tree: &Path, folder: &Path, files: &BTreeSet<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let inside = path.strip_prefix(tree)?;
+        if path.is_dir() {
+            if inside != Path::new("target") {
+                remove_others(tree, &path, files)?;
+            }
+        } else if !files.contains(inside) && inside != Path::new("Cargo.lock") {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
