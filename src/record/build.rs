@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::varint::{encoded_len, write_varint, write_varlong};
-use super::{CRC_START, Compression, HEADER_BYTES, MAGIC, RecordHeader, SIZE_BYTES, compression};
+use super::{BatchHeader, CRC_START, Compression, HEADER_BYTES, MAGIC, RecordHeader, SIZE_BYTES, compression};
 use crate::types::{LeaderEpoch, ProducerId, Timestamp};
 
 /// Attributes, timestamp delta, offset delta and the five lengths of a record, at their longest.
@@ -109,6 +109,8 @@ impl BatchBuilder {
         self.write_header();
         let crc = crc32c::crc32c(&self.bytes[CRC_START..]);
         self.bytes[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_be_bytes());
+        let is_whole = BatchHeader::parse(&self.bytes).is_ok_and(|header| header.size() == self.bytes.len());
+        assert!(is_whole, "what is built can be read back");
         Bytes::from(self.bytes)
     }
 
