@@ -49,7 +49,10 @@ impl Log {
             assert!(segment.last_epoch <= self.last_epoch);
         }
         let marked = self.segments.iter().find(|segment| segment.base == self.flush.mark.0);
-        assert!(marked.is_some_and(|segment| self.flush.mark.1 <= segment.size), "the mark lies in its segment");
+        assert!(
+            marked.is_some_and(|segment| self.flush.mark.1 <= segment.size),
+            "the mark lies in its segment"
+        );
     }
 
     /// Flushes everything and leaves the mark of a clean shutdown.
