@@ -3,7 +3,7 @@
 //! The checkpoint comes first: if it said that more was flushed than a crash in between leaves, the next open
 //! would take the truncation for damage.
 //!
-//! Waits for replication, whose followers truncate; until then only tests call it.
+//! Waits for replication (K4), whose followers truncate; until then only tests call it.
 
 use std::io;
 use std::path::PathBuf;
