@@ -6,14 +6,14 @@ use proptest::prelude::*;
 use seedlog::protocol::messages::*;
 use seedlog::protocol::{
     self, ARRAY_BYTES_FREE, ARRAY_BYTES_MAX, ARRAY_GROWTH_MAX, Api, DecodeError, Message, Piece,
-    RequestError, decode_request, decode_response, encode_request, encode_response, frame,
+    RequestError, decode_request, decode_response, encode_request, frame,
 };
 
 mod counting_allocator;
 mod protocol_support;
 
 use counting_allocator::peak_of;
-use protocol_support::{Sample, Source};
+use protocol_support::{Sample, Source, encode_response};
 
 /// Arrays, and the texts in them.
 const GROWTH_MAX: usize = ARRAY_GROWTH_MAX + 1;

@@ -10,12 +10,12 @@ use proptest::prelude::*;
 use seedlog::protocol::messages::*;
 use seedlog::protocol::{
     self, Api, ErrorCode, Message, Piece, Reader, Records, Request, RequestError, Writer,
-    api_versions_response, decode_request, decode_response, encode_request, encode_response,
+    api_versions_response, decode_request, decode_response, encode_request,
 };
 
 mod protocol_support;
 
-use protocol_support::{Oracle, Sample, Source};
+use protocol_support::{Oracle, Sample, Source, encode_response};
 
 /// Enough for a message with a few elements in each array.
 const ENTROPY_BYTES_MAX: usize = 400;

@@ -2,7 +2,7 @@
 //!
 //! A decision and no more: the image and what is open here in, steps out. `membership` performs them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::metadata::{Image, PartitionImage};
 use crate::registry::PartitionState;
@@ -55,6 +55,15 @@ impl Step {
     pub fn is_end(&self) -> bool {
         matches!(self, Step::Close(_) | Step::Resign(_))
     }
+
+    fn partition(&self) -> &TopicPartition {
+        match self {
+            Step::Close(partition) | Step::Resign(partition) => partition,
+            Step::Open { partition, .. } | Step::Raise { partition, .. } | Step::Lead { partition, .. } => {
+                partition
+            }
+        }
+    }
 }
 
 pub(super) fn decide(
@@ -85,7 +94,14 @@ pub(super) fn decide(
             }
         }
     }
+    debug_assert!(are_of_different_partitions(&steps), "steps that are taken side by side do not meet");
     steps
+}
+
+/// The ends are taken first, and then the others: of either a partition has one.
+fn are_of_different_partitions(steps: &[Step]) -> bool {
+    let mut met = BTreeSet::new();
+    steps.iter().all(|step| met.insert((step.is_end(), step.partition())))
 }
 
 fn keep(

@@ -81,11 +81,13 @@ impl Descriptors {
         };
         let closed_files_max = (rest / CLOSED_FILES_PART).clamp(CLOSED_FILES_MIN, CLOSED_FILES_MAX);
         let shared = rest - closed_files_max;
+        let partitions_max = shared - shared / CONNECTIONS_PART;
+        assert!(partitions_max < shared, "a broker can be reached whatever it stores");
         Ok(Descriptors {
             limit,
             closed_files_max,
             shared,
-            partitions_max: shared - shared / CONNECTIONS_PART,
+            partitions_max,
             partitions: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
         })

@@ -102,6 +102,9 @@ impl Flusher {
                 checkpoints += usize::from(matches!(job, Job::Checkpoint(..)));
                 running.push(self.perform(job, failure, metrics));
             }
+            assert!(running.len() <= SYNCS_AT_A_TIME_MAX, "syncs run within their limit");
+            assert!(checkpoints <= CHECKPOINTS_AT_A_TIME_MAX, "checkpoints leave room for flushes");
+            assert!(checkpoints <= running.len(), "every checkpoint that is counted runs");
             timer.set(self.next_deadline());
             tokio::select! {
                 biased;

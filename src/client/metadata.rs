@@ -171,6 +171,8 @@ impl Metadata {
                 }
             }
         }
+        let is_known = |topic: &Arc<str>| self.topics.contains_key(topic);
+        debug_assert!(!self.errors.keys().any(is_known), "a topic is known or has an error");
         self.stale_leaders.clear();
         self.brokers_stale = false;
         self.refreshed = Some(now);

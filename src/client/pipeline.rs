@@ -68,6 +68,7 @@ impl Pipeline {
 
     /// Everything to be written now, in order. From here on it may take effect.
     pub(super) fn begin_write(&mut self) -> Vec<Bytes> {
+        assert!(self.one_way.is_empty(), "one write at a time");
         let mut frames = Vec::with_capacity(self.outbox.len());
         for Outgoing { frame, correlation_id, asked, deadline, one_way, reply } in self.outbox.drain(..) {
             let waiting = Waiting { correlation_id, asked, deadline, reply };
@@ -78,6 +79,8 @@ impl Pipeline {
             }
             frames.push(frame);
         }
+        let in_flight = self.in_flight.len() + self.one_way.len();
+        assert!(in_flight <= REQUESTS_MAX, "a connection holds a bounded number of requests");
         frames
     }
 

@@ -190,6 +190,7 @@ impl Chunk {
     }
 
     fn skip(&mut self, reason: String, resume: Offset) {
+        assert!(resume > self.next, "who passes over damage gets on");
         self.parts.push(Part::Damage(Damage { offset: self.next, reason, resume }));
         self.next = resume;
     }

@@ -309,8 +309,13 @@ impl Partition {
     pub(super) fn settle(&mut self) -> bool {
         let settled = self.lease.take_if(|lease| lease.is_exhausted());
         let bytes = settled.map_or(0, |lease| lease.bytes);
-        self.bytes -= bytes;
+        self.free(bytes);
         bytes > 0
+    }
+
+    fn free(&mut self, bytes: usize) {
+        assert!(bytes <= self.bytes, "what is freed was counted when it was fetched");
+        self.bytes -= bytes;
     }
 
     /// Hands over up to `records_max` records, unpacking one batch after the other; `None` if damage, or nothing,
@@ -335,8 +340,8 @@ impl Partition {
                 None => break,
                 Some(Part::Batch(batch)) => self.open_batch(batch, unpacked_bytes_max, on_corruption),
                 Some(Part::Damage(damage)) if records.is_empty() && on_corruption == OnCorruption::Skip => {
-                    self.bytes -= DAMAGE_BYTES;
-                    self.position = damage.resume;
+                    self.free(DAMAGE_BYTES);
+                    self.go_on_at(damage.resume);
                     events.push(Event::CorruptSkipped { partition: self.name.clone(), damage });
                 }
                 Some(Part::Damage(damage)) => {
@@ -347,9 +352,10 @@ impl Partition {
         }
         if records.is_empty() {
             // Batches that hold nothing for an application.
-            self.bytes -= bytes;
+            self.free(bytes);
             return None;
         }
+        assert!(records.len() <= records_max, "a portion is as large as was asked for");
         let portion = Portion::new(self.name.clone(), records, self.position, bytes);
         self.lease = Some(Arc::clone(&portion.lease));
         Some(portion)
@@ -360,12 +366,19 @@ impl Partition {
     fn drain_opened(&mut self, records_max: usize, records: &mut VecDeque<Record>) -> usize {
         let Some(opened) = &mut self.opened else { return 0 };
         opened.move_to(records, records_max);
+        let empty = self.opened.take_if(|opened| opened.is_empty());
         if let Some(last) = records.back() {
-            self.position = self.position.max(last.offset.next());
+            self.go_on_at(last.offset.next());
         }
-        let Some(empty) = self.opened.take_if(|opened| opened.is_empty()) else { return 0 };
-        self.position = self.position.max(empty.next);
+        let Some(empty) = empty else { return 0 };
+        self.go_on_at(empty.next);
         empty.bytes
+    }
+
+    /// What lies before `position` was handed over, or cannot be.
+    fn go_on_at(&mut self, position: Offset) {
+        assert!(position <= self.fetch_offset, "nothing is handed over that was not fetched");
+        self.position = self.position.max(position);
     }
 
     /// All of a batch or nothing: damage that shows only while unpacking keeps the whole batch back.
@@ -373,7 +386,8 @@ impl Partition {
         match OpenedBatch::open(&batch, self.position, unpacked_bytes_max) {
             Ok(opened) => self.opened = Some(opened),
             Err(error) => {
-                self.bytes = self.bytes - batch.bytes.len() + DAMAGE_BYTES;
+                self.free(batch.bytes.len());
+                self.bytes += DAMAGE_BYTES;
                 let header = batch.header;
                 let offset = header.base_offset.max(self.position);
                 let damage = Damage { offset, reason: error.to_string(), resume: header.next_offset() };

@@ -291,6 +291,7 @@ impl Positions {
         let turn = self.turns + 1;
         let Some(partition) = self.current(&asked.partition, asked.generation) else { return };
         assert!(partition.busy, "an answer to the one request in flight");
+        assert_eq!(partition.fetch_offset, asked.target, "an answer begins where its request did");
         if !records.is_empty() {
             partition.served = turn;
         }
@@ -302,6 +303,7 @@ impl Positions {
     pub(super) fn unreadable(&mut self, asked: &PartitionRequest<Offset>) {
         let on_corruption = self.limits.on_corruption;
         if let Some(partition) = self.current(&asked.partition, asked.generation) {
+            assert!(partition.busy, "an answer to the one request in flight");
             partition.fetched(chunk::unreadable(asked.target), on_corruption);
         }
     }

@@ -135,6 +135,9 @@ impl Log {
     /// Closes the last segment and begins a new one. Neither is synced here: the next flush syncs the closed
     /// one first, and the new name with its directory.
     fn roll(&mut self) -> Result<(), LogError> {
+        let active = self.active();
+        assert_eq!(active.end, self.log_end, "a segment begins where the one before ends");
+        assert!(active.base < self.log_end, "a new segment does not take the name of one that is in use");
         let segment = Segment::create(&self.directory, self.log_end)?;
         let directory = self.directory.clone();
         self.active_mut().close(&directory);
@@ -181,8 +184,8 @@ impl Log {
                 crc: header.crc,
             });
         }
+        self.assert_ends_agree();
         let active = self.active();
-        assert_eq!(active.end, self.log_end, "the segment ends with the log");
         assert!(active.end.since(active.base) <= SEGMENT_OFFSETS_MAX, "relative offsets fit");
     }
 }

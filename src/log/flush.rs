@@ -124,6 +124,7 @@ impl Log {
 
     fn is_flushed(&mut self, ticket: &FlushTicket) {
         assert!(ticket.end <= self.log_end, "what was flushed is in the log");
+        assert!(ticket.end >= self.flush.end, "a flushed end does not go back");
         let is_news = ticket.end > self.flush.end;
         self.flush.end = ticket.end;
         self.flush.mark = ticket.mark;
@@ -135,6 +136,7 @@ impl Log {
             segment.is_name_synced = segment.base <= ticket.mark.0;
         }
         self.flush.roll_pending = self.active().base > ticket.mark.0;
+        self.assert_ends_agree();
         self.open_flushed_on_demand();
         if is_news {
             let (broker, end) = (self.broker, ticket.end);
@@ -197,8 +199,11 @@ impl Log {
 
     /// Takes back a ticket that ran well.
     pub fn finish_checkpoint(&mut self, ticket: CheckpointTicket) {
-        self.flush.is_checkpoint_out = false;
-        self.flush.checkpoint = ticket.checkpoint.flushed_end;
+        self.checkpoint_came_back();
+        let flushed_end = ticket.checkpoint.flushed_end;
+        assert!(flushed_end >= self.flush.checkpoint, "a checkpoint that follows the flushed end rises");
+        assert!(flushed_end <= self.flush.end, "a checkpoint says no more than was flushed");
+        self.flush.checkpoint = flushed_end;
         if self.flush.end > self.flush.checkpoint {
             self.flush.checkpoint_due.get_or_insert_with(|| clock::now() + CHECKPOINT_DELAY);
         }
@@ -207,13 +212,18 @@ impl Log {
     /// Takes back a ticket whose run failed. `NoSpace`, `NoDescriptors`: the checkpoint stays as it was, which
     /// says nothing wrong, and is due again later. Anything else fails the log, as a failed flush does.
     pub fn checkpoint_failed(&mut self, _ticket: CheckpointTicket, error: io::Error) -> LogError {
-        self.flush.is_checkpoint_out = false;
+        self.checkpoint_came_back();
         self.flush.checkpoint_due = Some(clock::now() + CHECKPOINT_DELAY);
         let error = LogError::from(error);
         if error.is_refusal() || !holds(Rule::FailLogDirOnFailedFsync) {
             return error;
         }
         self.fail(format!("checkpoint not written: {error}"))
+    }
+
+    fn checkpoint_came_back(&mut self) {
+        assert!(self.flush.is_checkpoint_out, "a checkpoint's ticket comes back once");
+        self.flush.is_checkpoint_out = false;
     }
 
     /// Whether no ticket is out: the log can be closed.

@@ -108,7 +108,7 @@ impl Log {
                 bytes_kept: aside.bytes,
             });
         }
-        Ok(Log {
+        let log = Log {
             segment_since: (!last.is_empty()).then(clock::now),
             directory,
             broker,
@@ -120,7 +120,9 @@ impl Log {
             flush,
             failure: None,
             closed: false,
-        })
+        };
+        log.assert_ends_agree();
+        Ok(log)
     }
 
     pub fn config(&self) -> &LogConfig {
@@ -157,6 +159,19 @@ impl Log {
     /// Why the log takes no more appends, if it has failed.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
+    }
+
+    /// What holds of a log that has not failed: its ends stand in order, each in the segment that it should be in.
+    pub(super) fn assert_ends_agree(&self) {
+        let FlushState { end: flushed, mark, checkpoint, .. } = self.flush;
+        assert!(self.log_start() <= flushed, "what is held begins at or below the flushed end");
+        assert!(flushed <= self.log_end, "a log's flushed end is within it");
+        assert!(mark.0 <= flushed, "the flushed end lies in the segment of its mark, or right behind");
+        assert!(mark.0 <= self.active().base, "the flushed end's segment is one of the log's");
+        assert!(checkpoint <= flushed, "a checkpoint says no more than was flushed");
+        assert_eq!(self.active().end, self.log_end, "the last segment ends with the log");
+        let is_dirty = self.flush.dirty_since.is_some();
+        assert_eq!(is_dirty, flushed < self.log_end, "it is known since when something is not flushed");
     }
 
     pub(super) fn check_usable(&self) -> Result<(), LogError> {

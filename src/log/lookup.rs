@@ -140,7 +140,7 @@ impl TimeLookup {
                 TimeTarget::AtOrAfter(at) if header.max_timestamp >= at => {
                     let candidate = Candidate { segment, position, header };
                     return Ok(match self.look_into(&candidate, at)? {
-                        Some(record) => LookupStep::Done(Some(record)),
+                        Some(record) => self.found(record),
                         // Its header promises more than it holds.
                         None => LookupStep::Unfinished,
                     });
@@ -163,7 +163,12 @@ impl TimeLookup {
     fn finish(&mut self) -> Result<LookupStep, LogError> {
         let Some(best) = self.best.take() else { return Ok(LookupStep::Done(None)) };
         let found = self.look_into(&best, best.header.max_timestamp)?;
-        Ok(LookupStep::Done(Some(found.unwrap_or_else(|| best.as_a_whole()))))
+        Ok(self.found(found.unwrap_or_else(|| best.as_a_whole())))
+    }
+
+    fn found(&self, record: FoundRecord) -> LookupStep {
+        assert!(record.offset < self.bound, "a look-up finds only what its asker may read");
+        LookupStep::Done(Some(record))
     }
 
     fn enter_segment(&mut self) {

@@ -57,6 +57,7 @@ impl Log {
     /// The segment that holds `offset`, which is not below the log's start.
     pub(super) fn segment_of(&self, offset: Offset) -> &Segment {
         let after = self.segments.partition_point(|segment| segment.base <= offset);
+        assert!(after > 0, "no segment holds what is below the log's start");
         &self.segments[after - 1]
     }
 

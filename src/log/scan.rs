@@ -144,6 +144,7 @@ impl<'a> Window<'a> {
 
     /// `len` bytes at `position`, fewer at the file's end. `len` is at most the capacity.
     fn bytes_at(&mut self, position: u64, len: usize) -> io::Result<&[u8]> {
+        assert!(len <= self.capacity(), "a window shows no more than it holds");
         let held = self.start..self.start + self.filled as u64;
         if position < held.start || position + len as u64 > held.end {
             self.fill(position)?;

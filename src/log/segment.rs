@@ -96,6 +96,7 @@ impl Segment {
         }
         self.size += header.size() as u64;
         self.end = header.next_offset();
+        assert!(self.end > header.base_offset, "a batch has an offset at least");
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
         self.last_epoch = self.last_epoch.max(header.leader_epoch);
     }
@@ -219,6 +220,8 @@ impl Segment {
     /// Forgets the batches from `position` on, the first of which has base offset `end`. What it knows of
     /// timestamps and epochs stays an upper bound.
     pub fn cut(&mut self, position: u64, end: Offset) {
+        assert!(position <= self.size && end <= self.end, "a cut makes no segment longer");
+        assert!(end >= self.base, "a segment does not end before it begins");
         self.size = position;
         self.end = end;
         self.index.truncate(end);

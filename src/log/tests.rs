@@ -33,6 +33,28 @@ impl Log {
         self.segments.len()
     }
 
+    /// What holds of every log whose files nobody else touched: too much to look at after each append.
+    pub(super) fn check_invariants(&self) {
+        self.assert_ends_agree();
+        let is_flushed = |segment: &super::segment::Segment| segment.base < self.flush.mark.0;
+        for pair in self.segments.windows(2) {
+            assert_eq!(pair[0].end, pair[1].base, "segments follow each other");
+            assert!(!pair[0].is_empty(), "only the last segment is empty");
+            assert!(pair[0].is_name_synced || !pair[1].is_name_synced, "names are synced in order");
+        }
+        for segment in &self.segments {
+            assert_eq!(segment.is_empty(), segment.base == segment.end);
+            assert!(segment.file.len().unwrap() >= segment.size, "what is counted is in the file");
+            assert!(is_flushed(segment) || !segment.is_open_on_demand, "what takes syncs stays open");
+            assert!(segment.last_epoch <= self.last_epoch);
+        }
+        let marked = self.segments.iter().find(|segment| segment.base == self.flush.mark.0);
+        assert!(
+            marked.is_some_and(|segment| self.flush.mark.1 <= segment.size),
+            "the mark lies in its segment"
+        );
+    }
+
     /// Flushes everything and leaves the mark of a clean shutdown.
     pub(super) async fn close_clean(mut self) -> Result<(), super::LogError> {
         let ticket = self.begin_close()?;

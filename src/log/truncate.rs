@@ -3,7 +3,7 @@
 //! The checkpoint comes first: if it said that more was flushed than a crash in between leaves, the next open
 //! would take the truncation for damage.
 //!
-//! Waits for replication, whose followers truncate; until then only tests call it.
+//! Waits for replication (K4), whose followers truncate; until then only tests call it.
 
 use std::io;
 use std::path::PathBuf;
@@ -59,6 +59,7 @@ impl Log {
     /// States `Truncated`. An error in between fails the log. `BelowCheckpoint`: see [`Log::begin_truncate`].
     pub fn truncate(&mut self, end: Offset) -> Result<(), LogError> {
         self.check_usable()?;
+        assert!(!self.flush.is_checkpoint_out, "no checkpoint is written while the log is cut");
         if end >= self.log_end {
             return Ok(());
         }
@@ -80,6 +81,7 @@ impl Log {
             self.flush.dirty_since = None;
         }
         self.flush.generation += 1;
+        self.assert_ends_agree();
         facts::record(|| Fact::Truncated { broker: self.broker, partition: self.partition.clone(), end });
         Ok(())
     }

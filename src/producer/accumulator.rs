@@ -192,6 +192,11 @@ impl Accumulator {
                 break;
             }
             taken.push(self.take_front(&partition, leader));
+            let in_flight = self.queues[&partition].in_flight.len();
+            assert!(
+                in_flight <= request.in_flight_per_partition,
+                "no more is in flight than keeps its order"
+            );
             self.last_taken = Some(partition);
         }
         taken

@@ -170,6 +170,8 @@ impl Sender {
             Ok(answer) => {
                 let silent_at = Some(now + SILENT_AFTER.max(timeout / SILENCES_PER_REQUEST_TIMEOUT));
                 self.in_flight.push_back(InFlight { answer, batches, silent_at });
+                let is_within = self.in_flight.len() <= self.shared.in_flight_max();
+                assert!(is_within, "requests in flight are within their limit");
             }
             Err(error) => self.failed(batches, &error),
         }

@@ -257,6 +257,8 @@ impl Shared {
                 drop(waiter.reply.send(outcome));
             }
             self.room.add_permits(bytes);
+            let is_within = self.room.available_permits() <= self.config.buffer_bytes_max;
+            assert!(is_within, "the room of a batch is given back once");
             self.resolved.notify_waiters();
         }
     }

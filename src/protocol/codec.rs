@@ -12,7 +12,7 @@ use super::ErrorCode;
 use super::api::{Api, ApiKey, Message, Request, name_of_key};
 use super::reader::{DecodeError, Reader};
 use super::text::Text;
-use super::writer::{Piece, Writer};
+use super::writer::Writer;
 
 /// What precedes every request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,19 +120,8 @@ fn decode_client_id(
     Ok(client_id)
 }
 
-/// A response as it is sent, with its length in front; the records that are holes come back as such.
-pub fn encode_response<M: Message>(
-    api: ApiKey,
-    version: i16,
-    correlation_id: i32,
-    response: &M,
-) -> Vec<Piece> {
-    let mut out = Writer::new();
-    encode_response_into(&mut out, api, version, correlation_id, response);
-    out.take_pieces()
-}
-
-/// As [`encode_response`], after what `out` already has: several responses can be sent as one.
+/// A response as it is sent, with its length in front, after what `out` already has: several can be sent as one. The
+/// records that are holes come back as such.
 pub fn encode_response_into<M: Message>(
     out: &mut Writer,
     api: ApiKey,

@@ -71,6 +71,7 @@ impl Frames {
     /// The frame at `range`, as [`Frames::next_range`] gave it last. Of the last one nothing is kept here: who waits
     /// with it holds no more than it does.
     pub fn frame(&mut self, range: Range<usize>) -> Bytes {
+        assert_eq!(range.end, self.next, "a frame is taken before the next one is looked for");
         if self.next == self.bytes.len() {
             return std::mem::take(&mut self.bytes).slice(range);
         }

@@ -18,12 +18,10 @@ mod text;
 mod wire;
 mod writer;
 
-pub use api::{
-    Api, ApiKey, ApiRange, Message, Request, VersionRange, api_versions_response, name_of_key, supported,
-};
+pub use api::{Api, ApiKey, ApiRange, Message, Request, VersionRange, api_versions_response, supported};
 pub use codec::{
     RequestError, RequestHeader, correlation_id, decode_body_into, decode_header, decode_request,
-    decode_response, encode_request, encode_response, encode_response_into,
+    decode_response, encode_request, encode_response_into,
 };
 pub use error_code::ErrorCode;
 pub use reader::{

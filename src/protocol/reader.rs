@@ -70,6 +70,7 @@ impl<'a> Reader<'a> {
     }
 
     fn within(bytes: &'a Bytes, range: Range<usize>) -> Reader<'a> {
+        assert!(range.start <= range.end, "a frame does not end before it begins");
         assert!(range.end <= bytes.len(), "the frame is all there");
         let in_proportion = range.len().saturating_mul(ARRAY_GROWTH_MAX).saturating_add(ARRAY_BYTES_FREE);
         let array_bytes_left = ARRAY_BYTES_MAX.min(in_proportion);

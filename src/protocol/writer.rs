@@ -39,10 +39,6 @@ impl Writer {
         Writer::default()
     }
 
-    pub fn with_capacity(bytes: usize) -> Writer {
-        Writer { buffer: BytesMut::with_capacity(bytes), holes: Vec::new() }
-    }
-
     /// Bytes written, holes not counted.
     pub fn len(&self) -> usize {
         self.buffer.len()

@@ -3,11 +3,10 @@
 use bytes::Bytes;
 
 use super::varint::{encoded_len, write_varint, write_varlong};
-use super::{CRC_START, Compression, HEADER_BYTES, MAGIC, RecordHeader, SIZE_BYTES, compression};
+use super::{
+    BatchHeader, CRC_START, Compression, HEADER_BYTES, MAGIC, RecordHeader, SIZE_BYTES, compression,
+};
 use crate::types::{LeaderEpoch, ProducerId, Timestamp};
-
-/// Attributes, timestamp delta, offset delta and the five lengths of a record, at their longest.
-const RECORD_OVERHEAD_MAX: usize = 1 + 10 + 5 + 4 * 5;
 
 /// Collects records into one batch. Base offset 0; the leader epoch is left unknown (-1).
 #[derive(Clone, Debug)]
@@ -75,23 +74,7 @@ impl BatchBuilder {
         self.count = self.count.checked_add(1).expect("a batch has less than 2^31 records");
     }
 
-    /// Bytes of the batch if it were built now without compression.
-    pub fn size_estimate(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// An upper bound for what one more record adds to [`BatchBuilder::size_estimate`].
-    pub fn record_bytes_max(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[RecordHeader]) -> usize {
-        let contents = bytes_len(key) + bytes_len(value) + headers.iter().map(header_len).sum::<usize>();
-        contents + RECORD_OVERHEAD_MAX
-    }
-
-    /// How many records were pushed.
-    pub fn count(&self) -> usize {
-        self.count as usize
-    }
-
-    /// Stamps the batch as an idempotent producer's.
+    /// Stamps the batch as an idempotent producer's. Waits for those (K3b): nothing but tests calls it yet.
     pub fn producer(&mut self, id: ProducerId, epoch: i16, base_sequence: i32) {
         self.producer_id = id;
         self.producer_epoch = epoch;
@@ -109,6 +92,8 @@ impl BatchBuilder {
         self.write_header();
         let crc = crc32c::crc32c(&self.bytes[CRC_START..]);
         self.bytes[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_be_bytes());
+        let is_whole = BatchHeader::parse(&self.bytes).is_ok_and(|header| header.size() == self.bytes.len());
+        assert!(is_whole, "what is built can be read back");
         Bytes::from(self.bytes)
     }
 

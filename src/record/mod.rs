@@ -34,5 +34,7 @@ pub use header::{
 pub use iter::{Record, RecordHeader, RecordIter, records};
 pub use rules::{RecordRules, TimestampRange, TimestampType, Validation};
 pub use search::first_record_at;
-pub use split::{Batches, batches, batches_exact};
+#[cfg(test)]
+pub use split::batches_exact;
+pub use split::{Batches, batches};
 pub use validate::{check_crc, validate};

@@ -4,13 +4,14 @@ use bytes::Bytes;
 
 use super::{BatchError, BatchHeader, SIZE_BYTES};
 
-/// Splits a fetch response's records. A trailing partial batch ends the iteration without an error: a
-/// broker may send one.
+/// Splits a fetch response's records, for who fetches by a `client::Connection` of his own (our consumer cuts by itself,
+/// around damage). A trailing partial batch ends the iteration without an error: a broker may send one.
 pub fn batches(records: Bytes) -> Batches {
     Batches { rest: records, partial_tail_allowed: true }
 }
 
-/// Splits a produce request's records; a trailing partial batch is `Truncated`.
+/// As [`batches`]; a trailing partial batch is `Truncated`.
+#[cfg(test)]
 pub fn batches_exact(records: Bytes) -> Batches {
     Batches { rest: records, partial_tail_allowed: false }
 }

@@ -12,7 +12,9 @@ pub(super) fn encode_id(id: &[u8; 16]) -> String {
         0 => (bits << 4) & 63,
         from_end => (bits >> (6 * from_end - 4)) & 63,
     };
-    (0..ID_CHARACTERS).map(|index| char::from(ALPHABET[group(index) as usize])).collect()
+    let text: String = (0..ID_CHARACTERS).map(|index| char::from(ALPHABET[group(index) as usize])).collect();
+    assert_eq!(decode_id(&text).as_ref(), Some(id), "what is written can be read back");
+    text
 }
 
 pub(super) fn decode_id(text: &str) -> Option<[u8; 16]> {

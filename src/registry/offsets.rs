@@ -29,7 +29,9 @@ impl Registry {
         partitions: &[TopicPartition],
     ) -> Result<Vec<GroupOffset>, RegistryError> {
         let read: Vec<_> = partitions.iter().map(|partition| self.group_offset(group, partition)).collect();
-        concurrently(CALLS_AT_ONCE_MAX, read).await.into_iter().collect()
+        let offsets = concurrently(CALLS_AT_ONCE_MAX, read).await;
+        assert_eq!(offsets.len(), partitions.len(), "each partition has its answer");
+        offsets.into_iter().collect()
     }
 
     async fn group_offset(
@@ -78,7 +80,9 @@ impl Registry {
     ) -> Vec<Result<(), ZkError>> {
         let commits: Vec<_> =
             offsets.iter().map(|(partition, offset)| self.commit_offset(group, partition, *offset)).collect();
-        concurrently(CALLS_AT_ONCE_MAX, commits).await
+        let outcomes = concurrently(CALLS_AT_ONCE_MAX, commits).await;
+        assert_eq!(outcomes.len(), offsets.len(), "each commit has its outcome");
+        outcomes
     }
 
     async fn commit_offset(

@@ -69,11 +69,6 @@ impl Registry {
         Err(ZkError::ConnectionLost.into())
     }
 
-    /// The names of all topics, sorted.
-    pub async fn topics(&self) -> Result<Vec<String>, RegistryError> {
-        Ok(retry_read(|| self.zookeeper.get_children(znodes::TOPICS)).await?)
-    }
-
     /// The names of all topics, sorted; the watch fires when one comes or goes.
     pub async fn topics_watch(&self) -> Result<(Vec<String>, Watch), RegistryError> {
         Ok(retry_read(|| self.zookeeper.get_children_watch(znodes::TOPICS)).await?)

@@ -179,13 +179,15 @@ struct StateJson {
 }
 
 pub(super) fn write_state(state: &PartitionState) -> Vec<u8> {
-    json(&StateJson {
+    let data = json(&StateJson {
         version: 1,
         leader: state.leader.map_or(-1, |leader| leader.0),
         leader_epoch: state.leader_epoch.0,
         controller_epoch: state.controller_epoch,
         isr: state.isr.iter().map(|broker| broker.0).collect(),
-    })
+    });
+    debug_assert_eq!(read_state(&data).as_ref(), Ok(state), "what is written can be read back");
+    data
 }
 
 pub(super) fn read_state(data: &[u8]) -> Result<PartitionState, Unreadable> {

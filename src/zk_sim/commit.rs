@@ -96,6 +96,7 @@ impl Commit {
         while let Some(arrival) = self.waiting.pop_front() {
             self.apply(arrival, at);
         }
+        assert!(self.core.zxid >= self.saved_zxid, "a zxid does not go back");
         let effects = std::mem::take(&mut self.core.effects);
         if !self.saves || self.core.zxid == self.saved_zxid {
             return Step::Release(effects);
@@ -115,7 +116,7 @@ impl Commit {
             Arrival::Opened(connection) => self.core.connection_opened(connection),
             Arrival::Message { from, message, password } => {
                 if let Some(count) = self.unanswered.get_mut(&from) {
-                    *count = count.saturating_sub(1);
+                    *count = count.checked_sub(1).expect("a message that waits was counted");
                 }
                 self.core.message(from, message, password, at);
             }

@@ -203,6 +203,7 @@ impl Core {
 
     fn attach(&mut self, connection: ConnectionId, id: SessionId, request: &ConnectRequest) {
         let session = self.sessions.get(id).expect("the caller has opened or found it");
+        assert_eq!(session.connection, Some(connection), "a session knows its connection");
         let response = ConnectResponse {
             protocol_version: 0,
             timeout_ms: session.timeout.as_millis() as i32,
@@ -215,6 +216,8 @@ impl Core {
     }
 
     fn request(&mut self, connection: ConnectionId, session: SessionId, message: Bytes, at: Moment) {
+        let known = self.sessions.get(session).map(|session| session.connection);
+        assert_eq!(known, Some(Some(connection)), "an attached connection is that of its session");
         let mut reader = Reader::new(message);
         let (Ok(xid), Ok(code)) = (reader.read::<i32>(), reader.read::<i32>()) else {
             return self.close_now(connection);
@@ -256,6 +259,7 @@ impl Core {
             change.remove(path);
         }
         let changes = change.commit();
+        assert!(self.tree.ephemerals(session).is_empty(), "a session that ended owns nothing");
         self.fire(&changes);
         ended.connection
     }

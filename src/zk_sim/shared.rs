@@ -290,6 +290,7 @@ impl Shared {
         match state.commit.step(at) {
             Step::Release(effects) => state.perform(effects),
             Step::Save(bytes) => {
+                assert!(state.to_save.is_none(), "one save at a time");
                 state.to_save = Some(bytes);
                 self.saver.notify_one();
             }

@@ -72,7 +72,7 @@ impl Image {
             return Err(SnapshotError::Contents(format!("{} bytes too many", reader.remaining())));
         }
         let tree = Tree::from_nodes(nodes.into_iter().map(|saved| (saved.path, saved.node)))
-            .ok_or_else(|| SnapshotError::Contents("a node without its parent".to_owned()))?;
+            .ok_or_else(|| SnapshotError::Contents("a node without its parent, or twice".to_owned()))?;
         Ok(Image { zxid, next_session, sessions, tree })
     }
 }

@@ -116,11 +116,13 @@ impl Tree {
         self.entries.iter().map(|(path, entry)| (path.as_str(), &entry.node))
     }
 
-    /// A tree of nodes given parents before children; `None` if a parent is missing.
+    /// A tree of nodes given parents before children; `None` if a parent is missing, or if
+    /// a node comes twice.
     pub fn from_nodes(nodes: impl IntoIterator<Item = (String, Node)>) -> Option<Tree> {
         let mut tree = Tree { entries: BTreeMap::new(), ephemerals: BTreeMap::new() };
         for (path, node) in nodes {
-            if path != "/" && !tree.entries.contains_key(path::parent(&path)) {
+            let has_parent = path == "/" || tree.entries.contains_key(path::parent(&path));
+            if !has_parent || tree.entries.contains_key(&path) {
                 return None;
             }
             tree.insert(path, node);
@@ -149,8 +151,9 @@ impl Tree {
     }
 
     fn insert(&mut self, path: String, node: Node) {
-        if let Some(parent) = self.entries.get_mut(path::parent(&path)) {
-            parent.children.insert(path::name(&path).to_owned());
+        match self.entries.get_mut(path::parent(&path)) {
+            Some(parent) => drop(parent.children.insert(path::name(&path).to_owned())),
+            None => assert_eq!(path, "/", "a node has a parent"),
         }
         if node.owner != SessionId::NONE {
             self.ephemerals.entry(node.owner).or_default().insert(path.clone());
@@ -161,10 +164,13 @@ impl Tree {
     fn remove(&mut self, path: &str) -> Node {
         let entry = self.entries.remove(path).expect("the caller has looked the node up");
         assert!(entry.children.is_empty(), "a node with children was removed");
-        self.entry_mut(path::parent(path)).children.remove(path::name(path));
+        let is_child = self.entry_mut(path::parent(path)).children.remove(path::name(path));
+        assert!(is_child, "a node is among its parent's children");
         let owner = entry.node.owner;
+        let is_ephemeral = owner != SessionId::NONE;
+        assert_eq!(self.ephemerals.contains_key(&owner), is_ephemeral, "a session knows the nodes it owns");
         if let Some(paths) = self.ephemerals.get_mut(&owner) {
-            paths.remove(path);
+            assert!(paths.remove(path), "a session knows the nodes it owns");
             if paths.is_empty() {
                 self.ephemerals.remove(&owner);
             }

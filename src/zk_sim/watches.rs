@@ -67,6 +67,7 @@ impl Watches {
                 told.insert(by);
             }
         }
+        assert_eq!(self.count == 0, self.watchers.is_empty(), "every watch is counted");
         told
     }
 
@@ -74,22 +75,21 @@ impl Watches {
     pub fn drop_connection(&mut self, by: ConnectionId) {
         for key in self.watched.remove(&by).unwrap_or_default() {
             self.count -= 1;
-            if let Some(watchers) = self.watchers.get_mut(&key) {
-                watchers.remove(&by);
-                if watchers.is_empty() {
-                    self.watchers.remove(&key);
-                }
+            let watchers = self.watchers.get_mut(&key).expect("who watches is found by what is watched");
+            assert!(watchers.remove(&by), "who watches is found by what is watched");
+            if watchers.is_empty() {
+                self.watchers.remove(&key);
             }
         }
+        assert_eq!(self.count == 0, self.watchers.is_empty(), "every watch is counted");
     }
 
     fn forget_one(&mut self, by: ConnectionId, key: &(Aspect, String)) {
         self.count -= 1;
-        if let Some(watched) = self.watched.get_mut(&by) {
-            watched.remove(key);
-            if watched.is_empty() {
-                self.watched.remove(&by);
-            }
+        let watched = self.watched.get_mut(&by).expect("what is watched is found by who watches");
+        assert!(watched.remove(key), "what is watched is found by who watches");
+        if watched.is_empty() {
+            self.watched.remove(&by);
         }
     }
 }

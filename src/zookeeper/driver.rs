@@ -122,6 +122,8 @@ impl Status {
 
     fn confirmed(&self, session: &Session) {
         let mut inner = self.lock();
+        let is_kept = session.leader_confirmed_at() >= inner.leader_confirmed_at;
+        assert!(is_kept, "what a leader confirmed is not taken back");
         inner.confirmed_at = session.confirmed_at();
         inner.leader_confirmed_at = session.leader_confirmed_at();
     }
@@ -272,6 +274,8 @@ impl Driver {
             let disconnect = self.perform(effects, Some(&outgoing));
             // Whatever follows the end of a session, broken or not, nobody connects again.
             if self.session.is_over() {
+                assert!(self.answers.is_empty(), "nobody waits for the answer of a session that is over");
+                assert!(self.watchers.is_empty(), "nobody watches through a session that is over");
                 return Err(Over);
             }
             if let Some(reason) = disconnect {

@@ -361,6 +361,7 @@ impl Session {
         self.leader_confirmed_at = self.leader_confirmed_at.max(sent_at);
         self.leader_heard_at = now;
         assert!(self.leader_confirmed_at <= now, "no answer comes before its request");
+        assert!(self.leader_confirmed_at <= self.confirmed_at, "what a leader answered a server answered");
     }
 
     /// The server has set the watch if it answered the read, or if the node's absence was the answer.

@@ -52,7 +52,9 @@ impl Watches {
             tickets.extend(self.waiting.remove(&(*on, path.to_owned())).unwrap_or_default());
         }
         tickets.sort_unstable();
+        assert!(tickets.len() <= self.count, "a watch that fires was counted");
         self.count -= tickets.len();
+        assert_eq!(self.waiting.is_empty(), self.count == 0, "every watch is counted");
         tickets
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use seedlog::protocol::messages::*;
 use seedlog::protocol::{
-    ApiKey, ErrorCode, Message, Piece, Records, Request, RequestError, RequestHeader, api_versions_response,
-    decode_request, encode_response, frame,
+    ApiKey, ErrorCode, Message, Records, Request, RequestError, RequestHeader, Writer, api_versions_response,
+    decode_request, encode_response_into, frame,
 };
 use seedlog::record;
 use seedlog::runtime::net::{Listener, Stream, WriteHalf};
@@ -96,7 +96,7 @@ impl State {
     fn append(&mut self, partition: usize, records: &Bytes) -> i64 {
         let base = self.log_end(partition);
         let mut next = base;
-        for batch in record::batches_exact(records.clone()) {
+        for batch in record::batches(records.clone()) {
             let mut batch = batch.expect("whole batches").to_vec();
             let header = record::validate(&batch, 1 << 20).expect("a sound batch");
             record::patch(&mut batch, Offset(next), LeaderEpoch(0));
@@ -180,14 +180,15 @@ async fn send<M: Message>(
     correlation_id: i32,
     response: &M,
 ) -> Option<()> {
-    let pieces = encode_response(api, version, correlation_id, response).into_iter();
-    let mut segments: Vec<Segment> = pieces
-        .map(|piece| match piece {
-            Piece::Bytes(bytes) => Segment::Bytes(bytes),
-            Piece::Hole { .. } => unreachable!("records are bytes here"),
-        })
-        .collect();
+    let mut segments = vec![encoded(api, version, correlation_id, response)];
     writer.send(&mut segments).await.ok()
+}
+
+/// A response without holes.
+pub fn encoded<M: Message>(api: ApiKey, version: i16, correlation_id: i32, response: &M) -> Segment {
+    let mut out = Writer::new();
+    encode_response_into(&mut out, api, version, correlation_id, response);
+    Segment::Bytes(out.into_bytes())
 }
 
 /// Lets the next mood pass. `Err`: the connection ends.

@@ -12,15 +12,14 @@ use seedlog::client::{Cluster, ClusterConfig};
 use seedlog::producer::{Producer, ProducerConfig, ProducerRecord, SendError};
 use seedlog::protocol::messages::*;
 use seedlog::protocol::{
-    ApiKey, ErrorCode, Message, Piece, Request, RequestHeader, api_versions_response, decode_request,
-    encode_response, frame,
+    ApiKey, ErrorCode, Message, Request, RequestHeader, api_versions_response, decode_request, frame,
 };
 use seedlog::runtime::net::{Listener, Stream};
 use seedlog::runtime::task::{Lane, TaskGroup};
 use seedlog::runtime::{Segment, clock};
 use seedlog::types::TopicPartition;
 
-use super::fake_broker::{FakeBroker, TOPIC};
+use super::fake_broker::{self, FakeBroker, TOPIC};
 use super::harness::{own_ip, with_broker};
 
 const LIES: usize = 12;
@@ -70,12 +69,7 @@ fn lie(number: usize, header: &RequestHeader) -> Bytes {
 }
 
 fn encoded<M: Message>(api: ApiKey, header: &RequestHeader, response: &M) -> Vec<Segment> {
-    let pieces = encode_response(api, header.api_version, header.correlation_id, response).into_iter();
-    let bytes = pieces.map(|piece| match piece {
-        Piece::Bytes(bytes) => Segment::Bytes(bytes),
-        Piece::Hole { .. } => unreachable!("no records here"),
-    });
-    bytes.collect()
+    vec![fake_broker::encoded(api, header.api_version, header.correlation_id, response)]
 }
 
 /// Agrees on versions (even with a lie, each second time it comes to that), then tells the connection's lie.

@@ -7,7 +7,19 @@
 use bytes::Bytes;
 use kafka_protocol::messages::{BrokerId, ProducerId, TopicName, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
-use seedlog::protocol::Records;
+use seedlog::protocol::{ApiKey, Message, Piece, Records, Writer, encode_response_into};
+
+/// A response alone, as it is sent.
+pub fn encode_response<M: Message>(
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    response: &M,
+) -> Vec<Piece> {
+    let mut out = Writer::new();
+    encode_response_into(&mut out, api, version, correlation_id, response);
+    out.take_pieces()
+}
 
 /// Random bytes from which values are made. When they run out the rest is zeros, so that fewer bytes make
 /// smaller values: proptest shrinks by that.

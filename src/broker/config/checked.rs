@@ -25,6 +25,7 @@ pub struct CheckedConfig {
     pub zookeeper_connect_timeout: Duration,
     pub auto_create_topics: bool,
     pub partitions_default: i32,
+    /// Read once there is replication (K4); 1 until then.
     pub replication_factor_default: i16,
     pub limits: Limits,
     pub shutdown_drain_max: Duration,

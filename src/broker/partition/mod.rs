@@ -300,12 +300,11 @@ impl Partition {
             return Err(LogError::Failed { reason: reason.to_owned() }.into());
         }
         let epoch = state.epoch.ok_or_else(|| PartitionError::NotLeader(self.name.clone()))?;
-        Ok(Bounds {
-            epoch,
-            log_start: state.log.log_start(),
-            log_end: state.log.log_end(),
-            readable_end: state.log.readable_end(),
-        })
+        let log = &state.log;
+        let (log_start, readable_end, log_end) = (log.log_start(), log.readable_end(), log.log_end());
+        assert!(log_start <= readable_end, "what is held begins at or below the readable end");
+        assert!(readable_end <= log_end, "a log's readable end is within it");
+        Ok(Bounds { epoch, log_start, log_end, readable_end })
     }
 
     /// Queues a flush by time that has come due; whether the flusher has to put it on its list.
@@ -328,6 +327,7 @@ impl Partition {
 
     pub fn finish_flush(&self, ticket: FlushTicket) -> AfterFlush {
         let mut state = self.state();
+        assert!(state.is_flushing, "a flush that ends was begun");
         state.is_flushing = false;
         state.log.finish_flush(ticket);
         state.wake();
@@ -339,6 +339,7 @@ impl Partition {
     /// says may be tried again is for the caller to note.
     pub fn flush_failed(&self, ticket: FlushTicket, error: io::Error) -> LogError {
         let mut state = self.state();
+        assert!(state.is_flushing, "a flush that fails was begun");
         (state.is_flushing, state.is_flush_queued) = (false, false);
         let error = state.log.flush_failed(ticket, error);
         if state.log.failure().is_some() {

@@ -243,6 +243,7 @@ impl Connection {
     async fn make_room(&mut self, wanted: usize) -> Result<usize, Close> {
         let arrived = self.buffer.len();
         let target = wanted.min(FREE_BYTES.max(2 * arrived));
+        assert!(target > arrived, "a request that is not whole gets room for more");
         self.charge(target).await?;
         let room = wanted.min(ROOM_BYTES_MIN.max(target));
         self.buffer.reserve(room - arrived);

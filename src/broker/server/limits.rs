@@ -119,18 +119,19 @@ impl Connections {
         let id = open.last_id;
         let handle = Arc::<ConnectionHandle>::default();
         open.by_id.insert(id, Arc::clone(&handle));
+        assert!(open.per_ip.len() <= open.by_id.len(), "an address that is counted has a connection");
         Ok((id, handle))
     }
 
     fn release(&self, id: u64, ip: IpAddr) {
         let mut open = self.open();
-        open.by_id.remove(&id);
-        if let Some(from_ip) = open.per_ip.get_mut(&ip) {
-            *from_ip -= 1;
-            if *from_ip == 0 {
-                open.per_ip.remove(&ip);
-            }
+        assert!(open.by_id.remove(&id).is_some(), "a connection's place is given back once");
+        let from_ip = open.per_ip.get_mut(&ip).expect("the address of an open connection is counted");
+        *from_ip -= 1;
+        if *from_ip == 0 {
+            open.per_ip.remove(&ip);
         }
+        assert!(open.per_ip.len() <= open.by_id.len(), "an address that is counted has a connection");
         drop(open);
         self.one_closed.notify_waiters();
     }

@@ -74,6 +74,8 @@ impl Charge {
         if missing > 0 && self.reserve.is_none() {
             waited = self.take(u32::try_from(missing).expect("a frame is below 2^31 bytes")).await;
         }
+        let is_covered = self.reserve.is_some() || self.units() * UNIT_BYTES >= bytes;
+        assert!(is_covered, "memory is charged before it is used");
         let more = bytes.saturating_sub(self.bytes);
         self.bytes += more;
         self.memory.bytes_held.fetch_add(more, Ordering::Relaxed);
@@ -117,7 +119,8 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.memory.bytes_held.fetch_sub(self.bytes, Ordering::Relaxed);
+        let before = self.memory.bytes_held.fetch_sub(self.bytes, Ordering::Relaxed);
+        assert!(before >= self.bytes, "what was charged is given back once");
     }
 }
 
@@ -130,7 +133,8 @@ impl OneWaits<'_> {
 
 impl Drop for OneWaits<'_> {
     fn drop(&mut self) {
-        self.0.requests_waiting.fetch_sub(1, Ordering::Relaxed);
+        let before = self.0.requests_waiting.fetch_sub(1, Ordering::Relaxed);
+        assert!(before > 0, "a request that waits was counted");
     }
 }
 

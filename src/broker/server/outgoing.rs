@@ -95,5 +95,6 @@ impl Outgoing {
                 }
             });
         }
+        assert!(ranges.next().is_none(), "every range has its hole");
     }
 }

@@ -129,6 +129,8 @@ impl Partition {
             self.unfinished.extend(delivered.unfinished());
             self.delivered_end = delivered.end().or(self.delivered_end);
         }
+        let last = self.unfinished.last();
+        assert!(last.copied() < self.delivered_end || last.is_none(), "what is unfinished was handed out");
     }
 
     /// What was done with the records delivered so far says nothing any more: the application sought, or the position

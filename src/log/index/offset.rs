@@ -88,6 +88,11 @@ impl OffsetIndex {
     /// Writes the index to its file, as yet unsynced.
     pub fn store(&mut self, path: &Path, summary: &Summary) -> io::Result<()> {
         let OffsetIndex::Memory(entries) = self else { return Ok(()) };
+        let last = entries.last();
+        assert!(
+            last.is_none_or(|last| last.offset < summary.next_offset),
+            "entries are of the segment's batches"
+        );
         let bytes = encode(summary, entries);
         let file = disk::open(path, OpenMode::CreateOrOpen)?;
         file.truncate(0)?;

@@ -82,5 +82,6 @@ fn append(copy: &File, mut position: u64, piece: &Piece) -> io::Result<u64> {
         from += count as u64;
         position += count as u64;
     }
+    assert!(position <= BYTES_MAX, "what is kept of a cut is bounded");
     Ok(position)
 }

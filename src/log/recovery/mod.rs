@@ -411,6 +411,8 @@ impl Recovery<'_> {
     }
 
     fn keep(&mut self, segment: Segment) {
+        assert_eq!(segment.base, self.end, "segments follow each other");
+        assert!(segment.end >= segment.base, "a segment does not end before it begins");
         self.end = segment.end;
         self.segments.push(segment);
     }

@@ -137,6 +137,7 @@ async fn play(data: PathBuf, steps: Vec<Step>, queries: Vec<Query>) {
             }
         }
         assert_eq!(log.log_end(), model.end());
+        log.check_invariants();
     }
     check_reads(&log, &model, &queries);
     let stored = read_all(&log, log.log_end());

@@ -40,7 +40,7 @@ pub fn raise_open_files_limit() -> io::Result<u64> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// How many files, sockets and locks the process has open.
+/// How many files, sockets and locks the process has open: for tests that look for what is not given back.
 pub fn open_files() -> io::Result<u64> {
     #[allow(clippy::disallowed_methods)] // The seam's own look at the kernel's table.
     let listed = std::fs::read_dir("/proc/self/fd")?;

@@ -307,6 +307,7 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
     on_machine(life.node, |machine| machine.tree.remove_file(path))
 }
 
+/// Waits for the deletion of topics (K7): nothing but tests calls it yet.
 pub fn remove_dir_all(path: &Path) -> io::Result<()> {
     let life = naming(REMOVE_DIR, path)?;
     on_machine(life.node, |machine| machine.tree.remove_dir_all(path))

@@ -63,7 +63,7 @@ pub fn raise_open_files_limit() -> io::Result<u64> {
     Ok(TABLES.with_borrow(|tables| tables.limits.get(&node).copied().unwrap_or(u64::MAX)))
 }
 
-/// How many files, sockets and locks the process has open.
+/// How many files, sockets and locks the process has open: for tests that look for what is not given back.
 pub fn open_files() -> io::Result<u64> {
     Ok(open_files_of(identity::current()))
 }

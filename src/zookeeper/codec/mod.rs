@@ -58,7 +58,6 @@ pub struct ErrorCode(pub i32);
 
 impl ErrorCode {
     pub const OK: ErrorCode = ErrorCode(0);
-    pub const SYSTEM_ERROR: ErrorCode = ErrorCode(-1);
     pub const RUNTIME_INCONSISTENCY: ErrorCode = ErrorCode(-2);
     pub const MARSHALLING: ErrorCode = ErrorCode(-5);
     pub const UNIMPLEMENTED: ErrorCode = ErrorCode(-6);

@@ -202,6 +202,7 @@ impl ProduceRun {
         let (groups, spare_lists) = (&mut self.groups, &mut self.spare_lists);
         self.last_group = *self.group_of.entry(address).or_insert_with(|| {
             let lists = spare_lists.pop().unwrap_or_default();
+            assert!(lists.batches.is_empty() && lists.slots.is_empty(), "nothing of another run is appended");
             groups.push(Group { partition, lists, wants_reply: false, flush_to: None });
             groups.len() - 1
         });
@@ -230,6 +231,7 @@ impl ProduceRun {
                     core.shortage.is_over();
                     group.count(bytes);
                     group.flush_to = appended.flush_to;
+                    assert_eq!(appended.bases.len(), group.lists.slots.len(), "each batch has its offset");
                     for (slot, base) in group.lists.slots.iter().zip(&appended.bases) {
                         self.answers[*slot] =
                             Answer::Appended { base: *base, log_start: appended.log_start, at: appended_at };
@@ -278,7 +280,8 @@ impl ProduceRun {
                 std::mem::swap(&mut response.name, &mut topic.name);
                 let to = &mut response.partition_responses;
                 to.resize_with(topic.partition_data.len(), PartitionProduceResponse::default);
-                for ((to, data), answer) in to.iter_mut().zip(&topic.partition_data).zip(&mut answers) {
+                for (to, data) in to.iter_mut().zip(&topic.partition_data) {
+                    let answer = answers.next().expect("each batch has its answer");
                     answer.put_into(to, data.index);
                 }
             }

@@ -257,6 +257,7 @@ impl Member {
         if claim.is_empty() {
             return self.finish();
         }
+        assert!(self.name.is_some(), "only a registered member claims");
         for (name, stream) in &claim {
             self.held.insert(name.clone(), Held { stream: *stream, delivering: false });
         }
@@ -278,6 +279,7 @@ impl Member {
     }
 
     fn finish(&mut self) -> Vec<Effect> {
+        debug_assert!(self.held.values().all(|held| held.delivering), "what is held in the end is delivered");
         self.phase = Phase::Stable;
         self.tries = 0;
         if self.is_surplus && !self.held.is_empty() {
@@ -307,6 +309,8 @@ impl Member {
     }
 
     fn back_off(&mut self, others: BTreeSet<TopicPartition>) -> Vec<Effect> {
+        assert!(self.tries < self.policy.tries_max, "a rebalance that goes on has a try left");
+        assert!(self.held.is_empty(), "a conflict releases everything");
         self.tries += 1;
         self.phase = Phase::Pausing;
         let mut effects = Vec::new();

@@ -232,6 +232,7 @@ impl Shell {
         if let Some(delivery_gate) = &self.delivery_gate {
             delivery_gate.resume();
         }
+        debug_assert!(self.progress().owned().is_subset(&self.member.held()), "what is delivered is held");
         self.shared.add(begins);
         Ok(Some(Event::Delivering))
     }

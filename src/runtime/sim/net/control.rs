@@ -89,15 +89,6 @@ impl Control {
         });
     }
 
-    /// Gives every link the latency that the seed chose for it.
-    pub fn restore_latencies(self) {
-        fault(3, 0, 0);
-        with_net(|net| {
-            net.links.forget_latencies();
-            net.refresh_all();
-        });
-    }
-
     // -- bandwidth ------------------------------------------------------------------------------------
 
     /// Bounds how much gets from `from` to `to` from now on, on all connections together.
@@ -252,13 +243,6 @@ impl Control {
     /// The TCP timeout in force; drawn per run.
     pub fn tcp_timeout(self) -> Duration {
         with_net(|net| net.settings.tcp_timeout)
-    }
-
-    /// Bytes that a connection takes in each direction before the reader has read them (at least 4).
-    pub fn set_window_bytes(self, window: u64) {
-        assert!(window >= 4, "a quarter of the window is what an update is worth");
-        fault(12, window, 0);
-        with_net(|net| net.settings.window = window);
     }
 
     /// Connections that a listener's kernel holds before the process accepts them.

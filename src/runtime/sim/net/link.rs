@@ -112,11 +112,6 @@ impl Links {
         };
     }
 
-    pub(super) fn forget_latencies(&mut self) {
-        self.default = None;
-        self.latencies.clear();
-    }
-
     pub(super) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
         !self.cuts.is_empty() && self.cuts.contains(&(from, to))
     }

@@ -25,6 +25,8 @@ impl ProduceRun {
     /// Begins an empty run with the thread's spare memory, if it is there.
     pub(super) fn take_spare(&mut self) {
         if let Some(spare) = SPARE.take() {
+            assert!(spare.is_empty() && spare.answers.is_empty(), "a run begins without another's answers");
+            assert!(spare.groups.is_empty() && spare.group_of.is_empty(), "a run begins without batches");
             *self = spare;
         }
     }
