@@ -50,6 +50,9 @@ const LOOKS_MAX: usize = 1_000;
 /// Reads `records`, fetched from `from`. A trailing partial batch is left for the next fetch.
 pub(super) fn verify(records: Bytes, from: Offset, high_watermark: Offset) -> Chunk {
     let mut chunk = Chunk { parts: Vec::new(), next: from };
+    if is_beyond_every_log(from) {
+        return chunk;
+    }
     let is_empty = records.is_empty();
     let stretches = split(records);
     for (index, stretch) in stretches.iter().enumerate() {
@@ -70,8 +73,16 @@ pub(super) fn verify(records: Bytes, from: Offset, high_watermark: Offset) -> Ch
 /// The chunk for an offset that the broker cannot read: of what lies behind it nothing is known.
 pub(super) fn unreadable(at: Offset) -> Chunk {
     let mut chunk = Chunk { parts: Vec::new(), next: at };
+    if is_beyond_every_log(at) {
+        return chunk;
+    }
     chunk.skip("the broker finds damage there".to_owned(), at.next());
     chunk
+}
+
+/// Nothing can stand there, for the end of a log is an offset too: whoever answers for it lies.
+fn is_beyond_every_log(offset: Offset) -> bool {
+    offset.checked_plus(1).is_none()
 }
 
 /// Bytes between two places where a batch may begin.

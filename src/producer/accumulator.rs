@@ -65,7 +65,7 @@ pub(super) struct Outgoing {
 #[derive(Debug)]
 pub(super) enum Payload {
     /// First attempt: to be encoded, and handed back by [`Accumulator::encoded`].
-    Records(Vec<RecordData>),
+    Records(Arc<Vec<RecordData>>),
     Encoded(Bytes),
 }
 
@@ -142,7 +142,8 @@ impl Accumulator {
         }
         let batch = queue.queued.back_mut().expect("an open batch, found or made above");
         batch.bytes += bytes;
-        batch.records.push(record);
+        let records = Arc::get_mut(&mut batch.records).expect("nobody encodes a batch that is open");
+        records.push(record);
         batch.waiters.push(Waiter { seq, reply });
         batch.closed = close_after
             || batch.records.len() >= self.limits.batch_records_max
@@ -217,7 +218,7 @@ impl Accumulator {
         batch.sent_to = Some(leader);
         let payload = match &batch.encoded {
             Some(bytes) => Payload::Encoded(bytes.clone()),
-            None => Payload::Records(std::mem::take(&mut batch.records)),
+            None => Payload::Records(Arc::clone(&batch.records)),
         };
         let outgoing = Outgoing {
             partition: partition.clone(),
@@ -229,11 +230,13 @@ impl Accumulator {
         outgoing
     }
 
-    /// Keeps a batch's bytes for further attempts.
+    /// Keeps a batch's bytes for further attempts. It may have been put back meanwhile: another broker leads now.
     pub(super) fn encoded(&mut self, partition: &TopicPartition, attempt: AttemptId, bytes: Bytes) {
         let Some(queue) = self.queues.get_mut(partition) else { return };
-        if let Some(batch) = queue.in_flight.iter_mut().find(|batch| batch.id == attempt.batch) {
+        let mut batches = queue.in_flight.iter_mut().chain(&mut queue.queued);
+        if let Some(batch) = batches.find(|batch| batch.id == attempt.batch) {
             batch.encoded = Some(bytes);
+            batch.records = Arc::default();
         }
     }
 

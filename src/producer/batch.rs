@@ -90,7 +90,8 @@ pub(super) struct Batch {
     pub(super) id: u64,
     pub(super) waiters: Vec<Waiter>,
     /// Until they are encoded for the first attempt.
-    pub(super) records: Vec<RecordData>,
+    /// Until they are encoded; shared with whoever does that, without the lock.
+    pub(super) records: Arc<Vec<RecordData>>,
     pub(super) encoded: Option<Bytes>,
     pub(super) bytes: usize,
     /// When its first record was accepted.
@@ -112,7 +113,7 @@ impl Batch {
         Batch {
             id,
             waiters: Vec::new(),
-            records: Vec::new(),
+            records: Arc::default(),
             encoded: None,
             bytes: 0,
             opened: now,

@@ -378,6 +378,9 @@ impl Driver {
     fn answer(&mut self, ticket: Ticket, outcome: Result<Reply, ZkError>, watching: bool) {
         if !watching {
             self.watchers.remove(&ticket);
+        } else if !self.watchers.contains_key(&ticket) {
+            // Whoever asked gave up while the request was on its way, and a sweep took his watcher.
+            self.session.forget_watches(&BTreeSet::from([ticket]));
         }
         if let Some(answer) = self.answers.remove(&ticket) {
             tell(answer, outcome);

@@ -244,3 +244,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn at_the_last_offset_there_is_no_answer_that_could_be_true() {
+    let last = Offset(i64::MAX);
+    for chunk in [unreadable(last), verify(Bytes::from_static(b"nonsense"), last, last)] {
+        assert_eq!(chunk.next, last);
+        assert!(chunk.parts.is_empty());
+    }
+}

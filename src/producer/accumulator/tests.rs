@@ -217,6 +217,26 @@ fn a_batch_does_not_wait_for_the_answer_of_a_broker_that_a_later_epoch_has_depos
 }
 
 #[test]
+fn a_batch_that_is_put_back_while_it_is_encoded_keeps_its_records() {
+    for is_taken_again_before in [false, true] {
+        let mut accumulator = Accumulator::new(LIMITS);
+        accept(&mut accumulator, 0, at(0));
+        let first = take(&mut accumulator, at(10), &ORDERED).remove(0);
+        let second = Leader { broker: BrokerId(2), epoch: LeaderEpoch(4) };
+        accumulator.leaders_changed(|_| Some(second), at(20), |_| Duration::ZERO);
+        let taken = is_taken_again_before.then(|| take(&mut accumulator, at(20), &ORDERED).remove(0));
+
+        accumulator.encoded(&first.partition, first.attempt, Bytes::from_static(b"encoded"));
+
+        let again = taken.unwrap_or_else(|| take(&mut accumulator, at(20), &ORDERED).remove(0));
+        match again.payload {
+            Payload::Encoded(bytes) => assert_eq!(bytes, "encoded"),
+            Payload::Records(records) => assert_eq!(records.len(), 1),
+        }
+    }
+}
+
+#[test]
 fn a_flush_ends_the_linger_of_what_was_accepted_before_it() {
     let mut accumulator = Accumulator::new(LIMITS);
     accept(&mut accumulator, 0, at(0));
