@@ -109,7 +109,7 @@ async fn serve() -> Result<()> {
     let broker = Broker::start(config.check()?).await?;
     println!("{} {}", broker.address(), zookeeper.address());
     task::blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await?;
-    broker.shutdown().await;
+    broker.shutdown().await.expect("the disk is well");
     Ok(())
 }
 
