@@ -2,7 +2,7 @@
 //!
 //! An index, not a judge. Sends keep the order in which they were invoked.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{Acks, Offset, TopicPartition};
@@ -17,7 +17,8 @@ pub struct Send<'a> {
     pub record: &'a RecordTag,
     pub acks: Acks,
     pub outcome: Outcome,
-    pub retried: bool,
+    /// How often its batch was sent once more.
+    pub resends: u64,
     /// The deliveries of its value, as indices into [`Ledger::deliveries`].
     pub deliveries: Vec<usize>,
 }
@@ -55,7 +56,7 @@ pub struct Ledger<'a> {
     /// What consumers moved over, by partition.
     pub covered: BTreeMap<&'a TopicPartition, Vec<Covered>>,
     by_number: HashMap<(&'a str, u64), usize>,
-    by_record: HashMap<&'a RecordTag, usize>,
+    by_record: HashMap<&'a RecordTag, Vec<usize>>,
     /// The index, in `covered`, of each consumer's current stretch, or where the next one starts.
     stretches: HashMap<(&'a str, &'a TopicPartition), Stretch>,
 }
@@ -81,6 +82,7 @@ impl<'a> Ledger<'a> {
                 ledger.take(at, fact);
             }
         }
+        ledger.match_deliveries();
         ledger
     }
 
@@ -93,7 +95,7 @@ impl<'a> Ledger<'a> {
         match fact {
             Fact::SendInvoked { producer, seq, partition, record, acks } => {
                 self.by_number.insert((producer, *seq), self.sends.len());
-                self.by_record.insert(record, self.sends.len());
+                self.by_record.entry(record).or_default().push(self.sends.len());
                 self.sends.push(Send {
                     invoked: at,
                     producer,
@@ -101,7 +103,7 @@ impl<'a> Ledger<'a> {
                     record,
                     acks: *acks,
                     outcome: Outcome::Pending,
-                    retried: false,
+                    resends: 0,
                     deliveries: Vec::new(),
                 });
             }
@@ -113,7 +115,7 @@ impl<'a> Ledger<'a> {
             Fact::SendRetried { producer, first_seq, last_seq, .. } => {
                 for seq in *first_seq..=*last_seq {
                     if let Some(&send) = self.by_number.get(&(producer.as_str(), seq)) {
-                        self.sends[send].retried = true;
+                        self.sends[send].resends += 1;
                     }
                 }
             }
@@ -142,12 +144,39 @@ impl<'a> Ledger<'a> {
         offset: Offset,
         record: &'a RecordTag,
     ) {
-        let send = self.by_record.get(record).copied();
-        if let Some(send) = send {
-            self.sends[send].deliveries.push(self.deliveries.len());
-        }
-        self.deliveries.push(Delivery { at, consumer, partition, offset, record, send });
+        self.deliveries.push(Delivery { at, consumer, partition, offset, record, send: None });
         self.cover(consumer, partition, offset);
+    }
+
+    /// Finds the send of each delivery: by where it was acknowledged first, by its content second. An application may
+    /// send the same bytes twice, and an acknowledgement may come after the delivery.
+    fn match_deliveries(&mut self) {
+        let mut stored: HashMap<(&TopicPartition, Offset, &RecordTag), usize> = HashMap::new();
+        let mut placed: HashSet<usize> = HashSet::new();
+        for (index, send) in self.sends.iter().enumerate() {
+            if let Outcome::Ok { offset: Some(offset), .. } = send.outcome {
+                stored.insert((send.partition, offset, send.record), index);
+                placed.insert(index);
+            }
+        }
+        for (index, delivery) in self.deliveries.iter_mut().enumerate() {
+            let is_before = |send: &usize| self.sends[*send].invoked < delivery.at;
+            let alike = self.by_record.get(delivery.record).into_iter().flatten().copied().filter(is_before);
+            let place = (delivery.partition, delivery.offset, delivery.record);
+            delivery.send = stored.get(&place).copied().filter(is_before).or_else(|| {
+                // One of which it is not known yet where it stands; else this is a copy, of the latest.
+                let is_free = |send: &usize| {
+                    self.sends[*send].partition == delivery.partition && !placed.contains(send)
+                };
+                alike.clone().find(is_free).or_else(|| alike.last())
+            });
+            if let Some(send) = delivery.send {
+                self.sends[send].deliveries.push(index);
+                if placed.insert(send) {
+                    stored.insert(place, send);
+                }
+            }
+        }
     }
 
     fn cover(&mut self, consumer: &'a str, partition: &'a TopicPartition, offset: Offset) {

@@ -1,13 +1,17 @@
 //! H3, `lost-write`: an acknowledged record that nobody ever read, though someone read past it.
 //!
-//! A record that nobody read because nobody came that far is check H4's.
+//! A record that nobody read because nobody came that far is check H4's. An acknowledgement that was asked for and does
+//! not say where the record stands can be held to nothing: it is a violation by itself.
 
+use seedlog::types::Acks;
+
+use super::ledger::Outcome;
 use super::{Case, Check, Finding};
 
 pub const CHECK: Check = Check { id: "H3", slug: "lost-write", judge };
 
 fn judge(case: &Case) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings = acked_nowhere(case);
     for (send, acked_at, offset) in case.ledger.acked() {
         if !send.deliveries.is_empty() || !case.ledger.someone_passed(send.partition, offset) {
             continue;
@@ -24,6 +28,18 @@ fn judge(case: &Case) -> Vec<Finding> {
         findings.push(finding.excused_by(case.budget.excuses_loss(send.partition)));
     }
     findings
+}
+
+fn acked_nowhere(case: &Case) -> Vec<Finding> {
+    let asked = case.ledger.sends.iter().filter(|send| send.acks != Acks::None);
+    let nowhere = asked.filter_map(|send| match send.outcome {
+        Outcome::Ok { at, offset: None } => {
+            let message = format!("{} {:?} was acked without an offset", send.partition, send.record.label);
+            Some(Finding::new(Some(send.partition), message, vec![send.invoked, at]))
+        }
+        _ => None,
+    });
+    nowhere.collect()
 }
 
 #[cfg(test)]
@@ -71,6 +87,36 @@ mod tests {
         let story =
             Story::new().send(0, "r-0").acked(0, 0).send(1, "r-1").assigned("a", 0).read("a", 0, "r-1");
         assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn an_ack_that_does_not_say_where_is_found() {
+        let story = Story::new().send(0, "r-0").acked_without_offset(0);
+        assert_eq!(story.violations(&CHECK), [r#"orders-0 "r-0" was acked without an offset"#]);
+        let not_asked_for = Story::new().send_with(Acks::None, 0, "r-0").acked_without_offset(0);
+        assert!(not_asked_for.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_record_that_was_sent_twice_is_read_twice() {
+        let story = Story::new()
+            .send(0, "same")
+            .acked(0, 0)
+            .send(1, "same")
+            .acked(1, 1)
+            .assigned("a", 0)
+            .read("a", 0, "same")
+            .read("a", 1, "same");
+        assert!(story.violations(&CHECK).is_empty());
+        let lost = Story::new()
+            .send(0, "same")
+            .acked(0, 0)
+            .send(1, "same")
+            .acked(1, 1)
+            .assigned("a", 0)
+            .read("a", 1, "same")
+            .read("a", 2, "other");
+        assert_eq!(lost.violations(&CHECK).len(), 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is demanded of a history, one check a file. Each is pure and linear in the history.
 //!
-//! A check finds; whether a finding is a violation or *excused* (the damage went beyond what the cluster
-//! promised to survive) is part of the finding. To add a check: a file beside this one, a line in [`CHECKS`],
+//! A check finds; whether a finding is a violation, *excused* (the damage went beyond what the cluster promised to
+//! survive) or *explained* (a client stated what led to it) is part of the finding. To add a check: a file beside this one, a line in [`CHECKS`],
 //! and tests that feed it a good history and a bad one.
 
 mod budget;
@@ -17,6 +17,7 @@ mod duplicate;
 mod fair_share;
 mod inconsistent_offsets;
 mod lag_after_heal;
+mod leader_epochs;
 mod liveness;
 mod lost_write;
 mod needless_redelivery;
@@ -63,7 +64,7 @@ pub struct Check {
 }
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 24] = [
+pub static CHECKS: [Check; 25] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -83,16 +84,13 @@ pub static CHECKS: [Check; 24] = [
     unexplained_reset::CHECK,
     needless_redelivery::CHECK,
     storage::CHECK,
+    leader_epochs::CHECK,
     single_owner::CHECK,
     overlapping_delivery::CHECK,
     zookeeper_model::CHECK,
     fair_share::CHECK,
     liveness::CHECK,
 ];
-
-/// Checks whose excuses tell what was asked for, not what was damaged: a retry without idempotence may store a
-/// record twice however gentle the run. Their share says nothing about how much a sweep proves.
-pub const EXCUSED_BY_SETTINGS: [&str; 1] = [duplicate::CHECK.slug];
 
 /// A demand that was not met.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -101,13 +99,25 @@ pub struct Finding {
     pub message: String,
     /// The entries of the history that prove it, by index.
     pub evidence: Vec<usize>,
-    /// Why the cluster need not have met it.
+    /// Why the cluster need not have met it: the damage went beyond what it promised to survive.
     pub excuse: Option<String>,
+    /// Why it is as it should be, though it looks like a failure: the client stated what led to it.
+    pub explanation: Option<&'static str>,
 }
 
 impl Finding {
     fn new(partition: Option<&TopicPartition>, message: String, evidence: Vec<usize>) -> Finding {
-        Finding { partition: partition.cloned(), message, evidence, excuse: None }
+        Finding { partition: partition.cloned(), message, evidence, excuse: None, explanation: None }
+    }
+
+    fn explained_by(mut self, explanation: &'static str) -> Finding {
+        self.explanation = Some(explanation);
+        self
+    }
+
+    /// Whether nothing excuses or explains it.
+    pub fn is_violation(&self) -> bool {
+        self.excuse.is_none() && self.explanation.is_none()
     }
 
     fn excused_by(mut self, excuse: Option<String>) -> Finding {
@@ -157,7 +167,7 @@ pub fn judge(case: &Case) -> Vec<Judged> {
     let judged = CHECKS.iter().map(|check| {
         let mut findings = (check.judge)(case);
         // Violations first, so that a wealth of excused findings cannot hide one.
-        findings.sort_by_key(|finding| finding.excuse.is_some());
+        findings.sort_by_key(|finding| !finding.is_violation());
         findings.truncate(FINDINGS_MAX);
         Judged { check, findings }
     });

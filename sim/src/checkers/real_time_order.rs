@@ -1,12 +1,12 @@
 //! H14, `real-time-order`: a record that was sent after another had been acknowledged stands before it.
 //!
-//! Unlike check H10 this compares all producers of a partition. An acknowledgement that did not wait for every
-//! in-sync replica promises no order, and neither does a cluster over budget.
+//! Unlike check H10 this compares all producers of a partition. An acknowledgement that did not wait for every replica
+//! there is promises no order, and neither does a cluster over budget.
 
 use std::collections::HashMap;
 
 use seedlog::facts::Fact;
-use seedlog::types::{Acks, Offset, TopicPartition};
+use seedlog::types::{Offset, TopicPartition};
 
 use super::ledger::{Outcome, Send};
 use super::{Case, Check, Finding};
@@ -34,7 +34,8 @@ fn judge(case: &Case) -> Vec<Finding> {
         }
         if let Some(&(acked, offset)) = acks.get(&at) {
             let send = &case.ledger.sends[acked];
-            let place = highest.entry((send.partition, send.acks == Acks::All));
+            let is_promise = case.terms.ack_promises(send.partition, send.acks);
+            let place = highest.entry((send.partition, is_promise));
             let new = Highest { offset, acked_at: at, send: acked };
             place.and_modify(|old| *old = if old.offset < offset { new } else { *old }).or_insert(new);
         }
@@ -76,8 +77,9 @@ fn describe(case: &Case, highest: &Highest, later: &Send, offset: Offset, seen_a
     );
     let mut evidence = vec![earlier.invoked, highest.acked_at, later.invoked, seen_at];
     evidence.sort_unstable();
-    let weak = [earlier, later].iter().any(|send| send.acks != Acks::All);
-    let excuse = weak.then(|| "an acknowledgement did not wait for all in-sync replicas".to_owned());
+    let is_promise = |send: &&Send| case.terms.ack_promises(send.partition, send.acks);
+    let weak = ![earlier, later].iter().all(is_promise);
+    let excuse = weak.then(|| "an acknowledgement did not wait for every replica".to_owned());
     let excuse = excuse.or_else(|| case.budget.excuses_loss(later.partition));
     Finding::new(Some(later.partition), message, evidence).excused_by(excuse)
 }
@@ -118,16 +120,24 @@ mod tests {
 
     #[test]
     fn an_ack_that_did_not_wait_excuses_it() {
-        for acks in [Acks::None, Acks::Leader] {
-            let story = Story::new().send_with(acks, 0, "r-0").acked(0, 4).send(1, "r-1").acked(1, 3);
+        for (acks, replicas) in [(Acks::None, 1), (Acks::None, 3), (Acks::Leader, 3)] {
+            let story = Story::new().replicas(replicas);
+            let story = story.send_with(acks, 0, "r-0").acked(0, 4).send(1, "r-1").acked(1, 3);
             assert!(story.violations(&CHECK).is_empty());
             assert_eq!(story.excused(&CHECK).len(), 1);
         }
     }
 
     #[test]
+    fn where_the_leader_is_the_only_replica_its_ack_promises_as_much() {
+        let story = Story::new().send_with(Acks::Leader, 0, "r-0").acked(0, 4).send(1, "r-1").acked(1, 3);
+        assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
     fn a_weak_ack_does_not_hide_a_strong_one() {
         let story = Story::new()
+            .replicas(3)
             .send(0, "r-0")
             .acked(0, 4)
             .send_with(Acks::Leader, 1, "r-1")

@@ -1,5 +1,5 @@
 //! H15, `repeatable-read`: a record that was consumed once stands no longer where it was: another reader gets
-//! another there, passes the place without one, or the final log ends before it.
+//! another there, passes the place without one, or the final log does not reach there, at either end.
 //!
 //! The auditor reads everything that there is in the drain, so that it is the other reader of every record.
 
@@ -18,7 +18,7 @@ type Consumed<'a> = HashMap<&'a TopicPartition, BTreeMap<Offset, usize>>;
 enum Now<'a> {
     Is { label: &'a str, at: usize },
     Passed { by: &'a str, at: usize },
-    LogEndsAt(Offset),
+    LogHolds(Offset, Offset),
 }
 
 fn judge(case: &Case) -> Vec<Finding> {
@@ -43,12 +43,12 @@ fn judge(case: &Case) -> Vec<Finding> {
             findings.push(describe(case, first, now));
         }
     }
-    findings.extend(beyond_the_end(case, &consumed));
+    findings.extend(outside_of_the_log(case, &consumed));
     findings
 }
 
-/// What was consumed at or behind the end of the final log.
-fn beyond_the_end(case: &Case, consumed: &Consumed) -> Vec<Finding> {
+/// What was consumed outside of the final log.
+fn outside_of_the_log(case: &Case, consumed: &Consumed) -> Vec<Finding> {
     let mut end = Progress::default();
     for entry in case.history {
         end.observe(&entry.what);
@@ -59,9 +59,11 @@ fn beyond_the_end(case: &Case, consumed: &Consumed) -> Vec<Finding> {
         if !case.existing.was_stored(partition) {
             continue;
         }
-        let log_end = end.log_end(partition);
-        let gone = places.range(log_end..).map(|(_, &delivery)| delivery);
-        findings.extend(gone.map(|delivery| (delivery, describe(case, delivery, Now::LogEndsAt(log_end)))));
+        let (log_start, log_end) = (end.log_start(partition), end.log_end(partition));
+        let gone = places.range(..log_start).chain(places.range(log_end.max(log_start)..));
+        let gone = gone.map(|(_, &delivery)| delivery);
+        let now = || Now::LogHolds(log_start, log_end);
+        findings.extend(gone.map(|delivery| (delivery, describe(case, delivery, now()))));
     }
     findings.sort_by_key(|(delivery, _)| *delivery);
     findings.into_iter().map(|(_, finding)| finding).collect()
@@ -72,7 +74,7 @@ fn describe(case: &Case, consumed: usize, now: Now) -> Finding {
     let (now, seen_at) = match now {
         Now::Is { label, at } => (format!("now {label:?} stands there"), Some(at)),
         Now::Passed { by, at } => (format!("{by} found nothing there"), Some(at)),
-        Now::LogEndsAt(end) => (format!("the log ends at {end}"), None),
+        Now::LogHolds(start, end) => (format!("the log holds {start} to {end}"), None),
     };
     let message = format!(
         "{} read {}@{} {:?}; {now}",
@@ -120,7 +122,13 @@ mod tests {
     #[test]
     fn a_record_behind_the_end_of_the_final_log_is_found() {
         let story = read().recovered(1, false);
-        assert_eq!(story.violations(&CHECK), [r#"a read orders-0@1 "r-1"; the log ends at 1"#]);
+        assert_eq!(story.violations(&CHECK), [r#"a read orders-0@1 "r-1"; the log holds 0 to 1"#]);
+    }
+
+    #[test]
+    fn a_record_in_front_of_the_final_log_is_found() {
+        let story = read().recovered_from(1, 5, false);
+        assert_eq!(story.violations(&CHECK), [r#"a read orders-0@0 "r-0"; the log holds 1 to 5"#]);
     }
 
     #[test]

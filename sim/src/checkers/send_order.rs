@@ -13,7 +13,16 @@ use super::{Case, Check, Finding};
 
 pub const CHECK: Check = Check { id: "H10", slug: "send-order", judge };
 
-/// The latest place that a producer's sends have reached in a partition.
+/// The furthest that a producer's sends have reached in a partition. What is unknown may have arrived late: it must not
+/// stand for what is certain.
+#[derive(Default)]
+struct Furthest<'a> {
+    acked: Option<Reached<'a>>,
+    any: Option<Reached<'a>>,
+}
+
+/// A place that a send has reached.
+#[derive(Clone, Copy)]
 struct Reached<'a> {
     offset: Offset,
     send: &'a Send<'a>,
@@ -21,22 +30,32 @@ struct Reached<'a> {
 }
 
 fn judge(case: &Case) -> Vec<Finding> {
-    let mut reached: BTreeMap<(&str, &TopicPartition), Reached> = BTreeMap::new();
+    let mut furthest: BTreeMap<(&str, &TopicPartition), Furthest> = BTreeMap::new();
     let mut findings = Vec::new();
     // Sends are in the order of invocation, so that each is compared with the furthest before it.
     for send in &case.ledger.sends {
         let Some((offset, seen_at)) = first_occurrence(case, send) else { continue };
-        let key = (send.producer, send.partition);
-        match reached.get(&key) {
-            Some(earlier) if offset <= earlier.offset => {
-                findings.push(out_of_order(case, earlier, send, offset, seen_at));
-            }
-            _ => {
-                reached.insert(key, Reached { offset, send, seen_at });
-            }
+        let furthest = furthest.entry((send.producer, send.partition)).or_default();
+        // What is certain first: the other can be excused.
+        let before = [&furthest.acked, &furthest.any].into_iter().flatten();
+        if let Some(earlier) = before.into_iter().find(|earlier| offset <= earlier.offset) {
+            findings.push(out_of_order(case, earlier, send, offset, seen_at));
         }
+        furthest.reach(Reached { offset, send, seen_at });
     }
     findings
+}
+
+impl<'a> Furthest<'a> {
+    fn reach(&mut self, new: Reached<'a>) {
+        let is_further = |old: &Option<Reached>| old.as_ref().is_none_or(|old| old.offset < new.offset);
+        if matches!(new.send.outcome, Outcome::Ok { .. }) && is_further(&self.acked) {
+            self.acked = Some(new);
+        }
+        if is_further(&self.any) {
+            self.any = Some(new);
+        }
+    }
 }
 
 /// The lowest offset at which the record was acknowledged or read, and the entry that tells.
@@ -135,6 +154,24 @@ mod tests {
             .read("a", 1, "r-0");
         assert!(story.violations(&CHECK).is_empty());
         assert_eq!(story.excused(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_send_that_was_given_up_does_not_hide_one_that_was_acked() {
+        let story = Story::new()
+            .send(0, "r-0")
+            .send(1, "r-1")
+            .send(2, "r-2")
+            .acked(0, 5)
+            .unknown(1)
+            .acked(2, 3)
+            .read("a", 3, "r-2")
+            .read("a", 5, "r-0")
+            .read("a", 9, "r-1");
+        assert_eq!(
+            story.violations(&CHECK),
+            [r#"shop sent "r-0" before "r-2", but orders-0 holds them at 5 and 3"#]
+        );
     }
 
     #[test]

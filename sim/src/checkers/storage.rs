@@ -1,7 +1,8 @@
 //! S13, `storage`: a log's offsets increase, and what recovery finds is a prefix of the log before the crash
 //! that holds everything which was flushed; all of it, where the page cache survived (no power failure, and
 //! no failed fsync, which may throw the new bytes away). A broker that died inside of a write did not get to
-//! state that append: of one of its logs recovery may find one more behind the end.
+//! state that append: of one of its logs recovery may find one more behind the end. A log begins where it began:
+//! nothing takes records away from its front yet.
 //!
 //! Contents are judged by what is read: under one batch an offset has one value, before and after recovery.
 //! Even without fsync a log may lose its tail and nothing else; only damage behind the broker's back (an empty
@@ -71,13 +72,14 @@ impl<'a> Judge<'a> {
             Fact::Truncated { broker, partition, end } => {
                 self.step(at, *broker, partition, |replica| replica.truncate(*end));
             }
-            Fact::LogRecovered { broker, partition, clean, log_end, .. } => {
+            Fact::LogRecovered { broker, partition, clean, log_start, log_end, .. } => {
                 let may_hold_more = self.died_writing.contains(broker) && !*clean;
                 let end = self.replicas.entry((*broker, partition)).or_default().end();
                 if may_hold_more && *log_end > end {
                     self.died_writing.remove(broker);
                     self.step(at, *broker, partition, |replica| replica.grow_unstated(*log_end));
                 }
+                self.step(at, *broker, partition, |replica| replica.begin(*log_start));
                 self.step(at, *broker, partition, |replica| replica.recover(at, *log_end, *clean));
                 if let Some(&fault) = self.fsync_fails.get(broker) {
                     self.lose_cache(fault, Some(*broker));

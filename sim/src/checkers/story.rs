@@ -45,6 +45,11 @@ impl Story {
         self
     }
 
+    pub fn replicas(mut self, replicas: u32) -> Story {
+        self.terms.topics.get_mut("orders").expect("made in new").replicas = replicas;
+        self
+    }
+
     pub fn overtaking(mut self) -> Story {
         self.terms.producers.get_mut("shop").expect("made in new").may_overtake = true;
         self
@@ -139,10 +144,18 @@ impl Story {
     }
 
     pub fn appended(self, base: i64, last: i64, crc: u32) -> Story {
+        self.append(0, base, last, crc)
+    }
+
+    pub fn appended_in(self, epoch: i32, base: i64, last: i64) -> Story {
+        self.append(epoch, base, last, 0)
+    }
+
+    fn append(self, epoch: i32, base: i64, last: i64, crc: u32) -> Story {
         let fact = Fact::Appended {
             broker: BrokerId(1),
             partition: orders(),
-            epoch: LeaderEpoch(0),
+            epoch: LeaderEpoch(epoch),
             base: Offset(base),
             last: Offset(last),
             crc,
@@ -156,11 +169,15 @@ impl Story {
     }
 
     pub fn recovered(self, end: i64, clean: bool) -> Story {
+        self.recovered_from(0, end, clean)
+    }
+
+    pub fn recovered_from(self, start: i64, end: i64, clean: bool) -> Story {
         let fact = Fact::LogRecovered {
             broker: BrokerId(1),
             partition: orders(),
             clean,
-            log_start: Offset::ZERO,
+            log_start: Offset(start),
             log_end: Offset(end),
             bytes_cut: 0,
         };
@@ -177,12 +194,17 @@ impl Story {
 
     /// What `check` finds that nothing excuses.
     pub fn violations(&self, check: &Check) -> Vec<String> {
-        self.found(check).into_iter().filter(|f| f.excuse.is_none()).map(|f| f.message).collect()
+        self.found(check).into_iter().filter(Finding::is_violation).map(|f| f.message).collect()
     }
 
     /// What `check` finds that the terms excuse.
     pub fn excused(&self, check: &Check) -> Vec<String> {
         self.found(check).into_iter().filter(|f| f.excuse.is_some()).map(|f| f.message).collect()
+    }
+
+    /// What `check` finds that the facts explain.
+    pub fn explained(&self, check: &Check) -> Vec<String> {
+        self.found(check).into_iter().filter(|f| f.explanation.is_some()).map(|f| f.message).collect()
     }
 
     /// The evidence of the first finding, as lines.

@@ -19,12 +19,13 @@ fn judge(case: &Case) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (send, acked_at, offset) in case.ledger.acked() {
         let is_seen = !send.deliveries.is_empty() || case.ledger.someone_passed(send.partition, offset);
-        let log_end = end.log_end(send.partition);
-        if is_seen || !drained || offset < log_end || !case.terms.ack_promises(send.partition, send.acks) {
+        let (log_start, log_end) = (end.log_start(send.partition), end.log_end(send.partition));
+        let is_there = log_start <= offset && offset < log_end;
+        if is_seen || !drained || is_there || !case.terms.ack_promises(send.partition, send.acks) {
             continue;
         }
         let message = format!(
-            "{}@{offset} {:?} was acked and never read; the log ends at {log_end}",
+            "{}@{offset} {:?} was acked and never read; the log holds {log_start} to {log_end}",
             send.partition, send.record.label
         );
         let excuse =
@@ -52,7 +53,23 @@ mod tests {
         let story = cut_after_ack().phase(Phase::Judge);
         assert_eq!(
             story.violations(&CHECK),
-            [r#"orders-0@0 "r-0" was acked and never read; the log ends at 0"#]
+            [r#"orders-0@0 "r-0" was acked and never read; the log holds 0 to 0"#]
+        );
+    }
+
+    #[test]
+    fn an_acked_record_in_front_of_the_final_log_is_found() {
+        let story = Story::new()
+            .send(0, "r-0")
+            .appended(0, 99, 1)
+            .acked(0, 0)
+            .kill()
+            .recovered_from(100, 100, false)
+            .assigned("auditor", 100)
+            .phase(Phase::Judge);
+        assert_eq!(
+            story.violations(&CHECK),
+            [r#"orders-0@0 "r-0" was acked and never read; the log holds 100 to 100"#]
         );
     }
 

@@ -16,7 +16,7 @@ const fn row(id: &'static str, says: &'static str, source: &'static str, state: 
 pub(super) static CHECKS: &[Code] = &[
     row("H1", "An offset holds one value, and the one that was acknowledged there.", CLIENTS, Built),
     row("H2", "A record stands at one offset.", CLIENTS, Built),
-    row("H3", "What was acknowledged is read by whoever reads past it.", CLIENTS, Built),
+    row("H3", "What was acknowledged says where, and is read by whoever reads past it.", CLIENTS, Built),
     row("H4", "What was acknowledged is read once the faults are over.", CLIENTS, Built),
     row("H5", "What definitely failed to be sent is never read.", CLIENTS, Built),
     row("H6", "Nothing is read that nobody sent.", CLIENTS, Built),
@@ -41,7 +41,7 @@ pub(super) static CHECKS: &[Code] = &[
     row("S6", "A high watermark lies below the log end of all who may become leader.", STORED, NotYet),
     row("S7", "The in-sync set is some of the replicas, with the leader among them.", STORED, NotYet),
     row("S8", "One broker appends as leader in an epoch.", STORED, NotYet),
-    row("S9", "Epochs never fall.", STORED, NotYet),
+    row("S9", "Leader epochs never fall, and in each one incarnation of a broker appends.", STORED, Built),
     row("S10", "The high watermark never falls within an epoch and stays inside of the log.", STORED, NotYet),
     row("S11", "No member of the in-sync set truncates committed records.", STORED, NotYet),
     row("S12", "The epoch cache agrees with the log.", STORED, NotYet),

@@ -22,6 +22,7 @@ pub struct Progress {
     /// Sends of after the heal that did not end in an acknowledgement, with their error.
     refused: Vec<(String, u64, String)>,
     after_heal: BTreeSet<(String, u64)>,
+    log_starts: BTreeMap<TopicPartition, Offset>,
     log_ends: BTreeMap<TopicPartition, Offset>,
     positions: BTreeMap<(String, TopicPartition), Offset>,
     leaders: BTreeMap<TopicPartition, BrokerId>,
@@ -147,6 +148,11 @@ impl Progress {
         self.log_ends.get(partition).copied().unwrap_or(Offset::ZERO)
     }
 
+    /// Where the log of `partition` begins, as far as it was stated.
+    pub fn log_start(&self, partition: &TopicPartition) -> Offset {
+        self.log_starts.get(partition).copied().unwrap_or(Offset::ZERO)
+    }
+
     /// Whether `consumer` has read `partition` to its end.
     pub fn has_read_all(&self, consumer: &str, partition: &TopicPartition) -> bool {
         let key = (consumer.to_owned(), partition.clone());
@@ -217,7 +223,11 @@ impl Progress {
             Fact::Appended { partition, last, .. } => {
                 self.log_ends.insert(partition.clone(), last.next());
             }
-            Fact::LogRecovered { partition, log_end: end, .. } | Fact::Truncated { partition, end, .. } => {
+            Fact::LogRecovered { partition, log_start, log_end, .. } => {
+                self.log_starts.insert(partition.clone(), *log_start);
+                self.log_ends.insert(partition.clone(), *log_end);
+            }
+            Fact::Truncated { partition, end, .. } => {
                 self.log_ends.insert(partition.clone(), *end);
             }
             Fact::SendInvoked { producer, seq, .. } => self.invoked(producer, *seq),

@@ -58,6 +58,9 @@ pub struct Verdict {
     pub verdict: Outcome,
     pub violations: Vec<Violation>,
     pub excused: Vec<Excused>,
+    /// What looks like a failure and is none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub explained: Vec<Excused>,
     /// 16 hex digits.
     pub trace_hash: String,
     pub sim_ms: u64,
@@ -192,6 +195,9 @@ pub fn is_breakdown(slug: &str) -> bool {
     Breakdown::ALL.iter().any(|how| how.slug() == slug)
 }
 
+/// Why findings count for nothing, and how many each.
+type Reasons = BTreeMap<String, u64>;
+
 impl Verdict {
     /// A verdict about nothing yet.
     pub fn empty(scenario: &str, seed: u64) -> Verdict {
@@ -202,6 +208,7 @@ impl Verdict {
             verdict: Outcome::Pass,
             violations: Vec::new(),
             excused: Vec::new(),
+            explained: Vec::new(),
             trace_hash: String::new(),
             sim_ms: 0,
             wall_ms: 0,
@@ -274,8 +281,12 @@ impl Verdict {
     fn take(&mut self, history: &[Entry], judged: Judged, except: &[String]) {
         let check = judged.check;
         let is_excepted = except.iter().any(|slug| slug == check.slug);
-        let mut excuses: BTreeMap<String, u64> = BTreeMap::new();
+        let (mut excuses, mut explanations): (Reasons, Reasons) = Default::default();
         for finding in judged.findings {
+            if let Some(explanation) = finding.explanation {
+                *explanations.entry(explanation.to_owned()).or_default() += 1;
+                continue;
+            }
             let excuse = finding
                 .excuse
                 .clone()
@@ -285,11 +296,15 @@ impl Verdict {
                 None => self.violations.push(evidence::violation(history, check, &finding)),
             }
         }
-        self.excused.extend(excuses.into_iter().map(|(reason, findings)| Excused {
-            check: check.id.to_owned(),
-            slug: check.slug.to_owned(),
-            reason,
-            findings,
-        }));
+        let counted = |reasons: Reasons| {
+            reasons.into_iter().map(|(reason, findings)| Excused {
+                check: check.id.to_owned(),
+                slug: check.slug.to_owned(),
+                reason,
+                findings,
+            })
+        };
+        self.excused.extend(counted(excuses));
+        self.explained.extend(counted(explanations));
     }
 }

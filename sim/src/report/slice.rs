@@ -304,6 +304,7 @@ mod tests {
             message: "orders-0@1 was acked, and lost".into(),
             evidence: vec![5, 7],
             excuse: None,
+            explanation: None,
         };
         let told = sentences(&history, &[], &finding, &proof(&finding));
         let expected = [
@@ -330,7 +331,13 @@ mod tests {
             fact(13, "billing-1", committed(Offset(3))),
         ];
         let message = "M".to_owned();
-        let finding = Finding { partition: Some(orders()), message, evidence: vec![3], excuse: None };
+        let finding = Finding {
+            partition: Some(orders()),
+            message,
+            evidence: vec![3],
+            excuse: None,
+            explanation: None,
+        };
         let told = sentences(&history, &[], &finding, &proof(&finding));
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].contains("goes on with orders-0@3"), "{told:?}");
@@ -347,8 +354,13 @@ mod tests {
                 )
             })
             .collect();
-        let finding =
-            Finding { partition: Some(orders()), message: "M".into(), evidence: vec![0, 199], excuse: None };
+        let finding = Finding {
+            partition: Some(orders()),
+            message: "M".into(),
+            evidence: vec![0, 199],
+            excuse: None,
+            explanation: None,
+        };
         let told = sentences(&history, &[], &finding, &proof(&finding));
         assert_eq!(told.len(), SENTENCES_MAX + 1);
         assert!(told[0].starts_with("  0.000 s") && told[1].starts_with("  0.171 s"), "{told:?}");

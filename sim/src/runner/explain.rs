@@ -79,7 +79,7 @@ fn finding(history: &[Entry], plan: &Plan, check: &str) -> Option<(&'static Chec
     let terms = plan.terms();
     let case = Case::new(history, &terms);
     let judged = checkers::judge(&case).into_iter().find(|judged| judged.check.slug == check)?;
-    let finding = judged.findings.into_iter().find(|finding| finding.excuse.is_none())?;
+    let finding = judged.findings.into_iter().find(Finding::is_violation)?;
     Some((judged.check, finding))
 }
 

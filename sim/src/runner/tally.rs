@@ -1,6 +1,6 @@
 //! The sums of a session of many runs: verdicts, causes, excused shares, repeats, speed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use seedlog::marks::Mark;
@@ -10,8 +10,7 @@ use super::Exit;
 use super::atlas::Atlas;
 use super::groups::{GroupLine, Groups};
 use super::pool::Done;
-use crate::checkers::EXCUSED_BY_SETTINGS;
-use crate::report::{Outcome, Verdict};
+use crate::report::{Excused, Outcome, Verdict};
 
 /// A sweep in which more than this share of the seeds was excused for some check proves too little of it.
 const EXCUSED_PERCENT_MAX: u64 = 25;
@@ -45,6 +44,8 @@ pub struct Tally {
     marks: BTreeMap<String, u64>,
     /// Runs by check for which something was excused.
     excused: BTreeMap<String, u64>,
+    /// Likewise, what looked like a failure and was none.
+    explained: BTreeMap<String, u64>,
     /// The first failure of each cause, and how many there were.
     causes: Groups,
     /// Likewise, of those that `known.toml` knows.
@@ -75,6 +76,7 @@ struct Summary<'a> {
     reruns: u64,
     reruns_equal: u64,
     excused: &'a BTreeMap<String, u64>,
+    explained: &'a BTreeMap<String, u64>,
     faults: &'a BTreeMap<String, u64>,
     /// Seeds and times by kind of fault.
     atlas: &'a Atlas,
@@ -123,6 +125,7 @@ impl Tally {
             // A sweep is asked for each of them; a story meets what it tells of.
             marks: Mark::ALL.iter().filter(|_| is_sweep).map(|mark| (mark.slug().to_owned(), 0)).collect(),
             excused: BTreeMap::new(),
+            explained: BTreeMap::new(),
             causes: Groups::default(),
             known_causes: Groups::default(),
             scenarios: BTreeMap::new(),
@@ -148,11 +151,8 @@ impl Tally {
         for mark in &verdict.marks {
             *self.marks.entry(mark.clone()).or_default() += 1;
         }
-        let mut slugs: Vec<&String> = verdict.excused.iter().map(|excused| &excused.slug).collect();
-        slugs.dedup();
-        for slug in slugs {
-            *self.excused.entry(slug.clone()).or_default() += 1;
-        }
+        count_checks(&mut self.excused, &verdict.excused);
+        count_checks(&mut self.explained, &verdict.explained);
     }
 
     fn take_outcome(&mut self, verdict: &Verdict) {
@@ -233,8 +233,7 @@ impl Tally {
     fn over_excused(&self) -> Vec<&str> {
         let tells = self.limits_excuses && self.runs >= EXCUSED_RUNS_MIN;
         let is_over = |runs: u64| tells && runs * 100 > self.runs * EXCUSED_PERCENT_MAX;
-        let damaged = self.excused.iter().filter(|(slug, _)| !EXCUSED_BY_SETTINGS.contains(&slug.as_str()));
-        damaged.filter(|(_, runs)| is_over(**runs)).map(|(slug, _)| slug.as_str()).collect()
+        self.excused.iter().filter(|(_, runs)| is_over(**runs)).map(|(slug, _)| slug.as_str()).collect()
     }
 
     /// Marks that had to be met and were not.
@@ -253,8 +252,12 @@ impl Tally {
 
     /// For every check that excused something: in how many of the seeds.
     pub fn excused_shares(&self) -> String {
+        self.shares(&self.excused)
+    }
+
+    fn shares(&self, by_check: &BTreeMap<String, u64>) -> String {
         let share = |runs: &u64| *runs as f64 * 100.0 / self.runs.max(1) as f64;
-        listed(self.excused.iter().map(|(slug, runs)| format!("{slug} {:.1} %", share(runs))))
+        listed(by_check.iter().map(|(slug, runs)| format!("{slug} {:.1} %", share(runs))))
     }
 
     fn summary(&self) -> Summary<'_> {
@@ -273,6 +276,7 @@ impl Tally {
             reruns: self.reruns,
             reruns_equal: self.reruns - self.nondeterministic,
             excused: &self.excused,
+            explained: &self.explained,
             faults: &self.faults,
             atlas: &self.atlas,
             never_fired: self.atlas.never(),
@@ -313,6 +317,7 @@ impl Tally {
             lines.push(format!("marks NEVER met: {}", listed(self.marks.iter().filter_map(never))));
         }
         lines.push(format!("excused (share of seeds): {}", self.excused_shares()));
+        lines.push(format!("explained (share of seeds): {}", self.shares(&self.explained)));
         if self.known > 0 {
             lines.push(format!("failed as known: {}", self.known));
         }
@@ -353,6 +358,14 @@ fn speed(s: &Summary<'_>) -> [String; 2] {
 fn listed(items: impl Iterator<Item = String>) -> String {
     let items: Vec<String> = items.collect();
     if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}
+
+/// One run more for every check that is named.
+fn count_checks(by_check: &mut BTreeMap<String, u64>, counted: &[Excused]) {
+    let slugs: BTreeSet<&String> = counted.iter().map(|excused| &excused.slug).collect();
+    for slug in slugs {
+        *by_check.entry(slug.clone()).or_default() += 1;
+    }
 }
 
 #[cfg(test)]

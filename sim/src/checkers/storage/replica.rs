@@ -22,6 +22,8 @@ pub struct Wrong {
 pub struct Replica {
     /// In offset order.
     batches: Vec<Batch>,
+    /// Where it begins. Nothing moves it yet: there is no retention (S14).
+    start: Offset,
     end: Offset,
     flushed: Offset,
     flushed_at: Option<usize>,
@@ -69,6 +71,16 @@ impl Replica {
 
     pub fn lose_cache(&mut self, at: usize) {
         self.cache_lost_at = Some(at);
+    }
+
+    /// Recovery found the log to begin at `start`.
+    pub fn begin(&mut self, start: Offset) -> Option<Wrong> {
+        let before = std::mem::replace(&mut self.start, start);
+        let first = self.batches.first().map(|batch| batch.appended_at);
+        (start > before).then(|| Wrong {
+            message: format!("recovered from {start} on, the log had begun at {before}"),
+            earlier: first.into_iter().collect(),
+        })
     }
 
     /// Recovery found the log to end at `end`; `clean` = it trusted a clean shutdown.

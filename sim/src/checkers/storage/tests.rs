@@ -170,3 +170,12 @@ fn a_death_inside_of_a_write_excuses_no_loss() {
     let story = Story::new().appended(0, 4, 1).appended(5, 9, 2).fault(armed("write").unwrap());
     assert_eq!(story.kill().recovered(5, false).violations(&CHECK).len(), 1);
 }
+
+#[test]
+fn a_recovery_that_moves_the_logs_front_is_found() {
+    let story = Story::new().appended(0, 99, 1).appended(100, 149, 2).kill().recovered_from(100, 150, false);
+    assert_eq!(
+        story.violations(&CHECK),
+        ["orders-0 on broker 1: recovered from 100 on, the log had begun at 0"]
+    );
+}

@@ -193,8 +193,13 @@ mod tests {
             committed("b", 8),
             struck("a"),
         ];
-        let finding =
-            Finding { partition: Some(orders()), message: "M".into(), evidence: vec![3, 12], excuse: None };
+        let finding = Finding {
+            partition: Some(orders()),
+            message: "M".into(),
+            evidence: vec![3, 12],
+            excuse: None,
+            explanation: None,
+        };
         let mut told = context(&history, &finding);
         told.sort_unstable();
         assert_eq!(told, [2, 5, 8, 10, 11]);
@@ -202,8 +207,13 @@ mod tests {
 
     #[test]
     fn a_finding_about_no_member_has_no_such_context() {
-        let finding =
-            Finding { partition: Some(orders()), message: "M".into(), evidence: vec![0], excuse: None };
+        let finding = Finding {
+            partition: Some(orders()),
+            message: "M".into(),
+            evidence: vec![0],
+            excuse: None,
+            explanation: None,
+        };
         assert!(context(&[struck("a")], &finding).is_empty());
     }
 }
