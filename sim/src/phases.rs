@@ -17,6 +17,7 @@ use seedlog::runtime::sim::world::{self, Finished, RunConfig};
 use seedlog::runtime::{Instant, clock};
 
 use crate::app::Applications;
+use crate::checkers::GroupTerms;
 use crate::cluster::{ADMIN, AUDITOR, Cluster, PROBE, ZOOKEEPER};
 use crate::faults::{Injector, Storm, Struck};
 use crate::history::{Entry, Phase, Recorder, What};
@@ -53,6 +54,10 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// Virtual time that a healed cluster has to work again in: requests that were under way may have to time
 /// out twice, and sessions to expire.
 const CONVERGE_MAX: Duration = Duration::from_secs(120);
+/// How long nothing may happen to a cluster that has healed: so many session timeouts, and this much more. Timers that
+/// fire late and sessions that expire late are part of the run.
+const QUIET_SESSIONS: u32 = 2;
+const QUIET_MORE: Duration = Duration::from_secs(10);
 /// How often a broker that ended by itself after the heal is started again.
 const TEND_EVERY: Duration = Duration::from_secs(2);
 /// Virtual time to read everything in.
@@ -165,6 +170,11 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
         storm.tend();
     }
 
+    if is_healed() {
+        storm.injector().assert_at_peace();
+        clock::sleep(quiet_time(&plan)).await;
+    }
+
     recorder.phase(Phase::Drain);
     storm.injector().start_all([AUDITOR].into_iter());
     let everything = plan.partitions_of(plan.topics.keys());
@@ -185,6 +195,14 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
         too_late: recorder.lookout(|lookout| lookout.too_late()).unwrap_or_default(),
         never_begun: recorder.lookout(|lookout| lookout.never_begun()).unwrap_or_default(),
     }
+}
+
+/// How long the quiet lasts: the longest session of the run counts.
+fn quiet_time(plan: &Plan) -> Duration {
+    let terms = plan.terms();
+    let groups = terms.groups.values().map(|group| group.session_timeout);
+    let longest = groups.max().unwrap_or_default().max(GroupTerms::default().session_timeout);
+    longest * QUIET_SESSIONS + QUIET_MORE
 }
 
 /// Waits until `reached`, at most for `longest`; whether it was reached.

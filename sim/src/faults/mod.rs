@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seedlog::runtime::rng::Rng;
-use seedlog::runtime::sim::net::Connection;
+use seedlog::runtime::sim::net::{self, Connection};
 use seedlog::runtime::sim::{rng, world};
 use seedlog::types::BrokerId;
 
@@ -108,6 +108,19 @@ impl Injector {
         for name in self.supervised_names().into_iter().chain(self.put_down.clone()) {
             self.start(&name);
         }
+    }
+
+    /// Holds the heal to its word, kind by kind: nothing is injured any more. What is broken for good (a byte that was
+    /// changed, a wiped disk) is done and over.
+    pub fn assert_at_peace(&self) {
+        assert!(self.ongoing.is_empty(), "faults that last: {:?}", self.ongoing);
+        assert!(self.cuts.is_empty(), "links that are cut: {:?}", self.cuts);
+        let cuts = net::control().cuts();
+        assert!(cuts.is_empty(), "links that are cut in the network: {cuts:?}");
+        assert!(self.stalled.is_empty(), "connections that stand still: {:?}", self.stalled.keys());
+        assert!(self.armed.is_empty(), "nodes that are to die: {:?}", self.armed.keys());
+        assert!(self.ill_disks.is_empty(), "disks that are ill: {:?}", self.ill_disks);
+        assert!(self.paused.is_empty(), "nodes that pause: {:?}", self.paused);
     }
 
     /// States the fault, and counts it if it injures.
