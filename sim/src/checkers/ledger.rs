@@ -161,14 +161,15 @@ impl<'a> Ledger<'a> {
         }
         for (index, delivery) in self.deliveries.iter_mut().enumerate() {
             let is_before = |send: &usize| self.sends[*send].invoked < delivery.at;
-            let alike = self.by_record.get(delivery.record).into_iter().flatten().copied().filter(is_before);
+            let mut alike =
+                self.by_record.get(delivery.record).into_iter().flatten().copied().filter(is_before);
             let place = (delivery.partition, delivery.offset, delivery.record);
             delivery.send = stored.get(&place).copied().filter(is_before).or_else(|| {
                 // One of which it is not known yet where it stands; else this is a copy, of the latest.
                 let is_free = |send: &usize| {
                     self.sends[*send].partition == delivery.partition && !placed.contains(send)
                 };
-                alike.clone().find(is_free).or_else(|| alike.last())
+                alike.clone().find(is_free).or_else(|| alike.next_back())
             });
             if let Some(send) = delivery.send {
                 self.sends[send].deliveries.push(index);
