@@ -23,7 +23,7 @@ use crate::protocol::{
 };
 use crate::rules::{Rule, holds};
 use crate::runtime::clock::DeadlineTimer;
-use crate::runtime::{Instant, clock, disk, task};
+use crate::runtime::{Instant, Pace, clock, disk, task};
 
 /// The largest request but for Produce: what carries no records only names things.
 const NAMES_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -37,6 +37,10 @@ const ROOM_BYTES_MIN: usize = 1024 * 1024;
 /// While other requests wait for memory, one that holds some must bring this much in this time.
 const PROGRESS_BYTES_MIN: usize = 64 * 1024;
 const PROGRESS_TIME: Duration = Duration::from_secs(1);
+
+/// As much must be taken by the client within the time limit for sending: the limit is on standing still, not on being
+/// slow.
+const SENT_BYTES_MIN: u64 = 256 * 1024;
 
 pub(super) struct Connection {
     pub(super) core: Arc<Core>,
@@ -283,10 +287,13 @@ impl Connection {
     /// Handles every whole request that has arrived, and sends the replies.
     async fn answer(&mut self) -> Result<(), Close> {
         let handled = self.handle_frames().await;
-        // The request is gone. Its charge must not wait for a client that takes its time with the reply.
-        self.charge = None;
+        // The request is gone: what is held from here on is its reply.
+        if let Some(charge) = &mut self.charge {
+            charge.shrink_to(self.out.memory());
+        }
         // What was answered before something went wrong is sent all the same.
         let sent = self.send().await;
+        self.charge = None;
         self.active_at = clock::now();
         if self.buffer.is_empty() {
             // An idle connection holds no memory.
@@ -436,11 +443,19 @@ impl Connection {
             return Ok(());
         }
         let bytes = self.out.len();
-        self.out.send(self.core.config.limits.response_send_max).await.map_err(|error| match error {
+        self.out.send(self.reading_pace()).await.map_err(|error| match error {
             SendError::NotReading => Close::NotReading,
             SendError::Io(error) => Close::Io(error),
         })?;
         self.core.metrics.bytes_sent.add(bytes);
         Ok(())
+    }
+
+    /// How fast the client must take its replies. Who has the reserve is held to what is demanded of a sender.
+    fn reading_pace(&self) -> Pace {
+        match self.charge.as_ref().is_some_and(Charge::has_reserve) {
+            true => Pace { bytes: PROGRESS_BYTES_MIN as u64, time: PROGRESS_TIME },
+            false => Pace { bytes: SENT_BYTES_MIN, time: self.core.config.limits.response_send_max },
+        }
     }
 }

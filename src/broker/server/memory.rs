@@ -87,6 +87,25 @@ impl Charge {
         self.reserve.is_some()
     }
 
+    /// Gives back what is charged beyond `bytes`. The reserve, for which all others wait, is exchanged for a share
+    /// where there is one.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let bytes = bytes.saturating_sub(FREE_BYTES).min(self.bytes);
+        let units = bytes.div_ceil(UNIT_BYTES);
+        if self.reserve.is_some() {
+            let missing =
+                u32::try_from(units.saturating_sub(self.units())).expect("a frame is below 2^31 bytes");
+            if let Ok(permit) = Arc::clone(&self.memory.shared).try_acquire_many_owned(missing) {
+                self.keep(permit);
+                self.reserve = None;
+            }
+        }
+        let surplus = self.units().saturating_sub(units);
+        drop(self.shared.as_mut().and_then(|held| held.split(surplus)));
+        self.memory.bytes_held.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+
     fn units(&self) -> usize {
         self.shared.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }

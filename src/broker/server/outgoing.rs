@@ -1,15 +1,10 @@
 //! A connection's replies, gathered in request order until they are sent with one write.
 
 use std::io;
-use std::time::Duration;
 
 use super::transport::OutgoingHalf;
 use crate::protocol::{Message, Piece, RequestHeader, Writer, encode_response_into};
 use crate::runtime::{FileRange, Pace, Segment};
-
-/// As much must be taken by the client within the time limit for sending: the limit is on standing still, not on being
-/// slow.
-const SENT_BYTES_MIN: u64 = 256 * 1024;
 
 /// Replies are sent when they take this much memory, even if more requests have arrived.
 const GATHERED_BYTES_MAX: usize = 1024 * 1024;
@@ -67,16 +62,20 @@ impl Outgoing {
         self.writer.is_empty() && self.ranges.is_empty()
     }
 
+    /// Bytes that the replies take in memory, ranges of files aside.
+    pub fn memory(&self) -> usize {
+        self.writer.len()
+    }
+
     /// Bytes gathered.
     pub fn len(&self) -> u64 {
         self.writer.len() as u64 + self.ranges.iter().map(|range| range.len).sum::<u64>()
     }
 
-    /// Sends what was gathered. The client must take [`SENT_BYTES_MIN`], or all that is left, in each `time`. After an
-    /// error, or if dropped, the connection must be closed.
-    pub async fn send(&mut self, time: Duration) -> Result<(), SendError> {
+    /// Sends what was gathered, for as long as the client keeps to `pace`. After an error, or if dropped, the connection
+    /// must be closed.
+    pub async fn send(&mut self, pace: Pace) -> Result<(), SendError> {
         self.gather();
-        let pace = Pace { bytes: SENT_BYTES_MIN, time };
         self.half.send_at_pace(&mut self.segments, pace).await.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => SendError::NotReading,
             _ => SendError::Io(error),
