@@ -164,6 +164,34 @@ pub enum Fact {
         offset: Offset,
     },
 
+    // -- what applications see of the library. Stated by applications themselves, in the testbed ------------
+    /// `flush` returned; nothing was sent meanwhile.
+    FlushReturned {
+        producer: String,
+    },
+    /// `close` returned.
+    ProducerClosed {
+        producer: String,
+    },
+    /// What `position` says.
+    PositionTold {
+        consumer: String,
+        partition: TopicPartition,
+        position: Option<Offset>,
+    },
+    /// The application is about to seek to the first record of this time, in milliseconds since 1970.
+    TimeSought {
+        consumer: String,
+        partition: TopicPartition,
+        timestamp: i64,
+    },
+    /// A client that looks at every field was answered what no broker may answer.
+    WrongReply {
+        client: String,
+        partition: Option<TopicPartition>,
+        reason: String,
+    },
+
     // -- consumer groups: `consumer` is the member's client id, as above ----------------------------
     /// The member is registered, by this session. Every later fact of the consumer belongs to this group.
     GroupJoined {

@@ -19,6 +19,7 @@ use seedlog::runtime::{clock, rng};
 use seedlog::zookeeper::ZooKeeperConfig;
 
 use crate::scenario::group::{GroupPlan, MemberPlan};
+use crate::scenario::settings::apply_to_consumer;
 use crate::scenario::{self, Commit, Plan};
 use crate::workload::Shared;
 
@@ -130,7 +131,7 @@ impl AppContext {
     /// A configuration that finds the cluster and has what the scenario or the seed chose.
     pub fn group_config(&self) -> GroupConfig {
         let plan = &self.plan;
-        let consumer = ConsumerConfig {
+        let mut consumer = ConsumerConfig {
             bootstrap: self.bootstrap.clone(),
             client_id: self.member.clone(),
             request_timeout: REQUEST_TIMEOUT,
@@ -138,6 +139,7 @@ impl AppContext {
             prefetch_bytes_max: plan.prefetch_bytes,
             ..ConsumerConfig::default()
         };
+        apply_to_consumer(&plan.config, &mut consumer);
         let zookeeper = ZooKeeperConfig {
             servers: vec![self.zookeeper.clone()],
             session_timeout: plan.session,

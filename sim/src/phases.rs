@@ -111,7 +111,8 @@ pub fn run_seed_with(
         for rule in without {
             rules::suspend(rule);
         }
-        let recorder = Rc::new(Recorder::new(shared_entries, &planned.terms()));
+        let recorder = Recorder::new(shared_entries, &planned.terms());
+        let recorder = Rc::new(recorder.without_times_of(planned.stamped_by_brokers()));
         recorder.look_out(Lookout::new(&planned));
         facts::install(Some(recorder.clone()));
         go_through_phases(planned, recorder, applications)
@@ -148,6 +149,7 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     }
 
     recorder.phase(Phase::Storm);
+    shared.begin_storm();
     buggify::enable(true);
     storm.injector().start_all(plan.consumers.keys().chain(plan.producers.keys()).map(String::as_str));
     let punctual = plan.members().filter(|(_, member)| member.joins.is_zero());
@@ -157,6 +159,7 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     recorder.phase(Phase::Heal);
     buggify::enable(false);
     storm.heal();
+    shared.end_storm();
 
     recorder.phase(Phase::Converge);
     storm.injector().start_all([PROBE].into_iter());

@@ -29,6 +29,11 @@ impl Fact {
             Fact::CorruptSkipped { .. } => "corrupt-skipped",
             Fact::Finished { .. } => "finished",
             Fact::Processed { .. } => "processed",
+            Fact::FlushReturned { .. } => "flush-returned",
+            Fact::ProducerClosed { .. } => "producer-closed",
+            Fact::PositionTold { .. } => "position-told",
+            Fact::TimeSought { .. } => "time-sought",
+            Fact::WrongReply { .. } => "wrong-reply",
             Fact::GroupJoined { .. } => "group-joined",
             Fact::GroupLeft { .. } => "group-left",
             Fact::GroupSessionLost { .. } => "group-session-lost",
@@ -77,6 +82,8 @@ impl Fact {
             | Fact::CorruptSkipped { partition, .. }
             | Fact::Finished { partition, .. }
             | Fact::Processed { partition, .. }
+            | Fact::PositionTold { partition, .. }
+            | Fact::TimeSought { partition, .. }
             | Fact::RebalanceConflict { partition, .. }
             | Fact::PartitionOwned { partition, .. }
             | Fact::PartitionReleased { partition, .. }
@@ -85,6 +92,7 @@ impl Fact {
             | Fact::CommitOk { partition, .. }
             | Fact::CommitFailed { partition, .. }
             | Fact::PositionReset { partition, .. } => Some(partition),
+            Fact::WrongReply { partition, .. } => partition.as_ref(),
             _ => None,
         }
     }
@@ -98,6 +106,8 @@ impl Fact {
             | Fact::CorruptSkipped { consumer, .. }
             | Fact::Finished { consumer, .. }
             | Fact::Processed { consumer, .. }
+            | Fact::PositionTold { consumer, .. }
+            | Fact::TimeSought { consumer, .. }
             | Fact::GroupJoined { consumer, .. }
             | Fact::GroupLeft { consumer, .. }
             | Fact::GroupSessionLost { consumer, .. }

@@ -2,24 +2,75 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Enough of a record to know it again: a hash over key and value, and the start of the value for people.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+use crate::record::RecordHeader;
+use crate::types::Timestamp;
+
+/// Enough of a record to know it again: a hash over each of its parts, and the start of the value for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordTag {
-    /// crc32 of the key, or 0 without one.
+    /// Of the key, or 0 without one: an empty key is not 0.
     pub key: u32,
-    /// crc32 of the value, or 0 without one.
+    /// Of the value, or 0 without one: an empty value is not 0.
     pub value: u32,
-    /// The first 32 bytes of the value, as text.
+    /// Of all headers in their order, or 0 without any.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub headers: u32,
+    /// Milliseconds since 1970. `None` where it is not known, or the broker's to say (LogAppendTime).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<i64>,
+    /// The first 32 bytes of the value, or without one of the first header's value, as text.
     pub label: String,
 }
 
 impl RecordTag {
+    /// Of a record without headers whose time is not known.
     pub fn of(key: Option<&[u8]>, value: Option<&[u8]>) -> RecordTag {
-        let start = value.map(|v| &v[..v.len().min(32)]).unwrap_or_default();
         RecordTag {
-            key: key.map_or(0, crc32fast::hash),
-            value: value.map_or(0, crc32fast::hash),
-            label: String::from_utf8_lossy(start).into_owned(),
+            key: key.map_or(0, hash_of),
+            value: value.map_or(0, hash_of),
+            headers: 0,
+            timestamp: None,
+            label: label(value),
         }
     }
+
+    /// The same record with these headers, sent at this time.
+    pub fn with(mut self, headers: &[RecordHeader], timestamp: Timestamp) -> RecordTag {
+        self.timestamp = Some(timestamp.0);
+        if let Some(first) = headers.first() {
+            self.headers = hash_of_all(headers);
+            if self.value == 0 {
+                self.label = label(first.value.as_deref());
+            }
+        }
+        self
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(hash: &u32) -> bool {
+    *hash == 0
+}
+
+/// The crc32 of a 1 and the bytes, so that nothing and no bytes differ.
+fn hash_of(bytes: &[u8]) -> u32 {
+    let mut hash = crc32fast::Hasher::new();
+    hash.update(&[1]);
+    hash.update(bytes);
+    hash.finalize()
+}
+
+/// The crc32 over what [`hash_of`] says of each key and value in turn.
+fn hash_of_all(headers: &[RecordHeader]) -> u32 {
+    let mut hash = crc32fast::Hasher::new();
+    for header in headers {
+        hash.update(&hash_of(&header.key).to_be_bytes());
+        hash.update(&header.value.as_deref().map_or(0, hash_of).to_be_bytes());
+    }
+    hash.finalize()
+}
+
+fn label(bytes: Option<&[u8]>) -> String {
+    let start = bytes.map(|bytes| &bytes[..bytes.len().min(32)]).unwrap_or_default();
+    String::from_utf8_lossy(start).into_owned()
 }

@@ -48,10 +48,12 @@ impl Log {
         Ok(Some(FileRange { file: segment.file.clone(), offset: start, len: end - start }))
     }
 
-    /// Whether a range that was read from `from` on ends only because its segment does, with more below `bound`.
+    /// Whether there is more below `bound` than a range that was read from `from` on: its segment ends, or a limit did
+    /// not let more of it be read.
     pub fn continues_behind(&self, range: &FileRange, from: Offset, bound: Offset) -> bool {
         let segment = self.segment_of(from);
-        range.offset + range.len == segment.size && segment.end < bound
+        let end = range.offset + range.len;
+        segment.end < bound || self.position_of_bound(segment, bound).is_ok_and(|readable| end < readable)
     }
 
     /// The segment that holds `offset`, which is not below the log's start.

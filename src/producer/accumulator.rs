@@ -36,14 +36,6 @@ pub(super) struct RequestLimits {
     pub(super) early: bool,
 }
 
-/// What `accept` changed for the senders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Accepted {
-    pub(super) seq: u64,
-    /// A batch was opened or closed: whoever sends it must look at the time again.
-    pub(super) changed: bool,
-}
-
 /// One attempt at one batch: an answer counts for the attempt that asked, and for no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AttemptId {
@@ -119,7 +111,13 @@ impl Accumulator {
         open.is_some_and(|batch| !batch.closed && batch.bytes + bytes <= self.limits.batch_bytes_max)
     }
 
-    /// Takes a record. `close_after` closes its batch behind it.
+    /// The number of the next record that is taken.
+    pub(super) fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// Takes a record. `close_after` closes its batch behind it. Answers whether a batch was opened or closed: whoever
+    /// sends it must look at the time again.
     pub(super) fn accept(
         &mut self,
         partition: &TopicPartition,
@@ -127,7 +125,7 @@ impl Accumulator {
         reply: Reply,
         now: Instant,
         close_after: bool,
-    ) -> Accepted {
+    ) -> bool {
         let seq = self.next_seq;
         self.next_seq += 1;
         let bytes = record.size_bound();
@@ -148,7 +146,7 @@ impl Accumulator {
         batch.closed = close_after
             || batch.records.len() >= self.limits.batch_records_max
             || batch.bytes >= self.limits.batch_bytes_max;
-        Accepted { seq, changed: !joins || batch.closed }
+        !joins || batch.closed
     }
 
     /// When the front of `queue` may be sent; `None` while it must wait for what is in flight.

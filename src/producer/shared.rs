@@ -175,22 +175,22 @@ impl Shared {
         }
         let number = explicit.unwrap_or_else(|| self.choose(&state.accumulator, topic, &record));
         let partition = TopicPartition::new(Arc::clone(&topic.name), number);
-        let (key, value) = (record.key.clone(), record.value.clone());
-        let accepted = state.accumulator.accept(&partition, record, reply, now, close_after);
         facts::record(|| Fact::SendInvoked {
             producer: self.config.client_id.clone(),
-            seq: accepted.seq,
+            seq: state.accumulator.next_seq(),
             partition: partition.clone(),
-            record: RecordTag::of(key.as_deref(), value.as_deref()),
+            record: RecordTag::of(record.key.as_deref(), record.value.as_deref())
+                .with(&record.headers, record.timestamp),
             acks: self.config.acks,
         });
+        let changed = state.accumulator.accept(&partition, record, reply, now, close_after);
         let expires = now + self.config.delivery_timeout;
         if state.expiry_watched.is_none_or(|watched| expires < watched) {
             state.expiry_watched = Some(expires);
             self.expiry_moved.notify_one();
         }
         drop(state);
-        if accepted.changed {
+        if changed {
             self.wake_sender_of(&partition);
         }
         Ok(())

@@ -229,3 +229,27 @@ fn a_fetch_that_stops_at_the_end_of_a_segment_does_not_wait_for_more_bytes_in_it
         assert!(took < Duration::from_secs(5), "took {took:?}");
     });
 }
+
+/// Kafka counts what there is to read, up to the limit (`DelayedFetch`): a minimum that no reply can reach delays none.
+#[test]
+fn a_fetch_that_a_limit_cuts_short_does_not_wait_for_bytes_that_it_could_not_send() {
+    with_brokers(1, |cluster| async move {
+        let mut client = cluster.client(1).await;
+        assert_eq!(client.create_topic(TOPIC, 1, &[]).await, ErrorCode::NONE);
+        let value = "v".repeat(600);
+        for number in 0..4 {
+            assert_eq!(client.produce(TOPIC, 0, &value).await, (ErrorCode::NONE, number));
+        }
+        let begun = clock::now();
+        for at in 0..3 {
+            let mut request = fetch_request(TOPIC, 0, at, 20_000);
+            (request.min_bytes, request.max_bytes) = (1_000, 1_024);
+            let found = client.call(12, &request).await;
+            assert_eq!(values_of(&found).len(), 1, "one batch fits, and what follows it does not");
+        }
+
+        let took = clock::now() - begun;
+
+        assert!(took < Duration::from_secs(5), "took {took:?}");
+    });
+}

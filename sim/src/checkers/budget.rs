@@ -49,6 +49,9 @@ pub struct ProducerTerms {
     pub acks: Acks,
     /// Whether a later request may be on its way while an earlier one may still be sent again.
     pub may_overtake: bool,
+    /// Whether it may give a record up before a healed cluster serves it: few retries, or little time.
+    #[serde(default)]
+    pub gives_up: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

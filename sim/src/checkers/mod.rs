@@ -20,6 +20,7 @@ mod lag_after_heal;
 mod leader_epochs;
 mod liveness;
 mod lost_write;
+mod moved_key;
 mod needless_redelivery;
 mod never_processed;
 mod overlapping_delivery;
@@ -33,7 +34,11 @@ mod skip_in_poll;
 mod step_back;
 mod storage;
 mod unexplained_reset;
+mod unfinished_flush;
 mod unseen;
+mod wrong_position;
+mod wrong_reply;
+mod wrong_time;
 mod zookeeper_model;
 
 #[cfg(test)]
@@ -64,7 +69,7 @@ pub struct Check {
 }
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 25] = [
+pub static CHECKS: [Check; 30] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -83,6 +88,11 @@ pub static CHECKS: [Check; 25] = [
     commit_regresses::CHECK,
     unexplained_reset::CHECK,
     needless_redelivery::CHECK,
+    unfinished_flush::CHECK,
+    wrong_position::CHECK,
+    wrong_time::CHECK,
+    moved_key::CHECK,
+    wrong_reply::CHECK,
     storage::CHECK,
     leader_epochs::CHECK,
     single_owner::CHECK,

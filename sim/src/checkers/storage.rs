@@ -117,7 +117,8 @@ impl<'a> Judge<'a> {
                 self.die(target);
             }
             Injected::Kill { target } => self.die(target),
-            Injected::CrashArmed { target, point, .. } if &**point == "write" => {
+            // Several batches can be of one write: who dies at the first of them does not state the others.
+            Injected::CrashArmed { target, point, .. } if matches!(&**point, "write" | "appended") => {
                 self.to_die_writing.extend(broker_of_node(target));
             }
             Injected::CrashArmed { target, .. } => self.spare(target),

@@ -36,7 +36,9 @@ impl Story {
     pub fn new() -> Story {
         let mut terms = Terms::default();
         terms.topics.insert("orders".into(), TopicTerms { durability: Durability::Fsync, replicas: 1 });
-        terms.producers.insert("shop".into(), ProducerTerms { acks: Acks::All, may_overtake: false });
+        terms
+            .producers
+            .insert("shop".into(), ProducerTerms { acks: Acks::All, may_overtake: false, gives_up: false });
         Story { entries: Vec::new(), terms, at_ns: STEP_NS, incarnations: BTreeMap::new() }
     }
 

@@ -4,7 +4,7 @@
 //! a panic still has its history.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use seedlog::facts::{Fact, Sink};
@@ -28,6 +28,8 @@ pub struct Recorder {
     names: RefCell<BTreeMap<NodeId, Arc<str>>>,
     traps: Traps,
     lookout: RefCell<Option<Lookout>>,
+    /// Topics whose brokers say when a record was sent: its producer does not know the time that readers see.
+    stamped_by_brokers: BTreeSet<Arc<str>>,
     /// A step's time has come.
     called: Notify,
 }
@@ -41,8 +43,25 @@ impl Recorder {
             names: RefCell::default(),
             traps: Traps::default(),
             lookout: RefCell::default(),
+            stamped_by_brokers: BTreeSet::new(),
             called: Notify::new(),
         }
+    }
+
+    /// Leaves the times of these topics' records out of the history.
+    pub fn without_times_of(mut self, topics: impl Iterator<Item = Arc<str>>) -> Recorder {
+        self.stamped_by_brokers.extend(topics);
+        self
+    }
+
+    fn without_brokers_time(&self, mut fact: Fact) -> Fact {
+        if let Fact::SendInvoked { partition, record, .. } | Fact::Delivered { partition, record, .. } =
+            &mut fact
+            && self.stamped_by_brokers.contains(&*partition.topic)
+        {
+            record.timestamp = None;
+        }
+        fact
     }
 
     /// States that the testbed injected a fault, or ended one.
@@ -121,6 +140,7 @@ impl Recorder {
 impl Sink for Recorder {
     fn record(&self, fact: Fact) {
         let kind = fact.kind();
+        let fact = self.without_brokers_time(fact);
         self.push(Kind::Fact, stable_hash(&fact), What::Fact(fact));
         self.spring(kind);
     }

@@ -21,6 +21,8 @@ pub struct Progress {
     unresolved: BTreeSet<(String, u64)>,
     /// Sends of after the heal that did not end in an acknowledgement, with their error.
     refused: Vec<(String, u64, String)>,
+    /// Producers that may give a record up before a healed cluster serves it.
+    giving_up: BTreeSet<String>,
     after_heal: BTreeSet<(String, u64)>,
     log_starts: BTreeMap<TopicPartition, Offset>,
     log_ends: BTreeMap<TopicPartition, Offset>,
@@ -76,7 +78,12 @@ pub enum Missing {
 impl Progress {
     /// Of a run in which these groups must be at work in the end.
     pub fn new(terms: &Terms) -> Progress {
-        Progress { groups: Groups::new(terms), ..Progress::default() }
+        let giving_up = terms.producers.iter().filter(|(_, producer)| producer.gives_up);
+        Progress {
+            groups: Groups::new(terms),
+            giving_up: giving_up.map(|(name, _)| name.clone()).collect(),
+            ..Progress::default()
+        }
     }
 
     /// Takes the next entry of the history into account.
@@ -260,7 +267,7 @@ impl Progress {
     fn invoked(&mut self, producer: &str, seq: u64) {
         self.sends += 1;
         self.unresolved.insert((producer.to_owned(), seq));
-        if self.phase >= Some(Phase::Converge) {
+        if self.phase >= Some(Phase::Converge) && !self.giving_up.contains(producer) {
             self.after_heal.insert((producer.to_owned(), seq));
         }
     }

@@ -27,7 +27,7 @@ impl Scene {
         let partitions = |topics: &[String]| -> BTreeSet<TopicPartition> {
             plan.partitions_of(topics.iter()).into_iter().collect()
         };
-        let consumers = plan.consumers.iter().map(|(name, topics)| (name.clone(), partitions(topics)));
+        let consumers = plan.consumers.iter().map(|(name, c)| (name.clone(), partitions(&c.topics)));
         let groups = plan.groups.iter().map(|(name, group)| (name.clone(), partitions(&group.topics)));
         Scene { reads: consumers.chain(groups).collect(), ..Scene::default() }
     }

@@ -16,9 +16,10 @@ use super::error::{ScenarioError, Source};
 use super::group::{Group, MEMBERS_MAX, STREAMS_MAX};
 use super::raw::{At, RawCompression, RawConsumer, RawFile, RawGroup, RawProducer, RawReset, RawTopic};
 use super::scope::Scope;
+use super::settings::{Owner, Settings};
 use super::{
-    BROKERS_MAX, Consumer, PARTITIONS_MAX, Producer, STORM_MAX, Scenario, Seeds, Topic, complaint, is_name,
-    plot, units,
+    BROKERS_MAX, Consumer, Created, PARTITIONS_MAX, Producer, STORM_MAX, Scenario, Seeds, Topic, complaint,
+    is_name, plot, units,
 };
 use crate::codes;
 
@@ -50,6 +51,7 @@ pub(super) fn parse(name: &str, file: &str, text: &str) -> Checked<Scenario> {
     }
     let mut scope = Scope::default();
     scope.brokers = bounded(source, raw.cluster.brokers, 1, BROKERS_MAX.into(), "brokers")?;
+    let any_broker_settings = raw.cluster.settings.is_some();
     let (broker_config, defaults) = broker_config(source, raw.cluster.config)?;
     let topics = named(source, raw.topics, |_, raw| topic(source, &defaults, raw))?;
     scope.add_topics(&topics);
@@ -75,6 +77,7 @@ pub(super) fn parse(name: &str, file: &str, text: &str) -> Checked<Scenario> {
         seeds: seeds(source, raw.seed, raw.seeds)?,
         brokers: scope.brokers,
         broker_config,
+        any_broker_settings,
         topics,
         producers,
         consumers,
@@ -177,7 +180,19 @@ fn topic(source: Source, defaults: &CheckedConfig, raw: RawTopic) -> Checked<Top
     if let Some(replicas) = raw.replicas.filter(|replicas| **replicas != 1) {
         return Err(source.error(replicas.span(), "replicas: 1; there is no replication yet"));
     }
-    let mut topic = Topic { partitions, is_optional: raw.optional, ..Topic::default() };
+    let created = match raw.created {
+        None => Created::BeforeTheStorm,
+        Some(text) if *text == "any" => Created::Any,
+        text => time(source, text, Duration::ZERO, STORM_MAX, "created")?
+            .map_or(Created::BeforeTheStorm, Created::InTheStorm),
+    };
+    let mut topic = Topic {
+        partitions,
+        is_optional: raw.optional,
+        any_settings: raw.settings.is_some(),
+        created,
+        ..Topic::default()
+    };
     let Some(config) = raw.config else { return Ok(topic) };
     let span = config.span();
     for (key, value) in config.into_inner() {
@@ -239,7 +254,27 @@ fn producer(source: Source, scope: &Scope, name: &At<String>, raw: RawProducer) 
             RawCompression::Lz4 => Compression::Lz4,
             RawCompression::Zstd => Compression::Zstd,
         }),
+        config: settings(source, Owner::Producer, raw.config)?,
+        habits: settings(source, Owner::Habits, raw.habits)?,
+        any_settings: raw.settings.is_some(),
+        is_wire: raw.wire,
+        is_optional: raw.optional,
     })
+}
+
+fn settings(source: Source, owner: Owner, written: Option<At<toml::Table>>) -> Checked<Settings> {
+    let Some(written) = written else { return Ok(Settings::new()) };
+    owner.check(&written).map_err(|message| source.error(written.span(), message))
+}
+
+/// `None`: the seed decides.
+fn reset(raw: Option<RawReset>) -> Option<AutoReset> {
+    match raw {
+        None | Some(RawReset::Smallest) => Some(AutoReset::Earliest),
+        Some(RawReset::Largest) => Some(AutoReset::Latest),
+        Some(RawReset::None) => Some(AutoReset::None),
+        Some(RawReset::Any) => None,
+    }
 }
 
 fn topics(source: Source, scope: &Scope, topics: At<Vec<At<String>>>) -> Checked<Vec<String>> {
@@ -258,7 +293,14 @@ fn topics(source: Source, scope: &Scope, topics: At<Vec<At<String>>>) -> Checked
 }
 
 fn consumer(source: Source, scope: &Scope, raw: RawConsumer) -> Checked<Consumer> {
-    Ok(Consumer { topics: topics(source, scope, raw.topics)? })
+    Ok(Consumer {
+        topics: topics(source, scope, raw.topics)?,
+        config: settings(source, Owner::Consumer, raw.config)?,
+        any_settings: raw.settings.is_some(),
+        wanders: raw.wanders,
+        reset: reset(raw.reset),
+        is_optional: raw.optional,
+    })
 }
 
 fn group(source: Source, scope: &Scope, raw: RawGroup) -> Checked<Group> {
@@ -281,14 +323,11 @@ fn group(source: Source, scope: &Scope, raw: RawGroup) -> Checked<Group> {
         commit_records: bounded(source, raw.commit_records, 1, COMMIT_RECORDS_MAX, "commit-records")?
             .map(u64::from),
         finish: raw.finish,
-        reset: match raw.reset {
-            None | Some(RawReset::Smallest) => Some(AutoReset::Earliest),
-            Some(RawReset::Largest) => Some(AutoReset::Latest),
-            Some(RawReset::None) => Some(AutoReset::None),
-            Some(RawReset::Any) => None,
-        },
+        reset: reset(raw.reset),
         processing: time(source, raw.processing, Duration::ZERO, PROCESSING_MAX, "processing")?,
         session: time(source, raw.session, SESSION_MIN, SESSION_MAX, "session")?,
+        config: settings(source, Owner::Consumer, raw.config)?,
+        any_settings: raw.settings.is_some(),
         application: raw.application,
         is_optional: raw.optional,
     })

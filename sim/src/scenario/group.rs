@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::Scenario;
 use super::plan::{self, TopicPlan};
+use super::settings::{Owner, Settings};
 
 pub const MEMBERS_MAX: u32 = 64;
 pub const STREAMS_MAX: u32 = 16;
@@ -34,6 +35,10 @@ pub struct Group {
     pub processing: Option<Duration>,
     /// Of a member with ZooKeeper.
     pub session: Option<Duration>,
+    /// Of its members as consumers.
+    pub config: Settings,
+    /// Whether the seed draws what `config` leaves open.
+    pub any_settings: bool,
     /// The name under which the consuming application is registered; the built-in one where there is none.
     pub application: Option<String>,
     /// Whether the seed may leave the group out.
@@ -106,6 +111,8 @@ pub struct GroupPlan {
     pub unfinished_records: usize,
     /// Fetched ahead.
     pub prefetch_bytes: usize,
+    /// Of its members as consumers.
+    pub config: Settings,
 }
 
 impl GroupPlan {
@@ -140,7 +147,11 @@ pub(super) fn draw_groups(
     let drawn = scenario.groups.iter().filter_map(|(name, group)| {
         let mut rng = derive(seed, &format!("group {name}"));
         let is_left_out = rng.chance(1, 2) && group.is_optional;
-        (!is_left_out).then(|| (name.clone(), draw_group(name, group, topics, &mut rng)))
+        (!is_left_out).then(|| {
+            let mut plan = draw_group(name, group, topics, &mut rng);
+            plan.config = Owner::Consumer.draw(seed, name, &group.config, group.any_settings);
+            (name.clone(), plan)
+        })
     });
     drawn.collect()
 }
@@ -185,11 +196,12 @@ fn draw_group(name: &str, group: &Group, topics: &BTreeMap<String, TopicPlan>, r
         rebalance_backoff,
         unfinished_records,
         prefetch_bytes,
+        config: Settings::new(),
     }
 }
 
 /// Mostly the smallest offset: of a group that begins at the end of the log less can be demanded.
-fn draw_reset(rng: &mut Rng) -> AutoReset {
+pub(super) fn draw_reset(rng: &mut Rng) -> AutoReset {
     let resets = [AutoReset::Earliest, AutoReset::Earliest, AutoReset::Latest, AutoReset::None];
     *rng.pick(&resets).expect("not empty")
 }

@@ -17,6 +17,7 @@ mod raw;
 pub mod schema;
 mod scope;
 mod selector;
+pub mod settings;
 mod step;
 pub mod units;
 mod within;
@@ -26,6 +27,7 @@ pub mod write;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use seedlog::consumer::AutoReset;
 use seedlog::marks::Mark;
 use seedlog::record::Compression;
 use seedlog::rules::Rule;
@@ -42,6 +44,7 @@ pub use happening::Happening;
 pub use library::{Library, SWEEP};
 pub use plan::{Damage, Plan};
 pub use selector::Selector;
+pub use settings::Settings;
 pub use step::{Step, Trigger};
 pub use within::{Condition, Since, Within};
 pub(crate) use words::nearest;
@@ -68,6 +71,8 @@ pub struct Scenario {
     pub brokers: Option<u32>,
     /// Kafka's property names; the same for every broker.
     pub broker_config: toml::Table,
+    /// Whether the seed draws what `broker_config` leaves open.
+    pub any_broker_settings: bool,
     pub topics: BTreeMap<String, Topic>,
     pub producers: BTreeMap<String, Producer>,
     pub consumers: BTreeMap<String, Consumer>,
@@ -105,8 +110,21 @@ pub struct Topic {
     pub partitions: Option<u32>,
     pub durability: Option<Durability>,
     pub config: BTreeMap<String, String>,
+    /// Whether the seed draws what `config` leaves open.
+    pub any_settings: bool,
+    pub created: Created,
     /// Whether the seed may leave the topic out, with its producers.
     pub is_optional: bool,
+}
+
+/// When a topic is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Created {
+    #[default]
+    BeforeTheStorm,
+    InTheStorm(Duration),
+    /// In the storm, when the seed says.
+    Any,
 }
 
 #[derive(Clone, Debug)]
@@ -121,12 +139,26 @@ pub struct Producer {
     pub value_bytes: Option<u64>,
     pub keyed: Option<bool>,
     pub compression: Option<Compression>,
+    pub config: Settings,
+    pub habits: Settings,
+    /// Whether the seed draws what `config` and `habits` leave open.
+    pub any_settings: bool,
+    /// Whether it speaks the bare protocol.
+    pub is_wire: bool,
+    pub is_optional: bool,
 }
 
 /// Reads every partition of its topics from the beginning.
 #[derive(Clone, Debug)]
 pub struct Consumer {
     pub topics: Vec<String>,
+    pub config: Settings,
+    /// Whether the seed draws what `config` leaves open.
+    pub any_settings: bool,
+    pub wanders: bool,
+    /// `None`: the seed decides.
+    pub reset: Option<AutoReset>,
+    pub is_optional: bool,
 }
 
 /// What must have happened besides every check holding.

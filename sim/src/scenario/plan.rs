@@ -6,14 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use seedlog::consumer::AutoReset;
 use seedlog::record::Compression;
 use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::rng::derive;
 use seedlog::types::{Acks, Durability, TopicPartition};
 
 use super::group::{self, GroupPlan, MemberPlan};
-use super::{Chaos, Class, Level, Scenario, Step, Within};
+use super::settings::{Owner, Settings, draw_topic as draw_topic_settings};
+use super::{Chaos, Class, Created, Level, Scenario, Step, Within};
 use crate::checkers::{GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
+
+/// Settings of a producer that let it give a record up while a cluster heals.
+const GIVES_UP: [&str; 2] = ["retries", "delivery.timeout.ms"];
+
+/// A topic that is made in the storm is made this early, so that something is left to happen to it.
+const CREATED_MS_MAX: u64 = 8_000;
 
 /// Everything that a run needs to know, besides the seed's own draws while it runs.
 #[derive(Clone, Debug)]
@@ -23,7 +31,7 @@ pub struct Plan {
     pub broker_config: toml::Table,
     pub topics: BTreeMap<String, TopicPlan>,
     pub producers: BTreeMap<String, ProducerPlan>,
-    pub consumers: BTreeMap<String, Vec<String>>,
+    pub consumers: BTreeMap<String, ConsumerPlan>,
     pub groups: BTreeMap<String, GroupPlan>,
     pub steps: Vec<Step>,
     /// What must come true in time.
@@ -54,6 +62,17 @@ pub struct TopicPlan {
     pub partitions: u32,
     pub durability: Durability,
     pub config: BTreeMap<String, String>,
+    /// How long after the storm began it is made; `None`: it is there before.
+    pub created: Option<Duration>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ConsumerPlan {
+    pub topics: Vec<String>,
+    pub config: Settings,
+    /// It seeks to and fro, asks for its positions, and closes now and then.
+    pub wanders: bool,
+    pub reset: AutoReset,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +86,19 @@ pub struct ProducerPlan {
     pub value_bytes: u64,
     pub keyed: bool,
     pub compression: Compression,
+    /// The product's own settings.
+    pub config: Settings,
+    /// What the application does.
+    pub habits: Settings,
+    /// Whether it speaks the bare protocol.
+    pub is_wire: bool,
+}
+
+impl ProducerPlan {
+    /// What the habit says, or else `default`.
+    pub fn habit(&self, key: &str, default: u64) -> u64 {
+        self.habits.get(key).map_or(default, |value| value.cast_unsigned())
+    }
 }
 
 impl Plan {
@@ -76,16 +108,19 @@ impl Plan {
             .producers
             .iter()
             .filter(|(_, producer)| topics.contains_key(&producer.topic))
+            .filter(|(name, producer)| !is_left_out(seed, name, producer.is_optional))
             .map(|(name, producer)| (name.clone(), draw_producer(name, producer, seed)))
             .collect();
         let longest = producers.values().map(|p| p.interval * p.records as u32).max().unwrap_or_default();
         let groups = group::draw_groups(scenario, &topics, seed);
         let consumers = scenario.consumers.iter();
-        let consumers = consumers.map(|(name, c)| (name.clone(), those_there(&topics, &c.topics)));
+        let consumers = consumers
+            .filter(|(name, consumer)| !is_left_out(seed, name, consumer.is_optional))
+            .map(|(name, consumer)| (name.clone(), draw_consumer(name, consumer, &topics, seed)));
         Plan {
             seed,
             brokers: scenario.brokers.unwrap_or_else(|| derive(seed, "brokers").between(1, 3) as u32),
-            broker_config: draw_broker_config(&scenario.broker_config, seed),
+            broker_config: draw_broker_config(scenario, seed),
             consumers: consumers.collect(),
             topics,
             producers,
@@ -128,6 +163,16 @@ impl Plan {
         self.producers.keys().chain(self.consumers.keys()).chain(self.members().map(|(name, _)| name))
     }
 
+    /// Topics whose records have the time of the append, which their producers do not know.
+    pub fn stamped_by_brokers(&self) -> impl Iterator<Item = Arc<str>> {
+        let of_broker = self.broker_config.get("log.message.timestamp.type").and_then(toml::Value::as_str);
+        let is_stamped = move |(_, topic): &(&String, &TopicPlan)| {
+            let own = topic.config.get("message.timestamp.type").map(String::as_str);
+            own.or(of_broker) == Some("LogAppendTime")
+        };
+        self.topics.iter().filter(is_stamped).map(|(name, _)| Arc::from(name.as_str()))
+    }
+
     /// Whether this run is to be injured at all.
     pub fn demands_faults(&self) -> bool {
         !self.steps.is_empty() || !self.chaos.is_none()
@@ -136,7 +181,11 @@ impl Plan {
     /// What the checks may rely on.
     pub fn terms(&self) -> Terms {
         let topic = |t: &TopicPlan| TopicTerms { durability: t.durability, replicas: 1 };
-        let producer = |p: &ProducerPlan| ProducerTerms { acks: p.acks, may_overtake: false };
+        let producer = |p: &ProducerPlan| ProducerTerms {
+            acks: p.acks,
+            may_overtake: false,
+            gives_up: p.is_wire || GIVES_UP.iter().any(|key| p.config.contains_key(*key)),
+        };
         Terms {
             topics: self.topics.iter().map(|(name, t)| (Arc::from(name.as_str()), topic(t))).collect(),
             producers: self.producers.iter().map(|(name, p)| (name.clone(), producer(p))).collect(),
@@ -197,7 +246,18 @@ fn draw_topics(scenario: &Scenario, seed: u64) -> BTreeMap<String, TopicPlan> {
             Durability::PageCache => "page-cache",
         };
         config.insert("durability".into(), durability_text.into());
-        let plan = TopicPlan { partitions: topic.partitions.unwrap_or(partitions), durability, config };
+        if topic.any_settings {
+            config = draw_topic_settings(seed, name, &config, durability);
+        }
+        let created = match topic.created {
+            Created::BeforeTheStorm => None,
+            Created::InTheStorm(after) => Some(after),
+            Created::Any => {
+                Some(Duration::from_millis(derive(seed, &format!("created {name}")).below(CREATED_MS_MAX)))
+            }
+        };
+        let partitions = topic.partitions.unwrap_or(partitions);
+        let plan = TopicPlan { partitions, durability, config, created };
         let is_left_out = rng.chance(1, 2) && topic.is_optional;
         (!is_left_out).then(|| (name.clone(), plan))
     };
@@ -223,7 +283,31 @@ fn draw_producer(name: &str, producer: &super::Producer, seed: u64) -> ProducerP
         value_bytes: producer.value_bytes.unwrap_or(value_bytes),
         keyed: producer.keyed.unwrap_or(keyed),
         compression: producer.compression.unwrap_or(compression),
+        config: Owner::Producer.draw(seed, name, &producer.config, producer.any_settings),
+        habits: Owner::Habits.draw(seed, name, &producer.habits, producer.any_settings),
+        is_wire: producer.is_wire,
     }
+}
+
+fn draw_consumer(
+    name: &str,
+    consumer: &super::Consumer,
+    topics: &BTreeMap<String, TopicPlan>,
+    seed: u64,
+) -> ConsumerPlan {
+    ConsumerPlan {
+        topics: those_there(topics, &consumer.topics),
+        config: Owner::Consumer.draw(seed, name, &consumer.config, consumer.any_settings),
+        wanders: consumer.wanders,
+        reset: consumer
+            .reset
+            .unwrap_or_else(|| group::draw_reset(&mut derive(seed, &format!("reset {name}")))),
+    }
+}
+
+/// Whether this seed does without an optional client.
+fn is_left_out(seed: u64, name: &str, is_optional: bool) -> bool {
+    is_optional && derive(seed, &format!("client {name}")).chance(1, 2)
 }
 
 /// Mostly none: a codec is the same bytes to a broker, but every one should be met.
@@ -233,13 +317,15 @@ fn draw_compression(rng: &mut Rng) -> Compression {
 }
 
 /// Settings that move the edges closer: small segments roll often, a short session expires soon.
-fn draw_broker_config(fixed: &toml::Table, seed: u64) -> toml::Table {
+fn draw_broker_config(scenario: &Scenario, seed: u64) -> toml::Table {
     let mut rng = derive(seed, "broker config");
     let mut config = toml::Table::new();
     let segment_bytes = *rng.pick(&[4_096, 16_384, 1 << 20]).expect("not empty");
     config.insert("log.segment.bytes".into(), toml::Value::Integer(segment_bytes));
     let session_ms = *rng.pick(&[2_000, 6_000]).expect("not empty");
     config.insert("zookeeper.session.timeout.ms".into(), toml::Value::Integer(session_ms));
-    config.extend(fixed.clone());
+    let drawn = Owner::Broker.draw(seed, "broker", &Settings::new(), scenario.any_broker_settings);
+    config.extend(drawn.into_iter().map(|(key, value)| (key, toml::Value::Integer(value))));
+    config.extend(scenario.broker_config.clone());
     config
 }

@@ -112,6 +112,8 @@ pub struct RawCluster {
     /// Settings of every broker, under Kafka's names or ours.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     pub config: Option<At<toml::Table>>,
+    /// `any`: the seed draws what `config` leaves open, half of it at a time.
+    pub settings: Option<RawSettings>,
 }
 
 /// A topic.
@@ -125,6 +127,10 @@ pub struct RawTopic {
     /// The topic's own settings: `durability`, `segment.bytes` and so on.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     pub config: Option<At<toml::Table>>,
+    /// `any`: the seed draws what `config` leaves open, half of it at a time.
+    pub settings: Option<RawSettings>,
+    /// When it is made, of the storm: `3s`. Left out: before. `any`: the seed decides, in its first eight seconds.
+    pub created: Option<At<String>>,
     /// Whether the seed may leave the topic out, with its producers. Who reads others too reads those alone then.
     #[serde(default)]
     pub optional: bool,
@@ -153,6 +159,28 @@ pub struct RawProducer {
     /// Whether records have keys, which decide their partitions.
     pub keyed: Option<bool>,
     pub compression: Option<RawCompression>,
+    /// The producer's own settings, by Kafka's names: `retries`, `"delivery.timeout.ms"` and so on.
+    #[schemars(with = "Option<BTreeMap<String, i64>>")]
+    pub config: Option<At<toml::Table>>,
+    /// What the application does: `burst`, `flush-every` and so on.
+    #[schemars(with = "Option<BTreeMap<String, i64>>")]
+    pub habits: Option<At<toml::Table>>,
+    /// `any`: the seed draws what `config` and `habits` leave open, half of it at a time.
+    pub settings: Option<RawSettings>,
+    /// A client of the bare protocol: no retries, several requests in flight, and a look at every field of the replies.
+    #[serde(default)]
+    pub wire: bool,
+    /// Whether the seed may leave the producer out.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// Who decides about settings that are not written.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawSettings {
+    /// The seed.
+    Any,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
@@ -170,6 +198,19 @@ pub enum RawCompression {
 #[serde(deny_unknown_fields)]
 pub struct RawConsumer {
     pub topics: At<Vec<At<String>>>,
+    /// The consumer's own settings, by Kafka's names: `"fetch.max.bytes"` and so on.
+    #[schemars(with = "Option<BTreeMap<String, i64>>")]
+    pub config: Option<At<toml::Table>>,
+    /// `any`: the seed draws what `config` leaves open, half of it at a time.
+    pub settings: Option<RawSettings>,
+    /// It seeks to and fro, asks for its positions, and closes now and then.
+    #[serde(default)]
+    pub wanders: bool,
+    /// Where it goes when its position is outside of the log; `any`: the seed decides.
+    pub reset: Option<RawReset>,
+    /// Whether the seed may leave the consumer out.
+    #[serde(default)]
+    pub optional: bool,
 }
 
 /// Consumers that share topics.
@@ -200,6 +241,11 @@ pub struct RawGroup {
     pub processing: Option<At<String>>,
     /// The timeout of a member's session with ZooKeeper: `4s`.
     pub session: Option<At<String>>,
+    /// The members' settings as consumers, by Kafka's names: `"fetch.max.bytes"` and so on.
+    #[schemars(with = "Option<BTreeMap<String, i64>>")]
+    pub config: Option<At<toml::Table>>,
+    /// `any`: the seed draws what `config` leaves open, half of it at a time.
+    pub settings: Option<RawSettings>,
     /// The name under which an application from outside is registered.
     pub application: Option<String>,
     /// Whether the seed may leave the group out.

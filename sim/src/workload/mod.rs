@@ -3,17 +3,24 @@
 //! Producers and consumers state their own facts; nothing is judged here.
 
 mod client;
+mod consume;
 mod member;
+mod produce;
 mod shared;
+mod wire;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use seedlog::consumer::AutoReset;
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::runtime::sim::world;
+use seedlog::types::TopicPartition;
 
 use crate::app::{Applications, Place};
 use crate::cluster::{ADMIN, AUDITOR, PROBE};
-use crate::scenario::Plan;
+use crate::scenario::plan::ConsumerPlan;
+use crate::scenario::{Plan, Settings};
 
 pub use shared::{Pace, Shared};
 
@@ -34,17 +41,33 @@ pub fn add_clients(
     added(ADMIN, world::add_node(ADMIN, move || client::make_topics(admin.clone(), Arc::clone(&made))));
     for (name, producer) in &plan.producers {
         let (context, producer) = (context(name), producer.clone());
-        added(name, world::add_node(name, move || client::produce(context.clone(), producer.clone())));
+        let node = if producer.is_wire {
+            let partitions = plan.topics[&producer.topic].partitions;
+            world::add_node(name, move || wire::produce(context.clone(), producer.clone(), partitions))
+        } else {
+            world::add_node(name, move || produce::produce(context.clone(), producer.clone()))
+        };
+        added(name, node);
     }
-    for (name, topics) in &plan.consumers {
-        let (context, partitions) = (context(name), plan.partitions_of(topics.iter()));
-        added(name, world::add_node(name, move || client::consume(context.clone(), partitions.clone())));
+    let reader = |name: &str, partitions: Vec<TopicPartition>, consumer: ConsumerPlan| {
+        let context = context(name);
+        world::add_node(name, move || consume::consume(context.clone(), partitions.clone(), consumer.clone()))
+    };
+    for (name, consumer) in &plan.consumers {
+        let partitions = plan.partitions_of(consumer.topics.iter());
+        added(name, reader(name, partitions, consumer.clone()));
     }
     let everything = plan.partitions_of(plan.topics.keys());
     let (probe, probed) = (context(PROBE), everything.clone());
     added(PROBE, world::add_node(PROBE, move || client::probe(probe.clone(), probed.clone())));
-    let auditor = context(AUDITOR);
-    added(AUDITOR, world::add_node(AUDITOR, move || client::consume(auditor.clone(), everything.clone())));
+    // Out of range is possible only over budget, and then everything is read again.
+    let plain = ConsumerPlan {
+        topics: Vec::new(),
+        config: Settings::new(),
+        wanders: false,
+        reset: AutoReset::Earliest,
+    };
+    added(AUDITOR, reader(AUDITOR, everything, plain));
 }
 
 /// Adds a node for every member of every group. An error names an application that nobody registered.
@@ -78,4 +101,15 @@ pub fn add_members(
 pub struct Servers {
     pub brokers: Vec<String>,
     pub zookeeper: String,
+}
+
+/// `shop-17`, then filler up to `bytes`.
+fn unique(producer: &str, number: u64, bytes: u64) -> Bytes {
+    let mut value = format!("{producer}-{number}").into_bytes();
+    let length = bytes as usize;
+    if value.len() + 1 < length {
+        value.push(b' ');
+        value.resize(length, b'.');
+    }
+    Bytes::from(value)
 }

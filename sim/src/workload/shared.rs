@@ -16,6 +16,8 @@ pub struct Shared {
 #[derive(Default)]
 struct State {
     topics_made: bool,
+    storm_begun: bool,
+    storm_over: bool,
     finished: BTreeSet<String>,
     trouble: Vec<String>,
     leaving: BTreeSet<String>,
@@ -48,6 +50,24 @@ const TROUBLES_MAX: usize = 20;
 impl Shared {
     pub fn topics_made(&self) -> bool {
         self.state().topics_made
+    }
+
+    /// The storm begins.
+    pub fn begin_storm(&self) {
+        self.state().storm_begun = true;
+    }
+
+    /// The storm is over: clients end what nobody does who wants to get somewhere.
+    pub fn end_storm(&self) {
+        self.state().storm_over = true;
+    }
+
+    pub(super) fn has_storm_begun(&self) -> bool {
+        self.state().storm_begun
+    }
+
+    pub(super) fn is_storm_over(&self) -> bool {
+        self.state().storm_over
     }
 
     /// Whether the client has handed over all that it was to.

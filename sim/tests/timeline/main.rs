@@ -79,7 +79,8 @@ fn large_history() -> Vec<Entry> {
     for n in 1..LARGE_EVENTS {
         let (producer, broker, reader) = (format!("shop-{}", n % 4), n % 3 + 1, format!("billing-{}", n % 4));
         let offset = Offset(n as i64 / 60);
-        let record = RecordTag { key: 0, value: n as u32, label: format!("</script><b>{n}</b>") };
+        let record =
+            RecordTag { value: n as u32, label: format!("</script><b>{n}</b>"), ..RecordTag::default() };
         history.push(match n % 5 {
             0 => entry(
                 n,

@@ -113,7 +113,7 @@ pub(super) struct ReadResult {
     pub bounds: Bounds,
     /// `None`: nothing yet.
     pub range: Option<FileRange>,
-    /// The range ends because its segment does; there is more to read behind it.
+    /// There is more to read behind the range, or in its place: its segment ends, or no more was asked for.
     pub continues: bool,
 }
 
@@ -265,8 +265,11 @@ impl Partition {
             return Ok(ReadResult { bounds, range: None, continues: false });
         }
         let range = state.log.read(request.from, request.bytes_max, bound, request.at_least_one)?;
-        let continues =
-            range.as_ref().is_some_and(|range| state.log.continues_behind(range, request.from, bound));
+        let continues = match &range {
+            Some(range) => state.log.continues_behind(range, request.from, bound),
+            // The other partitions' bytes left no room for a batch of this one.
+            None => !request.at_least_one,
+        };
         Ok(ReadResult { bounds, range, continues })
     }
 

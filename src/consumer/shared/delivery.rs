@@ -69,7 +69,8 @@ impl Shared {
             consumer: self.config.client_id.clone(),
             partition: record.partition.clone(),
             offset: record.offset,
-            record: RecordTag::of(record.key.as_deref(), record.value.as_deref()),
+            record: RecordTag::of(record.key.as_deref(), record.value.as_deref())
+                .with(&record.headers, record.timestamp),
         });
         Some(record)
     }

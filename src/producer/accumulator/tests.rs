@@ -36,7 +36,7 @@ fn record(value: &[u8]) -> RecordData {
     }
 }
 
-fn accept(accumulator: &mut Accumulator, number: i32, now: Instant) -> (Accepted, Delivery) {
+fn accept(accumulator: &mut Accumulator, number: i32, now: Instant) -> (bool, Delivery) {
     let (reply, outcome) = oneshot::channel();
     let value = accumulator.next_seq.to_be_bytes();
     (accumulator.accept(&partition(number), record(&value), reply, now, false), outcome)
@@ -85,7 +85,7 @@ fn a_batch_lingers_and_is_taken_when_it_lingered() {
 #[test]
 fn a_batch_full_by_count_does_not_linger() {
     let mut accumulator = Accumulator::new(LIMITS);
-    let changed: Vec<bool> = (0..4).map(|_| accept(&mut accumulator, 0, at(0)).0.changed).collect();
+    let changed: Vec<bool> = (0..4).map(|_| accept(&mut accumulator, 0, at(0)).0).collect();
     assert_eq!(changed, [true, false, true, true], "opened, joined, filled, opened anew");
     let taken = take(&mut accumulator, at(0), &ORDERED);
     assert_eq!(seqs(&mut accumulator, &taken[0]), [0, 1, 2]);

@@ -10,7 +10,7 @@ use toml::Value;
 use super::literal::duration;
 use crate::scenario::group::GroupPlan;
 use crate::scenario::plan::ProducerPlan;
-use crate::scenario::{Commit, Document, Finish, Plan};
+use crate::scenario::{Commit, Document, Finish, Plan, Settings};
 
 /// One key to write down.
 #[derive(Clone, Debug)]
@@ -26,7 +26,10 @@ impl Pin {
 
     /// Whether the document leaves this open.
     pub fn is_open_in(&self, document: &Document) -> bool {
-        document.get(&self.keys()).is_none()
+        match document.get(&self.keys()) {
+            None => true,
+            Some(value) => value.as_str() == Some("any"),
+        }
     }
 
     pub fn set_in(&self, document: &mut Document) {
@@ -49,14 +52,38 @@ pub fn pins(plan: &Plan) -> Vec<Pin> {
         for (key, value) in &topic.config {
             pins.push(Pin::new(&["topics", name, "config", key], value.clone()));
         }
+        if let Some(created) = topic.created {
+            pins.push(Pin::new(&["topics", name, "created"], duration(created)));
+        }
     }
     for (name, producer) in &plan.producers {
         pin_producer(&mut pins, name, producer);
+        pin_settings(&mut pins, &["producers", name, "config"], &producer.config);
+        pin_settings(&mut pins, &["producers", name, "habits"], &producer.habits);
+    }
+    for (name, consumer) in &plan.consumers {
+        pins.push(Pin::new(&["consumers", name, "reset"], reset_word(consumer.reset)));
+        pin_settings(&mut pins, &["consumers", name, "config"], &consumer.config);
     }
     for (name, group) in &plan.groups {
         pin_group(&mut pins, name, group);
+        pin_settings(&mut pins, &["groups", name, "config"], &group.config);
     }
     pins
+}
+
+fn pin_settings(pins: &mut Vec<Pin>, path: &[&str], settings: &Settings) {
+    for (key, value) in settings {
+        pins.push(Pin::new(&[path, &[key.as_str()]].concat(), *value));
+    }
+}
+
+fn reset_word(reset: AutoReset) -> &'static str {
+    match reset {
+        AutoReset::Earliest => "smallest",
+        AutoReset::Latest => "largest",
+        AutoReset::None => "none",
+    }
 }
 
 fn pin_producer(pins: &mut Vec<Pin>, name: &str, producer: &ProducerPlan) {
@@ -103,12 +130,7 @@ fn pin_group(pins: &mut Vec<Pin>, name: &str, group: &GroupPlan) {
         Finish::Explicit => "explicit",
     };
     pin("finish", Value::String(finish.into()));
-    let reset = match group.reset {
-        AutoReset::Earliest => "smallest",
-        AutoReset::Latest => "largest",
-        AutoReset::None => "none",
-    };
-    pin("reset", Value::String(reset.into()));
+    pin("reset", Value::String(reset_word(group.reset).into()));
 }
 
 /// The rate whose interval this is.

@@ -263,6 +263,34 @@ fn simpler_settings(document: &Document) -> Vec<Document> {
         simpler(&["groups", &name, "processing"], "0ms".into());
         simpler(&["groups", &name, "session"], "6s".into());
     }
+    found.extend(fewer_settings(document));
+    found
+}
+
+/// Nothing drawn besides what is written, and each written setting at its default.
+fn fewer_settings(document: &Document) -> Vec<Document> {
+    let mut owners = vec![vec!["cluster".to_owned()]];
+    for kind in ["topics", "producers", "consumers", "groups"] {
+        owners.extend(document.names(&[kind]).into_iter().map(|name| vec![kind.to_owned(), name]));
+    }
+    let mut found = Vec::new();
+    for owner in owners {
+        let path = |rest: &[&str]| -> Vec<String> {
+            owner.iter().cloned().chain(rest.iter().map(|key| (*key).to_owned())).collect()
+        };
+        let mut paths = vec![path(&["settings"]), path(&["habits"])];
+        for table in ["config", "habits"] {
+            let there: Vec<String> = path(&[table]);
+            let keys = document.names(&there.iter().map(String::as_str).collect::<Vec<_>>());
+            paths.extend(keys.iter().map(|key| path(&[table, key])));
+        }
+        for path in paths {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            if document.get(&path).is_some() {
+                found.push(changed(document, |d| d.remove(&path)));
+            }
+        }
+    }
     found
 }
 

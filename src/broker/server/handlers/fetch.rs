@@ -39,9 +39,9 @@ pub(in crate::broker::server) struct FetchResult {
     /// Whom to wait for, and from where on there would be more to read.
     waits: Vec<(Arc<Partition>, Offset)>,
     has_error: bool,
-    /// A range ends with its segment and there is more behind it: to wait would bring nothing sooner than the
-    /// client's next request.
-    is_cut_by_segment: bool,
+    /// There is more behind a range, which ends with its segment or at a limit: to wait would bring nothing sooner than
+    /// the client's next request.
+    is_cut_short: bool,
 }
 
 impl FetchPlan {
@@ -68,7 +68,7 @@ impl FetchPlan {
             bytes_min: self.request.min_bytes.max(0) as u64,
             waits: Vec::new(),
             has_error: false,
-            is_cut_by_segment: false,
+            is_cut_short: false,
         };
         if self.request.session_id != NO_SESSION {
             result.response.error_code = ErrorCode::FETCH_SESSION_ID_NOT_FOUND.0;
@@ -141,7 +141,7 @@ impl FetchResult {
         };
         match partition.read(request) {
             Ok(ReadResult { bounds, range, continues }) => {
-                self.is_cut_by_segment |= continues;
+                self.is_cut_short |= continues;
                 self.waits.push((Arc::clone(partition), bounds.readable_end));
                 PartitionData {
                     partition_index,
@@ -182,7 +182,7 @@ impl FetchResult {
 
     /// Whether the client need not wait any longer.
     pub fn is_enough(&self) -> bool {
-        self.has_error || self.bytes >= self.bytes_min || self.is_cut_by_segment || self.waits.is_empty()
+        self.has_error || self.bytes >= self.bytes_min || self.is_cut_short || self.waits.is_empty()
     }
 
     pub fn into_waits(self) -> Vec<(Arc<Partition>, Offset)> {

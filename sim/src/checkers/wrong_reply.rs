@@ -1,0 +1,57 @@
+//! H25, `wrong-reply`: a client that looks at every field was answered what no broker, or no library, may answer.
+//!
+//! The client says what is wrong. What it says of stored bytes is excused where these were damaged.
+
+use seedlog::facts::Fact;
+
+use super::{Case, Check, Finding};
+use crate::history::What;
+
+pub const CHECK: Check = Check { id: "H25", slug: "wrong-reply", judge };
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let wrong = case.history.iter().enumerate().filter_map(|(at, entry)| {
+        let What::Fact(Fact::WrongReply { client, partition, reason }) = &entry.what else { return None };
+        let finding = Finding::new(partition.as_ref(), format!("{client}: {reason}"), vec![at]);
+        let excuse = partition.as_ref().and_then(|partition| case.budget.excuses_damage(partition));
+        Some(finding.excused_by(excuse))
+    });
+    wrong.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use seedlog::facts::Fact;
+
+    use super::CHECK;
+    use crate::checkers::story::{Story, orders};
+    use crate::history::Injected;
+
+    fn wrong_bytes() -> Fact {
+        let reason = "nothing is returned".into();
+        Fact::WrongReply { client: "scanner".into(), partition: Some(orders()), reason }
+    }
+
+    #[test]
+    fn what_a_client_complains_of_is_found() {
+        let reason = "the correlation id of the reply to Produce is 3 and not 2".into();
+        let wrong = Fact::WrongReply { client: "scanner".into(), partition: None, reason };
+        assert_eq!(
+            Story::new().fact("scanner", wrong).violations(&CHECK),
+            ["scanner: the correlation id of the reply to Produce is 3 and not 2"]
+        );
+        assert_eq!(Story::new().fact("scanner", wrong_bytes()).violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn wrong_bytes_are_excused_where_the_disk_damaged_them() {
+        let story = Story::new()
+            .fault(Injected::BitFlip {
+                target: "broker-1".into(),
+                file: "/data/orders-0/00000000000000000000.log".into(),
+                offset: 3,
+            })
+            .fact("scanner", wrong_bytes());
+        assert!(story.violations(&CHECK).is_empty());
+    }
+}

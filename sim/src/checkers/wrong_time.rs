@@ -1,0 +1,157 @@
+//! H23, `wrong-time`: a seek to a time does not lead to the first record of that time or later.
+//!
+//! The answer to the question is judged by the times of all records that anybody read. Where no record of that time was
+//! there yet, the readable end is right: not before what had been read or acknowledged until then.
+
+use std::collections::BTreeMap;
+
+use seedlog::facts::Fact;
+use seedlog::types::{Offset, TopicPartition};
+
+use super::{Case, Check, Finding};
+use crate::history::What;
+
+pub const CHECK: Check = Check { id: "H23", slug: "wrong-time", judge };
+
+/// What is known of one partition.
+#[derive(Default)]
+struct Times {
+    /// By offset: the time of a record, as it was read last.
+    of: BTreeMap<Offset, i64>,
+    log_start: Offset,
+}
+
+/// A question on its way.
+#[derive(Clone, Copy)]
+struct Sought {
+    timestamp: i64,
+    at: usize,
+    /// Somebody had read everything below when it was asked.
+    read_end: Offset,
+}
+
+fn judge(case: &Case) -> Vec<Finding> {
+    let times = read_times(case);
+    let mut sought: BTreeMap<(&str, &TopicPartition), Sought> = BTreeMap::new();
+    let mut read_ends: BTreeMap<&TopicPartition, Offset> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for (at, entry) in case.history.iter().enumerate() {
+        let What::Fact(fact) = &entry.what else { continue };
+        match fact {
+            Fact::TimeSought { consumer, partition, timestamp } => {
+                let read_end = read_ends.get(partition).copied().unwrap_or_default();
+                sought.insert((consumer, partition), Sought { timestamp: *timestamp, at, read_end });
+            }
+            Fact::Seeked { consumer, partition, position, .. } => {
+                let Some(asked) = sought.remove(&(consumer.as_str(), partition)) else { continue };
+                let wrong = times.get(partition).and_then(|times| times.objection(&asked, *position));
+                let Some(wrong) = wrong else { continue };
+                let message = format!(
+                    "{consumer} sought time {} in {partition} and is at {position}: {wrong}",
+                    asked.timestamp
+                );
+                let finding = Finding::new(Some(partition), message, vec![asked.at, at]);
+                let excuse =
+                    case.budget.excuses_loss(partition).or_else(|| case.budget.excuses_damage(partition));
+                findings.push(finding.excused_by(excuse));
+            }
+            Fact::Assigned { consumer, partition, .. } => {
+                sought.remove(&(consumer.as_str(), partition));
+            }
+            Fact::Delivered { partition, offset, .. } => {
+                let end = read_ends.entry(partition).or_default();
+                *end = (*end).max(offset.next());
+            }
+            _ => {}
+        }
+    }
+    findings
+}
+
+fn read_times<'a>(case: &'a Case) -> BTreeMap<&'a TopicPartition, Times> {
+    let mut times: BTreeMap<&TopicPartition, Times> = BTreeMap::new();
+    for entry in case.history {
+        match &entry.what {
+            What::Fact(Fact::Delivered { partition, offset, record, .. }) => {
+                if let Some(time) = record.timestamp {
+                    times.entry(partition).or_default().of.insert(*offset, time);
+                }
+            }
+            What::Fact(Fact::LogRecovered { partition, log_start, .. }) => {
+                let known = times.entry(partition).or_default();
+                known.log_start = known.log_start.max(*log_start);
+            }
+            _ => {}
+        }
+    }
+    times
+}
+
+impl Times {
+    /// Why `position` is no answer.
+    fn objection(&self, asked: &Sought, position: Offset) -> Option<String> {
+        let is_late = |(_, time): &(&Offset, &i64)| **time >= asked.timestamp;
+        // What was passed over.
+        let passed = self.of.range(self.log_start..).take_while(|(offset, _)| **offset < position);
+        if let Some((offset, time)) = passed.into_iter().find(is_late) {
+            return Some(format!("{offset} has {time}"));
+        }
+        let time = self.of.get(&position)?;
+        (*time < asked.timestamp && position < asked.read_end)
+            .then(|| format!("it has {time}, and more had been read"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seedlog::facts::{Fact, RecordTag};
+    use seedlog::types::{Offset, Timestamp};
+
+    use super::CHECK;
+    use crate::checkers::story::{Story, orders};
+
+    /// Records 0 to 3 with the times 10, 20, 20 and 30 are read by another consumer.
+    fn read() -> Story {
+        [10, 20, 20, 30].iter().enumerate().fold(Story::new(), |story, (offset, time)| {
+            let record = RecordTag::of(None, Some(b"r")).with(&[], Timestamp(*time));
+            let (consumer, offset) = ("tail".into(), Offset(offset as i64));
+            story.fact("tail", Fact::Delivered { consumer, partition: orders(), offset, record })
+        })
+    }
+
+    fn sought(story: Story, timestamp: i64, position: i64) -> Vec<String> {
+        let consumer = || "a".to_owned();
+        story
+            .fact("a", Fact::TimeSought { consumer: consumer(), partition: orders(), timestamp })
+            .fact(
+                "a",
+                Fact::Seeked {
+                    consumer: consumer(),
+                    partition: orders(),
+                    position: Offset(position),
+                    reason: "sought by the application".into(),
+                },
+            )
+            .violations(&CHECK)
+    }
+
+    #[test]
+    fn the_first_record_of_the_time_and_the_end_behind_all_of_them_pass() {
+        assert!(sought(read(), 20, 1).is_empty());
+        assert!(sought(read(), 15, 1).is_empty());
+        assert!(sought(read(), 31, 4).is_empty());
+    }
+
+    #[test]
+    fn a_record_of_the_very_time_that_is_passed_over_is_found() {
+        assert_eq!(sought(read(), 20, 3), ["a sought time 20 in orders-0 and is at 3: 1 has 20"]);
+    }
+
+    #[test]
+    fn a_record_before_the_time_is_found() {
+        assert_eq!(
+            sought(read(), 20, 0),
+            ["a sought time 20 in orders-0 and is at 0: it has 10, and more had been read"]
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! Settings that a scenario may write down (`config`, `habits`), and that the seed draws where it says
+//! `settings = "any"`.
+//!
+//! Each setting is drawn from a stream of its own: to write one down leaves the others as they were. Half of them keep
+//! their default in any one seed, for two that matter together may hide a third.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use seedlog::consumer::ConsumerConfig;
+use seedlog::producer::ProducerConfig;
+use seedlog::runtime::sim::rng::derive;
+use seedlog::types::Durability;
+
+use super::words::nearest;
+
+/// What is set, by key; the rest has its default.
+pub type Settings = BTreeMap<String, i64>;
+
+/// One setting: its key, what a seed picks from, and what a file may say.
+struct Setting {
+    key: &'static str,
+    drawn: &'static [i64],
+    low: i64,
+    high: i64,
+}
+
+const fn setting(key: &'static str, drawn: &'static [i64], low: i64, high: i64) -> Setting {
+    Setting { key, drawn, low, high }
+}
+
+/// The greatest number of bytes or records that a setting may say.
+const MANY: i64 = 1 << 26;
+const MINUTE_MS: i64 = 60_000;
+
+/// A producer's own, by Kafka's names where there is one.
+const PRODUCER: &[Setting] = &[
+    setting("retries", &[0, 0, 1, 5], 0, 1 << 30),
+    setting("max.in.flight.requests.per.connection", &[1, 5], 1, 100),
+    setting("request.timeout.ms", &[1_000, 2_000, 10_000], 1, MINUTE_MS),
+    setting("delivery.timeout.ms", &[1_000, 2_000, 5_000], 1, MINUTE_MS),
+    setting("max.block.ms", &[1_000, 10_000], 1, MINUTE_MS),
+    setting("retry.backoff.ms", &[10, 50, 500], 1, MINUTE_MS),
+    setting("batch.size", &[1, 300, 16_384], 1, MANY),
+    setting("batch.records", &[1, 3, 100], 1, MANY),
+    setting("buffer.memory", &[40_000, 1 << 20], 1, MANY),
+    setting("max.request.size", &[20_000, 200_000], 1, MANY),
+];
+
+/// A consumer's own.
+const CONSUMER: &[Setting] = &[
+    setting("fetch.max.wait.ms", &[20, 100, 2_000], 1, MINUTE_MS),
+    setting("fetch.min.bytes", &[100, 1_000, 10_000], 1, MANY),
+    setting("fetch.max.bytes", &[1, 1_000, 20_000], 1, MANY),
+    setting("max.partition.fetch.bytes", &[1, 300, 10_000], 1, MANY),
+    setting("max.poll.records", &[1, 3, 50], 1, MANY),
+    setting("prefetch.bytes", &[1, 4_096, 100_000], 1, MANY),
+    setting("request.timeout.ms", &[1_000, 10_000], 1, MINUTE_MS),
+    setting("retry.backoff.ms", &[10, 50, 500], 1, MINUTE_MS),
+];
+
+/// What the application does that sends.
+const HABITS: &[Setting] = &[
+    // Records sent at once, and then none until their time is over.
+    setting("burst", &[5, 20, 100], 1, 10_000),
+    // One value in fifty has up to so many bytes.
+    setting("peak-bytes", &[20_000, 100_000], 0, 1 << 20),
+    // Of the records, in percent: without a value, without a key though the others have one, with headers.
+    setting("null-values", &[10, 50], 0, 100),
+    setting("null-keys", &[20], 0, 100),
+    setting("headers", &[20, 100], 0, 100),
+    // Its own timestamps, all of so many milliseconds alike.
+    setting("same-time-ms", &[100, 1_000], 1, MINUTE_MS),
+    // `flush` after so many records.
+    setting("flush-every", &[1, 7, 50], 1, 1 << 30),
+    // In the end it closes the producer, and does not only flush it.
+    setting("closes", &[1], 0, 1),
+];
+
+/// A broker's own.
+const BROKER: &[Setting] = &[
+    setting("log.flush.interval.ms", &[5, 200, 1_000], 1, MINUTE_MS),
+    setting("log.flush.interval.messages", &[1, 3, 50], 1, MANY),
+    setting("log.index.interval.bytes", &[1, 300], 1, MANY),
+    setting("log.roll.ms", &[300, 3_000], 1, MINUTE_MS),
+    setting("fetch.max.bytes", &[1_024, 65_536], 1, MANY),
+    setting("connections.max.idle.ms", &[2_000, 10_000], 1, MINUTE_MS),
+];
+
+/// A topic's own.
+const TOPIC: &[Setting] = &[
+    setting("flush.ms", &[5, 200, 1_000], 1, MINUTE_MS),
+    setting("flush.messages", &[1, 3, 50], 1, MANY),
+    setting("index.interval.bytes", &[1, 300], 1, MANY),
+    setting("segment.ms", &[300, 3_000], 1, MINUTE_MS),
+    setting("segment.bytes", &[1_024, 8_192], 256, MANY),
+];
+
+/// Whose settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    Producer,
+    Consumer,
+    Habits,
+    Broker,
+    Topic,
+}
+
+impl Owner {
+    fn settings(self) -> &'static [Setting] {
+        match self {
+            Owner::Producer => PRODUCER,
+            Owner::Consumer => CONSUMER,
+            Owner::Habits => HABITS,
+            Owner::Broker => BROKER,
+            Owner::Topic => TOPIC,
+        }
+    }
+
+    /// Checks what a file says.
+    pub fn check(self, written: &toml::Table) -> Result<Settings, String> {
+        written.iter().map(|(key, value)| Ok((key.clone(), self.check_one(key, value)?))).collect()
+    }
+
+    fn check_one(self, key: &str, value: &toml::Value) -> Result<i64, String> {
+        let known = self.settings();
+        let Some(setting) = known.iter().find(|setting| setting.key == key) else {
+            let keys: Vec<&str> = known.iter().map(|setting| setting.key).collect();
+            return Err(match nearest(key, keys.iter().copied()) {
+                Some(near) => format!("`{key}` is no setting here; did you mean `{near}`?"),
+                None => format!("`{key}` is no setting here; there are: {}", keys.join(", ")),
+            });
+        };
+        match value.as_integer().filter(|value| (setting.low..=setting.high).contains(value)) {
+            Some(value) => Ok(value),
+            None => Err(format!("`{key}`: a number from {} to {}", setting.low, setting.high)),
+        }
+    }
+
+    /// Those of `name` in this seed: what is written, and where `is_any` what is drawn.
+    pub(super) fn draw(self, seed: u64, name: &str, written: &Settings, is_any: bool) -> Settings {
+        let mut settings = written.clone();
+        for setting in self.settings().iter().filter(|_| is_any) {
+            let mut rng = derive(seed, &format!("{self:?} {name} {}", setting.key));
+            let is_default = rng.chance(1, 2);
+            let value = *rng.pick(setting.drawn).expect("not empty");
+            if !is_default {
+                settings.entry(setting.key.to_owned()).or_insert(value);
+            }
+        }
+        if self == Owner::Consumer {
+            drop_unreachable_minimum(&mut settings, written);
+        }
+        settings
+    }
+}
+
+/// A broker that may not send as many bytes as it is to wait for waits each time: a slip of the pen, not a fault.
+fn drop_unreachable_minimum(settings: &mut Settings, written: &Settings) {
+    let most =
+        ["fetch.max.bytes", "max.partition.fetch.bytes"].iter().filter_map(|key| settings.get(*key)).min();
+    let is_out_of_reach = settings.get("fetch.min.bytes") > most && most.is_some();
+    if is_out_of_reach && !written.contains_key("fetch.min.bytes") {
+        settings.remove("fetch.min.bytes");
+    }
+}
+
+/// A topic's own settings with what the seed draws. With the page cache alone, `expose = "flushed"` needs somebody who
+/// flushes.
+pub(super) fn draw_topic(
+    seed: u64,
+    name: &str,
+    written: &BTreeMap<String, String>,
+    durability: Durability,
+) -> BTreeMap<String, String> {
+    let drawn = Owner::Topic.draw(seed, name, &Settings::new(), true);
+    let mut config: BTreeMap<String, String> =
+        drawn.into_iter().map(|(key, value)| (key, value.to_string())).collect();
+    config.extend(written.clone());
+    let is_exposed_late = derive(seed, &format!("expose {name}")).chance(1, 2);
+    if durability == Durability::PageCache && config.contains_key("flush.ms") && is_exposed_late {
+        config.entry("expose".to_owned()).or_insert_with(|| "flushed".to_owned());
+    }
+    config
+}
+
+fn millis(settings: &Settings, key: &str, into: &mut Duration) {
+    if let Some(value) = settings.get(key) {
+        *into = Duration::from_millis(value.cast_unsigned());
+    }
+}
+
+fn size(settings: &Settings, key: &str, into: &mut usize) {
+    if let Some(value) = settings.get(key) {
+        *into = usize::try_from(*value).expect("checked when read");
+    }
+}
+
+/// The product's own settings of a producer.
+pub fn apply_to_producer(settings: &Settings, config: &mut ProducerConfig) {
+    millis(settings, "request.timeout.ms", &mut config.request_timeout);
+    millis(settings, "delivery.timeout.ms", &mut config.delivery_timeout);
+    millis(settings, "max.block.ms", &mut config.metadata_timeout);
+    millis(settings, "retry.backoff.ms", &mut config.retry_backoff);
+    size(settings, "max.in.flight.requests.per.connection", &mut config.in_flight_max);
+    size(settings, "batch.size", &mut config.batch_bytes_max);
+    size(settings, "batch.records", &mut config.batch_records_max);
+    size(settings, "buffer.memory", &mut config.buffer_bytes_max);
+    size(settings, "max.request.size", &mut config.request_bytes_max);
+    if let Some(retries) = settings.get("retries") {
+        config.retries = u32::try_from(*retries).expect("checked when read");
+    }
+}
+
+/// The product's own settings of a consumer.
+pub fn apply_to_consumer(settings: &Settings, config: &mut ConsumerConfig) {
+    millis(settings, "fetch.max.wait.ms", &mut config.fetch_wait);
+    millis(settings, "request.timeout.ms", &mut config.request_timeout);
+    millis(settings, "retry.backoff.ms", &mut config.retry_backoff);
+    size(settings, "fetch.min.bytes", &mut config.fetch_bytes_min);
+    size(settings, "fetch.max.bytes", &mut config.fetch_bytes_max);
+    size(settings, "max.partition.fetch.bytes", &mut config.partition_bytes_max);
+    size(settings, "max.poll.records", &mut config.poll_records_max);
+    size(settings, "prefetch.bytes", &mut config.prefetch_bytes_max);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_settings_keep_their_default_and_all_are_drawn_in_some_seed() {
+        let drawn: Vec<Settings> =
+            (0..200).map(|seed| Owner::Producer.draw(seed, "shop", &Settings::new(), true)).collect();
+        for setting in PRODUCER {
+            let seeds = drawn.iter().filter(|settings| settings.contains_key(setting.key)).count();
+            assert!((70..130).contains(&seeds), "{}: {seeds} of 200", setting.key);
+        }
+    }
+
+    #[test]
+    fn what_is_written_stays_and_leaves_the_others_as_they_were() {
+        let free = Owner::Consumer.draw(7, "tail", &Settings::new(), true);
+        let written = Settings::from([("fetch.max.bytes".to_owned(), 77)]);
+        let mut fixed = Owner::Consumer.draw(7, "tail", &written, true);
+        assert_eq!(fixed.insert("fetch.max.bytes".into(), 77), Some(77));
+        let without = |mut settings: Settings| {
+            settings.remove("fetch.max.bytes");
+            settings
+        };
+        assert_eq!(without(fixed), without(free));
+        assert_eq!(Owner::Consumer.draw(7, "tail", &written, false), written);
+    }
+
+    #[test]
+    fn a_wrong_key_or_number_says_what_would_be_right() {
+        let table = |text: &str| toml::from_str::<toml::Table>(text).unwrap();
+        let error = Owner::Producer.check(&table("retrys = 1")).unwrap_err();
+        assert_eq!(error, "`retrys` is no setting here; did you mean `retries`?");
+        let error = Owner::Habits.check(&table("burst = 0")).unwrap_err();
+        assert_eq!(error, "`burst`: a number from 1 to 10000");
+        assert!(Owner::Producer.check(&table("\"batch.size\" = \"1\"")).is_err());
+    }
+}

@@ -1,0 +1,163 @@
+//! A consumer's process: it reads what it is assigned, for ever, and may wander to and fro meanwhile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use seedlog::consumer::{
+    ConsumeError, ConsumedRecord, Consumer, ConsumerConfig, OnCorruption, StartPosition,
+};
+use seedlog::facts::{self, Fact};
+use seedlog::runtime::rng::Rng;
+use seedlog::runtime::{clock, rng};
+use seedlog::types::{Offset, Timestamp, TopicPartition};
+
+use super::client::{Context, PAUSE, REQUEST_TIMEOUT};
+use crate::scenario::plan::ConsumerPlan;
+use crate::scenario::settings::apply_to_consumer;
+
+/// How long a poll waits; the fetch wait of the measured sweep.
+const POLL_WAIT: Duration = Duration::from_millis(500);
+/// A wanderer goes elsewhere after one poll in so many.
+const STAYS: u64 = 8;
+
+/// Reads the partitions from their beginning, for ever.
+pub(super) async fn consume(context: Context, partitions: Vec<TopicPartition>, plan: ConsumerPlan) {
+    let mut wanderer = Wanderer {
+        consumer: start(&context, &plan),
+        context,
+        partitions,
+        plan,
+        seen: BTreeMap::new(),
+        draws: rng::stream("workload"),
+    };
+    wanderer.assign(StartPosition::Earliest);
+    while wanderer.plan.wanders && !wanderer.context.shared.is_storm_over() {
+        wanderer.poll().await;
+        if wanderer.draws.chance(1, STAYS) {
+            wanderer.go_elsewhere().await;
+        }
+    }
+    if wanderer.plan.wanders {
+        wanderer.assign(StartPosition::Earliest);
+    }
+    loop {
+        wanderer.poll().await;
+    }
+}
+
+fn start(context: &Context, plan: &ConsumerPlan) -> Consumer {
+    let mut config = ConsumerConfig {
+        bootstrap: context.bootstrap.clone(),
+        client_id: context.name.clone(),
+        fetch_wait: POLL_WAIT,
+        request_timeout: REQUEST_TIMEOUT,
+        on_corruption: OnCorruption::Skip,
+        auto_reset: plan.reset,
+        ..ConsumerConfig::default()
+    };
+    apply_to_consumer(&plan.config, &mut config);
+    Consumer::start(config)
+}
+
+/// One that may go elsewhere.
+struct Wanderer {
+    context: Context,
+    plan: ConsumerPlan,
+    partitions: Vec<TopicPartition>,
+    consumer: Consumer,
+    /// Of each partition: the greatest offset that was read, and the time of a record.
+    seen: BTreeMap<TopicPartition, (Offset, Timestamp)>,
+    draws: Rng,
+}
+
+impl Wanderer {
+    fn assign(&self, start: StartPosition) {
+        self.consumer.assign(self.partitions.iter().map(|partition| (partition.clone(), start)).collect());
+    }
+
+    async fn poll(&mut self) {
+        match self.consumer.poll(POLL_WAIT).await {
+            Ok(records) if self.plan.wanders => self.look_at(&records),
+            Ok(_) => {}
+            // With `reset = "none"` it is the application that says where to go on.
+            Err(ConsumeError::OutOfRange { partition, .. }) => {
+                self.consumer.seek(&partition, StartPosition::Earliest);
+            }
+            Err(error) => {
+                self.context.shared.report(format!("{} could not read: {error}", self.context.name));
+                clock::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// Right after a poll, the position of a partition that gave records is behind the last of them.
+    fn look_at(&mut self, records: &[ConsumedRecord]) {
+        let mut last = BTreeMap::new();
+        for record in records {
+            last.insert(&record.partition, record);
+        }
+        for (partition, record) in last {
+            let known = self.seen.entry(partition.clone()).or_insert((record.offset, record.timestamp));
+            known.0 = known.0.max(record.offset);
+            if self.draws.chance(1, 4) {
+                known.1 = record.timestamp;
+            }
+            facts::record(|| Fact::PositionTold {
+                consumer: self.context.name.clone(),
+                partition: partition.clone(),
+                position: self.consumer.position(partition),
+            });
+        }
+    }
+
+    async fn go_elsewhere(&mut self) {
+        let Some(partition) = self.draws.pick(&self.partitions).cloned() else { return };
+        if self.consumer.position(&partition).is_none() {
+            // It is on its way already: the answer would not tell which of two questions it is to.
+            return;
+        }
+        match self.draws.below(8) {
+            0 => self.consumer.close().await,
+            1 => return self.assign(StartPosition::Latest),
+            2 => return self.seek(&partition, StartPosition::Earliest),
+            3 => return self.seek(&partition, StartPosition::Latest),
+            4 | 5 => return self.seek_to_a_time(&partition),
+            _ => {
+                let (end, _) = self.seen.get(&partition).copied().unwrap_or((Offset(8), Timestamp(0)));
+                // Now and then behind the end of the log.
+                let most = if self.draws.chance(1, 4) { end.0 + 1_000 } else { end.0 + 1 };
+                let offset = Offset(self.draws.below(most.cast_unsigned()).cast_signed());
+                return self.seek(&partition, StartPosition::At(offset));
+            }
+        }
+        let after = self.consumer.poll(Duration::ZERO).await;
+        if after != Err(ConsumeError::Closed) {
+            facts::record(|| Fact::WrongReply {
+                client: self.context.name.clone(),
+                partition: None,
+                reason: "a closed consumer goes on reading".to_owned(),
+            });
+        }
+        self.consumer = start(&self.context, &self.plan);
+        self.assign(StartPosition::Earliest);
+    }
+
+    /// To the time of a record that was read, or a little beside it.
+    fn seek_to_a_time(&mut self, partition: &TopicPartition) {
+        let Some((_, time)) = self.seen.get(partition).copied() else { return };
+        let beside = *self.draws.pick(&[0, 0, 0, -1, 1, 5_000]).expect("not empty");
+        let time = Timestamp(time.0 + beside);
+        facts::record(|| Fact::TimeSought {
+            consumer: self.context.name.clone(),
+            partition: partition.clone(),
+            timestamp: time.0,
+        });
+        self.seek(partition, StartPosition::Time(time));
+    }
+
+    fn seek(&self, partition: &TopicPartition, to: StartPosition) {
+        if !self.consumer.seek(partition, to) {
+            self.context.shared.report(format!("{} does not have {partition}", self.context.name));
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What a reply must look like, field by field. Pure: bytes in, a fate or a complaint out.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use seedlog::protocol::messages::{
+    FetchRequest, ListOffsetsRequest, MetadataRequest, PartitionData, PartitionProduceResponse,
+    ProduceRequest,
+};
+use seedlog::protocol::{Api, ErrorCode, Records, decode_response};
+use seedlog::record::BatchHeader;
+use seedlog::types::Offset;
+
+/// What became of one batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// From this offset on; `None` where no reply was asked for.
+    Stored(Option<Offset>),
+    Refused(String),
+    Unknown(String),
+}
+
+/// What ListOffsets said last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Latest {
+    pub partition: i32,
+    pub offset: i64,
+}
+
+fn same<T: PartialEq + Debug>(what: &str, is: T, should_be: T) -> Result<(), String> {
+    if is == should_be { Ok(()) } else { Err(format!("{what} is {is:?} and not {should_be:?}")) }
+}
+
+fn decoded<R: Api>(frame: Bytes, version: i16, id: i32) -> Result<R::Response, String> {
+    let name = R::KEY.name();
+    let (answered, response) = decode_response::<R>(frame, version)
+        .map_err(|error| format!("{name} {version} is answered with what cannot be read: {error}"))?;
+    same(&format!("the correlation id of the reply to {name}"), answered, id)?;
+    Ok(response)
+}
+
+/// The addresses of the leaders of the topic's partitions.
+pub(super) fn leaders(
+    frame: Bytes,
+    version: i16,
+    id: i32,
+    topic: &str,
+) -> Result<BTreeMap<i32, String>, String> {
+    let response = decoded::<MetadataRequest>(frame, version, id)?;
+    let [told] = &response.topics[..] else {
+        return Err(format!("Metadata of one topic tells of {}", response.topics.len()));
+    };
+    same("the topic of Metadata", told.name.as_deref(), Some(topic))?;
+    let address = |id: i32| {
+        let broker = response.brokers.iter().find(|broker| broker.node_id == id)?;
+        Some(format!("{}:{}", broker.host, broker.port))
+    };
+    let led = told.partitions.iter().filter(|partition| partition.leader_id >= 0);
+    Ok(led.filter_map(|led| Some((led.partition_index, address(led.leader_id)?))).collect())
+}
+
+/// The fates of the batches for `partitions`, in that order.
+pub(super) fn produced(
+    frame: Bytes,
+    version: i16,
+    id: i32,
+    topic: &str,
+    partitions: &[i32],
+) -> Result<Vec<Fate>, String> {
+    let response = decoded::<ProduceRequest>(frame, version, id)?;
+    let [told] = &response.responses[..] else {
+        return Err(format!("Produce for one topic is answered for {}", response.responses.len()));
+    };
+    same("the topic of Produce", told.name.as_str(), topic)?;
+    same("the throttle time", response.throttle_time_ms, 0)?;
+    same("the number of answered partitions", told.partition_responses.len(), partitions.len())?;
+    let fate = |partition: &i32| {
+        let answer = told.partition_responses.iter().find(|answer| answer.index == *partition);
+        fate_of(answer.ok_or(format!("Produce is not answered for partition {partition}"))?)
+    };
+    partitions.iter().map(fate).collect()
+}
+
+fn fate_of(answer: &PartitionProduceResponse) -> Result<Fate, String> {
+    let place = format!("of partition {}", answer.index);
+    let code = ErrorCode(answer.error_code);
+    if !code.is_none() {
+        same(&format!("the base offset {place}, refused with {code},"), answer.base_offset, -1)?;
+        return Ok(match code {
+            ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => {
+                Fate::Refused(code.to_string())
+            }
+            _ => Fate::Unknown(code.to_string()),
+        });
+    }
+    if answer.base_offset < 0 {
+        return Err(format!("the base offset {place} is {}", answer.base_offset));
+    }
+    same(&format!("the time of the append {place}"), answer.log_append_time_ms, -1)?;
+    if answer.log_start_offset > answer.base_offset {
+        let message = "the log start {place} lies behind the base offset".replace("{place}", &place);
+        return Err(message);
+    }
+    same(&format!("the record errors {place}"), answer.record_errors.len(), 0)?;
+    same(&format!("the error message {place}"), answer.error_message.as_deref(), None)?;
+    Ok(Fate::Stored(Some(Offset(answer.base_offset))))
+}
+
+/// The end of the partition's log; `None` where the broker does not know.
+pub(super) fn latest(
+    frame: Bytes,
+    version: i16,
+    id: i32,
+    topic: &str,
+    partition: i32,
+) -> Result<Option<Latest>, String> {
+    let response = decoded::<ListOffsetsRequest>(frame, version, id)?;
+    let [told] = &response.topics[..] else {
+        return Err(format!("ListOffsets for one topic is answered for {}", response.topics.len()));
+    };
+    same("the topic of ListOffsets", told.name.as_str(), topic)?;
+    let [told] = &told.partitions[..] else {
+        return Err(format!("ListOffsets for one partition is answered for {}", told.partitions.len()));
+    };
+    same("the partition of ListOffsets", told.partition_index, partition)?;
+    if !ErrorCode(told.error_code).is_none() {
+        same("the offset beside an error", told.offset, -1)?;
+        return Ok(None);
+    }
+    same("the timestamp of the log's end", told.timestamp, -1)?;
+    if told.offset < 0 {
+        return Err(format!("the log's end is {}", told.offset));
+    }
+    Ok(Some(Latest { partition, offset: told.offset }))
+}
+
+/// A fetch from an offset that was acknowledged; `latest` was told before on the same connection.
+pub(super) fn fetched(
+    frame: Bytes,
+    version: i16,
+    id: i32,
+    topic: &str,
+    partition: i32,
+    offset: Offset,
+    latest: Option<&Latest>,
+) -> Result<(), String> {
+    let response = decoded::<FetchRequest>(frame, version, id)?;
+    same("the error of Fetch", response.error_code, 0)?;
+    let [told] = &response.responses[..] else {
+        return Err(format!("Fetch of one topic is answered for {}", response.responses.len()));
+    };
+    same("the topic of Fetch", told.topic.as_str(), topic)?;
+    let [told] = &told.partitions[..] else {
+        return Err(format!("Fetch of one partition is answered for {}", told.partitions.len()));
+    };
+    same("the partition of Fetch", told.partition_index, partition)?;
+    let bytes = match &told.records {
+        Records::Bytes(bytes) => bytes.clone(),
+        Records::None | Records::Hole(_) => Bytes::new(),
+    };
+    if !ErrorCode(told.error_code).is_none() {
+        return same("the bytes beside an error", bytes.len(), 0);
+    }
+    if let Some(latest) = latest.filter(|latest| latest.partition == partition)
+        && latest.offset > told.high_watermark
+    {
+        return Err(format!(
+            "the log's end was told to be {}, and the high watermark after that is {}",
+            latest.offset, told.high_watermark
+        ));
+    }
+    records_are_right(told, offset, bytes)
+}
+
+/// Whole batches from the one that holds `offset` to the high watermark; at least one if there is one.
+fn records_are_right(told: &PartitionData, offset: Offset, bytes: Bytes) -> Result<(), String> {
+    if bytes.is_empty() {
+        return match offset.0 < told.high_watermark && told.log_start_offset <= offset.0 {
+            false => Ok(()),
+            true => Err(format!(
+                "nothing is returned from {offset} on, though the high watermark is {}",
+                told.high_watermark
+            )),
+        };
+    }
+    let first = BatchHeader::parse(&bytes).map_err(|error| format!("the first batch: {error}"))?;
+    if first.size() > bytes.len() {
+        return Err(format!("the first batch has {} bytes, {} were sent", first.size(), bytes.len()));
+    }
+    if !(first.base_offset..=first.last_offset()).contains(&offset) {
+        return Err(format!(
+            "asked for {offset}, the first batch has {} to {}",
+            first.base_offset,
+            first.last_offset()
+        ));
+    }
+    let mut rest = &bytes[..];
+    while let Ok(header) = BatchHeader::parse(rest)
+        && header.size() <= rest.len()
+    {
+        if header.last_offset().0 >= told.high_watermark {
+            return Err(format!(
+                "{} is returned, the high watermark is {}",
+                header.last_offset(),
+                told.high_watermark
+            ));
+        }
+        rest = &rest[header.size()..];
+    }
+    Ok(())
+}
