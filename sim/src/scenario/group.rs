@@ -147,16 +147,19 @@ pub(super) fn draw_groups(
     let drawn = scenario.groups.iter().filter_map(|(name, group)| {
         let mut rng = derive(seed, &format!("group {name}"));
         let is_left_out = rng.chance(1, 2) && group.is_optional;
-        (!is_left_out).then(|| {
-            let mut plan = draw_group(name, group, topics, &mut rng);
-            plan.config = Owner::Consumer.draw(seed, name, &group.config, group.any_settings);
-            (name.clone(), plan)
-        })
+        let config = Owner::Consumer.draw(seed, name, &group.config, group.any_settings);
+        (!is_left_out).then(|| (name.clone(), draw_group(name, group, topics, config, &mut rng)))
     });
     drawn.collect()
 }
 
-fn draw_group(name: &str, group: &Group, topics: &BTreeMap<String, TopicPlan>, rng: &mut Rng) -> GroupPlan {
+fn draw_group(
+    name: &str,
+    group: &Group,
+    topics: &BTreeMap<String, TopicPlan>,
+    config: Settings,
+    rng: &mut Rng,
+) -> GroupPlan {
     let consumers = rng.between(1, u64::from(DRAWN_MEMBERS_MAX)) as u32;
     let commit = *rng.pick(&[Commit::Auto, Commit::Manual]).expect("not empty");
     let finish = *rng.pick(&[Finish::OnNext, Finish::Explicit]).expect("not empty");
@@ -196,7 +199,7 @@ fn draw_group(name: &str, group: &Group, topics: &BTreeMap<String, TopicPlan>, r
         rebalance_backoff,
         unfinished_records,
         prefetch_bytes,
-        config: Settings::new(),
+        config,
     }
 }
 

@@ -13,12 +13,9 @@ use seedlog::runtime::sim::rng::derive;
 use seedlog::types::{Acks, Durability, TopicPartition};
 
 use super::group::{self, GroupPlan, MemberPlan};
-use super::settings::{Owner, Settings, draw_topic as draw_topic_settings};
+use super::settings::{DELIVERY_TIMEOUT, Owner, Settings, draw_topic as draw_topic_settings};
 use super::{Chaos, Class, Created, Level, Scenario, Step, Within};
 use crate::checkers::{GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
-
-/// Settings of a producer that let it give a record up while a cluster heals.
-const GIVES_UP: [&str; 2] = ["retries", "delivery.timeout.ms"];
 
 /// A topic that is made in the storm is made this early, so that something is left to happen to it.
 const CREATED_MS_MAX: u64 = 8_000;
@@ -95,6 +92,13 @@ pub struct ProducerPlan {
 }
 
 impl ProducerPlan {
+    /// Whether it may give a record up while the cluster heals: it counts its tries, or has less time than others.
+    fn gives_up(&self) -> bool {
+        let patience = DELIVERY_TIMEOUT.as_millis() as i64;
+        let is_short = self.config.get("delivery.timeout.ms").is_some_and(|time| *time < patience);
+        self.is_wire || self.config.contains_key("retries") || is_short
+    }
+
     /// What the habit says, or else `default`.
     pub fn habit(&self, key: &str, default: u64) -> u64 {
         self.habits.get(key).map_or(default, |value| value.cast_unsigned())
@@ -181,11 +185,8 @@ impl Plan {
     /// What the checks may rely on.
     pub fn terms(&self) -> Terms {
         let topic = |t: &TopicPlan| TopicTerms { durability: t.durability, replicas: 1 };
-        let producer = |p: &ProducerPlan| ProducerTerms {
-            acks: p.acks,
-            may_overtake: false,
-            gives_up: p.is_wire || GIVES_UP.iter().any(|key| p.config.contains_key(*key)),
-        };
+        let producer =
+            |p: &ProducerPlan| ProducerTerms { acks: p.acks, may_overtake: false, gives_up: p.gives_up() };
         Terms {
             topics: self.topics.iter().map(|(name, t)| (Arc::from(name.as_str()), topic(t))).collect(),
             producers: self.producers.iter().map(|(name, p)| (name.clone(), producer(p))).collect(),

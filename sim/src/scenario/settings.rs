@@ -33,6 +33,9 @@ const fn setting(key: &'static str, drawn: &'static [i64], low: i64, high: i64) 
 const MANY: i64 = 1 << 26;
 const MINUTE_MS: i64 = 60_000;
 
+/// A record's fate is known after this, whatever happens, unless its producer is told otherwise.
+pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A producer's own, by Kafka's names where there is one.
 const PRODUCER: &[Setting] = &[
     setting("retries", &[0, 0, 1, 5], 0, 1 << 30),

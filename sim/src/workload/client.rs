@@ -12,6 +12,7 @@ use seedlog::types::{Acks, TopicPartition};
 
 use super::Shared;
 use crate::scenario::plan::TopicPlan;
+use crate::scenario::settings::DELIVERY_TIMEOUT;
 
 /// What every client knows.
 #[derive(Clone)]
@@ -23,8 +24,6 @@ pub(super) struct Context {
 
 /// A request of a client is given up after this.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-/// A record's fate is known after this, whatever happens.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two tries of what did not work.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 

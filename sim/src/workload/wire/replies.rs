@@ -32,6 +32,14 @@ fn same<T: PartialEq + Debug>(what: &str, is: T, should_be: T) -> Result<(), Str
     if is == should_be { Ok(()) } else { Err(format!("{what} is {is:?} and not {should_be:?}")) }
 }
 
+/// The one thing that was asked about.
+fn only<'a, T>(told: &'a [T], what: &str) -> Result<&'a T, String> {
+    match told {
+        [only] => Ok(only),
+        _ => Err(format!("{} {what} are answered, and one was asked about", told.len())),
+    }
+}
+
 fn decoded<R: Api>(frame: Bytes, version: i16, id: i32) -> Result<R::Response, String> {
     let name = R::KEY.name();
     let (answered, response) = decode_response::<R>(frame, version)
@@ -48,9 +56,7 @@ pub(super) fn leaders(
     topic: &str,
 ) -> Result<BTreeMap<i32, String>, String> {
     let response = decoded::<MetadataRequest>(frame, version, id)?;
-    let [told] = &response.topics[..] else {
-        return Err(format!("Metadata of one topic tells of {}", response.topics.len()));
-    };
+    let told = only(&response.topics, "topics of Metadata")?;
     same("the topic of Metadata", told.name.as_deref(), Some(topic))?;
     let address = |id: i32| {
         let broker = response.brokers.iter().find(|broker| broker.node_id == id)?;
@@ -69,9 +75,7 @@ pub(super) fn produced(
     partitions: &[i32],
 ) -> Result<Vec<Fate>, String> {
     let response = decoded::<ProduceRequest>(frame, version, id)?;
-    let [told] = &response.responses[..] else {
-        return Err(format!("Produce for one topic is answered for {}", response.responses.len()));
-    };
+    let told = only(&response.responses, "topics of Produce")?;
     same("the topic of Produce", told.name.as_str(), topic)?;
     same("the throttle time", response.throttle_time_ms, 0)?;
     same("the number of answered partitions", told.partition_responses.len(), partitions.len())?;
@@ -99,8 +103,7 @@ fn fate_of(answer: &PartitionProduceResponse) -> Result<Fate, String> {
     }
     same(&format!("the time of the append {place}"), answer.log_append_time_ms, -1)?;
     if answer.log_start_offset > answer.base_offset {
-        let message = "the log start {place} lies behind the base offset".replace("{place}", &place);
-        return Err(message);
+        return Err(format!("the log start {place} lies behind the base offset"));
     }
     same(&format!("the record errors {place}"), answer.record_errors.len(), 0)?;
     same(&format!("the error message {place}"), answer.error_message.as_deref(), None)?;
@@ -116,13 +119,9 @@ pub(super) fn latest(
     partition: i32,
 ) -> Result<Option<Latest>, String> {
     let response = decoded::<ListOffsetsRequest>(frame, version, id)?;
-    let [told] = &response.topics[..] else {
-        return Err(format!("ListOffsets for one topic is answered for {}", response.topics.len()));
-    };
+    let told = only(&response.topics, "topics of ListOffsets")?;
     same("the topic of ListOffsets", told.name.as_str(), topic)?;
-    let [told] = &told.partitions[..] else {
-        return Err(format!("ListOffsets for one partition is answered for {}", told.partitions.len()));
-    };
+    let told = only(&told.partitions, "partitions of ListOffsets")?;
     same("the partition of ListOffsets", told.partition_index, partition)?;
     if !ErrorCode(told.error_code).is_none() {
         same("the offset beside an error", told.offset, -1)?;
@@ -147,13 +146,9 @@ pub(super) fn fetched(
 ) -> Result<(), String> {
     let response = decoded::<FetchRequest>(frame, version, id)?;
     same("the error of Fetch", response.error_code, 0)?;
-    let [told] = &response.responses[..] else {
-        return Err(format!("Fetch of one topic is answered for {}", response.responses.len()));
-    };
+    let told = only(&response.responses, "topics of Fetch")?;
     same("the topic of Fetch", told.topic.as_str(), topic)?;
-    let [told] = &told.partitions[..] else {
-        return Err(format!("Fetch of one partition is answered for {}", told.partitions.len()));
-    };
+    let told = only(&told.partitions, "partitions of Fetch")?;
     same("the partition of Fetch", told.partition_index, partition)?;
     let bytes = match &told.records {
         Records::Bytes(bytes) => bytes.clone(),
@@ -210,3 +205,6 @@ fn records_are_right(told: &PartitionData, offset: Offset, bytes: Bytes) -> Resu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
