@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::RecordHeader;
 use crate::types::Timestamp;
 
 /// Enough of a record to know it again: a hash over each of its parts, and the start of the value for people.
@@ -34,13 +33,17 @@ impl RecordTag {
         }
     }
 
-    /// The same record with these headers, sent at this time.
-    pub fn with(mut self, headers: &[RecordHeader], timestamp: Timestamp) -> RecordTag {
+    /// The same record with these headers (key and value), sent at this time.
+    pub fn with<'a>(
+        mut self,
+        headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone,
+        timestamp: Timestamp,
+    ) -> RecordTag {
         self.timestamp = Some(timestamp.0);
-        if let Some(first) = headers.first() {
+        if let Some((_, first)) = headers.clone().next() {
             self.headers = hash_of_all(headers);
             if self.value == 0 {
-                self.label = label(first.value.as_deref());
+                self.label = label(first);
             }
         }
         self
@@ -61,11 +64,11 @@ fn hash_of(bytes: &[u8]) -> u32 {
 }
 
 /// The crc32 over what [`hash_of`] says of each key and value in turn.
-fn hash_of_all(headers: &[RecordHeader]) -> u32 {
+fn hash_of_all<'a>(headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> u32 {
     let mut hash = crc32fast::Hasher::new();
-    for header in headers {
-        hash.update(&hash_of(&header.key).to_be_bytes());
-        hash.update(&header.value.as_deref().map_or(0, hash_of).to_be_bytes());
+    for (key, value) in headers {
+        hash.update(&hash_of(key).to_be_bytes());
+        hash.update(&value.map_or(0, hash_of).to_be_bytes());
     }
     hash.finalize()
 }
@@ -73,4 +76,28 @@ fn hash_of_all(headers: &[RecordHeader]) -> u32 {
 fn label(bytes: Option<&[u8]>) -> String {
     let start = bytes.map(|bytes| &bytes[..bytes.len().min(32)]).unwrap_or_default();
     String::from_utf8_lossy(start).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_and_no_bytes_are_two_things() {
+        assert_ne!(RecordTag::of(None, None), RecordTag::of(Some(b""), None));
+        assert_ne!(RecordTag::of(None, None), RecordTag::of(None, Some(b"")));
+    }
+
+    #[test]
+    fn headers_their_order_and_the_time_tell_records_apart() {
+        let [a, b]: [(&[u8], Option<&[u8]>); 2] = [(b"a", Some(b"1")), (b"b", None)];
+        let tag = |headers: &[(&'static [u8], Option<&'static [u8]>)], time| {
+            RecordTag::of(None, None).with(headers.iter().copied(), Timestamp(time))
+        };
+        let first = tag(&[a, b], 1);
+        assert_eq!(first.label, "1", "without a value the first header tells");
+        assert!(
+            [tag(&[b, a], 1), tag(&[a], 1), tag(&[], 1), tag(&[a, b], 2)].iter().all(|tag| *tag != first)
+        );
+    }
 }

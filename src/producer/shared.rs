@@ -17,6 +17,7 @@ use crate::client::{
 };
 use crate::facts::{self, Fact, RecordTag};
 use crate::protocol::ErrorCode;
+use crate::record::RecordHeader;
 use crate::rules::{self, Rule};
 use crate::runtime::rng::{self, Rng};
 use crate::runtime::task::TaskGroup;
@@ -180,7 +181,7 @@ impl Shared {
             seq: state.accumulator.next_seq(),
             partition: partition.clone(),
             record: RecordTag::of(record.key.as_deref(), record.value.as_deref())
-                .with(&record.headers, record.timestamp),
+                .with(record.headers.iter().map(RecordHeader::parts), record.timestamp),
             acks: self.config.acks,
         });
         let changed = state.accumulator.accept(&partition, record, reply, now, close_after);

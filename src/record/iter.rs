@@ -26,6 +26,13 @@ pub struct RecordHeader {
     pub value: Option<Bytes>,
 }
 
+impl RecordHeader {
+    /// Key and value as bytes.
+    pub fn parts(&self) -> (&[u8], Option<&[u8]>) {
+        (&self.key, self.value.as_deref())
+    }
+}
+
 /// The records of `batch` (one whole batch, its CRC not checked here), unpacked to at most
 /// `unpacked_bytes_max` bytes. Records of an uncompressed batch share its memory. The records of a control
 /// batch are yielded like others: ask its header.

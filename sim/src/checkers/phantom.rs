@@ -55,10 +55,16 @@ mod tests {
     }
 
     #[test]
-    fn the_right_value_under_another_key_is_found() {
-        let other_key = RecordTag { key: 1, ..tag("r-0") };
-        let story = Story::new().send(0, "r-0").fact("a", delivered(orders(), other_key));
-        assert_eq!(story.violations(&CHECK).len(), 1);
+    fn the_right_value_with_another_key_other_headers_or_another_time_is_found() {
+        let others = [
+            RecordTag { key: 1, ..tag("r-0") },
+            RecordTag { headers: 1, ..tag("r-0") },
+            RecordTag { timestamp: Some(1), ..tag("r-0") },
+        ];
+        for other in others {
+            let story = Story::new().send(0, "r-0").fact("a", delivered(orders(), other));
+            assert_eq!(story.violations(&CHECK).len(), 1);
+        }
     }
 
     #[test]

@@ -113,7 +113,7 @@ mod tests {
     /// Records 0 to 3 with the times 10, 20, 20 and 30 are read by another consumer.
     fn read() -> Story {
         [10, 20, 20, 30].iter().enumerate().fold(Story::new(), |story, (offset, time)| {
-            let record = RecordTag::of(None, Some(b"r")).with(&[], Timestamp(*time));
+            let record = RecordTag::of(None, Some(b"r")).with(std::iter::empty(), Timestamp(*time));
             let (consumer, offset) = ("tail".into(), Offset(offset as i64));
             story.fact("tail", Fact::Delivered { consumer, partition: orders(), offset, record })
         })

@@ -210,7 +210,7 @@ impl Client {
                 producer: self.context.name.clone(),
                 seq: self.next_seq,
                 partition: self.partition(partition),
-                record: RecordTag::of(None, Some(&value)).with(&[], timestamp),
+                record: RecordTag::of(None, Some(&value)).with(std::iter::empty(), timestamp),
                 acks: self.plan.acks,
             });
             self.next_seq += 1;

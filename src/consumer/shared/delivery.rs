@@ -7,6 +7,7 @@ use crate::consumer::lease::Portion;
 use crate::consumer::partition::Reader;
 use crate::consumer::{ConsumeError, ConsumedRecord};
 use crate::facts::{self, Fact, RecordTag};
+use crate::record::RecordHeader;
 use crate::runtime::buggify;
 use crate::runtime::clock::{self, DeadlineTimer};
 use crate::types::TopicPartition;
@@ -70,7 +71,7 @@ impl Shared {
             partition: record.partition.clone(),
             offset: record.offset,
             record: RecordTag::of(record.key.as_deref(), record.value.as_deref())
-                .with(&record.headers, record.timestamp),
+                .with(record.headers.iter().map(RecordHeader::parts), record.timestamp),
         });
         Some(record)
     }
