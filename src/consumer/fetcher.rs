@@ -107,7 +107,8 @@ impl Fetcher {
         let code = answer.as_ref().map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |a| ErrorCode(a.error_code));
         match answer {
             Some(answer)
-                if code.is_none() && (answer.offset >= 0 || matches!(asked.target, LogPlace::Time(_))) =>
+                if code.is_none()
+                    && (answer.offset >= 0 || matches!(asked.target, LogPlace::Time { .. })) =>
             {
                 let offset = Some(Offset(answer.offset)).filter(|offset| offset.0 >= 0);
                 self.shared.answer(&asked.partition, |positions| positions.found(asked, offset));
@@ -253,8 +254,8 @@ fn list_offsets_request(requests: &[PartitionRequest<LogPlace>]) -> ListOffsetsR
             partition_index: asked.partition.partition,
             timestamp: match asked.target {
                 LogPlace::Earliest => EARLIEST_TIMESTAMP,
-                LogPlace::Latest => LATEST_TIMESTAMP,
-                LogPlace::Time(time) => time.0.max(0),
+                LogPlace::Latest | LogPlace::EndBefore(_) => LATEST_TIMESTAMP,
+                LogPlace::Time { time, .. } => time.0.max(0),
             },
             ..Default::default()
         });

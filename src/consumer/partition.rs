@@ -23,8 +23,14 @@ const DAMAGE_BYTES: usize = 128;
 pub(super) enum LogPlace {
     Earliest,
     Latest,
-    /// The first record of this time or later; the end, if there is none.
-    Time(Timestamp),
+    /// The end, before the log is asked for this time: what is appended between the two questions lies behind it, and
+    /// is not passed over.
+    EndBefore(Timestamp),
+    /// The first record of this time or later; `end`, if there is none.
+    Time {
+        time: Timestamp,
+        end: Offset,
+    },
 }
 
 /// A position that does not exist is replaced by one end of the log, after both were looked up: first the
@@ -158,12 +164,18 @@ impl Partition {
 
     /// The place was found; `None`: the log has nothing of that time or later.
     pub(super) fn found(&mut self, offset: Option<Offset>) -> Vec<Event> {
-        let FetchState::LookingUp(_, reason) = self.fetch_state else { return Vec::new() };
+        let FetchState::LookingUp(place, reason) = self.fetch_state else { return Vec::new() };
         self.busy = false;
         self.failures = 0;
-        let Some(offset) = offset else {
-            self.fetch_state = FetchState::LookingUp(LogPlace::Latest, reason);
-            return Vec::new();
+        let offset = match (place, offset) {
+            (LogPlace::EndBefore(time), Some(end)) => {
+                self.fetch_state = FetchState::LookingUp(LogPlace::Time { time, end }, reason);
+                return Vec::new();
+            }
+            (_, Some(offset)) => offset,
+            (LogPlace::Time { end, .. }, None) => end,
+            // A log always has its ends: they are asked for again.
+            (_, None) => return Vec::new(),
         };
         let partition = self.name.clone();
         match reason {

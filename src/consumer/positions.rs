@@ -180,7 +180,9 @@ impl Positions {
         let (fetch_state, at) = match start {
             StartPosition::Earliest => (FetchState::LookingUp(LogPlace::Earliest, reason), Offset::ZERO),
             StartPosition::Latest => (FetchState::LookingUp(LogPlace::Latest, reason), Offset::ZERO),
-            StartPosition::Time(time) => (FetchState::LookingUp(LogPlace::Time(time), reason), Offset::ZERO),
+            StartPosition::Time(time) => {
+                (FetchState::LookingUp(LogPlace::EndBefore(time), reason), Offset::ZERO)
+            }
             StartPosition::At(offset) => (FetchState::Fetching, offset),
         };
         self.insert(name, reader, fetch_state, at);

@@ -332,14 +332,17 @@ fn without_a_reset_policy_a_missing_position_is_an_error_until_a_seek() {
 }
 
 #[test]
-fn a_time_that_the_log_has_not_reached_leads_to_its_end() {
-    let mut positions = assigned(LIMITS, &[StartPosition::Time(Timestamp(9))]);
-    let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the time is looked up");
-    assert_eq!(lookup.target, LogPlace::Time(Timestamp(9)));
-    assert!(positions.found(&lookup, None).is_empty());
-    let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the end is looked up");
-    assert_eq!(lookup.target, LogPlace::Latest);
-    assert_eq!(positions.found(&lookup, Some(Offset(9))), [Event::Assigned(name(0), Offset(9))]);
+fn a_time_that_the_log_has_not_reached_leads_to_the_end_as_it_was_before_the_question() {
+    let time = Timestamp(9);
+    for (found, position) in [(None, 9), (Some(Offset(4)), 4)] {
+        let mut positions = assigned(LIMITS, &[StartPosition::Time(time)]);
+        let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the end is looked up");
+        assert_eq!(lookup.target, LogPlace::EndBefore(time));
+        assert!(positions.found(&lookup, Some(Offset(9))).is_empty());
+        let lookup = positions.take_lookups(|_| true, NOW).pop().expect("the time is looked up");
+        assert_eq!(lookup.target, LogPlace::Time { time, end: Offset(9) });
+        assert_eq!(positions.found(&lookup, found), [Event::Assigned(name(0), Offset(position))]);
+    }
 }
 
 #[test]
