@@ -1,8 +1,8 @@
 //! S13, `storage`: a log's offsets increase, and what recovery finds is a prefix of the log before the crash
 //! that holds everything which was flushed; all of it, where the page cache survived (no power failure, and
 //! no failed fsync, which may throw the new bytes away). A broker that died inside of a write did not get to
-//! state that append: of one of its logs recovery may find one more behind the end. A log begins where it began:
-//! nothing takes records away from its front yet.
+//! state that append: of one of its logs recovery may find one more behind the end. So it is with one that gave up
+//! over a write which failed half-way. A log begins where it began: nothing takes records away from its front yet.
 //!
 //! Contents are judged by what is read: under one batch an offset has one value, before and after recovery.
 //! Even without fsync a log may lose its tail and nothing else; only damage behind the broker's back (an empty
@@ -16,7 +16,7 @@ use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
 use super::{Case, Check, Finding};
-use crate::history::{DiskOperation, Injected, What, broker_of_node};
+use crate::history::{DiskOperation, Failure, Injected, What, broker_of_node};
 use replica::{Replica, Wrong};
 
 pub const CHECK: Check = Check { id: "S13", slug: "storage", judge };
@@ -37,7 +37,9 @@ struct Judge<'a> {
     fsync_fails: BTreeMap<BrokerId, usize>,
     /// Brokers that are to die inside of a write.
     to_die_writing: BTreeSet<BrokerId>,
-    /// Brokers that did, and whose logs have shown no append yet that was not stated.
+    /// Brokers whose writes end half-way now: what is written of one that fails can hold whole batches.
+    write_short: BTreeSet<BrokerId>,
+    /// Brokers that died so, and whose logs have shown no append yet that was not stated.
     died_writing: BTreeSet<BrokerId>,
     read: HashMap<(&'a TopicPartition, Offset, u32), FirstRead<'a>>,
     findings: Vec<Finding>,
@@ -85,6 +87,10 @@ impl<'a> Judge<'a> {
                     self.lose_cache(fault, Some(*broker));
                 }
             }
+            Fact::LogDirFailed { broker, .. } if self.write_short.contains(broker) => {
+                // It could not cut the piece off again, and gives up.
+                self.died_writing.insert(*broker);
+            }
             Fact::Delivered { partition, offset, record, .. } => self.deliver(at, partition, *offset, record),
             Fact::CorruptSkipped { consumer, partition, offset } => {
                 // The log itself held these bytes.
@@ -122,6 +128,11 @@ impl<'a> Judge<'a> {
                 self.to_die_writing.extend(broker_of_node(target));
             }
             Injected::CrashArmed { target, .. } => self.spare(target),
+            Injected::DiskError {
+                target, operation: DiskOperation::Write, failure: Failure::Short, ..
+            } => {
+                self.write_short.extend(broker_of_node(target));
+            }
             Injected::DiskError { target, operation: DiskOperation::Fsync, .. } => {
                 self.fsync_fails.extend(broker_of_node(target).map(|broker| (broker, at)));
                 self.lose_cache(at, broker_of_node(target));
@@ -129,6 +140,7 @@ impl<'a> Judge<'a> {
             Injected::DiskHealthy { target } => {
                 // It forgets the crash that was armed, too.
                 self.spare(target);
+                self.write_short.retain(|&broker| Some(broker) != broker_of_node(target));
                 self.fsync_fails.retain(|&broker, _| Some(broker) != broker_of_node(target));
             }
             _ => {}

@@ -1,5 +1,5 @@
 use seedlog::facts::Fact;
-use seedlog::types::Offset;
+use seedlog::types::{BrokerId, Offset};
 
 use super::CHECK;
 use crate::checkers::story::{Story, broker_1, orders};
@@ -150,6 +150,26 @@ fn a_death_inside_of_a_write_leaves_one_append_that_nobody_stated() {
     assert!(recovered_more(armed("write"), true).violations(&CHECK).is_empty());
     let went_on = recovered_more(armed("write"), false).appended(8, 8, 2);
     assert!(went_on.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn who_dies_at_the_first_batch_of_a_write_did_not_state_the_others() {
+    assert!(recovered_more(armed("appended"), false).violations(&CHECK).is_empty());
+}
+
+/// Batches 0 to 4 are there; the log's directory fails, and recovery finds three records more.
+fn gave_up(failure: Failure) -> Vec<String> {
+    let error =
+        Injected::DiskError { target: broker_1(), operation: DiskOperation::Write, failure, one_in: 4 };
+    let failed = Fact::LogDirFailed { broker: BrokerId(1), reason: "append failed".into() };
+    let story = Story::new().appended(0, 4, 1).fault(error).fact("broker-1", failed).kill();
+    story.recovered(8, false).violations(&CHECK)
+}
+
+#[test]
+fn a_write_that_failed_half_way_and_was_not_cut_off_leaves_what_it_wrote() {
+    assert!(gave_up(Failure::Short).is_empty());
+    assert_eq!(gave_up(Failure::Plain), ["orders-0 on broker 1: recovered up to 8, the log had ended at 5"]);
 }
 
 #[test]
