@@ -40,6 +40,9 @@ pub enum Lasting {
     Refuse,
     Disk,
     Clock,
+    /// The monotonic clock and its timers.
+    Timers,
+    Descriptors,
     Watches,
     Quorum,
     /// More, or less, to do than usual.
@@ -80,7 +83,7 @@ fn change(fault: &Injected) -> Change {
             Begins(Lasting::Down)
         }
         Injected::Start { .. } => Ends(Lasting::Down),
-        Injected::Pause { .. } => Begins(Lasting::Paused),
+        Injected::Pause { .. } | Injected::Suspend { .. } => Begins(Lasting::Paused),
         Injected::Resume { .. } => Ends(Lasting::Paused),
         Injected::Cut { .. } => Begins(Lasting::Cut),
         Injected::Mend { .. } => Ends(Lasting::Cut),
@@ -99,6 +102,10 @@ fn change(fault: &Injected) -> Change {
         Injected::DiskHealthy { .. } => Ends(Lasting::Disk),
         Injected::ClockDrift { .. } | Injected::ClockStrobe { .. } => Begins(Lasting::Clock),
         Injected::ClockRight { .. } => Ends(Lasting::Clock),
+        Injected::MonotonicDrift { .. } | Injected::TimersLate { .. } => Begins(Lasting::Timers),
+        Injected::TimersRight { .. } => Ends(Lasting::Timers),
+        Injected::FewDescriptors { .. } => Begins(Lasting::Descriptors),
+        Injected::EnoughDescriptors { .. } => Ends(Lasting::Descriptors),
         Injected::WatchesLate { .. } => Begins(Lasting::Watches),
         Injected::WatchesPrompt { .. } => Ends(Lasting::Watches),
         Injected::QuorumLost { .. } => Begins(Lasting::Quorum),
@@ -112,6 +119,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::CrashArmed { .. }
         | Injected::Reconfigure { .. }
         | Injected::Reset { .. }
+        | Injected::ResetOneEnd { .. }
         | Injected::Drop { .. }
         | Injected::DiskMisdirects { .. }
         | Injected::DiskSectorLost { .. }
