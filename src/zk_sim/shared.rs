@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use super::faults::{Faults, xid_of_reply};
 use super::follower::CutFollower;
 use super::watches::ConnectionId;
 use crate::facts::{self, Fact};
+use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::rng::Rng;
 use crate::runtime::{Segment, clock};
 use crate::types::{Instant, SessionId};
