@@ -11,9 +11,9 @@ use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::{GroupPartition, Incarnation, Turn};
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H17", slug: "commit-regresses", judge };
+pub const CHECK: Check = Check::new("H17", "commit-regresses", Feature::Group, judge);
 
 #[derive(Default)]
 struct Commits {
@@ -70,6 +70,7 @@ fn judge(case: &Case) -> Vec<Finding> {
                 else {
                     continue;
                 };
+                case.obligations.meet();
                 if offset.is_none_or(|offset| offset < acked) {
                     let found = offset.map_or("nothing".to_owned(), |offset| offset.to_string());
                     let message = format!(

@@ -34,46 +34,63 @@ struct Position {
     may_jump: bool,
 }
 
-/// Every jump of the history.
-pub fn jumps(history: &[Entry]) -> Vec<Jump<'_>> {
-    let mut positions: HashMap<(Incarnation, &TopicPartition), Position> = HashMap::new();
-    let mut jumps = Vec::new();
-    for (at, entry) in history.iter().enumerate() {
-        let What::Fact(fact) = &entry.what else { continue };
-        let (Some(incarnation), Some(partition)) = (Incarnation::of(entry, fact), fact.partition()) else {
-            continue;
-        };
-        let place = (incarnation, partition);
-        match fact {
-            Fact::Assigned { position, .. }
-            | Fact::Seeked { position, .. }
-            | Fact::PositionReset { to: position, .. } => {
-                let position = Position { at, next: *position, by_delivery: false, may_jump: false };
-                positions.insert(place, position);
-            }
-            Fact::CorruptSkipped { .. } => {
-                if let Some(position) = positions.get_mut(&place) {
-                    position.may_jump = true;
+/// How consumers moved, and how many of their steps there are to compare.
+#[derive(Default)]
+pub struct Moves<'a> {
+    pub jumps: Vec<Jump<'a>>,
+    /// Deliveries of which it is known where they were expected, by whether they were in one poll with the one before.
+    pub between_polls: u64,
+    pub in_polls: u64,
+}
+
+impl<'a> Moves<'a> {
+    pub fn new(history: &'a [Entry]) -> Moves<'a> {
+        let mut moves = Moves::default();
+        moves.follow(history);
+        moves
+    }
+
+    fn follow(&mut self, history: &'a [Entry]) {
+        let mut positions: HashMap<(Incarnation, &TopicPartition), Position> = HashMap::new();
+        for (at, entry) in history.iter().enumerate() {
+            let What::Fact(fact) = &entry.what else { continue };
+            let (Some(incarnation), Some(partition)) = (Incarnation::of(entry, fact), fact.partition())
+            else {
+                continue;
+            };
+            let place = (incarnation, partition);
+            match fact {
+                Fact::Assigned { position, .. }
+                | Fact::Seeked { position, .. }
+                | Fact::PositionReset { to: position, .. } => {
+                    let position = Position { at, next: *position, by_delivery: false, may_jump: false };
+                    positions.insert(place, position);
                 }
-            }
-            Fact::Delivered { offset, .. } => {
-                let here = Position { at, next: offset.next(), by_delivery: true, may_jump: false };
-                let Some(stood) = positions.insert(place, here) else { continue };
-                let is_explained = stood.next == *offset || (stood.may_jump && stood.next < *offset);
-                if !is_explained {
-                    jumps.push(Jump {
-                        incarnation,
-                        partition,
-                        stood_at: stood.at,
-                        stood: stood.next,
-                        delivered_at: at,
-                        delivered: *offset,
-                        in_one_poll: stood.by_delivery && history[stood.at].at_ns == entry.at_ns,
-                    });
+                Fact::CorruptSkipped { .. } => {
+                    if let Some(position) = positions.get_mut(&place) {
+                        position.may_jump = true;
+                    }
                 }
+                Fact::Delivered { offset, .. } => {
+                    let here = Position { at, next: offset.next(), by_delivery: true, may_jump: false };
+                    let Some(stood) = positions.insert(place, here) else { continue };
+                    let in_one_poll = stood.by_delivery && history[stood.at].at_ns == entry.at_ns;
+                    *(if in_one_poll { &mut self.in_polls } else { &mut self.between_polls }) += 1;
+                    let is_explained = stood.next == *offset || (stood.may_jump && stood.next < *offset);
+                    if !is_explained {
+                        self.jumps.push(Jump {
+                            incarnation,
+                            partition,
+                            stood_at: stood.at,
+                            stood: stood.next,
+                            delivered_at: at,
+                            delivered: *offset,
+                            in_one_poll,
+                        });
+                    }
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
-    jumps
 }

@@ -9,14 +9,16 @@ use std::time::Duration;
 use seedlog::facts::Fact;
 
 use super::groups::{GroupPartition, Incarnation, Turn};
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "C3", slug: "overlapping-delivery", judge };
+pub const CHECK: Check = Check::new("C3", "overlapping-delivery", Feature::Group, judge);
 
 /// Who took a partition last, and its first delivery.
 struct Successor<'a> {
     incarnation: Incarnation<'a>,
     delivered: Option<usize>,
+    /// Somebody owned it before, and may not have let go.
+    has_predecessor: bool,
     /// Told about a predecessor already.
     told: bool,
 }
@@ -28,12 +30,16 @@ fn judge(case: &Case) -> Vec<Finding> {
         let Turn::Stated { incarnation, group, fact } = turn else { continue };
         match fact {
             Fact::PartitionOwned { partition, .. } => {
-                successors
-                    .insert((group, partition), Successor { incarnation, delivered: None, told: false });
+                let before = successors.get(&(group, partition));
+                let has_predecessor = before.is_some_and(|before| before.incarnation != incarnation);
+                let successor = Successor { incarnation, delivered: None, has_predecessor, told: false };
+                successors.insert((group, partition), successor);
             }
             Fact::Delivered { partition, offset, .. } => {
                 let Some(successor) = successors.get_mut(&(group, partition)) else { continue };
                 if successor.incarnation == incarnation {
+                    let is_first = successor.delivered.is_none() && successor.has_predecessor;
+                    case.obligations.meet_many(u64::from(is_first));
                     successor.delivered = successor.delivered.or(Some(at));
                     continue;
                 }

@@ -6,12 +6,13 @@
 use seedlog::types::Offset;
 
 use super::moves::Jump;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H7", slug: "skip", judge };
+pub const CHECK: Check = Check::new("H7", "skip", Feature::Any, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
-    let between_polls = case.jumps.iter().filter(|jump| !jump.in_one_poll);
+    case.obligations.meet_many(case.moves.between_polls);
+    let between_polls = case.moves.jumps.iter().filter(|jump| !jump.in_one_poll);
     between_polls.filter_map(|jump| describe(case, jump, skipped(case, jump)?)).collect()
 }
 

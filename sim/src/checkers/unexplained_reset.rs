@@ -10,10 +10,10 @@ use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::Incarnation;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::What;
 
-pub const CHECK: Check = Check { id: "H18", slug: "unexplained-reset", judge };
+pub const CHECK: Check = Check::new("H18", "unexplained-reset", Feature::Reset, judge);
 
 #[derive(Clone, Copy, Default)]
 struct Log {
@@ -45,6 +45,7 @@ struct State<'a> {
     logs: Logs<'a>,
     stood: HashMap<(Incarnation<'a>, &'a TopicPartition), Stood>,
     fetched: HashMap<(Incarnation<'a>, &'a TopicPartition), (usize, Offset)>,
+    judged: u64,
     findings: Vec<Finding>,
 }
 
@@ -58,6 +59,7 @@ fn judge(case: &Case) -> Vec<Finding> {
         };
         state.observe(at, (incarnation, partition), fact);
     }
+    case.obligations.meet_many(state.judged);
     state.findings
 }
 
@@ -114,6 +116,7 @@ impl<'a> State<'a> {
     fn judge(&mut self, at: usize, place: (Incarnation<'a>, &'a TopicPartition), from: Offset, to: Offset) {
         let (incarnation, partition) = place;
         let Some(stood) = self.stood.get(&place).copied() else { return };
+        self.judged += 1;
         let held = self.logs.held_since(partition, stood);
         if held.start <= from && from <= held.end {
             let message = format!(

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::What;
 
-pub const CHECK: Check = Check { id: "H22", slug: "wrong-position", judge };
+pub const CHECK: Check = Check::new("H22", "wrong-position", Feature::Wanderer, judge);
 
 /// What position is due, and the entry that says so.
 #[derive(Clone, Copy)]
@@ -38,6 +38,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             }
             Fact::PositionTold { consumer, partition, position } => {
                 let Some(due) = due.get(&(consumer.as_str(), partition)) else { continue };
+                case.obligations.meet();
                 if *position != Some(due.position) {
                     let told = position.map_or("none".to_owned(), |told| told.to_string());
                     let message =
@@ -68,6 +69,7 @@ mod tests {
         let story =
             Story::new().assigned("a", 3).fact("a", told(Some(3))).read("a", 3, "r").fact("a", told(Some(4)));
         assert!(story.violations(&CHECK).is_empty());
+        assert_eq!(story.met(&CHECK), 2);
     }
 
     #[test]

@@ -18,7 +18,9 @@ fn group() -> String {
 
 impl Story {
     pub fn group_terms(mut self, session_timeout: Duration, processing: Duration) -> Story {
-        self.terms.groups.insert(group(), GroupTerms { session_timeout, processing });
+        self.terms
+            .groups
+            .insert(group(), GroupTerms { session_timeout, processing, ..GroupTerms::default() });
         self
     }
 
