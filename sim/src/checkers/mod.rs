@@ -145,13 +145,14 @@ pub struct Case<'a> {
 
 impl<'a> Case<'a> {
     pub fn new(history: &'a [Entry], terms: &'a Terms) -> Case<'a> {
+        let existing = Existing::new(history);
         Case {
             history,
             terms,
             ledger: Ledger::new(history),
             groups: Groups::new(history),
-            existing: Existing::new(history),
-            moves: Moves::new(history),
+            moves: Moves::new(history, &existing),
+            existing,
             budget: Budget::of(history, terms),
             obligations: Obligations::default(),
         }

@@ -11,9 +11,8 @@ use std::collections::{HashMap, HashSet};
 use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{Offset, SessionId, TopicPartition};
 
-use super::groups::{GroupPartition, Incarnation, Turn};
+use super::groups::{GroupPartition, Incarnation, Turn, sessions_expired_by_force};
 use super::{Case, Check, Feature, Finding};
-use crate::history::{Entry, Injected, What};
 
 pub const CHECK: Check = Check::new("H20", "needless-redelivery", Feature::Group, judge);
 
@@ -66,14 +65,6 @@ fn judge(case: &Case) -> Vec<Finding> {
     }
     case.obligations.meet_many(state.compared);
     state.findings
-}
-
-fn sessions_expired_by_force(history: &[Entry]) -> HashSet<SessionId> {
-    let forced = history.iter().filter_map(|entry| match &entry.what {
-        What::Fault(Injected::ExpireSession { session, .. }) => Some(*session),
-        _ => None,
-    });
-    forced.collect()
 }
 
 impl<'a> State<'a> {

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use seedlog::consumer::AutoReset;
 use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{Acks, BrokerId, Durability, LeaderEpoch, Offset, SessionId, TopicPartition};
 
-use super::{Case, Check, Finding, ProducerTerms, Terms, TopicTerms};
+use super::{Case, Check, ConsumerTerms, Finding, ProducerTerms, Terms, TopicTerms};
 use crate::history::{Entered, Entry, Injected, Phase, What};
 
 /// Between two entries.
@@ -61,6 +62,12 @@ impl Story {
 
     pub fn overtaking(mut self) -> Story {
         self.terms.producers.get_mut("shop").expect("made in new").may_overtake = true;
+        self
+    }
+
+    /// The consumer belongs to no group and has this policy.
+    pub fn resetting(mut self, consumer: &str, reset: AutoReset) -> Story {
+        self.terms.consumers.insert(consumer.into(), ConsumerTerms { reset, wanders: false });
         self
     }
 

@@ -53,6 +53,12 @@ impl Story {
         self.fact("zookeeper", Fact::SessionExpired { session: SessionId(session) })
     }
 
+    /// The session ends while its member is heard.
+    pub fn expired_by_force(self, member: &str, session: i64) -> Story {
+        let fault = Injected::ExpireSession { target: member.into(), session: SessionId(session) };
+        self.fault(fault).session_expired(session)
+    }
+
     pub fn rebalancing(self, consumer: &str) -> Story {
         self.fact(consumer, Fact::RebalanceStarted { group: group(), consumer: consumer.into() })
     }
