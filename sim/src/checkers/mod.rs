@@ -48,7 +48,7 @@ mod story;
 use seedlog::types::TopicPartition;
 use serde::Serialize;
 
-pub use budget::{Budget, ConsumerTerms, GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
+pub use budget::{Budget, ConsumerTerms, GroupTerms, Membership, Patience, ProducerTerms, Terms, TopicTerms};
 use check::Obligations;
 pub use check::{Check, Feature};
 use existing::Existing;

@@ -10,7 +10,7 @@ use seedlog::consumer::AutoReset;
 use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{Acks, BrokerId, Durability, LeaderEpoch, Offset, SessionId, TopicPartition};
 
-use super::{Case, Check, ConsumerTerms, Finding, ProducerTerms, Terms, TopicTerms};
+use super::{Case, Check, ConsumerTerms, Finding, Patience, ProducerTerms, Terms, TopicTerms};
 use crate::history::{Entered, Entry, Injected, Phase, What};
 
 /// Between two entries.
@@ -68,6 +68,11 @@ impl Story {
     /// The consumer belongs to no group and has this policy.
     pub fn resetting(mut self, consumer: &str, reset: AutoReset) -> Story {
         self.terms.consumers.insert(consumer.into(), ConsumerTerms { reset, wanders: false });
+        self
+    }
+
+    pub fn patient(mut self, patience: Patience) -> Story {
+        self.terms.patience = patience;
         self
     }
 
