@@ -26,6 +26,7 @@ use crate::report::{Breakdown, Verdict, evidence_line};
 use crate::runner::sabotage;
 use crate::scenario::group::GroupPlan;
 use crate::scenario::{Plan, Scenario};
+use crate::survey;
 use crate::workload::Shared;
 
 /// How a run is done, besides what scenario and seed say.
@@ -188,6 +189,9 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
         })
     };
     until(DRAIN_MAX, is_drained).await;
+    for (broker, name) in cluster.brokers() {
+        survey::final_logs(broker, cluster.node(name)).into_iter().for_each(|seen| recorder.seen(seen));
+    }
     recorder.phase(Phase::Judge);
     Ended {
         started,

@@ -169,7 +169,7 @@ impl Gathered {
         match what {
             What::Fact(fact) => self.take_fact(fact),
             What::Fault(fault) => self.take_fault(fault),
-            What::Phase(_) => {}
+            What::Phase(_) | What::Seen(_) => {}
         }
     }
 

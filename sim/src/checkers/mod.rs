@@ -10,6 +10,7 @@ mod existing;
 mod groups;
 mod ledger;
 mod moves;
+mod stored;
 
 mod aborted_read;
 mod commit_ahead;
@@ -56,6 +57,7 @@ use groups::Groups;
 use ledger::Ledger;
 use moves::Moves;
 pub use never_processed::{LostRecord, lost_records};
+use stored::Stored;
 
 use crate::history::Entry;
 
@@ -138,6 +140,7 @@ pub struct Case<'a> {
     groups: Groups<'a>,
     existing: Existing<'a>,
     moves: Moves<'a>,
+    stored: Stored<'a>,
     budget: Budget,
     /// What the check that judges now has met.
     obligations: Obligations,
@@ -153,6 +156,7 @@ impl<'a> Case<'a> {
             groups: Groups::new(history),
             moves: Moves::new(history, &existing),
             existing,
+            stored: Stored::new(history),
             budget: Budget::of(history, terms),
             obligations: Obligations::default(),
         }

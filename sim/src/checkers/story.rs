@@ -11,7 +11,7 @@ use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{Acks, BrokerId, Durability, LeaderEpoch, Offset, SessionId, TopicPartition};
 
 use super::{Case, Check, ConsumerTerms, Finding, Patience, ProducerTerms, Terms, TopicTerms};
-use crate::history::{Entered, Entry, Injected, Phase, What};
+use crate::history::{Entered, Entry, Injected, Phase, RecordAt, Seen, What};
 
 /// Between two entries.
 const STEP_NS: u64 = 1_000_000;
@@ -212,6 +212,19 @@ impl Story {
             bytes_cut: 0,
         };
         self.fact("broker-1", fact)
+    }
+
+    /// What the testbed finds on the disk in the end: these values from offset 0 on.
+    pub fn finally(self, values: &[&str]) -> Story {
+        let partition = orders();
+        let found = Seen::FinalLog { broker: BrokerId(1), partition: orders(), unreadable_from: None };
+        let records = values.iter().enumerate();
+        let records: Vec<RecordAt> = records
+            .map(|(offset, value)| RecordAt { offset: Offset(offset as i64), record: tag(value) })
+            .collect();
+        let last = Offset(values.len() as i64 - 1);
+        let batch = Seen::FinalBatch { partition, base: Offset(0), last, records };
+        self.push("testbed", What::Seen(found)).push("testbed", What::Seen(batch))
     }
 
     pub fn registered(self) -> Story {
