@@ -94,7 +94,7 @@ impl<'a> Groups<'a> {
             What::Fault(
                 Injected::Kill { target } | Injected::PowerFailure { target } | Injected::Start { target },
             ) => Some(Turn::Ended { node: target }),
-            What::Fault(_) | What::Phase(_) => None,
+            What::Fault(_) | What::Phase(_) | What::Seen(_) => None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod existing;
 mod groups;
 mod ledger;
 mod moves;
+mod stored;
 
 mod aborted_read;
 mod commit_ahead;
@@ -50,7 +51,7 @@ mod story;
 use seedlog::types::TopicPartition;
 use serde::Serialize;
 
-pub use budget::{Budget, ConsumerTerms, GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
+pub use budget::{Budget, ConsumerTerms, GroupTerms, Membership, Patience, ProducerTerms, Terms, TopicTerms};
 use check::Obligations;
 pub use check::{Check, Feature};
 use existing::Existing;
@@ -58,6 +59,7 @@ use groups::Groups;
 use ledger::Ledger;
 use moves::Moves;
 pub use never_processed::{LostRecord, lost_records};
+use stored::Stored;
 
 use crate::history::Entry;
 
@@ -142,6 +144,7 @@ pub struct Case<'a> {
     groups: Groups<'a>,
     existing: Existing<'a>,
     moves: Moves<'a>,
+    stored: Stored<'a>,
     budget: Budget,
     /// What the check that judges now has met.
     obligations: Obligations,
@@ -157,6 +160,7 @@ impl<'a> Case<'a> {
             groups: Groups::new(history),
             moves: Moves::new(history, &existing),
             existing,
+            stored: Stored::new(history),
             budget: Budget::of(history, terms),
             obligations: Obligations::default(),
         }

@@ -6,6 +6,7 @@
 mod hasher;
 mod injected;
 mod recorder;
+mod seen;
 pub mod stored;
 mod traps;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use injected::{DiskOperation, Failure, Injected, Refusal};
 pub use recorder::Recorder;
+pub use seen::{FileByte, RecordAt, Seen};
 pub use traps::Trap;
 
 /// One line of the history.
@@ -38,6 +40,7 @@ pub enum What {
     Fact(Fact),
     Fault(Injected),
     Phase(Entered),
+    Seen(Seen),
 }
 
 /// A phase of the run began.

@@ -15,7 +15,7 @@ use seedlog::types::{Acks, Durability, TopicPartition};
 use super::group::{self, GroupPlan, MemberPlan};
 use super::settings::{DELIVERY_TIMEOUT, Owner, Settings, draw_topic as draw_topic_settings};
 use super::{Chaos, Class, Created, Level, Scenario, Step, Within};
-use crate::checkers::{ConsumerTerms, GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
+use crate::checkers::{ConsumerTerms, GroupTerms, Membership, Patience, ProducerTerms, Terms, TopicTerms};
 
 /// A topic that is made in the storm is made this early, so that something is left to happen to it.
 const CREATED_MS_MAX: u64 = 8_000;
@@ -212,6 +212,33 @@ impl Plan {
             groups: self.groups.iter().map(|(name, group)| (name.clone(), group_terms(group))).collect(),
             memberships: self.groups.iter().map(|(name, g)| (name.clone(), self.membership(g))).collect(),
             consumers: self.consumers.iter().map(|(name, c)| (name.clone(), consumer(c))).collect(),
+            patience: self.patience(),
+        }
+    }
+
+    /// The longest that anybody in the run waits.
+    fn patience(&self) -> Patience {
+        let usual = Patience::default();
+        let told = |settings: &Settings| {
+            let wait =
+                |key: &str| Duration::from_millis(settings.get(key).map_or(0, |ms| ms.cast_unsigned()));
+            wait("request.timeout.ms").max(usual.request)
+                + wait("fetch.max.wait.ms")
+                + wait("retry.backoff.ms")
+        };
+        let producers = self.producers.values().map(|producer| &producer.config);
+        let consumers = self.consumers.values().map(|consumer| &consumer.config);
+        let groups = self.groups.values().map(|group| &group.config);
+        let of_broker =
+            self.broker_config.get("zookeeper.session.timeout.ms").and_then(toml::Value::as_integer);
+        let of_broker = of_broker.map(|ms| Duration::from_millis(ms.cast_unsigned()));
+        let sessions = self.groups.values().map(|group| group.session).chain(of_broker);
+        let rebalance = |group: &GroupPlan| group.rebalance_backoff * group.rebalance_tries;
+        Patience {
+            request: producers.chain(consumers).chain(groups).map(told).max().unwrap_or(usual.request),
+            session: sessions.max().unwrap_or(usual.session),
+            delivery: DELIVERY_TIMEOUT,
+            rebalance: self.groups.values().map(rebalance).max().unwrap_or_default(),
         }
     }
 

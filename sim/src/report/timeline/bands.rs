@@ -143,7 +143,7 @@ impl Bands {
     pub fn observe(&mut self, entry: &Entry, lanes: &Lanes, strings: &mut Strings) {
         let at = micros(entry.at_ns);
         match &entry.what {
-            What::Phase(_) => {}
+            What::Phase(_) | What::Seen(_) => {}
             What::Fault(fault) => self.fault(fault, entry, at, lanes, strings),
             What::Fact(fact) => {
                 let Some(lane) = lanes.node(&entry.node) else { return };
