@@ -21,11 +21,11 @@ use seedlog::types::{SessionId, Zxid};
 use self::ghost::{Contradiction, Ghost, Look};
 use self::requests::Requests;
 use self::watching::{Aspect, Watching, ended_by};
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::cluster::ZOOKEEPER;
 use crate::history::{Injected, What};
 
-pub const CHECK: Check = Check { id: "C4", slug: "zookeeper-model", judge };
+pub const CHECK: Check = Check::new("C4", "zookeeper-model", Feature::Any, judge);
 
 /// A zxid, and the entry that told it.
 #[derive(Clone, Copy, Default)]
@@ -59,6 +59,8 @@ struct State<'a> {
     owners: HashMap<&'a str, SessionId>,
     expired: HashSet<SessionId>,
     expiring: Vec<Expiring>,
+    /// Reads of nodes of which something was known already.
+    compared: u64,
     findings: Vec<Finding>,
 }
 
@@ -74,6 +76,7 @@ fn judge(case: &Case) -> Vec<Finding> {
         owners: HashMap::new(),
         expired: HashSet::new(),
         expiring: Vec::new(),
+        compared: 0,
         findings: Vec::new(),
     };
     let mut disk_lies = false;
@@ -92,6 +95,7 @@ fn judge(case: &Case) -> Vec<Finding> {
         }
     }
     state.settle_expiring(None);
+    case.obligations.meet_many(state.compared);
     state.findings
 }
 
@@ -128,6 +132,7 @@ impl<'a> State<'a> {
             }
             Fact::ChildrenRead { session, zxid, path, names, watches } => {
                 self.told(at, *session, *zxid);
+                self.compared += u64::from(self.ghost.knows(path, *zxid));
                 let listed = self.ghost.list(Look { at, zxid: *zxid, path }, names.as_deref());
                 self.compare(at, *session, *zxid, path, listed);
                 if *watches {
@@ -205,6 +210,7 @@ impl<'a> State<'a> {
 
     fn read(&mut self, at: usize, session: SessionId, zxid: Zxid, path: &'a str, node: Option<Znode>) {
         self.told(at, session, zxid);
+        self.compared += u64::from(self.ghost.knows(path, zxid));
         let read = self.ghost.read(Look { at, zxid, path }, node);
         self.compare(at, session, zxid, path, read);
     }

@@ -114,12 +114,15 @@ struct Handle {
 }
 
 const EBADF: i32 = 9;
+const EINVAL: i32 = 22;
+/// A directory's own length: a small one's on ext4.
+const DIRECTORY_BYTES: u64 = 4096;
 
 impl File {
     /// Writes all of `parts` one after the other at `offset`, as one `pwritev`. After an error, how much
     /// was written is unknown.
     pub fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let life = self.writing()?;
+        let life = self.writing(EBADF)?;
         let content = parts.iter().fold(0, |hash, part| mix(hash, trace::hash_bytes(part)));
         self.trace(Kind::DiskWrite, mix(offset, content));
         conclude(life, on_machine(life.node, |machine| machine.write(life, self.0.inode, parts, offset)))
@@ -155,6 +158,7 @@ impl File {
         let life = acting(self.0.life)?;
         on_machine(life.node, |machine| match machine.tree.file(self.0.inode) {
             Some(file) => Ok(file.current().len() as u64),
+            None if machine.tree.is_directory(self.0.inode) => Ok(DIRECTORY_BYTES),
             None => Err(ErrorKind::NotFound.into()),
         })
     }
@@ -164,7 +168,7 @@ impl File {
     }
 
     pub fn truncate(&self, len: u64) -> io::Result<()> {
-        let life = self.writing()?;
+        let life = self.writing(EINVAL)?;
         self.trace(Kind::DiskWrite, mix(TRUNCATE, len));
         conclude(life, on_machine(life.node, |machine| machine.truncate(life, self.0.inode, len)))
     }
@@ -180,10 +184,11 @@ impl File {
         Ok(())
     }
 
-    fn writing(&self) -> io::Result<Identity> {
+    /// Who writes; the error of one who may not is the operation's own.
+    fn writing(&self, refusal: i32) -> io::Result<Identity> {
         let life = acting(self.0.life)?;
         drop(self.lend()?);
-        if self.0.writable { Ok(life) } else { Err(io::Error::from_raw_os_error(EBADF)) }
+        if self.0.writable { Ok(life) } else { Err(io::Error::from_raw_os_error(refusal)) }
     }
 
     /// The descriptor that an operation works with, where the file has none of its own.
@@ -310,6 +315,9 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 /// Waits for the deletion of topics (K7): nothing but tests calls it yet.
 pub fn remove_dir_all(path: &Path) -> io::Result<()> {
     let life = naming(REMOVE_DIR, path)?;
+    // A directory is opened to be emptied. What is not there is not even opened.
+    on_machine(life.node, |machine| machine.tree.resolve(path).map(drop))?;
+    let _descriptor = Descriptor::take(life)?;
     on_machine(life.node, |machine| machine.tree.remove_dir_all(path))
 }
 

@@ -75,6 +75,11 @@ impl<'a> Ghost<'a> {
         self.died_at = Some(at);
     }
 
+    /// Whether it is known what stood there.
+    pub fn knows(&self, path: &str, zxid: Zxid) -> bool {
+        self.before(path, zxid).is_some()
+    }
+
     /// Takes in what a read showed of one node.
     pub fn read(&mut self, look: Look<'a>, node: Option<Znode>) -> Result<(), Contradiction> {
         match node {

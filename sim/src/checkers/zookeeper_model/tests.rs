@@ -125,6 +125,7 @@ fn reads_of_what_was_written_pass_stale_ones_of_the_past_too() {
         .saw(8, 3, "/a", None)
         .saw(8, 3, "/zookeeper", Some(Znode { data: None, mzxid: Zxid(0), version: 0, owner: SessionId(0) }));
     assert!(found(&story).is_empty(), "{:?}", found(&story));
+    assert_eq!(story.met(&CHECK), 3, "of what nobody had written nothing is known");
 }
 
 #[test]

@@ -34,6 +34,7 @@ const WRITE_NANOS_PER_KIB: u64 = 1_000;
 const READ_NANOS: u64 = 100_000;
 
 const EIO: i32 = 5;
+const EISDIR: i32 = 21;
 const EFBIG: i32 = 27;
 const ENOSPC: i32 = 28;
 
@@ -265,6 +266,9 @@ impl Machine {
             self.fired(life, "sector-lost");
             return Effect::errno(EIO);
         }
+        if self.tree.is_directory(inode) {
+            return Effect::errno(EISDIR);
+        }
         let Some(file) = self.tree.file(inode) else { return Effect::Done(Err(stale_handle())) };
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(file.current().len());
         let found = &file.current()[start..];
@@ -300,13 +304,16 @@ impl Machine {
 
     /// What a sync that starts now covers.
     pub(super) fn covered_data(&self, inode: InodeId) -> io::Result<Covered> {
+        if let Some(mark) = self.tree.names_mark(inode) {
+            return Ok(Covered::Names(inode, mark));
+        }
         let file = self.tree.file(inode).ok_or_else(stale_handle)?;
         Ok(Covered::Data(inode, file.mark()))
     }
 
     pub(super) fn covered_names(&self, path: &Path) -> io::Result<Covered> {
-        let (inode, mark) = self.tree.directory_mark(path)?;
-        Ok(Covered::Names(inode, mark))
+        // What a path leads to is synced, whatever it is.
+        self.covered_data(self.tree.resolve(path)?)
     }
 
     /// A sync has waited for the device and comes to its end.

@@ -1,0 +1,85 @@
+//! Programs on the machine that this runs on.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use seedlog::runtime::task;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::disk;
+use crate::program::{History, Limits, Program};
+
+/// The argument under which this program runs one program from its input, within limits of its own.
+pub const WITHIN_LIMITS: &str = "within-limits";
+
+/// Runs a program that has one outcome.
+pub fn on_disk(program: &Program) -> History {
+    if program.limits.are_none() { perform(program) } else { in_a_child(program) }
+}
+
+fn perform(program: &Program) -> History {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let base = folder.path().to_owned();
+    let (limits, steps) = (program.limits, program.steps_as::<disk::Step>());
+    task::block_on(async move {
+        task::blocking(|| ()).await; // The pool's first thread takes what it takes.
+        if !limits.are_none() {
+            limit(limits);
+        }
+        disk::perform(base, limits, steps).await
+    })
+}
+
+fn in_a_child(program: &Program) -> History {
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .arg(WITHIN_LIMITS)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program starts again");
+    let text = serde_json::to_vec(program).expect("a program is data");
+    child.stdin.take().expect("its input").write_all(&text).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}: {}", program.name, output.status);
+    serde_json::from_slice(&output.stdout).expect("a history")
+}
+
+/// Runs the program on standard input.
+pub fn run_within_limits() {
+    let program: Program = serde_json::from_reader(std::io::stdin()).expect("a program");
+    println!("{}", serde_json::to_string(&perform(&program)).expect("a history is data"));
+}
+
+fn limit(limits: Limits) {
+    if let Some(bytes) = limits.bytes {
+        // Without a handler the signal would end the process in place of the error.
+        let handler = signal(SignalKind::from_raw(SIGXFSZ)).expect("a signal may be handled");
+        std::mem::forget(handler);
+        lower(Resource::Fsize, bytes);
+    }
+    if let Some(more) = limits.descriptors {
+        lower(Resource::Nofile, fill_gaps() + more);
+    }
+}
+
+const SIGXFSZ: i32 = 25;
+
+fn lower(resource: Resource, limit: u64) {
+    let maximum = getrlimit(resource).maximum;
+    setrlimit(resource, Rlimit { current: Some(limit), maximum }).expect("a limit may be lowered");
+}
+
+/// The limit is one of numbers, so none below the largest may be free. How many are taken.
+fn fill_gaps() -> u64 {
+    let taken = std::fs::read_dir("/proc/self/fd").expect("the table of descriptors");
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<u64>().ok();
+    let numbers: Vec<u64> = taken.filter_map(|entry| number(entry.ok()?)).collect();
+    // One of them was the listing's own, and is free again.
+    let highest = numbers.iter().max().expect("some are open");
+    let free = highest + 1 - numbers.len() as u64 + 1;
+    for _ in 0..free {
+        std::mem::forget(std::fs::File::open("/dev/null").expect("a descriptor"));
+    }
+    highest + 1
+}
