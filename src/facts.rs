@@ -187,6 +187,12 @@ pub enum Fact {
         partition: TopicPartition,
         timestamp: i64,
     },
+    /// The application is about to seek there, or (`None`) to one of the log's ends.
+    Sought {
+        consumer: String,
+        partition: TopicPartition,
+        to: Option<Offset>,
+    },
     /// A client that looks at every field was answered what no broker may answer.
     WrongReply {
         client: String,

@@ -33,6 +33,7 @@ impl Fact {
             Fact::ProducerClosed { .. } => "producer-closed",
             Fact::PositionTold { .. } => "position-told",
             Fact::TimeSought { .. } => "time-sought",
+            Fact::Sought { .. } => "sought",
             Fact::WrongReply { .. } => "wrong-reply",
             Fact::GroupJoined { .. } => "group-joined",
             Fact::GroupLeft { .. } => "group-left",
@@ -87,6 +88,7 @@ impl Fact {
             | Fact::Processed { partition, .. }
             | Fact::PositionTold { partition, .. }
             | Fact::TimeSought { partition, .. }
+            | Fact::Sought { partition, .. }
             | Fact::RebalanceConflict { partition, .. }
             | Fact::PartitionOwned { partition, .. }
             | Fact::PartitionReleased { partition, .. }
@@ -111,6 +113,7 @@ impl Fact {
             | Fact::Processed { consumer, .. }
             | Fact::PositionTold { consumer, .. }
             | Fact::TimeSought { consumer, .. }
+            | Fact::Sought { consumer, .. }
             | Fact::GroupJoined { consumer, .. }
             | Fact::GroupLeft { consumer, .. }
             | Fact::GroupSessionLost { consumer, .. }

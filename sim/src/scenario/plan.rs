@@ -91,6 +91,10 @@ pub struct ProducerPlan {
     pub habits: Settings,
     /// Whether it speaks the bare protocol.
     pub is_wire: bool,
+    /// Where the records go that stray: topics that are there from the beginning.
+    pub strays_to: Vec<String>,
+    /// A record's fate is known after this, at the latest.
+    pub delivery_timeout: Duration,
 }
 
 impl ProducerPlan {
@@ -115,7 +119,7 @@ impl Plan {
             .iter()
             .filter(|(_, producer)| topics.contains_key(&producer.topic))
             .filter(|(name, producer)| !is_left_out(seed, name, producer.is_optional))
-            .map(|(name, producer)| (name.clone(), draw_producer(name, producer, seed)))
+            .map(|(name, producer)| (name.clone(), draw_producer(name, producer, &topics, seed)))
             .collect();
         let longest = producers.values().map(|p| p.interval * p.records as u32).max().unwrap_or_default();
         let groups = group::draw_groups(scenario, &topics, seed);
@@ -133,7 +137,7 @@ impl Plan {
             groups,
             steps: scenario.steps.clone(),
             within: scenario.expect.within.clone(),
-            chaos: swarm(&scenario.chaos, &mut derive(seed, "swarm")),
+            chaos: swarm(&scenario.chaos, seed),
             over_budget: derive(seed, "atlas").below(100) < scenario.over_budget_percent,
             only: scenario.only.clone(),
             storm: scenario.storm.unwrap_or(longest),
@@ -187,13 +191,22 @@ impl Plan {
 
     /// What the checks may rely on.
     pub fn terms(&self) -> Terms {
-        let topic = |t: &TopicPlan| TopicTerms { durability: t.durability, replicas: 1 };
+        let topic = |t: &TopicPlan| TopicTerms {
+            durability: t.durability,
+            replicas: 1,
+            flush_interval: t
+                .config
+                .get("flush.ms")
+                .and_then(|ms| ms.parse().ok())
+                .map(Duration::from_millis),
+        };
         let producer = |p: &ProducerPlan| ProducerTerms {
             acks: p.acks,
             may_overtake: false,
             gives_up: p.gives_up(),
             keyed: p.keyed,
             is_wire: p.is_wire,
+            delivery_timeout: p.delivery_timeout,
         };
         let consumer = |c: &ConsumerPlan| ConsumerTerms { reset: c.reset, wanders: c.wanders };
         Terms {
@@ -230,8 +243,9 @@ pub(super) fn those_there(topics: &BTreeMap<String, TopicPlan>, wanted: &[String
 
 /// A seed leaves each whole class out with one chance in two: faults mask each other otherwise. One class at
 /// least stays in, if the scenario has any.
-fn swarm(chaos: &Chaos, rng: &mut Rng) -> Chaos {
-    let mut swarm = Chaos::default();
+fn swarm(chaos: &Chaos, seed: u64) -> Chaos {
+    let mut rng = derive(seed, "swarm");
+    let mut swarm = Chaos { mixes: BTreeMap::new(), is_any: chaos.is_any };
     for class in Class::ALL {
         // Drawn for each class, so that one more class in a file leaves the others as they were.
         let is_in = rng.chance(1, 2);
@@ -244,6 +258,11 @@ fn swarm(chaos: &Chaos, rng: &mut Rng) -> Chaos {
         && let Some((class, mix)) = rng.pick(&demanded)
     {
         swarm.mixes.insert(**class, (*mix).clone());
+    }
+    if chaos.is_any {
+        for (class, mix) in &mut swarm.mixes {
+            *mix = mix.varied(*class, &mut derive(seed, &format!("swarm {}", class.name())));
+        }
     }
     swarm
 }
@@ -279,7 +298,12 @@ fn draw_topics(scenario: &Scenario, seed: u64) -> BTreeMap<String, TopicPlan> {
     scenario.topics.iter().filter_map(draw).collect()
 }
 
-fn draw_producer(name: &str, producer: &super::Producer, seed: u64) -> ProducerPlan {
+fn draw_producer(
+    name: &str,
+    producer: &super::Producer,
+    topics: &BTreeMap<String, TopicPlan>,
+    seed: u64,
+) -> ProducerPlan {
     let mut rng = derive(seed, &format!("producer {name}"));
     let records = rng.between(200, 600);
     let per_second = rng.between(10, 50);
@@ -289,6 +313,8 @@ fn draw_producer(name: &str, producer: &super::Producer, seed: u64) -> ProducerP
     let value_bytes = *rng.pick(&[32, 200, 2000]).expect("not empty");
     let keyed = rng.chance(1, 2);
     let compression = draw_compression(&mut rng);
+    let config = Owner::Producer.draw(seed, name, &producer.config, producer.any_settings);
+    let others = topics.iter().filter(|(name, topic)| topic.created.is_none() && **name != producer.topic);
     ProducerPlan {
         topic: producer.topic.clone(),
         records: producer.records.unwrap_or(records),
@@ -298,7 +324,9 @@ fn draw_producer(name: &str, producer: &super::Producer, seed: u64) -> ProducerP
         value_bytes: producer.value_bytes.unwrap_or(value_bytes),
         keyed: producer.keyed.unwrap_or(keyed),
         compression: producer.compression.unwrap_or(compression),
-        config: Owner::Producer.draw(seed, name, &producer.config, producer.any_settings),
+        delivery_timeout: delivery_timeout(&config),
+        config,
+        strays_to: others.map(|(name, _)| name.clone()).collect(),
         habits: Owner::Habits.draw(seed, name, &producer.habits, producer.any_settings),
         is_wire: producer.is_wire,
     }
@@ -318,6 +346,12 @@ fn draw_consumer(
             .reset
             .unwrap_or_else(|| group::draw_reset(&mut derive(seed, &format!("reset {name}")))),
     }
+}
+
+/// As the plan has it, or as the testbed's producers have it.
+fn delivery_timeout(config: &Settings) -> Duration {
+    let millis = config.get("delivery.timeout.ms");
+    millis.map_or(DELIVERY_TIMEOUT, |millis| Duration::from_millis(millis.cast_unsigned()))
 }
 
 /// Whether this seed does without an optional client.
