@@ -56,9 +56,12 @@ impl Fact {
             Fact::SessionExpired { .. } => "session-expired",
             Fact::ZnodeChanged { .. } => "znode-changed",
             Fact::SessionAttached { .. } => "session-attached",
+            Fact::LeaderAsked { .. } => "leader-asked",
+            Fact::LeaderAnswered { .. } => "leader-answered",
             Fact::ZnodeRead { .. } => "znode-read",
             Fact::ChildrenRead { .. } => "children-read",
             Fact::WatchFired { .. } => "watch-fired",
+            Fact::WatchForgotten { .. } => "watch-forgotten",
         }
     }
 

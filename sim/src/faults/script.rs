@@ -64,6 +64,10 @@ impl Injector {
                 self.each(&targets, |injector, target| injector.reconfigure(target, key, value))
             }
             Action::LoseReply(_) => self.each(&targets, Injector::lose_reply),
+            Action::CutShort { answered, broken, .. } => {
+                self.each(&targets, |injector, target| injector.cut_short(target, *answered, *broken))
+            }
+            Action::Rejoin(_) => self.each(&targets, Injector::rejoin_all_of),
             Action::LoseRegistration(_) => {
                 self.each(&targets, |injector, target| injector.lose_registration(target, plan))
             }
@@ -156,6 +160,9 @@ impl Injector {
             }
             Action::WatchesLate { by, lasting, .. } => {
                 (*lasting, targets.iter().filter_map(|target| self.delay_watches(target, *by)).collect())
+            }
+            Action::Detach { lasting, .. } => {
+                (*lasting, targets.iter().filter_map(|target| self.detach(target)).collect())
             }
             Action::ReconnectStorm => {
                 self.storm_of_reconnects();

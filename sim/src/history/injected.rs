@@ -2,6 +2,8 @@
 //!
 //! Data alone: injuring is the job of `faults`.
 
+mod targets;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -242,6 +244,25 @@ pub enum Injected {
     LoseRegistration {
         target: Arc<str>,
     },
+    /// `answered` more reads of this session are answered; each of the next `broken` ones ends its connection in the
+    /// middle of the reply.
+    CutShort {
+        target: Arc<str>,
+        session: SessionId,
+        answered: u32,
+        broken: u32,
+    },
+    /// This session is served by a follower that is cut from its leader: pings and reads are answered from what was
+    /// known then, nothing else is.
+    Detach {
+        target: Arc<str>,
+        session: SessionId,
+    },
+    /// The follower found its leader, or gave up (`syncLimit`): it drops the session's connection.
+    Rejoin {
+        target: Arc<str>,
+        session: SessionId,
+    },
     /// Watch events of this session, and all that follows them on its connection, come late.
     WatchesLate {
         target: Arc<str>,
@@ -335,6 +356,8 @@ impl Injected {
         "expire-session",
         "lost-reply",
         "lost-registration",
+        "cut-short",
+        "detach",
         "watches-late",
         "reconnect-storm",
         "quorum-lost",
@@ -385,6 +408,8 @@ impl Injected {
             Injected::ExpireSession { .. } => "expire-session",
             Injected::LoseReply { .. } => "lost-reply",
             Injected::LoseRegistration { .. } => "lost-registration",
+            Injected::CutShort { .. } => "cut-short",
+            Injected::Detach { .. } => "detach",
             Injected::WatchesLate { .. } => "watches-late",
             Injected::ReconnectStorm { .. } => "reconnect-storm",
             Injected::QuorumLost { .. } => "quorum-lost",
@@ -402,68 +427,13 @@ impl Injected {
             | Injected::Accept { .. }
             | Injected::DiskHealthy { .. }
             | Injected::ClockRight { .. }
+            | Injected::Rejoin { .. }
             | Injected::WatchesPrompt { .. }
             | Injected::QuorumBack { .. }
             | Injected::UsualLoad { .. }
             | Injected::UsualPace { .. } => return None,
         };
         Some(kind)
-    }
-
-    /// The nodes that it touches.
-    pub fn targets(&self) -> Vec<&Arc<str>> {
-        match self {
-            Injected::Kill { target }
-            | Injected::PowerFailure { target }
-            | Injected::Pause { target }
-            | Injected::Resume { target }
-            | Injected::Start { target }
-            | Injected::Stop { target }
-            | Injected::Wipe { target }
-            | Injected::RollingRestart { target, .. }
-            | Injected::CrashArmed { target, .. }
-            | Injected::Reconfigure { target, .. }
-            | Injected::Refuse { target, .. }
-            | Injected::Accept { target }
-            | Injected::DiskError { target, .. }
-            | Injected::DiskFull { target }
-            | Injected::DiskSlow { target, .. }
-            | Injected::DiskLies { target }
-            | Injected::DiskMisdirects { target }
-            | Injected::DiskSectorLost { target, .. }
-            | Injected::BitFlip { target, .. }
-            | Injected::FileTruncated { target, .. }
-            | Injected::DiskHealthy { target }
-            | Injected::ClockBump { target, .. }
-            | Injected::ClockDrift { target, .. }
-            | Injected::ClockStrobe { target, .. }
-            | Injected::ClockRight { target }
-            | Injected::ExpireSession { target, .. }
-            | Injected::LoseReply { target, .. }
-            | Injected::LoseRegistration { target }
-            | Injected::WatchesLate { target, .. }
-            | Injected::WatchesPrompt { target, .. }
-            | Injected::ReconnectStorm { target }
-            | Injected::QuorumLost { target }
-            | Injected::QuorumBack { target }
-            | Injected::Idle { target }
-            | Injected::Burst { target }
-            | Injected::HotKey { target }
-            | Injected::HugeRecord { target, .. }
-            | Injected::UsualLoad { target }
-            | Injected::Slow { target, .. }
-            | Injected::UsualPace { target } => vec![target],
-            Injected::Cut { from, to }
-            | Injected::Mend { from, to }
-            | Injected::Delay { from, to, .. }
-            | Injected::Prompt { from, to }
-            | Injected::Bandwidth { from, to, .. }
-            | Injected::FullBandwidth { from, to } => vec![from, to],
-            Injected::Reset { a, b }
-            | Injected::Stall { a, b, .. }
-            | Injected::Release { a, b, .. }
-            | Injected::Drop { a, b } => vec![a, b],
-        }
     }
 }
 

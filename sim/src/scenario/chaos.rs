@@ -84,6 +84,8 @@ impl Class {
                 ("lost-reply", 2),
                 ("lost-registration", 2),
                 ("watches-late", 3),
+                ("cut-short", 2),
+                ("detach", 3),
                 ("reconnect-storm", 1),
                 ("quorum-lost", 1),
                 ("zookeeper-kill", 1),

@@ -41,6 +41,8 @@ pub struct Plan {
     pub only: Option<BTreeSet<u64>>,
     /// How long the workload takes, and with it the storm.
     pub storm: Duration,
+    /// No longer than this ZooKeeper grants a session; `None`: as long as it usually does.
+    pub session_max: Option<Duration>,
 }
 
 /// How much damage drawn faults may do. What a scenario writes down is done whatever this says.
@@ -139,6 +141,7 @@ impl Plan {
             over_budget: derive(seed, "atlas").below(100) < scenario.over_budget_percent,
             only: scenario.only.clone(),
             storm: scenario.storm.unwrap_or(longest),
+            session_max: draw_session_max(scenario, seed),
         }
     }
 
@@ -209,7 +212,7 @@ impl Plan {
         Terms {
             topics: self.topics.iter().map(|(name, t)| (Arc::from(name.as_str()), topic(t))).collect(),
             producers: self.producers.iter().map(|(name, p)| (name.clone(), producer(p))).collect(),
-            groups: self.groups.iter().map(|(name, group)| (name.clone(), group_terms(group))).collect(),
+            groups: self.groups.iter().map(|(name, group)| (name.clone(), self.group_terms(group))).collect(),
             memberships: self.groups.iter().map(|(name, g)| (name.clone(), self.membership(g))).collect(),
             consumers: self.consumers.iter().map(|(name, c)| (name.clone(), consumer(c))).collect(),
             patience: self.patience(),
@@ -242,6 +245,15 @@ impl Plan {
         }
     }
 
+    fn group_terms(&self, group: &GroupPlan) -> GroupTerms {
+        let longest = group.members.values().map(|member| member.processing).max();
+        GroupTerms {
+            session_timeout: group.session.min(self.session_max.unwrap_or(group.session)),
+            processing: longest.unwrap_or_default(),
+            reset: group.reset,
+        }
+    }
+
     fn membership(&self, group: &GroupPlan) -> Membership {
         Membership {
             members: group.members.keys().cloned().collect(),
@@ -254,11 +266,6 @@ impl Plan {
 /// Those of the topics that the seed did not leave out.
 pub(super) fn those_there(topics: &BTreeMap<String, TopicPlan>, wanted: &[String]) -> Vec<String> {
     wanted.iter().filter(|name| topics.contains_key(*name)).cloned().collect()
-}
-
-fn group_terms(group: &GroupPlan) -> GroupTerms {
-    let longest = group.members.values().map(|member| member.processing).max();
-    GroupTerms { session_timeout: group.session, processing: longest.unwrap_or_default(), reset: group.reset }
 }
 
 /// A seed leaves each whole class out with one chance in two: faults mask each other otherwise. One class at
@@ -383,6 +390,13 @@ fn is_left_out(seed: u64, name: &str, is_optional: bool) -> bool {
 fn draw_compression(rng: &mut Rng) -> Compression {
     let codecs = [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
     if rng.chance(3, 4) { Compression::None } else { *rng.pick(&codecs).expect("not empty") }
+}
+
+/// A server that grants less than it was asked for: its clients have to go by what they were granted.
+fn draw_session_max(scenario: &Scenario, seed: u64) -> Option<Duration> {
+    let mut rng = derive(seed, "zookeeper session max");
+    let millis = *rng.pick(&[1_500, 2_500]).expect("not empty");
+    (scenario.any_broker_settings && rng.chance(1, 3)).then_some(Duration::from_millis(millis))
 }
 
 /// Settings that move the edges closer: small segments roll often, a short session expires soon.

@@ -41,6 +41,8 @@ pub enum Lasting {
     Disk,
     Clock,
     Watches,
+    /// Its server has no leader.
+    Detached,
     Quorum,
     /// More, or less, to do than usual.
     Load,
@@ -101,6 +103,8 @@ fn change(fault: &Injected) -> Change {
         Injected::ClockRight { .. } => Ends(Lasting::Clock),
         Injected::WatchesLate { .. } => Begins(Lasting::Watches),
         Injected::WatchesPrompt { .. } => Ends(Lasting::Watches),
+        Injected::Detach { .. } => Begins(Lasting::Detached),
+        Injected::Rejoin { .. } => Ends(Lasting::Detached),
         Injected::QuorumLost { .. } => Begins(Lasting::Quorum),
         Injected::QuorumBack { .. } => Ends(Lasting::Quorum),
         Injected::Idle { .. } | Injected::Burst { .. } | Injected::HotKey { .. } => Begins(Lasting::Load),
@@ -122,6 +126,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::ExpireSession { .. }
         | Injected::LoseReply { .. }
         | Injected::LoseRegistration { .. }
+        | Injected::CutShort { .. }
         | Injected::ReconnectStorm { .. } => Strikes,
     }
 }

@@ -127,6 +127,7 @@ impl Story<'_> {
             (Injected::WatchesLate { target, .. }, Injected::WatchesPrompt { target: other, .. }) => {
                 target == other
             }
+            (Injected::Detach { session, .. }, Injected::Rejoin { session: other, .. }) => session == other,
             (Injected::QuorumLost { .. }, Injected::QuorumBack { .. }) => true,
             (
                 Injected::Idle { target } | Injected::Burst { target } | Injected::HotKey { target },

@@ -150,6 +150,18 @@ pub enum Action {
     LoseReply(Selector),
     /// Of the creation of the node under which it is registered.
     LoseRegistration(Selector),
+    /// So many more reads are answered, and so many break off after that.
+    CutShort {
+        target: Selector,
+        answered: u32,
+        broken: u32,
+    },
+    /// Served by a follower without a leader.
+    Detach {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    Rejoin(Selector),
     WatchesLate {
         target: Selector,
         by: Duration,
@@ -236,6 +248,7 @@ impl Action {
             | Action::DiskMisdirects(who)
             | Action::LoseReply(who)
             | Action::LoseRegistration(who)
+            | Action::Rejoin(who)
             | Action::Expire(who) => vec![who],
             Action::Pause { target, .. }
             | Action::Crash { target, .. }
@@ -252,6 +265,8 @@ impl Action {
             | Action::ClockBump { target, .. }
             | Action::ClockDrift { target, .. }
             | Action::ClockStrobe { target, .. }
+            | Action::CutShort { target, .. }
+            | Action::Detach { target, .. }
             | Action::WatchesLate { target, .. }
             | Action::Idle { target, .. }
             | Action::Burst { target, .. }
