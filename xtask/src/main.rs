@@ -4,6 +4,7 @@
 mod canaries;
 mod fidelity;
 mod gates;
+mod mutants;
 mod nightly;
 mod run;
 
@@ -19,6 +20,8 @@ usage: cargo xtask COMMAND
              (options: --seeds N, 5000 unless given; --smoke: the same path, short and without the benchmark)
   canaries   how many small mistakes planted in a copy of the tree the testbed finds (options: --seeds N, 2000 unless
              given; --only NAME, may be repeated)
+  mutants    how many of the changes that cargo-mutants lists, drawn by a fixed seed, the testbed finds (options: --seeds N,
+             2000 unless given; --count N, 60 unless given; --list, only names them; --only NAME, may be repeated)
   fidelity   the same programs on both halves of the runtime seam, and the ledger of what differs: docs/fidelity.md
              (options: --programs N of each theme, 300 unless given; --check: write nothing;
              --from-record: measure nothing, write the page alone)
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         Some("check") => gates::check(),
         Some("nightly") => nightly::Options::parse(&args[1..]).and_then(|options| nightly::run(&options)),
         Some("canaries") => canaries::Options::parse(&args[1..]).and_then(|options| canaries::run(&options)),
+        Some("mutants") => mutants::Options::parse(&args[1..]).and_then(|options| mutants::run(&options)),
         Some("fidelity") => fidelity::Options::parse(&args[1..]).and_then(|options| fidelity::run(&options)),
         Some("bench") => gates::bench(&args[1..]),
         _ => {

@@ -3,14 +3,17 @@
 //! Nothing excuses it: a producer that cannot know must say so.
 
 use super::ledger::Outcome;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H5", slug: "aborted-read", judge };
+pub const CHECK: Check = Check::new("H5", "aborted-read", Feature::FailedSend, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut findings = Vec::new();
     for send in &case.ledger.sends {
         let Outcome::Failed { at } = send.outcome else { continue };
+        if case.ledger.covered.contains_key(send.partition) {
+            case.obligations.meet();
+        }
         let Some(&first) = send.deliveries.first() else { continue };
         let delivery = &case.ledger.deliveries[first];
         let message = format!(

@@ -9,27 +9,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use seedlog::consumer::AutoReset;
 use seedlog::facts::Fact;
 use seedlog::types::{Acks, BrokerId, Durability, TopicPartition};
-use serde::{Deserialize, Serialize};
 
 use crate::history::{DiskOperation, Entry, Failure, Injected, What, broker_of_node};
 
 /// What was promised: the settings under which the verdicts hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     pub topics: BTreeMap<Arc<str>, TopicTerms>,
     pub producers: BTreeMap<String, ProducerTerms>,
     /// A group that is not named here is held to the default terms.
-    #[serde(default)]
     pub groups: BTreeMap<String, GroupTerms>,
     /// Who is in each group, and what it reads.
-    #[serde(default)]
     pub memberships: BTreeMap<String, Membership>,
+    /// Consumers that belong to no group.
+    pub consumers: BTreeMap<String, ConsumerTerms>,
 }
 
 /// A group as it must be once the cluster has healed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
     /// The members' names, which are their nodes'.
     pub members: BTreeSet<String>,
@@ -38,33 +38,50 @@ pub struct Membership {
     pub reads_everything: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicTerms {
     pub durability: Durability,
     pub replicas: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerTerms {
     pub acks: Acks,
     /// Whether a later request may be on its way while an earlier one may still be sent again.
     pub may_overtake: bool,
     /// Whether it may give a record up before a healed cluster serves it: few retries, or little time.
-    #[serde(default)]
     pub gives_up: bool,
+    /// Whether it may give its records keys.
+    pub keyed: bool,
+    /// Whether it speaks the bare protocol and looks at every field of the replies.
+    pub is_wire: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsumerTerms {
+    /// Where it goes on that does not know where it was.
+    pub reset: AutoReset,
+    /// It seeks to and fro.
+    pub wanders: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupTerms {
     /// Of the members' ZooKeeper sessions, as granted.
     pub session_timeout: Duration,
     /// The longest that the application works on one record.
     pub processing: Duration,
+    /// Where a member goes on that does not know where it was.
+    pub reset: AutoReset,
 }
 
 impl Default for GroupTerms {
     fn default() -> GroupTerms {
-        GroupTerms { session_timeout: Duration::from_secs(6), processing: Duration::ZERO }
+        GroupTerms {
+            session_timeout: Duration::from_secs(6),
+            processing: Duration::ZERO,
+            reset: AutoReset::Earliest,
+        }
     }
 }
 

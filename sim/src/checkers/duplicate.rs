@@ -10,9 +10,9 @@ use seedlog::facts::RecordTag;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::ledger::Outcome;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H2", slug: "duplicate", judge };
+pub const CHECK: Check = Check::new("H2", "duplicate", Feature::Any, judge);
 
 #[derive(Default)]
 struct Stored<'a> {
@@ -36,6 +36,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     for delivery in &case.ledger.deliveries {
         // What nobody sent is check H6's business.
         if let Some(stored) = records.get_mut(delivery.record) {
+            case.obligations.meet();
             stored.places.entry((delivery.partition, delivery.offset)).or_insert(delivery.at);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! An index, not a judge. An incarnation of a member belongs to one group.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use seedlog::facts::Fact;
 use seedlog::types::{SessionId, TopicPartition};
@@ -43,6 +43,15 @@ impl<'a> Incarnation<'a> {
     pub fn of(entry: &'a Entry, fact: &'a Fact) -> Option<Incarnation<'a>> {
         Some(Incarnation { consumer: fact.consumer()?, number: entry.incarnation })
     }
+}
+
+/// Sessions that ended while ZooKeeper still heard their members.
+pub fn sessions_expired_by_force(history: &[Entry]) -> HashSet<SessionId> {
+    let forced = history.iter().filter_map(|entry| match &entry.what {
+        What::Fault(Injected::ExpireSession { session, .. }) => Some(*session),
+        _ => None,
+    });
+    forced.collect()
 }
 
 impl<'a> Groups<'a> {

@@ -11,10 +11,10 @@ use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::Incarnation;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::{Entry, Phase, What};
 
-pub const CHECK: Check = Check { id: "H13", slug: "lag-after-heal", judge };
+pub const CHECK: Check = Check::new("H13", "lag-after-heal", Feature::Any, judge);
 
 /// Timeouts of requests that were under way, reconnects, restarts of brokers, reading itself.
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
@@ -59,6 +59,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (&(reader, partition), behind) in &state.behind {
         let end = state.ends[partition];
+        case.obligations.meet_many(u64::from(behind.from < end));
         let arrived = behind.position >= end;
         let until = if arrived { behind.reached_at } else { last };
         let taken = Duration::from_nanos(case.history[until].at_ns - case.history[healed_at].at_ns);

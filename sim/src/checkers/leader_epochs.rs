@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use seedlog::facts::Fact;
 use seedlog::types::{LeaderEpoch, TopicPartition};
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::{Entry, What};
 
-pub const CHECK: Check = Check { id: "S9", slug: "leader-epochs", judge };
+pub const CHECK: Check = Check::new("S9", "leader-epochs", Feature::Any, judge);
 
 /// The latest epoch of a partition, and who appended in it first.
 #[derive(Clone, Copy)]
@@ -26,6 +26,8 @@ fn judge(case: &Case) -> Vec<Finding> {
     for (at, entry) in case.history.iter().enumerate() {
         let What::Fact(Fact::Appended { partition, epoch, .. }) = &entry.what else { continue };
         let new = Latest { epoch: *epoch, by: appender(entry), at };
+        let is_another = latest.get(partition).is_some_and(|before| before.by != new.by);
+        case.obligations.meet_many(u64::from(is_another));
         match latest.get(partition) {
             Some(before) if before.epoch > *epoch => {
                 let message =

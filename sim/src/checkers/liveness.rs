@@ -2,11 +2,11 @@
 //! was sent after the heal is acknowledged, every consumer has read to the end, and every group is complete:
 //! all members joined, rebalances finished, each partition has one owner, which has read to the end.
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::{Phase, What};
 use crate::liveness::{Missing, Progress};
 
-pub const CHECK: Check = Check { id: "L1", slug: "liveness", judge };
+pub const CHECK: Check = Check::new("L1", "liveness", Feature::Any, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut progress = Progress::new(case.terms);
@@ -15,6 +15,7 @@ fn judge(case: &Case) -> Vec<Finding> {
         let What::Phase(entered) = &entry.what else { continue };
         // Converge ends where the drain begins; the drain itself ends where judging begins.
         if matches!(entered.phase, Phase::Drain | Phase::Judge) {
+            case.obligations.meet();
             let missing = progress.missing();
             if !missing.is_empty() {
                 return missing.into_iter().map(|missing| describe(case, at, missing)).collect();

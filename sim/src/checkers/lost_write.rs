@@ -6,17 +6,18 @@
 use seedlog::types::Acks;
 
 use super::ledger::Outcome;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H3", slug: "lost-write", judge };
+pub const CHECK: Check = Check::new("H3", "lost-write", Feature::Promises, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut findings = acked_nowhere(case);
     for (send, acked_at, offset) in case.ledger.acked() {
-        if !send.deliveries.is_empty() || !case.ledger.someone_passed(send.partition, offset) {
+        if !case.terms.ack_promises(send.partition, send.acks) {
             continue;
         }
-        if !case.terms.ack_promises(send.partition, send.acks) {
+        case.obligations.meet_many(u64::from(!send.deliveries.is_empty()));
+        if !send.deliveries.is_empty() || !case.ledger.someone_passed(send.partition, offset) {
             continue;
         }
         let past = case.ledger.first_delivery_from(send.partition, offset);

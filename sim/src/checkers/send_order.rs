@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use seedlog::types::{Acks, Offset, TopicPartition};
 
 use super::ledger::{Outcome, Send};
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H10", slug: "send-order", judge };
+pub const CHECK: Check = Check::new("H10", "send-order", Feature::Any, judge);
 
 /// The furthest that a producer's sends have reached in a partition. What is unknown may have arrived late: it must not
 /// stand for what is certain.
@@ -36,6 +36,8 @@ fn judge(case: &Case) -> Vec<Finding> {
     for send in &case.ledger.sends {
         let Some((offset, seen_at)) = first_occurrence(case, send) else { continue };
         let furthest = furthest.entry((send.producer, send.partition)).or_default();
+        let may_be_excused = matches!(send.outcome, Outcome::Unknown { .. } | Outcome::Pending);
+        case.obligations.meet_many(u64::from(furthest.acked.is_some() && !may_be_excused));
         // What is certain first: the other can be excused.
         let before = [&furthest.acked, &furthest.any].into_iter().flatten();
         if let Some(earlier) = before.into_iter().find(|earlier| offset <= earlier.offset) {

@@ -11,9 +11,9 @@ use seedlog::facts::Fact;
 use seedlog::types::{SessionId, TopicPartition};
 
 use super::groups::{GroupPartition, Incarnation, Turn};
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "C1", slug: "single-owner", judge };
+pub const CHECK: Check = Check::new("C1", "single-owner", Feature::Group, judge);
 
 #[derive(Clone, Copy)]
 struct Owner<'a> {
@@ -28,12 +28,16 @@ struct Ownership<'a> {
     owners: HashMap<GroupPartition<'a>, Vec<Owner<'a>>>,
     of_session: HashMap<SessionId, Vec<GroupPartition<'a>>>,
     expired: HashSet<SessionId>,
+    /// Who took each partition last.
+    latest: HashMap<GroupPartition<'a>, Incarnation<'a>>,
     /// What each member believes to own.
     held: BTreeMap<Incarnation<'a>, HashSet<&'a TopicPartition>>,
     /// Where a member last gave up the partition, or all that it owned.
     gave_up: HashMap<(Incarnation<'a>, Option<&'a TopicPartition>), usize>,
     /// Deliveries told already.
     told: HashSet<(Incarnation<'a>, &'a TopicPartition)>,
+    /// Takings of what another incarnation had owned before.
+    successions: u64,
     findings: Vec<Finding>,
 }
 
@@ -46,6 +50,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             Turn::Ended { .. } => {}
         }
     }
+    case.obligations.meet_many(ownership.successions);
     ownership.findings
 }
 
@@ -100,6 +105,8 @@ impl<'a> Ownership<'a> {
             // The node was there when the member was told so, and went before it could say so.
             return;
         }
+        let latest = self.latest.insert(place, new.incarnation);
+        self.successions += u64::from(latest.is_some_and(|latest| latest != new.incarnation));
         let owners = self.owners.entry(place).or_default();
         owners.retain(|owner| (owner.incarnation, owner.session) != (new.incarnation, new.session));
         if let Some(other) = owners.last() {

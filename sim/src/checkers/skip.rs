@@ -6,12 +6,13 @@
 use seedlog::types::Offset;
 
 use super::moves::Jump;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H7", slug: "skip", judge };
+pub const CHECK: Check = Check::new("H7", "skip", Feature::Any, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
-    let between_polls = case.jumps.iter().filter(|jump| !jump.in_one_poll);
+    case.obligations.meet_many(case.moves.between_polls);
+    let between_polls = case.moves.jumps.iter().filter(|jump| !jump.in_one_poll);
     between_polls.filter_map(|jump| describe(case, jump, skipped(case, jump)?)).collect()
 }
 
@@ -55,14 +56,36 @@ mod tests {
 
     #[test]
     fn an_assignment_a_seek_a_reset_and_a_corrupt_batch_explain_it() {
-        for story in [
-            reading().assigned("a", 3),
-            reading().sought("a", 3),
-            reading().reset("a", Some(1), 3, (3, 9)),
-            reading().skipped_corrupt("a", 1),
-        ] {
+        for story in
+            [reading().assigned("a", 3), reading().sought("a", 3), reading().reset("a", Some(1), 3, (3, 9))]
+        {
             assert!(story.read("a", 3, "r-3").violations(&CHECK).is_empty());
         }
+    }
+
+    /// Batches 0..=0, 1..=3, 4..=6 and 7..=9; the consumer has read the first one.
+    fn in_batches() -> Story {
+        let story = [(0, 0), (1, 3), (4, 6), (7, 9)]
+            .iter()
+            .fold(Story::new(), |story, (base, last)| story.appended(*base, *last, *base as u32));
+        story.assigned("a", 0).read("a", 0, "r-0")
+    }
+
+    #[test]
+    fn a_corrupt_batch_explains_a_jump_over_its_own_records() {
+        let met = || in_batches().skipped_corrupt("a", 1);
+        assert!(met().read("a", 4, "r-4").violations(&CHECK).is_empty());
+        assert!(met().read("a", 2, "r-2").violations(&CHECK).is_empty(), "it can be read again in between");
+        let two = met().skipped_corrupt("a", 4);
+        assert!(two.read("a", 7, "r-7").violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_corrupt_batch_explains_no_jump_over_the_next_one_or_one_before_it() {
+        let behind = in_batches().skipped_corrupt("a", 1).read("a", 7, "r-7");
+        assert_eq!(behind.violations(&CHECK), ["a went on to orders-0@7, never to 4"]);
+        let before = in_batches().skipped_corrupt("a", 4).read("a", 7, "r-7");
+        assert_eq!(before.violations(&CHECK), ["a went on to orders-0@7, never to 1"]);
     }
 
     #[test]

@@ -6,12 +6,13 @@
 
 use super::moves::Jump;
 use super::skip::skipped;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H9", slug: "skip-in-poll", judge };
+pub const CHECK: Check = Check::new("H9", "skip-in-poll", Feature::Any, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
-    let in_poll = case.jumps.iter().filter(|jump| jump.in_one_poll);
+    case.obligations.meet_many(case.moves.in_polls);
+    let in_poll = case.moves.jumps.iter().filter(|jump| jump.in_one_poll);
     let wrong = in_poll.filter(|jump| jump.delivered < jump.stood || skipped(case, jump).is_some());
     wrong.map(|jump| describe(case, jump)).collect()
 }

@@ -15,11 +15,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::{DiskOperation, Failure, Injected, What, broker_of_node};
 use replica::{Replica, Wrong};
 
-pub const CHECK: Check = Check { id: "S13", slug: "storage", judge };
+pub const CHECK: Check = Check::new("S13", "storage", Feature::Any, judge);
 
 /// A value as it was first read from a batch.
 #[derive(Clone, Copy)]
@@ -42,6 +42,8 @@ struct Judge<'a> {
     /// Brokers that died so, and whose logs have shown no append yet that was not stated.
     died_writing: BTreeSet<BrokerId>,
     read: HashMap<(&'a TopicPartition, Offset, u32), FirstRead<'a>>,
+    /// Of logs that had held something.
+    recoveries: u64,
     findings: Vec<Finding>,
 }
 
@@ -54,6 +56,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             What::Phase(_) => {}
         }
     }
+    case.obligations.meet_many(judge.recoveries);
     let excused = judge.findings.into_iter().map(|finding| {
         let excuse = finding.partition.as_ref().and_then(|partition| case.budget.excuses_damage(partition));
         finding.excused_by(excuse)
@@ -77,6 +80,7 @@ impl<'a> Judge<'a> {
             Fact::LogRecovered { broker, partition, clean, log_start, log_end, .. } => {
                 let may_hold_more = self.died_writing.contains(broker) && !*clean;
                 let end = self.replicas.entry((*broker, partition)).or_default().end();
+                self.recoveries += u64::from(end > Offset(0));
                 if may_hold_more && *log_end > end {
                     self.died_writing.remove(broker);
                     self.step(at, *broker, partition, |replica| replica.grow_unstated(*log_end));

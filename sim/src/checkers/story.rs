@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use seedlog::consumer::AutoReset;
 use seedlog::facts::{Fact, RecordTag};
-use seedlog::types::{Acks, BrokerId, Durability, LeaderEpoch, Offset, TopicPartition};
+use seedlog::types::{Acks, BrokerId, Durability, LeaderEpoch, Offset, SessionId, TopicPartition};
 
-use super::{Case, Check, Finding, ProducerTerms, Terms, TopicTerms};
+use super::{Case, Check, ConsumerTerms, Finding, ProducerTerms, Terms, TopicTerms};
 use crate::history::{Entered, Entry, Injected, Phase, What};
 
 /// Between two entries.
@@ -36,9 +37,16 @@ impl Story {
     pub fn new() -> Story {
         let mut terms = Terms::default();
         terms.topics.insert("orders".into(), TopicTerms { durability: Durability::Fsync, replicas: 1 });
-        terms
-            .producers
-            .insert("shop".into(), ProducerTerms { acks: Acks::All, may_overtake: false, gives_up: false });
+        terms.producers.insert(
+            "shop".into(),
+            ProducerTerms {
+                acks: Acks::All,
+                may_overtake: false,
+                gives_up: false,
+                keyed: true,
+                is_wire: false,
+            },
+        );
         Story { entries: Vec::new(), terms, at_ns: STEP_NS, incarnations: BTreeMap::new() }
     }
 
@@ -54,6 +62,17 @@ impl Story {
 
     pub fn overtaking(mut self) -> Story {
         self.terms.producers.get_mut("shop").expect("made in new").may_overtake = true;
+        self
+    }
+
+    /// The consumer belongs to no group and has this policy.
+    pub fn resetting(mut self, consumer: &str, reset: AutoReset) -> Story {
+        self.terms.consumers.insert(consumer.into(), ConsumerTerms { reset, wanders: false });
+        self
+    }
+
+    pub fn speaking_the_bare_protocol(mut self) -> Story {
+        self.terms.producers.get_mut("shop").expect("made in new").is_wire = true;
         self
     }
 
@@ -125,6 +144,10 @@ impl Story {
         self.fact("shop", Fact::SendFailed { producer: "shop".into(), seq, partition: orders(), error })
     }
 
+    pub fn flush_returned(self) -> Story {
+        self.fact("shop", Fact::FlushReturned { producer: "shop".into() })
+    }
+
     pub fn unknown(self, seq: u64) -> Story {
         let error = "timed out".into();
         self.fact("shop", Fact::SendUnknown { producer: "shop".into(), seq, partition: orders(), error })
@@ -186,6 +209,10 @@ impl Story {
         self.fact("broker-1", fact)
     }
 
+    pub fn registered(self) -> Story {
+        self.fact("broker-1", Fact::BrokerRegistered { broker: BrokerId(1), session: SessionId(100) })
+    }
+
     pub fn power_failure(self) -> Story {
         self.fault(Injected::PowerFailure { target: "broker-1".into() })
     }
@@ -213,6 +240,13 @@ impl Story {
     pub fn evidence(&self, check: &Check) -> Vec<String> {
         let evidence = self.found(check).into_iter().next().map(|found| found.evidence).unwrap_or_default();
         evidence.into_iter().map(|at| crate::report::evidence_line(&self.entries[at])).collect()
+    }
+
+    /// How much `check` compared.
+    pub fn met(&self, check: &Check) -> u64 {
+        let case = Case::new(&self.entries, &self.terms);
+        (check.judge)(&case);
+        case.obligations.take()
     }
 
     fn found(&self, check: &Check) -> Vec<Finding> {

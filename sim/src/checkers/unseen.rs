@@ -3,11 +3,11 @@
 //! Compared with the final log too: a record that the log still holds went unseen because the drain did not
 //! get there, which is check L1's finding, not this one's.
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::{Phase, What};
 use crate::liveness::Progress;
 
-pub const CHECK: Check = Check { id: "H4", slug: "unseen", judge };
+pub const CHECK: Check = Check::new("H4", "unseen", Feature::Promises, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut end = Progress::default();
@@ -18,6 +18,9 @@ fn judge(case: &Case) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     for (send, acked_at, offset) in case.ledger.acked() {
+        if drained && case.terms.ack_promises(send.partition, send.acks) {
+            case.obligations.meet();
+        }
         let is_seen = !send.deliveries.is_empty() || case.ledger.someone_passed(send.partition, offset);
         let (log_start, log_end) = (end.log_start(send.partition), end.log_end(send.partition));
         let is_there = log_start <= offset && offset < log_end;

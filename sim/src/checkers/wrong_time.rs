@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::What;
 
-pub const CHECK: Check = Check { id: "H23", slug: "wrong-time", judge };
+pub const CHECK: Check = Check::new("H23", "wrong-time", Feature::Wanderer, judge);
 
 /// What is known of one partition.
 #[derive(Default)]
@@ -44,6 +44,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             }
             Fact::Seeked { consumer, partition, position, .. } => {
                 let Some(asked) = sought.remove(&(consumer.as_str(), partition)) else { continue };
+                case.obligations.meet_many(u64::from(times.contains_key(partition)));
                 let wrong = times.get(partition).and_then(|times| times.objection(&asked, *position));
                 let Some(wrong) = wrong else { continue };
                 let message = format!(
@@ -120,19 +121,20 @@ mod tests {
     }
 
     fn sought(story: Story, timestamp: i64, position: i64) -> Vec<String> {
+        asked(story, timestamp, position).violations(&CHECK)
+    }
+
+    fn asked(story: Story, timestamp: i64, position: i64) -> Story {
         let consumer = || "a".to_owned();
-        story
-            .fact("a", Fact::TimeSought { consumer: consumer(), partition: orders(), timestamp })
-            .fact(
-                "a",
-                Fact::Seeked {
-                    consumer: consumer(),
-                    partition: orders(),
-                    position: Offset(position),
-                    reason: "sought by the application".into(),
-                },
-            )
-            .violations(&CHECK)
+        story.fact("a", Fact::TimeSought { consumer: consumer(), partition: orders(), timestamp }).fact(
+            "a",
+            Fact::Seeked {
+                consumer: consumer(),
+                partition: orders(),
+                position: Offset(position),
+                reason: "sought by the application".into(),
+            },
+        )
     }
 
     #[test]
@@ -140,6 +142,7 @@ mod tests {
         assert!(sought(read(), 20, 1).is_empty());
         assert!(sought(read(), 15, 1).is_empty());
         assert!(sought(read(), 31, 4).is_empty());
+        assert_eq!(asked(read(), 20, 1).met(&CHECK), 1);
     }
 
     #[test]

@@ -13,11 +13,11 @@ use seedlog::facts::{Fact, ZnodeChange};
 use seedlog::types::{SessionId, Zxid};
 
 use self::ghost::{Aspect, Ghost, Shown};
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::cluster::ZOOKEEPER;
 use crate::history::{Injected, What};
 
-pub const CHECK: Check = Check { id: "C4", slug: "zookeeper-model", judge };
+pub const CHECK: Check = Check::new("C4", "zookeeper-model", Feature::Any, judge);
 
 /// A change that a session is to hear of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +66,8 @@ struct State<'a> {
     owners: HashMap<&'a str, SessionId>,
     expired: HashSet<SessionId>,
     expiring: Vec<Expiring>,
+    /// Reads of nodes of which it is known what stands there.
+    compared: u64,
     findings: Vec<Finding>,
 }
 
@@ -84,6 +86,7 @@ fn judge(case: &Case) -> Vec<Finding> {
         }
     }
     state.settle_expiring(None);
+    case.obligations.meet_many(state.compared);
     state.findings
 }
 
@@ -177,6 +180,7 @@ impl<'a> State<'a> {
             );
             self.findings.push(Finding::new(None, message, vec![due.changed_at, at]));
         }
+        self.compared += u64::from(self.ghost.knows(read.path, read.zxid));
         if let Some(written_at) = self.ghost.contradicts(read.path, read.zxid, read.shown) {
             let message = format!(
                 "{session} read {} as of zxid {:#x}, and it is not what stood there",

@@ -15,7 +15,7 @@ use seedlog::types::{Acks, Durability, TopicPartition};
 use super::group::{self, GroupPlan, MemberPlan};
 use super::settings::{DELIVERY_TIMEOUT, Owner, Settings, draw_topic as draw_topic_settings};
 use super::{Chaos, Class, Created, Level, Scenario, Step, Within};
-use crate::checkers::{GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
+use crate::checkers::{ConsumerTerms, GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
 
 /// A topic that is made in the storm is made this early, so that something is left to happen to it.
 const CREATED_MS_MAX: u64 = 8_000;
@@ -185,13 +185,20 @@ impl Plan {
     /// What the checks may rely on.
     pub fn terms(&self) -> Terms {
         let topic = |t: &TopicPlan| TopicTerms { durability: t.durability, replicas: 1 };
-        let producer =
-            |p: &ProducerPlan| ProducerTerms { acks: p.acks, may_overtake: false, gives_up: p.gives_up() };
+        let producer = |p: &ProducerPlan| ProducerTerms {
+            acks: p.acks,
+            may_overtake: false,
+            gives_up: p.gives_up(),
+            keyed: p.keyed,
+            is_wire: p.is_wire,
+        };
+        let consumer = |c: &ConsumerPlan| ConsumerTerms { reset: c.reset, wanders: c.wanders };
         Terms {
             topics: self.topics.iter().map(|(name, t)| (Arc::from(name.as_str()), topic(t))).collect(),
             producers: self.producers.iter().map(|(name, p)| (name.clone(), producer(p))).collect(),
             groups: self.groups.iter().map(|(name, group)| (name.clone(), group_terms(group))).collect(),
             memberships: self.groups.iter().map(|(name, g)| (name.clone(), self.membership(g))).collect(),
+            consumers: self.consumers.iter().map(|(name, c)| (name.clone(), consumer(c))).collect(),
         }
     }
 
@@ -211,7 +218,7 @@ pub(super) fn those_there(topics: &BTreeMap<String, TopicPlan>, wanted: &[String
 
 fn group_terms(group: &GroupPlan) -> GroupTerms {
     let longest = group.members.values().map(|member| member.processing).max();
-    GroupTerms { session_timeout: group.session, processing: longest.unwrap_or_default() }
+    GroupTerms { session_timeout: group.session, processing: longest.unwrap_or_default(), reset: group.reset }
 }
 
 /// A seed leaves each whole class out with one chance in two: faults mask each other otherwise. One class at

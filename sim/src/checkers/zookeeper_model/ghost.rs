@@ -69,6 +69,12 @@ impl<'a> Ghost<'a> {
         self.crashed_at_zxid = Some(self.last_zxid);
     }
 
+    /// Whether it is told what stood there.
+    pub fn knows(&self, path: &str, zxid: Zxid) -> bool {
+        let write = self.nodes.get(path).and_then(|node| latest(&node.writes, zxid));
+        write.is_some_and(|write| self.crashed_at_zxid.is_none_or(|crashed| write.zxid > crashed))
+    }
+
     /// The entry that says otherwise, if a read as of `zxid` cannot have shown this.
     pub fn contradicts(&self, path: &str, zxid: Zxid, shown: Shown) -> Option<usize> {
         let node = self.nodes.get(path)?;

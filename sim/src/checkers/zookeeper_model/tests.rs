@@ -93,6 +93,7 @@ fn reads_of_what_was_written_pass_stale_ones_of_the_past_too() {
         .changed(3, "/a", DELETED)
         .saw(8, 3, "/a", None);
     assert!(story.violations(&CHECK).is_empty());
+    assert_eq!(story.met(&CHECK), 3, "of what nobody had written nothing is known");
 }
 
 #[test]
