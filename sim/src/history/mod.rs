@@ -8,6 +8,7 @@ mod injected;
 mod recorder;
 pub mod stored;
 mod traps;
+mod ways;
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -16,9 +17,10 @@ use seedlog::facts::Fact;
 use seedlog::types::BrokerId;
 use serde::{Deserialize, Serialize};
 
-pub use injected::{DiskOperation, Failure, Injected, Refusal};
+pub use injected::Injected;
 pub use recorder::Recorder;
 pub use traps::Trap;
+pub use ways::{DiskOperation, Errno, Failure, Refusal};
 
 /// One line of the history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -116,6 +116,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::DiskMisdirects { .. }
         | Injected::DiskSectorLost { .. }
         | Injected::BitFlip { .. }
+        | Injected::BitRot { .. }
         | Injected::FileTruncated { .. }
         | Injected::HugeRecord { .. }
         | Injected::ClockBump { .. }
@@ -134,6 +135,7 @@ pub(super) fn is_of_disk(fault: &Injected) -> bool {
             Injected::DiskMisdirects { .. }
                 | Injected::DiskSectorLost { .. }
                 | Injected::BitFlip { .. }
+                | Injected::BitRot { .. }
                 | Injected::FileTruncated { .. }
                 | Injected::Wipe { .. }
         )
