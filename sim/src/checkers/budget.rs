@@ -215,7 +215,7 @@ impl Gathered {
             }
             Injected::DiskFull { .. } | Injected::DiskSectorLost { .. } => drop(self.ill.insert(broker)),
             Injected::DiskHealthy { .. } => drop(self.ill.remove(&broker)),
-            Injected::BitFlip { file, .. } => self.hit(broker, file, FLIPPED),
+            Injected::BitFlip { file, .. } | Injected::BitRot { file, .. } => self.hit(broker, file, FLIPPED),
             // An index can be made anew.
             Injected::FileTruncated { file, .. } if file.ends_with(".index") => {}
             Injected::FileTruncated { file, .. } => self.hit(broker, file, TRUNCATED),

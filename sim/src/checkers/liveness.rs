@@ -247,7 +247,7 @@ mod tests {
         let story = Story::new()
             .appended(0, 0, 1)
             .assigned("a", 0)
-            .fault(Injected::DiskFull { target: broker_1() })
+            .fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 })
             .kill()
             .phase(Phase::Drain);
         assert!(story.violations(&CHECK).is_empty());

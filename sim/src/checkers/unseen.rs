@@ -97,7 +97,9 @@ mod tests {
     fn a_power_failure_without_fsync_and_a_disk_left_broken_excuse_it() {
         let page_cache = cut_after_ack().durability(Durability::PageCache).phase(Phase::Judge);
         assert_eq!(page_cache.excused(&CHECK).len(), 1);
-        let full = cut_after_ack().fault(Injected::DiskFull { target: broker_1() }).phase(Phase::Judge);
+        let full = cut_after_ack()
+            .fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 })
+            .phase(Phase::Judge);
         assert_eq!(full.excused(&CHECK).len(), 1);
         assert!(full.violations(&CHECK).is_empty());
     }

@@ -16,7 +16,7 @@ use super::script::Later;
 use super::storm::Due;
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
-use crate::history::{DiskOperation, Failure, Refusal};
+use crate::history::{DiskOperation, Refusal};
 use crate::scenario::{Class, CrashPoint, Damage, Level, Plan};
 
 /// The shortest time between two faults of a class.
@@ -58,7 +58,7 @@ fn within(damage: Damage, kind: &'static str) -> &'static str {
     let over_budget = match kind {
         "wipe" => "kill",
         "disk-lies" | "disk-misdirects" => "disk-slow",
-        "bit-flip" => "disk-sector-lost",
+        "bit-flip" | "bit-rot" => "disk-sector-lost",
         _ => kind,
     };
     match damage {
@@ -252,60 +252,6 @@ impl Injector {
         ends.collect()
     }
 
-    fn strike_disk(&mut self, kind: &str) -> Later {
-        let target = self.some_broker();
-        match kind {
-            "disk-slow" => {
-                let factor = *self.draws.pick(&[10, 100, 1000]).expect("not empty");
-                let stalls_node = self.draws.chance(1, 2);
-                self.slow_disk(&target, factor, stalls_node);
-            }
-            "disk-full" => self.fill_disk(&target),
-            "disk-lies" => self.lie_about_syncs(&target),
-            "disk-misdirects" => self.misdirect_write(&target),
-            "bit-flip" => {
-                self.flip_bit(&target, None);
-                return Vec::new();
-            }
-            "file-truncated" => {
-                self.truncate(&target, None);
-                return Vec::new();
-            }
-            "disk-sector-lost" if self.lose_sector(&target, None) => {}
-            _ => {
-                let operation = self.draw_failing_operation();
-                let one_in = if self.draws.chance(1, 2) { 0 } else { 4 };
-                let failure = self.draw_failure(operation);
-                self.break_disk(&target, operation, failure, one_in);
-            }
-        }
-        vec![(self.draw_lasting(), Due::CureDisk(target))]
-    }
-
-    /// A failed fsync may take what it was to store out of the page cache.
-    fn draw_failing_operation(&mut self) -> DiskOperation {
-        match self.draws.below(6) {
-            0..=1 => DiskOperation::Write,
-            2..=3 if self.damage > Damage::NoLoss => DiskOperation::Fsync,
-            4 => DiskOperation::Rename,
-            _ => DiskOperation::Read,
-        }
-    }
-
-    /// An fsync that reports the loss at the next one has acknowledged what was lost: over budget.
-    fn draw_failure(&mut self, operation: DiskOperation) -> Failure {
-        let is_usual = !self.draws.chance(1, 3);
-        match operation {
-            _ if is_usual => Failure::Plain,
-            DiskOperation::Write => Failure::Short,
-            DiskOperation::Fsync if self.damage == Damage::Anything && self.draws.chance(1, 2) => {
-                Failure::Late
-            }
-            DiskOperation::Fsync => Failure::Reverts,
-            DiskOperation::Read | DiskOperation::Rename => Failure::Plain,
-        }
-    }
-
     fn strike_clock(&mut self, kind: &str, plan: &Plan) -> Later {
         let mut names: Vec<Name> = self.broker_names();
         names.push(ZOOKEEPER.into());
@@ -400,7 +346,8 @@ mod tests {
         for class in Class::ALL {
             for (kind, _) in class.kinds() {
                 let drawn = within(Damage::LossOfCache, kind);
-                assert!(!["wipe", "disk-lies", "disk-misdirects", "bit-flip"].contains(&drawn), "{kind}");
+                let over_budget = ["wipe", "disk-lies", "disk-misdirects", "bit-flip", "bit-rot"];
+                assert!(!over_budget.contains(&drawn), "{kind}");
                 let drawn = within(Damage::NoLoss, kind);
                 assert_ne!(drawn, "power-failure");
                 assert_eq!(within(Damage::Anything, kind), *kind);

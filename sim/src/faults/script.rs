@@ -76,6 +76,10 @@ impl Injector {
                 targets.retain(|target| self.flip_bit(target, at.as_ref()));
                 Vec::new()
             }
+            Action::BitRot { at, .. } => {
+                targets.retain(|target| self.rot_bit(target, at.as_ref()));
+                Vec::new()
+            }
             Action::Truncate { at, .. } => {
                 targets.retain(|target| self.truncate(target, at.as_ref()));
                 Vec::new()
@@ -99,10 +103,10 @@ impl Injector {
     /// What befalls a disk until it is cured; whether it did.
     fn make_ill(&mut self, action: &Action, target: &Name) -> bool {
         match action {
-            Action::DiskError { operation, failure, one_in, .. } => {
-                self.break_disk(target, *operation, *failure, *one_in);
+            Action::DiskError { operation, failure, errno, one_in, .. } => {
+                self.break_disk(target, *operation, *failure, *errno, *one_in);
             }
-            Action::DiskFull { .. } => self.fill_disk(target),
+            Action::DiskFull { free_bytes, .. } => self.fill_disk(target, *free_bytes),
             Action::DiskSlow { factor, stalls, .. } => self.slow_disk(target, *factor, *stalls),
             Action::DiskLies { .. } => self.lie_about_syncs(target),
             Action::DiskSectorLost { at, .. } => return self.lose_sector(target, at.as_ref()),

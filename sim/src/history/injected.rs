@@ -9,45 +9,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::broker_of_node;
+use super::ways::{DiskOperation, Errno, Failure, Refusal};
 use crate::cluster::ZOOKEEPER;
 use seedlog::types::SessionId;
-
-/// Which disk operations fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DiskOperation {
-    Read,
-    Write,
-    Fsync,
-    Rename,
-}
-
-/// What becomes of a disk operation that fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Failure {
-    /// Nothing was done. After an fsync programs go on reading what was not stored.
-    #[default]
-    Plain,
-    /// A part was written.
-    Short,
-    /// After the fsync programs read the old bytes again.
-    Reverts,
-    /// The fsync that lost the bytes succeeds, and the file's next one fails.
-    Late,
-}
-
-/// How a machine treats those who want to connect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Refusal {
-    /// "Connection refused", as though nobody listened.
-    Refused,
-    /// No answer at all: the attempt times out.
-    Unanswered,
-    /// The process accepts late.
-    Late,
-}
 
 /// A fault as it was injected, or its end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -167,12 +131,17 @@ pub enum Injected {
         operation: DiskOperation,
         #[serde(default)]
         failure: Failure,
+        #[serde(default)]
+        errno: Errno,
         /// One operation in so many; 0: the next one and no other.
         #[serde(default)]
         one_in: u32,
     },
+    /// So many more bytes fit on the disk.
     DiskFull {
         target: Arc<str>,
+        #[serde(default)]
+        free_bytes: u64,
     },
     DiskSlow {
         target: Arc<str>,
@@ -196,6 +165,12 @@ pub enum Injected {
         offset: u64,
     },
     BitFlip {
+        target: Arc<str>,
+        file: Arc<str>,
+        offset: u64,
+    },
+    /// A bit flips on the device; programs read what is in the page cache, until their process begins anew.
+    BitRot {
         target: Arc<str>,
         file: Arc<str>,
         offset: u64,
@@ -349,6 +324,7 @@ impl Injected {
         "disk-misdirects",
         "disk-sector-lost",
         "bit-flip",
+        "bit-rot",
         "file-truncated",
         "clock-bump",
         "clock-drift",
@@ -381,7 +357,7 @@ impl Injected {
             Injected::Wipe { .. } => "wipe",
             Injected::CrashArmed { point, .. } => match &**point {
                 "log-recovered" => "crash-in-recovery",
-                "read" | "write" | "fsync" | "rename" => "crash-in-disk",
+                point if DiskOperation::of_word(point).is_some() => "crash-in-disk",
                 _ => "crash-at-point",
             },
             Injected::Reconfigure { .. } => "reconfigure",
@@ -401,6 +377,7 @@ impl Injected {
             Injected::DiskMisdirects { .. } => "disk-misdirects",
             Injected::DiskSectorLost { .. } => "disk-sector-lost",
             Injected::BitFlip { .. } => "bit-flip",
+            Injected::BitRot { .. } => "bit-rot",
             Injected::FileTruncated { .. } => "file-truncated",
             Injected::ClockBump { .. } => "clock-bump",
             Injected::ClockDrift { .. } => "clock-drift",

@@ -1,7 +1,7 @@
 //! Faults in words, one line each.
 
 use super::evidence::person;
-use crate::history::{Failure, Injected, Refusal};
+use crate::history::{Errno, Failure, Injected, Refusal};
 use crate::scenario::units;
 
 /// What was done, as a person would say it.
@@ -86,7 +86,7 @@ fn network(fault: &Injected) -> Option<String> {
 
 fn disk(fault: &Injected) -> Option<String> {
     let text = match fault {
-        Injected::DiskError { target, operation, failure, one_in } => {
+        Injected::DiskError { target, operation, failure, errno, one_in } => {
             let often = match one_in {
                 0 => " once".to_owned(),
                 1 => String::new(),
@@ -98,9 +98,13 @@ fn disk(fault: &Injected) -> Option<String> {
                 Failure::Reverts => ", and reverts to the old bytes",
                 Failure::Late => ", and reports it at the next one",
             };
-            format!("disk of {} fails {operation:?}{often}{how}", person(target)).to_lowercase()
+            let with = if *errno == Errno::Eio { "" } else { &format!(" with {}", errno.name()) };
+            format!("disk of {} fails {}{with}{often}{how}", person(target), operation.word())
         }
-        Injected::DiskFull { target } => format!("disk of {} is full", person(target)),
+        Injected::DiskFull { target, free_bytes: 0 } => format!("disk of {} is full", person(target)),
+        Injected::DiskFull { target, free_bytes } => {
+            format!("disk of {} is full but for {free_bytes} bytes", person(target))
+        }
         Injected::DiskSlow { target, factor, stalls } => {
             let stalls = if *stalls { ", and a write holds up all of its process" } else { "" };
             format!("disk of {} is x{factor} slower{stalls}", person(target))
@@ -112,6 +116,9 @@ fn disk(fault: &Injected) -> Option<String> {
         }
         Injected::BitFlip { target, file, offset } => {
             format!("a bit flips on {}, {file} at {offset}", person(target))
+        }
+        Injected::BitRot { target, file, offset } => {
+            format!("a bit rots on the device of {}, {file} at {offset}", person(target))
         }
         Injected::FileTruncated { target, file, length } => {
             format!("on {}, {file} is cut off at {length}", person(target))

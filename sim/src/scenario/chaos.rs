@@ -70,13 +70,14 @@ impl Class {
                 ("slow-accept", 1),
             ],
             Class::Disk => &[
-                ("disk-error", 3),
+                ("disk-error", 4),
                 ("disk-slow", 2),
-                ("disk-full", 1),
+                ("disk-full", 2),
                 ("disk-sector-lost", 1),
                 ("disk-lies", 2),
                 ("disk-misdirects", 2),
                 ("bit-flip", 2),
+                ("bit-rot", 2),
                 ("file-truncated", 2),
             ],
             Class::ZooKeeper => &[

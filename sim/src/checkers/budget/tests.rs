@@ -3,7 +3,7 @@ use seedlog::types::TopicPartition;
 use super::{Budget, partition_of_log};
 use crate::checkers::story::{Story, broker_1, orders};
 use crate::checkers::{Case, Terms};
-use crate::history::{DiskOperation, Failure, Injected};
+use crate::history::{DiskOperation, Errno, Failure, Injected};
 
 fn budget(story: &Story) -> Budget {
     Case::new(story.entries(), &Terms::default()).budget().clone()
@@ -47,7 +47,8 @@ fn a_log_or_a_checkpoint_that_was_cut_off_counts_and_an_index_does_not() {
 fn an_fsync_that_reports_its_failure_at_the_next_one_has_lied() {
     let fails = |failure| {
         let operation = DiskOperation::Fsync;
-        let fault = Injected::DiskError { target: broker_1(), operation, failure, one_in: 1 };
+        let fault =
+            Injected::DiskError { target: broker_1(), operation, failure, errno: Errno::Eio, one_in: 1 };
         budget(&Story::new().appended(0, 0, 1).fault(fault))
     };
     assert!(fails(Failure::Late).excuses_damage(&orders()).is_some());

@@ -21,12 +21,13 @@ impl Injected {
             | Injected::Refuse { target, .. }
             | Injected::Accept { target }
             | Injected::DiskError { target, .. }
-            | Injected::DiskFull { target }
+            | Injected::DiskFull { target, .. }
             | Injected::DiskSlow { target, .. }
             | Injected::DiskLies { target }
             | Injected::DiskMisdirects { target }
             | Injected::DiskSectorLost { target, .. }
             | Injected::BitFlip { target, .. }
+            | Injected::BitRot { target, .. }
             | Injected::FileTruncated { target, .. }
             | Injected::DiskHealthy { target }
             | Injected::ClockBump { target, .. }

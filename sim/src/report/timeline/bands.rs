@@ -120,6 +120,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::DiskMisdirects { .. }
         | Injected::DiskSectorLost { .. }
         | Injected::BitFlip { .. }
+        | Injected::BitRot { .. }
         | Injected::FileTruncated { .. }
         | Injected::HugeRecord { .. }
         | Injected::ClockBump { .. }
@@ -139,6 +140,7 @@ pub(super) fn is_of_disk(fault: &Injected) -> bool {
             Injected::DiskMisdirects { .. }
                 | Injected::DiskSectorLost { .. }
                 | Injected::BitFlip { .. }
+                | Injected::BitRot { .. }
                 | Injected::FileTruncated { .. }
                 | Injected::Wipe { .. }
         )

@@ -107,7 +107,7 @@ impl Story<'_> {
             (Injected::Cut { from, to }, Injected::Mend { from: a, to: b }) => from == a && to == b,
             (
                 Injected::DiskError { target, .. }
-                | Injected::DiskFull { target }
+                | Injected::DiskFull { target, .. }
                 | Injected::DiskSlow { target, .. }
                 | Injected::DiskLies { target }
                 | Injected::DiskSectorLost { target, .. },

@@ -3,7 +3,7 @@
 //! Every fault has words, and its end has none. How long it lasts, and who starts whom again, is `literal`'s to say.
 
 use crate::cluster::{LOG_DIR, ZOOKEEPER};
-use crate::history::{DiskOperation, Failure, Injected, Refusal, broker_of_node};
+use crate::history::{DiskOperation, Errno, Failure, Injected, Refusal, broker_of_node};
 use crate::scenario::{DISK_FAILURES, units};
 
 /// The words for a fault; `None` for the end of one.
@@ -34,6 +34,7 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         | Injected::DiskMisdirects { .. }
         | Injected::DiskSectorLost { .. }
         | Injected::BitFlip { .. }
+        | Injected::BitRot { .. }
         | Injected::FileTruncated { .. } => of_disk(injected),
         Injected::ClockBump { target, by_ms } => format!("clock {} {by_ms:+}ms", who(target)),
         Injected::ClockDrift { target, ppm } => format!("clock {} {ppm:+}ppm", who(target)),
@@ -97,15 +98,22 @@ fn of_network(injected: &Injected) -> String {
 
 fn of_disk(injected: &Injected) -> String {
     match injected {
-        Injected::DiskError { target, operation, failure, one_in } => {
+        Injected::DiskError { target, operation, failure, errno, one_in } => {
+            let with = match errno {
+                Errno::Eio => String::new(),
+                errno => format!(" {}", errno.name()),
+            };
             let often = match one_in {
                 0 => " once".to_owned(),
                 1 => String::new(),
                 n => format!(" 1/{n}"),
             };
-            format!("disk-error {} {}{often}", who(target), way_to_fail(*operation, *failure))
+            format!("disk-error {} {}{with}{often}", who(target), way_to_fail(*operation, *failure))
         }
-        Injected::DiskFull { target } => format!("disk-full {}", who(target)),
+        Injected::DiskFull { target, free_bytes: 0 } => format!("disk-full {}", who(target)),
+        Injected::DiskFull { target, free_bytes } => {
+            format!("disk-full {} leaving {}", who(target), units::written_bytes(*free_bytes))
+        }
         Injected::DiskSlow { target, factor, stalls } => {
             let stalling = if *stalls { " stalling" } else { "" };
             format!("disk-slow {} x{factor}{stalling}", who(target))
@@ -117,6 +125,9 @@ fn of_disk(injected: &Injected) -> String {
         }
         Injected::BitFlip { target, file, offset } => {
             format!("bit-flip {} at {}", who(target), place(file, *offset))
+        }
+        Injected::BitRot { target, file, offset } => {
+            format!("bit-rot {} at {}", who(target), place(file, *offset))
         }
         Injected::FileTruncated { target, file, length } => {
             format!("truncate {} at {}", who(target), place(file, *length))

@@ -9,7 +9,7 @@ use std::time::Duration;
 use seedlog::runtime::sim::world::Death;
 
 use super::selector::Selector;
-use crate::history::{DiskOperation, Failure, Refusal};
+use crate::history::{DiskOperation, Errno, Failure, Refusal};
 
 pub use read::parse;
 
@@ -37,12 +37,15 @@ pub enum Action {
         target: Selector,
         operation: DiskOperation,
         failure: Failure,
+        errno: Errno,
         /// One operation in so many; 0: the next one alone.
         one_in: u32,
         lasting: Option<Duration>,
     },
     DiskFull {
         target: Selector,
+        /// So many more bytes fit.
+        free_bytes: u64,
         lasting: Option<Duration>,
     },
     DiskSlow {
@@ -128,6 +131,10 @@ pub enum Action {
         target: Selector,
         at: Option<Place>,
     },
+    BitRot {
+        target: Selector,
+        at: Option<Place>,
+    },
     Truncate {
         target: Selector,
         at: Option<Place>,
@@ -202,7 +209,7 @@ pub struct Place {
 }
 
 /// How disk operations fail, as steps call it.
-pub(crate) const DISK_FAILURES: [(&str, DiskOperation, Failure); 7] = [
+pub(crate) const DISK_FAILURES: [(&str, DiskOperation, Failure); 12] = [
     ("read", DiskOperation::Read, Failure::Plain),
     ("write", DiskOperation::Write, Failure::Plain),
     ("short-write", DiskOperation::Write, Failure::Short),
@@ -210,6 +217,11 @@ pub(crate) const DISK_FAILURES: [(&str, DiskOperation, Failure); 7] = [
     ("fsync-reverts", DiskOperation::Fsync, Failure::Reverts),
     ("fsync-late", DiskOperation::Fsync, Failure::Late),
     ("rename", DiskOperation::Rename, Failure::Plain),
+    ("set-len", DiskOperation::SetLen, Failure::Plain),
+    ("open", DiskOperation::Open, Failure::Plain),
+    ("mkdir", DiskOperation::Mkdir, Failure::Plain),
+    ("read-dir", DiskOperation::ReadDir, Failure::Plain),
+    ("unlink", DiskOperation::Unlink, Failure::Plain),
 ];
 
 /// Where in its work a process dies.
@@ -225,10 +237,7 @@ impl CrashPoint {
     /// As the history calls it.
     pub fn name(&self) -> &str {
         match self {
-            CrashPoint::Disk(DiskOperation::Read) => "read",
-            CrashPoint::Disk(DiskOperation::Write) => "write",
-            CrashPoint::Disk(DiskOperation::Fsync) => "fsync",
-            CrashPoint::Disk(DiskOperation::Rename) => "rename",
+            CrashPoint::Disk(operation) => operation.word(),
             CrashPoint::Fact(kind) => kind,
         }
     }
@@ -261,6 +270,7 @@ impl Action {
             | Action::DiskLies { target, .. }
             | Action::DiskSectorLost { target, .. }
             | Action::BitFlip { target, .. }
+            | Action::BitRot { target, .. }
             | Action::Truncate { target, .. }
             | Action::ClockBump { target, .. }
             | Action::ClockDrift { target, .. }

@@ -7,7 +7,7 @@ use seedlog::types::BrokerId;
 
 use super::super::{happening, selector, units, words};
 use super::{Action, CrashPoint, DISK_FAILURES, Place};
-use crate::history::{DiskOperation, Refusal};
+use crate::history::{DiskOperation, Errno, Refusal};
 
 /// Every form of an action, for error messages.
 pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WHO [for TIME], resume WHO, restart WHO, \
@@ -17,9 +17,9 @@ pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WH
      delay WHO -> WHO TIME [+ TIME] [for TIME], limit WHO -> WHO to BYTES/s [for TIME], \
      stall WHO | WHO [N] [for TIME], drop WHO | WHO, refuse WHO [for TIME], ignore-connects WHO [for TIME], \
      accept-late WHO [for TIME], \
-     disk-error WHO read|write|short-write|fsync|fsync-reverts|fsync-late|rename [once|1/N] [for TIME], \
-     disk-full WHO [for TIME], disk-slow WHO xN [stalling] [for TIME], disk-lies WHO [for TIME], disk-misdirects WHO, \
-     disk-sector-lost WHO [at FILE:OFFSET] [for TIME], bit-flip WHO [at FILE:OFFSET], truncate WHO [at FILE:LENGTH], \
+     disk-error WHO read|write|short-write|fsync|fsync-reverts|fsync-late|rename|set-len|open|mkdir|read-dir|unlink \
+     [EIO|ENOSPC|ENFILE|EROFS] [once|1/N] [for TIME], disk-full WHO [leaving BYTES] [for TIME], disk-slow WHO xN [stalling] [for TIME], disk-lies WHO [for TIME], disk-misdirects WHO, \
+     disk-sector-lost WHO [at FILE:OFFSET] [for TIME], bit-flip WHO [at FILE:OFFSET], bit-rot WHO [at FILE:OFFSET], truncate WHO [at FILE:LENGTH], \
      disk-heal WHO, clock WHO +TIME|-TIME|+Nppm|-Nppm [for TIME], \
      strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, lose-reply WHO at registration, \
      cut-short WHO after N times N, detach WHO [for TIME], rejoin WHO, \
@@ -54,9 +54,13 @@ fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Acti
         ["pause", who] => Action::Pause { target: selector::parse(who)?, lasting },
         ["cut", a, "|", b] => cut(a, b, true, lasting)?,
         ["cut", a, "->", b] => cut(a, b, false, lasting)?,
-        ["disk-error", who, operation] => disk_error(who, operation, 1, lasting)?,
-        ["disk-error", who, operation, often] => disk_error(who, operation, how_often(often)?, lasting)?,
-        ["disk-full", who] => Action::DiskFull { target: selector::parse(who)?, lasting },
+        ["disk-error", who, operation, how @ ..] if how.len() <= 2 => {
+            disk_error(who, operation, how, lasting)?
+        }
+        ["disk-full", who] => Action::DiskFull { target: selector::parse(who)?, free_bytes: 0, lasting },
+        ["disk-full", who, "leaving", bytes] => {
+            Action::DiskFull { target: selector::parse(who)?, free_bytes: units::bytes(bytes)?, lasting }
+        }
         ["disk-slow", who, factor] => disk_slow(who, factor, false, lasting)?,
         ["disk-slow", who, factor, "stalling"] => disk_slow(who, factor, true, lasting)?,
         ["isolate", who] => Action::Isolate { target: selector::parse(who)?, lasting },
@@ -116,6 +120,7 @@ fn that_is_sudden(said: &[&str]) -> Result<Option<Action>, String> {
         ["drop", a, "|", b] => Action::Drop { a: selector::parse(a)?, b: selector::parse(b)? },
         ["disk-misdirects", who] => Action::DiskMisdirects(selector::parse(who)?),
         ["bit-flip", who, at @ ..] => Action::BitFlip { target: selector::parse(who)?, at: place(at)? },
+        ["bit-rot", who, at @ ..] => Action::BitRot { target: selector::parse(who)?, at: place(at)? },
         ["truncate", who, at @ ..] => Action::Truncate { target: selector::parse(who)?, at: place(at)? },
         ["huge-record", who, bytes] => {
             Action::HugeRecord { target: selector::parse(who)?, bytes: units::bytes(bytes)? }
@@ -186,14 +191,30 @@ fn stall(a: &str, b: &str, count: Option<&str>, lasting: Option<Duration>) -> Re
     Ok(Action::Stall { a: selector::parse(a)?, b: selector::parse(b)?, connections, lasting })
 }
 
-fn disk_error(who: &str, how: &str, one_in: u32, lasting: Option<Duration>) -> Result<Action, String> {
-    let known = DISK_FAILURES.iter().find(|(word, _, _)| *word == how);
+/// `how` may say with what, and how often.
+fn disk_error(who: &str, what: &str, how: &[&str], lasting: Option<Duration>) -> Result<Action, String> {
+    let known = DISK_FAILURES.iter().find(|(word, _, _)| *word == what);
     let &(_, operation, failure) = known.ok_or_else(|| {
         let words = DISK_FAILURES.map(|(word, _, _)| word);
-        let hint = words::did_you_mean(how, words.into_iter());
-        format!("`{how}` is no way for a disk to fail; there are {}{hint}", words.join(", "))
+        let hint = words::did_you_mean(what, words.into_iter());
+        format!("`{what}` is no way for a disk to fail; there are {}{hint}", words.join(", "))
     })?;
-    Ok(Action::DiskError { target: selector::parse(who)?, operation, failure, one_in, lasting })
+    let named = how.first().and_then(|word| Errno::ALL.into_iter().find(|errno| errno.name() == *word));
+    let often = if named.is_some() { &how[1..] } else { how };
+    let errno = named.unwrap_or_default();
+    if !operation.errnos().contains(&errno) {
+        let names: Vec<&str> = operation.errnos().iter().map(|errno| errno.name()).collect();
+        return Err(format!("{what} never fails with {}; there are {}", errno.name(), names.join(", ")));
+    }
+    let one_in = match often {
+        [] => 1,
+        [often] => how_often(often)?,
+        [first, ..] => {
+            let names = Errno::ALL.map(Errno::name).join(", ");
+            return Err(format!("`{first}` is no error; there are {names}"));
+        }
+    };
+    Ok(Action::DiskError { target: selector::parse(who)?, operation, failure, errno, one_in, lasting })
 }
 
 /// Reads `once`, `1/4`.
@@ -250,10 +271,11 @@ fn crash_point(text: &str) -> Result<CrashPoint, String> {
     if happening::is_kind_of_fact(kind) {
         return Ok(CrashPoint::Fact(kind.to_owned()));
     }
-    disk_operation(text).map(CrashPoint::Disk).map_err(|_| {
+    DiskOperation::of_word(text).map(CrashPoint::Disk).ok_or_else(|| {
+        let operations = DiskOperation::ALL.map(DiskOperation::word).join(", ");
         format!(
             "`{text}` is no point to crash at; there are append, flush, roll, recovery, the disk operations \
-             read, write, fsync and rename, and every kind of fact"
+             ({operations}), and every kind of fact"
         )
     })
 }
@@ -298,16 +320,6 @@ fn slowdown(text: &str) -> Result<u32, String> {
     factor
         .filter(|factor| (2..=SLOWDOWN_MAX).contains(factor))
         .ok_or_else(|| format!("`{text}` is no slowdown; write it as `x100` (x2 to x{SLOWDOWN_MAX})"))
-}
-
-fn disk_operation(text: &str) -> Result<DiskOperation, String> {
-    match text {
-        "read" => Ok(DiskOperation::Read),
-        "write" => Ok(DiskOperation::Write),
-        "fsync" => Ok(DiskOperation::Fsync),
-        "rename" => Ok(DiskOperation::Rename),
-        _ => Err(format!("`{text}` is no disk operation; there are read, write, fsync and rename")),
-    }
 }
 
 #[cfg(test)]
@@ -376,6 +388,13 @@ mod tests {
             "stall shop | broker(1) 2",
             "disk-error broker(1) short-write 1/4 for 2s",
             "disk-error broker(1) fsync-reverts once",
+            "disk-error broker(1) fsync ENOSPC once",
+            "disk-error broker(1) open ENFILE 1/4 for 2s",
+            "disk-error broker(1) unlink EROFS",
+            "disk-full broker(1) leaving 1KiB for 2s",
+            "bit-rot broker(1)",
+            "bit-rot broker(1) at orders-0/00000000000000000000.log:137",
+            "power-crash broker(1) at mkdir 2",
             "disk-slow broker(1) x10 stalling for 2s",
             "bit-flip broker(1) at orders-0/00000000000000000000.log:137",
             "disk-sector-lost broker(1) at orders-0/00000000000000000000.log:0 for 2s",
@@ -422,7 +441,9 @@ mod tests {
             ("restart old for 2s", "no action that lasts; write it as `restart WHO`"),
             ("pause broker(1) for ever", "`4s`"),
             ("disk-slow any 100", "`x100`"),
-            ("disk-error any open", "fsync"),
+            ("disk-error any stat", "fsync"),
+            ("disk-error any read ENOSPC", "there are EIO"),
+            ("disk-error any read EPERM once", "`EPERM` is no error"),
             ("disk-error any fsync-revert", "did you mean `fsync-reverts`?"),
             ("disk-error any fsync twice", "`1/4`"),
             ("disk-slow any x10 stallin", "[stalling]"),

@@ -114,7 +114,14 @@ fn of_the_network() -> Vec<(Injected, Action)> {
 fn of_disks() -> Vec<(Injected, Action)> {
     let file: Arc<str> = FILE.into();
     let mut all = vec![
-        (Injected::DiskFull { target: broker() }, Action::DiskFull { target: b(), lasting: None }),
+        (
+            Injected::DiskFull { target: broker(), free_bytes: 0 },
+            Action::DiskFull { target: b(), free_bytes: 0, lasting: None },
+        ),
+        (
+            Injected::DiskFull { target: broker(), free_bytes: 1500 },
+            Action::DiskFull { target: b(), free_bytes: 1500, lasting: None },
+        ),
         (Injected::DiskLies { target: broker() }, Action::DiskLies { target: b(), lasting: None }),
         (Injected::DiskMisdirects { target: broker() }, Action::DiskMisdirects(b())),
         (
@@ -126,15 +133,21 @@ fn of_disks() -> Vec<(Injected, Action)> {
             Action::BitFlip { target: b(), at: place() },
         ),
         (
+            Injected::BitRot { target: broker(), file: file.clone(), offset: 137 },
+            Action::BitRot { target: b(), at: place() },
+        ),
+        (
             Injected::FileTruncated { target: broker(), file, length: 137 },
             Action::Truncate { target: b(), at: place() },
         ),
     ];
     for (_, operation, failure) in DISK_FAILURES {
-        for one_in in [0, 1, 4] {
+        for (one_in, errno) in
+            [0, 1, 4].into_iter().flat_map(|n| operation.errnos().iter().map(move |e| (n, *e)))
+        {
             all.push((
-                Injected::DiskError { target: broker(), operation, failure, one_in },
-                Action::DiskError { target: b(), operation, failure, one_in, lasting: None },
+                Injected::DiskError { target: broker(), operation, failure, errno, one_in },
+                Action::DiskError { target: b(), operation, failure, errno, one_in, lasting: None },
             ));
         }
     }
