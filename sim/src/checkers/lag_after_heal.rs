@@ -205,7 +205,8 @@ mod tests {
     #[test]
     fn a_disk_left_broken_excuses_it() {
         let story = Story::new().appended(0, 1, 1).assigned("a", 0);
-        let story = story.fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 }).phase(Phase::Converge);
+        let story =
+            story.fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 }).phase(Phase::Converge);
         let story = story.after(Duration::from_secs(30)).phase(Phase::Judge);
         assert!(story.violations(&CHECK).is_empty());
         assert_eq!(story.excused(&CHECK).len(), 1);

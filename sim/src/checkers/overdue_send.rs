@@ -50,7 +50,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (at, entry) in case.history.iter().enumerate() {
         match &entry.what {
-            What::Fault(Injected::Pause { target }) => {
+            What::Fault(Injected::Pause { target } | Injected::Suspend { target }) => {
                 processes.entry(target).or_default().paused_since.get_or_insert(entry.at_ns);
             }
             What::Fault(Injected::Resume { target }) => {

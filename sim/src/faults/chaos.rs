@@ -122,6 +122,15 @@ impl Injector {
             }
             "crash-in-recovery" => return self.crash_in_recovery(target),
             "pause" => return self.pause_for_a_while(&target),
+            "suspend" => {
+                self.suspend(&target);
+                return vec![(self.draw_pause(), Due::Resume(target))];
+            }
+            "few-descriptors" => {
+                let left = self.draws.below(6) as u32;
+                self.take_descriptors(&target, left);
+                return vec![(self.draw_lasting(), Due::End(Ongoing::FewDescriptors(target)))];
+            }
             _ => self.kill(&target),
         }
         vec![(self.draw_downtime(), Due::Start(target))]
@@ -215,6 +224,8 @@ impl Injector {
         let (a, b) = self.draw_link(&clients);
         match kind {
             "reset" => self.reset(&a, &b),
+            "reset-one-end" if self.draws.chance(1, 2) => self.reset_one_end(&a, &b),
+            "reset-one-end" => self.reset_one_end(&b, &a),
             "silent-drop" => self.drop_silently(&a, &b),
             "bandwidth" => return self.limit_for_a_while(a, b),
             "stall" => return self.stall_for_a_while(&a, &b),
@@ -254,8 +265,11 @@ impl Injector {
 
     fn strike_clock(&mut self, kind: &str, plan: &Plan) -> Later {
         let mut names: Vec<Name> = self.broker_names();
-        names.push(ZOOKEEPER.into());
         names.extend(client_names(plan));
+        if let "monotonic-drift" | "timers-late" = kind {
+            return self.strike_timers(kind, &names);
+        }
+        names.push(ZOOKEEPER.into());
         let target = self.draws.pick(&names).cloned().expect("a cluster has brokers");
         match kind {
             "clock-drift" => {
@@ -275,6 +289,19 @@ impl Injector {
         let is_cured = self.draws.chance(1, 2);
         let end = (self.draw_lasting(), Due::End(Ongoing::WrongClock(target)));
         is_cured.then_some(end).into_iter().collect()
+    }
+
+    /// Of anybody but the ZooKeeper server, by whose clock the simulation's sessions are counted.
+    fn strike_timers(&mut self, kind: &str, names: &[Name]) -> Later {
+        let target = self.draws.pick(names).cloned().expect("a cluster has brokers");
+        if kind == "timers-late" {
+            let grid = self.draw_timer_grid();
+            self.delay_timers(&target, grid);
+        } else {
+            let ppm = self.draw_drift_ppm();
+            self.drift_monotonic(&target, ppm);
+        }
+        vec![(self.draw_lasting(), Due::End(Ongoing::WrongTimers(target)))]
     }
 
     fn strike_client(&mut self, kind: &str, plan: &Plan) -> Later {

@@ -45,6 +45,16 @@ impl Injector {
                 }
                 Vec::new()
             }
+            Action::ResetOneEnd { .. } => {
+                for (of, with) in pairs(&targets, &met[1]) {
+                    self.reset_one_end(&of, &with);
+                }
+                Vec::new()
+            }
+            Action::Suspend { lasting, .. } => {
+                self.each(&targets, Injector::suspend);
+                undo(&targets, *lasting, Due::Resume)
+            }
             Action::Pause { lasting, .. } => {
                 self.each(&targets, Injector::pause);
                 undo(&targets, *lasting, Due::Resume)
@@ -197,6 +207,18 @@ impl Injector {
             Action::ClockDrift { ppm, lasting, .. } => {
                 self.each(targets, |injector, target| injector.drift_clock(target, *ppm));
                 (*lasting, ongoing(targets, Ongoing::WrongClock))
+            }
+            Action::MonotonicDrift { ppm, lasting, .. } => {
+                self.each(targets, |injector, target| injector.drift_monotonic(target, *ppm));
+                (*lasting, ongoing(targets, Ongoing::WrongTimers))
+            }
+            Action::TimersLate { grid, lasting, .. } => {
+                self.each(targets, |injector, target| injector.delay_timers(target, *grid));
+                (*lasting, ongoing(targets, Ongoing::WrongTimers))
+            }
+            Action::FewDescriptors { left, lasting, .. } => {
+                self.each(targets, |injector, target| injector.take_descriptors(target, *left));
+                (*lasting, ongoing(targets, Ongoing::FewDescriptors))
             }
             Action::Idle { lasting, .. } => {
                 self.each(targets, Injector::idle);

@@ -5,6 +5,7 @@
 
 mod hasher;
 mod injected;
+mod kinds;
 mod recorder;
 mod seen;
 pub mod stored;

@@ -51,6 +51,8 @@ impl Class {
                 ("power-failure", 4),
                 ("kill", 3),
                 ("pause", 2),
+                ("suspend", 1),
+                ("few-descriptors", 2),
                 ("crash-in-disk", 2),
                 ("crash-at-point", 2),
                 ("crash-in-recovery", 2),
@@ -61,6 +63,7 @@ impl Class {
             Class::Network => &[
                 ("cut", 4),
                 ("reset", 2),
+                ("reset-one-end", 2),
                 ("delay", 2),
                 ("bandwidth", 2),
                 ("stall", 2),
@@ -92,7 +95,13 @@ impl Class {
                 ("zookeeper-kill", 1),
                 ("zookeeper-power-failure", 1),
             ],
-            Class::Clock => &[("clock-bump", 2), ("clock-drift", 1), ("clock-strobe", 1)],
+            Class::Clock => &[
+                ("clock-bump", 2),
+                ("clock-drift", 1),
+                ("clock-strobe", 1),
+                ("monotonic-drift", 1),
+                ("timers-late", 2),
+            ],
             Class::Clients => &[
                 ("client-kill", 4),
                 ("client-power-failure", 1),

@@ -40,6 +40,9 @@ pub enum Lasting {
     Refuse,
     Disk,
     Clock,
+    /// The monotonic clock and its timers.
+    Timers,
+    Descriptors,
     Watches,
     /// Its server has no leader.
     Detached,
@@ -82,7 +85,7 @@ fn change(fault: &Injected) -> Change {
             Begins(Lasting::Down)
         }
         Injected::Start { .. } => Ends(Lasting::Down),
-        Injected::Pause { .. } => Begins(Lasting::Paused),
+        Injected::Pause { .. } | Injected::Suspend { .. } => Begins(Lasting::Paused),
         Injected::Resume { .. } => Ends(Lasting::Paused),
         Injected::Cut { .. } => Begins(Lasting::Cut),
         Injected::Mend { .. } => Ends(Lasting::Cut),
@@ -101,6 +104,10 @@ fn change(fault: &Injected) -> Change {
         Injected::DiskHealthy { .. } => Ends(Lasting::Disk),
         Injected::ClockDrift { .. } | Injected::ClockStrobe { .. } => Begins(Lasting::Clock),
         Injected::ClockRight { .. } => Ends(Lasting::Clock),
+        Injected::MonotonicDrift { .. } | Injected::TimersLate { .. } => Begins(Lasting::Timers),
+        Injected::TimersRight { .. } => Ends(Lasting::Timers),
+        Injected::FewDescriptors { .. } => Begins(Lasting::Descriptors),
+        Injected::EnoughDescriptors { .. } => Ends(Lasting::Descriptors),
         Injected::WatchesLate { .. } => Begins(Lasting::Watches),
         Injected::WatchesPrompt { .. } => Ends(Lasting::Watches),
         Injected::Detach { .. } => Begins(Lasting::Detached),
@@ -116,6 +123,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::CrashArmed { .. }
         | Injected::Reconfigure { .. }
         | Injected::Reset { .. }
+        | Injected::ResetOneEnd { .. }
         | Injected::Drop { .. }
         | Injected::DiskMisdirects { .. }
         | Injected::DiskSectorLost { .. }
