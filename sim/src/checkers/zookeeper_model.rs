@@ -91,7 +91,7 @@ fn judge(case: &Case) -> Vec<Finding> {
                 Injected::DiskLies { .. } => disk_lies = true,
                 _ => {}
             },
-            What::Fault(_) | What::Phase(_) => {}
+            What::Fault(_) | What::Phase(_) | What::Seen(_) => {}
         }
     }
     state.settle_expiring(None);
