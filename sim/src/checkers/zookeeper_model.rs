@@ -124,7 +124,7 @@ impl<'a> State<'a> {
             Fact::LeaderAnswered { session, request, zxid, answer } => {
                 self.answered(at, *session, *request, *zxid, answer);
             }
-            Fact::ZnodeRead { session, zxid, path, node, watches } => {
+            Fact::ZnodeRead { session, zxid, path, found: node, watches } => {
                 self.read(at, *session, *zxid, path, *node);
                 if *watches {
                     self.watching.watch(*session, *zxid, path, Aspect::Data, node.is_some());

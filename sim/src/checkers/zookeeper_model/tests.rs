@@ -81,12 +81,12 @@ impl Znodes for Story {
 
     fn saw(self, session: i64, zxid: i64, path: &str, node: Option<Znode>) -> Story {
         let (session, zxid, path) = (SessionId(session), Zxid(zxid), path.into());
-        self.fact("a", Fact::ZnodeRead { session, zxid, path, node, watches: false })
+        self.fact("a", Fact::ZnodeRead { session, zxid, path, found: node, watches: false })
     }
 
     fn watched(self, session: i64, zxid: i64, path: &str, node: Option<Znode>) -> Story {
         let (session, zxid, path) = (SessionId(session), Zxid(zxid), path.into());
-        self.fact("a", Fact::ZnodeRead { session, zxid, path, node, watches: true })
+        self.fact("a", Fact::ZnodeRead { session, zxid, path, found: node, watches: true })
     }
 
     fn listed(self, session: i64, zxid: i64, path: &str, names: Option<&[&str]>, watches: bool) -> Story {
