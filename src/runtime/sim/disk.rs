@@ -27,6 +27,7 @@ use names::InodeId;
 mod control;
 mod crash;
 mod data;
+mod effects;
 mod faults;
 mod machine;
 mod names;
@@ -37,6 +38,7 @@ pub use control::{
     current_image, delete_file, durable_image, faults, faults_fired, flip_bit, heal, list_files, losses,
     set_faults, truncate_file, wipe,
 };
+pub use effects::{Effect as FaultEffect, take_effects};
 pub use faults::{CrashInside, FailedSync, Faults, Operation, Rate, Slow, Tally};
 
 thread_local! {
@@ -51,6 +53,7 @@ impl Simulator for DiskSim {
     fn new(_: &madsim::rand::GlobalRng, _: &madsim::time::TimeHandle, _: &madsim::Config) -> DiskSim {
         MACHINES.with_borrow_mut(BTreeMap::clear);
         process::reset();
+        effects::forget();
         DiskSim
     }
 }
@@ -58,7 +61,7 @@ impl Simulator for DiskSim {
 pub(super) fn on_birth(_life: Identity) {}
 
 pub(super) fn on_death(life: Identity, death: Death) {
-    on_machine(life.node, |machine| machine.on_death(life, death));
+    on_machine(life.node, |machine| effects::end_life(machine, life, death));
 }
 
 fn on_machine<T>(node: NodeId, f: impl FnOnce(&mut Machine) -> T) -> T {
