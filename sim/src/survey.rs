@@ -21,8 +21,8 @@ use crate::history::{FileByte, RecordAt, Seen};
 /// What a batch may unpack to.
 const UNPACKED_BYTES_MAX: usize = 1 << 28;
 
-/// What takes away what was not flushed, and no more: a checkpoint that is lost so is an older one.
-const FORGETS: [&str; 2] = ["power-failure", "page-cache-dropped"];
+/// Takes away what was not flushed, and no more: a checkpoint that is lost so is an older one.
+const FORGETS: &str = "power-failure";
 
 /// Whose disk it is.
 pub fn node_of(effect: &FaultEffect) -> NodeId {
@@ -41,7 +41,7 @@ pub fn effect(target: &Arc<str>, effect: FaultEffect) -> Vec<Seen> {
                 || partition_of_checkpoint(&path).map(|partition| (partition, vec![(Offset::ZERO, None)]));
             let log =
                 || partition_of_log(&path).map(|partition| (partition, offsets_of(&meant, &bytes, fault)));
-            let of_checkpoint = || whole().filter(|_| !FORGETS.contains(&fault));
+            let of_checkpoint = || whole().filter(|_| fault != FORGETS);
             let Some((partition, places)) = log().or_else(of_checkpoint) else { return Vec::new() };
             let damaged = |(from, to)| Seen::Damaged {
                 target: Arc::clone(&target),
@@ -113,13 +113,18 @@ fn final_log(broker: BrokerId, node: NodeId, partition: &TopicPartition, segment
     for path in segments {
         let mut rest = Bytes::from(disk::current_image(node, path).unwrap_or_default());
         let whole = rest.len();
-        while let Some(batch) = first_batch(&rest) {
-            drop(rest.split_to(batch.0.size()));
-            seen.push(batch_seen(partition, &batch));
-        }
-        if !rest.is_empty() && unreadable_from.is_none() {
+        while !rest.is_empty() {
+            if let Some(batch) = first_batch(&rest) {
+                drop(rest.split_to(batch.0.size()));
+                seen.push(batch_seen(partition, &batch));
+                continue;
+            }
             let byte = (whole - rest.len()) as u64;
-            unreadable_from = Some(FileByte { file: path.display().to_string().into(), byte });
+            unreadable_from =
+                unreadable_from.or(Some(FileByte { file: path.display().to_string().into(), byte }));
+            // What lies behind damage is there all the same.
+            let behind = (1..rest.len()).find(|at| first_batch(&rest.slice(at..)).is_some());
+            drop(rest.split_to(behind.unwrap_or(rest.len())));
         }
     }
     seen.insert(0, Seen::FinalLog { broker, partition: partition.clone(), unreadable_from });

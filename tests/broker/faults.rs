@@ -6,7 +6,7 @@ use seedlog::facts::Fact;
 use seedlog::protocol::messages::ProduceRequest;
 use seedlog::protocol::{ErrorCode, decode_response};
 use seedlog::rules::{self, Rule};
-use seedlog::runtime::sim::disk::{self as sim_disk, Rate};
+use seedlog::runtime::sim::disk::{self as sim_disk, Operation, Rate};
 use seedlog::runtime::sim::world::{self, Death};
 
 use crate::harness::{epochs_led, facts_where, wait_until, with_brokers};
@@ -78,7 +78,7 @@ fn a_failed_sync_is_never_acknowledged_and_stops_the_broker() {
         let mut client = cluster.client(1).await;
         assert_eq!(client.create_topic(TOPIC, 1, &[]).await, ErrorCode::NONE);
         assert_eq!(client.produce(TOPIC, 0, "kept").await, (ErrorCode::NONE, 0));
-        sim_disk::set_faults(cluster.node(1), |faults| faults.sync_errors = Rate::Next(1));
+        sim_disk::set_faults(cluster.node(1), |faults| faults.fail(Operation::Sync, Rate::Next(1)));
 
         let id = client.send(9, &produce_request(TOPIC, 0, batch(&["in doubt"]), -1)).await;
 

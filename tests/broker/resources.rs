@@ -7,7 +7,7 @@ use seedlog::facts::Fact;
 use seedlog::protocol::ErrorCode;
 use seedlog::protocol::messages::*;
 use seedlog::runtime::clock;
-use seedlog::runtime::sim::disk::{self as sim_disk, Rate};
+use seedlog::runtime::sim::disk::{self as sim_disk, Operation, Rate};
 use seedlog::runtime::sim::world::{self, Death};
 use seedlog::runtime::sim::{identity, process};
 
@@ -302,7 +302,7 @@ fn a_failed_disk_ends_the_registration_at_once() {
         })
         .await;
         let mut other = cluster.client(2).await;
-        sim_disk::set_faults(cluster.node(2), |faults| faults.sync_errors = Rate::OneIn(1));
+        sim_disk::set_faults(cluster.node(2), |faults| faults.fail(Operation::Sync, Rate::OneIn(1)));
         let at = clock::now();
         other.send(9, &crate::raw::produce_request(TOPIC, partition, crate::raw::batch(&["x"]), -1)).await;
 

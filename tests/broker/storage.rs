@@ -8,7 +8,7 @@ use seedlog::facts::Fact;
 use seedlog::protocol::messages::ProduceRequest;
 use seedlog::protocol::{ErrorCode, encode_request};
 use seedlog::runtime::clock;
-use seedlog::runtime::sim::disk::{self as sim_disk, Rate};
+use seedlog::runtime::sim::disk::{self as sim_disk, Operation, Rate};
 use seedlog::runtime::sim::world::{self, Death};
 
 use crate::harness::{Cluster, facts_where, with_brokers};
@@ -147,7 +147,7 @@ fn a_sync_that_fails_while_the_broker_shuts_down_leaves_no_clean_mark() {
         // The flush is under way, and will fail, when the broker is told to stop.
         sim_disk::set_faults(node, |faults| {
             faults.slow_syncs.insert(log_of(0), 100);
-            faults.sync_errors = Rate::Next(1);
+            faults.fail(Operation::Sync, Rate::Next(1));
         });
         clock::sleep(Duration::from_millis(2)).await;
 

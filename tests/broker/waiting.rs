@@ -9,7 +9,7 @@ use seedlog::facts::Fact;
 use seedlog::protocol::ErrorCode;
 use seedlog::protocol::messages::*;
 use seedlog::runtime::clock;
-use seedlog::runtime::sim::disk::{self as sim_disk, Rate};
+use seedlog::runtime::sim::disk::{self as sim_disk, Operation, Rate};
 use seedlog::runtime::sim::identity;
 
 use crate::harness::{epochs_led, facts_where, wait_until, with_brokers, with_config};
@@ -179,7 +179,7 @@ fn a_broker_that_failed_leaves_its_cluster_and_says_why_even_when_it_is_stopped_
         let broker = Broker::start(cluster.config_of_impostor(1)).await.expect("its number is free");
         let mut client = Raw::connect(broker.address()).await;
         assert_eq!(client.create_topic(TOPIC, 1, &[]).await, ErrorCode::NONE);
-        sim_disk::set_faults(identity::current().node, |faults| faults.sync_errors = Rate::Next(1));
+        sim_disk::set_faults(identity::current().node, |faults| faults.fail(Operation::Sync, Rate::Next(1)));
         let image = cluster.registry().await;
         // It closes its session, but ZooKeeper is not there for a second.
         cluster.zookeeper().lose_quorum();

@@ -8,7 +8,9 @@
 mod disk;
 mod half;
 mod kept;
+mod net;
 mod program;
+mod properties;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -18,12 +20,28 @@ use program::{History, Measured, Program};
 /// As the test harness would call it.
 const TEST: &str = "programs_on_record_come_to_what_they_came_to";
 
-/// Runs of a program that may have several outcomes.
+/// Runs of a program that may have several outcomes. The simulation has to show every one that the machine may show.
 #[derive(Clone, Copy)]
 enum Runs {
-    /// Those of a test.
+    /// Those of a test, which must be among the many.
     Few,
     Many,
+}
+
+impl Runs {
+    fn count(self, program: &Program) -> u64 {
+        let is_racing = program.name.starts_with("net/racing/");
+        let (few, many) = match (is_racing, cfg!(feature = "real-runtime")) {
+            (false, false) => (4, 30),
+            (true, false) => (4, 300),
+            (false, true) => (1, 2),
+            (true, true) => (1, 6),
+        };
+        match self {
+            Runs::Few => few,
+            Runs::Many => many,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -44,19 +62,43 @@ fn main() -> ExitCode {
 }
 
 /// What a program came to, in every way that was seen.
-fn histories(program: &Program, _runs: Runs) -> BTreeSet<History> {
+fn histories(program: &Program, runs: Runs) -> BTreeSet<History> {
     match program.area() {
         "disk" => BTreeSet::from([half::on_disk(program)]),
+        "net" => half::on_net(program, runs.count(program)),
+        "clock" | "task" => half::on_node(program, runs.count(program)),
         area => panic!("{}: nobody performs the steps of {area}", program.name),
     }
 }
 
 fn measure(count: u64) {
-    let seeds = move |theme| (0..count).map(move |seed| disk::themes::draw(theme, seed));
-    let drawn = disk::themes::THEMES.into_iter().flat_map(seeds);
-    for program in drawn.chain(kept::probes()) {
-        let histories = histories(&program, Runs::Many);
-        println!("{}", serde_json::to_string(&Measured { program, histories }).expect("it is data"));
+    let programs: Vec<Program> = drawn(count).chain(kept::probes()).collect();
+    at_once(&programs, Runs::Many, |program, histories| {
+        let measured = Measured { program: program.clone(), histories };
+        println!("{}", serde_json::to_string(&measured).expect("it is data"));
+    });
+}
+
+/// Programs of every theme, `count` of each.
+fn drawn(count: u64) -> impl Iterator<Item = Program> {
+    let on_disk = disk::themes::THEMES.into_iter();
+    let on_net = net::themes::THEMES.into_iter();
+    let on_disk = on_disk.flat_map(move |theme| (0..count).map(move |seed| disk::themes::draw(theme, seed)));
+    on_disk.chain(on_net.flat_map(move |theme| (0..count).map(move |seed| net::themes::draw(theme, seed))))
+}
+
+/// Programs that run at once: on the machine those of the network wait most of their time.
+const AT_ONCE: usize = 16;
+
+/// Tells what programs came to, in their order.
+fn at_once(programs: &[Program], runs: Runs, mut tell: impl FnMut(&Program, BTreeSet<History>)) {
+    for some in programs.chunks(AT_ONCE) {
+        let all = std::thread::scope(|scope| {
+            let running = some.iter().map(|program| scope.spawn(move || histories(program, runs)));
+            let running: Vec<_> = running.collect();
+            running.into_iter().map(|one| one.join().expect("no program panics")).collect::<Vec<_>>()
+        });
+        some.iter().zip(all).for_each(|(program, histories)| tell(program, histories));
     }
 }
 
@@ -86,14 +128,16 @@ fn as_a_test(words: &[&str]) -> ExitCode {
 
 /// What programs on record did that the record does not know.
 fn differing() -> Vec<String> {
+    let record = kept::record();
+    let programs: Vec<Program> = record.iter().map(|kept| kept.program.clone()).collect();
+    let mut kept = record.iter();
     let mut wrong = Vec::new();
-    for kept in kept::record() {
-        for history in histories(&kept.program, Runs::Few) {
-            if !kept.allows(&history) {
-                wrong.push(told(&kept.program, &history));
-            }
-        }
-    }
+    at_once(&programs, Runs::Few, |program, histories| {
+        let kept = kept.next().expect("as many as there are programs");
+        wrong.extend(
+            histories.iter().filter(|history| !kept.allows(history)).map(|history| told(program, history)),
+        );
+    });
     if !wrong.is_empty() {
         wrong.push(
             "If this is meant: `cargo xtask fidelity` measures both halves and writes the record anew."

@@ -16,7 +16,8 @@ usage: cargo xtask COMMAND
   test       everything that must pass: format, lints, docs, dependencies, tests of both builds,
              every scenario, determinism, a smoke of the sweep and of the benchmark
   check      the quick half of it: format, lints, docs
-  nightly    a long sweep that must meet every mark, the score of all rules, every scenario, the whole benchmark
+  nightly    a long sweep that must meet every mark, the score of all rules, every scenario, programs on both halves of the
+             runtime seam, the whole benchmark
              (options: --seeds N, 5000 unless given; --smoke: the same path, short and without the benchmark)
   canaries   how many small mistakes planted in a copy of the tree the testbed finds (options: --seeds N, 2000 unless
              given; --only NAME, may be repeated)

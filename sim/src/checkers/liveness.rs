@@ -241,8 +241,10 @@ mod tests {
 
     #[test]
     fn a_disk_left_broken_excuses_its_broker() {
-        let story =
-            Story::new().appended(0, 0, 1).assigned("a", 0).fault(Injected::DiskFull { target: broker_1() });
+        let story = Story::new()
+            .appended(0, 0, 1)
+            .assigned("a", 0)
+            .fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 });
         let struck = story.struck("no-space").kill().phase(Phase::Drain);
         assert!(struck.violations(&CHECK).is_empty());
         assert_eq!(struck.excused(&CHECK).len(), 2);
@@ -250,7 +252,8 @@ mod tests {
 
     #[test]
     fn a_full_disk_that_nobody_wrote_to_excuses_no_broker() {
-        let story = Story::new().appended(0, 0, 1).fault(Injected::DiskFull { target: broker_1() });
+        let story =
+            Story::new().appended(0, 0, 1).fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 });
         assert_eq!(story.kill().phase(Phase::Drain).violations(&CHECK).len(), 1);
     }
 }

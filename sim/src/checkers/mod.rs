@@ -20,12 +20,14 @@ mod duplicate;
 mod fair_share;
 mod inconsistent_offsets;
 mod lag_after_heal;
+mod late_flush;
 mod leader_epochs;
 mod liveness;
 mod lost_write;
 mod moved_key;
 mod needless_redelivery;
 mod never_processed;
+mod overdue_send;
 mod overlapping_delivery;
 mod phantom;
 mod real_time_order;
@@ -67,7 +69,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 30] = [
+pub static CHECKS: [Check; 32] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -91,8 +93,10 @@ pub static CHECKS: [Check; 30] = [
     wrong_time::CHECK,
     moved_key::CHECK,
     wrong_reply::CHECK,
+    overdue_send::CHECK,
     storage::CHECK,
     leader_epochs::CHECK,
+    late_flush::CHECK,
     single_owner::CHECK,
     overlapping_delivery::CHECK,
     zookeeper_model::CHECK,

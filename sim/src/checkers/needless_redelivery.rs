@@ -50,6 +50,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     let forced = sessions_expired_by_force(case.history);
     for (at, turn) in case.groups.turns(case.history) {
         match turn {
+            Turn::Deleted { .. } => {}
             Turn::Ended { node } => state.disturb(at, |owner| owner.consumer == node),
             Turn::Expired { session } => {
                 let member = case.groups.member(session);

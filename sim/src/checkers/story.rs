@@ -36,7 +36,10 @@ impl Story {
     /// One topic `orders` with one replica and fsync, one producer `shop` that does not overtake itself.
     pub fn new() -> Story {
         let mut terms = Terms::default();
-        terms.topics.insert("orders".into(), TopicTerms { durability: Durability::Fsync, replicas: 1 });
+        terms.topics.insert(
+            "orders".into(),
+            TopicTerms { durability: Durability::Fsync, replicas: 1, flush_interval: None },
+        );
         terms.producers.insert(
             "shop".into(),
             ProducerTerms {
@@ -45,6 +48,7 @@ impl Story {
                 gives_up: false,
                 keyed: true,
                 is_wire: false,
+                delivery_timeout: Duration::from_secs(30),
             },
         );
         Story { entries: Vec::new(), terms, at_ns: STEP_NS, incarnations: BTreeMap::new() }
@@ -52,6 +56,11 @@ impl Story {
 
     pub fn durability(mut self, durability: Durability) -> Story {
         self.terms.topics.get_mut("orders").expect("made in new").durability = durability;
+        self
+    }
+
+    pub fn flushing_every(mut self, interval: Duration) -> Story {
+        self.terms.topics.get_mut("orders").expect("made in new").flush_interval = Some(interval);
         self
     }
 

@@ -35,6 +35,8 @@ pub struct Membership {
 pub struct TopicTerms {
     pub durability: Durability,
     pub replicas: u32,
+    /// What was appended is flushed after this, whether or not anybody waits for it (`flush.ms`).
+    pub flush_interval: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct ProducerTerms {
     pub keyed: bool,
     /// Whether it speaks the bare protocol and looks at every field of the replies.
     pub is_wire: bool,
+    /// From acceptance to verdict, at most.
+    pub delivery_timeout: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,7 +55,7 @@ fn judge(case: &Case) -> Vec<Finding> {
                 let excuse = case.budget.excuses_loss(partition, about);
                 findings.push(finding.excused_by(excuse));
             }
-            Fact::Assigned { consumer, partition, .. } => {
+            Fact::Assigned { consumer, partition, .. } | Fact::Sought { consumer, partition, .. } => {
                 sought.remove(&(consumer.as_str(), partition));
             }
             Fact::Delivered { partition, offset, .. } => {

@@ -3,6 +3,8 @@
 //! Drawn when they strike, each from a stream of its own; whole classes are left out by the plan, and so is what
 //! would go over budget in a run that is to stay within.
 
+mod ensemble;
+
 use std::time::Duration;
 
 use seedlog::runtime::rng::Rng;
@@ -14,7 +16,7 @@ use super::script::Later;
 use super::storm::Due;
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
-use crate::history::{DiskOperation, Failure, Refusal};
+use crate::history::{DiskOperation, Refusal};
 use crate::scenario::{Class, CrashPoint, Damage, Level, Plan};
 
 /// The shortest time between two faults of a class.
@@ -56,7 +58,7 @@ fn within(damage: Damage, kind: &'static str) -> &'static str {
     let over_budget = match kind {
         "wipe" => "kill",
         "disk-lies" | "disk-misdirects" => "disk-slow",
-        "bit-flip" => "disk-sector-lost",
+        "bit-flip" | "bit-rot" => "disk-sector-lost",
         _ => kind,
     };
     match damage {
@@ -120,6 +122,15 @@ impl Injector {
             }
             "crash-in-recovery" => return self.crash_in_recovery(target),
             "pause" => return self.pause_for_a_while(&target),
+            "suspend" => {
+                self.suspend(&target);
+                return vec![(self.draw_pause(), Due::Resume(target))];
+            }
+            "few-descriptors" => {
+                let left = self.draws.below(6) as u32;
+                self.take_descriptors(&target, left);
+                return vec![(self.draw_lasting(), Due::End(Ongoing::FewDescriptors(target)))];
+            }
             _ => self.kill(&target),
         }
         vec![(self.draw_downtime(), Due::Start(target))]
@@ -213,6 +224,8 @@ impl Injector {
         let (a, b) = self.draw_link(&clients);
         match kind {
             "reset" => self.reset(&a, &b),
+            "reset-one-end" if self.draws.chance(1, 2) => self.reset_one_end(&a, &b),
+            "reset-one-end" => self.reset_one_end(&b, &a),
             "silent-drop" => self.drop_silently(&a, &b),
             "bandwidth" => return self.limit_for_a_while(a, b),
             "stall" => return self.stall_for_a_while(&a, &b),
@@ -250,64 +263,13 @@ impl Injector {
         ends.collect()
     }
 
-    fn strike_disk(&mut self, kind: &str) -> Later {
-        let target = self.some_broker();
-        match kind {
-            "disk-slow" => {
-                let factor = *self.draws.pick(&[10, 100, 1000]).expect("not empty");
-                let stalls_node = self.draws.chance(1, 2);
-                self.slow_disk(&target, factor, stalls_node);
-            }
-            "disk-full" => self.fill_disk(&target),
-            "disk-lies" => self.lie_about_syncs(&target),
-            "disk-misdirects" => self.misdirect_write(&target),
-            "bit-flip" => {
-                self.flip_bit(&target, None);
-                return Vec::new();
-            }
-            "file-truncated" => {
-                self.truncate(&target, None);
-                return Vec::new();
-            }
-            "disk-sector-lost" if self.lose_sector(&target, None) => {}
-            _ => {
-                let operation = self.draw_failing_operation();
-                let one_in = if self.draws.chance(1, 2) { 0 } else { 4 };
-                let failure = self.draw_failure(operation);
-                self.break_disk(&target, operation, failure, one_in);
-            }
-        }
-        vec![(self.draw_lasting(), Due::CureDisk(target))]
-    }
-
-    /// A failed fsync may take what it was to store out of the page cache.
-    fn draw_failing_operation(&mut self) -> DiskOperation {
-        match self.draws.below(6) {
-            0..=1 => DiskOperation::Write,
-            2..=3 if self.damage > Damage::NoLoss => DiskOperation::Fsync,
-            4 => DiskOperation::Rename,
-            _ => DiskOperation::Read,
-        }
-    }
-
-    /// An fsync that reports the loss at the next one has acknowledged what was lost: over budget.
-    fn draw_failure(&mut self, operation: DiskOperation) -> Failure {
-        let is_usual = !self.draws.chance(1, 3);
-        match operation {
-            _ if is_usual => Failure::Plain,
-            DiskOperation::Write => Failure::Short,
-            DiskOperation::Fsync if self.damage == Damage::Anything && self.draws.chance(1, 2) => {
-                Failure::Late
-            }
-            DiskOperation::Fsync => Failure::Reverts,
-            DiskOperation::Read | DiskOperation::Rename => Failure::Plain,
-        }
-    }
-
     fn strike_clock(&mut self, kind: &str, plan: &Plan) -> Later {
         let mut names: Vec<Name> = self.broker_names();
-        names.push(ZOOKEEPER.into());
         names.extend(client_names(plan));
+        if let "monotonic-drift" | "timers-late" = kind {
+            return self.strike_timers(kind, &names);
+        }
+        names.push(ZOOKEEPER.into());
         let target = self.draws.pick(&names).cloned().expect("a cluster has brokers");
         match kind {
             "clock-drift" => {
@@ -329,72 +291,17 @@ impl Injector {
         is_cured.then_some(end).into_iter().collect()
     }
 
-    fn strike_zookeeper(&mut self, kind: &str, plan: &Plan) -> Later {
-        let zookeeper: Name = ZOOKEEPER.into();
-        match kind {
-            "reconnect-storm" => self.storm_of_reconnects(),
-            "quorum-lost" => {
-                self.lose_quorum();
-                return vec![(self.draw_lasting(), Due::End(Ongoing::NoQuorum))];
-            }
-            "zookeeper-kill" => {
-                self.kill(&zookeeper);
-                return vec![(self.draw_downtime(), Due::Start(zookeeper))];
-            }
-            "zookeeper-power-failure" => {
-                self.fail_power(&zookeeper);
-                return vec![(self.draw_downtime(), Due::Start(zookeeper))];
-            }
-            "watches-late" => return self.stagger_watches(plan),
-            "lost-registration" => self.lose_some_registration(plan),
-            _ => {
-                let Some(target) = self.some_session(plan) else { return Vec::new() };
-                if kind == "lost-reply" {
-                    self.lose_reply(&target);
-                } else {
-                    self.expire_session(&target);
-                }
-            }
+    /// Of anybody but the ZooKeeper server, by whose clock the simulation's sessions are counted.
+    fn strike_timers(&mut self, kind: &str, names: &[Name]) -> Later {
+        let target = self.draws.pick(names).cloned().expect("a cluster has brokers");
+        if kind == "timers-late" {
+            let grid = self.draw_timer_grid();
+            self.delay_timers(&target, grid);
+        } else {
+            let ppm = self.draw_drift_ppm();
+            self.drift_monotonic(&target, ppm);
         }
-        Vec::new()
-    }
-
-    /// Whoever it is may be down. One that runs has to register again now, or some time later.
-    fn lose_some_registration(&mut self, plan: &Plan) {
-        let members = member_names(plan);
-        let is_member = !members.is_empty() && self.draws.chance(3, 4);
-        let candidates = if is_member { members } else { self.broker_names() };
-        let Some(target) = self.draws.pick(&candidates).cloned() else { return };
-        self.lose_registration(&target, plan);
-        if !self.stated.is_empty() && self.draws.chance(1, 2) {
-            self.expire_session(&target);
-        }
-    }
-
-    /// Everybody who has a session hears of changes at a time of their own.
-    fn stagger_watches(&mut self, plan: &Plan) -> Later {
-        let lasting = self.draw_lasting();
-        let mut ends = Later::new();
-        for target in self.session_holders(plan) {
-            let by = self.draw_watch_delay();
-            if self.draws.chance(2, 3)
-                && let Some(fault) = self.delay_watches(&target, by)
-            {
-                ends.push((lasting, Due::End(fault)));
-            }
-        }
-        ends
-    }
-
-    /// A broker or a member of a group.
-    fn some_session(&mut self, plan: &Plan) -> Option<Name> {
-        let mut holders = self.session_holders(plan);
-        holders.retain(|name| self.is_running(name));
-        self.draws.pick(&holders).cloned()
-    }
-
-    fn session_holders(&self, plan: &Plan) -> Vec<Name> {
-        self.broker_names().into_iter().chain(member_names(plan)).collect()
+        vec![(self.draw_lasting(), Due::End(Ongoing::WrongTimers(target)))]
     }
 
     fn strike_client(&mut self, kind: &str, plan: &Plan) -> Later {
@@ -466,7 +373,8 @@ mod tests {
         for class in Class::ALL {
             for (kind, _) in class.kinds() {
                 let drawn = within(Damage::LossOfCache, kind);
-                assert!(!["wipe", "disk-lies", "disk-misdirects", "bit-flip"].contains(&drawn), "{kind}");
+                let over_budget = ["wipe", "disk-lies", "disk-misdirects", "bit-flip", "bit-rot"];
+                assert!(!over_budget.contains(&drawn), "{kind}");
                 let drawn = within(Damage::NoLoss, kind);
                 assert_ne!(drawn, "power-failure");
                 assert_eq!(within(Damage::Anything, kind), *kind);

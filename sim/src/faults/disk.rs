@@ -5,44 +5,115 @@ use std::path::{Path, PathBuf};
 
 use seedlog::runtime::sim::disk::{self, FailedSync, Operation, Rate, Slow};
 
+use super::script::Later;
+use super::storm::Due;
 use super::{Injector, Name};
 use crate::cluster::LOG_DIR;
-use crate::history::{DiskOperation, Failure, Injected};
+use crate::history::{DiskOperation, Errno, Failure, Injected};
 use crate::scenario::{Damage, Place};
 
 impl Injector {
+    /// One fault of the class, drawn: of this kind, at some broker.
+    pub(super) fn strike_disk(&mut self, kind: &str) -> Later {
+        let target = self.some_broker();
+        match kind {
+            "disk-slow" => {
+                let factor = *self.draws.pick(&[10, 100, 1000]).expect("not empty");
+                let stalls_node = self.draws.chance(1, 2);
+                self.slow_disk(&target, factor, stalls_node);
+            }
+            "disk-full" => {
+                let free_bytes = *self.draws.pick(&[0, 1, 200, 1_500, 20_000]).expect("not empty");
+                self.fill_disk(&target, free_bytes);
+            }
+            "disk-lies" => self.lie_about_syncs(&target),
+            "disk-misdirects" => self.misdirect_write(&target),
+            "bit-flip" => {
+                self.flip_bit(&target, None);
+                return Later::new();
+            }
+            "bit-rot" => {
+                self.rot_bit(&target, None);
+                return Later::new();
+            }
+            "file-truncated" => {
+                self.truncate(&target, None);
+                return Later::new();
+            }
+            "disk-sector-lost" if self.lose_sector(&target, None) => {}
+            _ => {
+                let operation = self.draw_failing_operation();
+                let one_in = *self.draws.pick(&[0, 0, 4, 1]).expect("not empty");
+                let failure = self.draw_failure(operation);
+                let errno = match failure {
+                    Failure::Plain => *self.draws.pick(operation.errnos()).expect("each has one"),
+                    _ => Errno::Eio,
+                };
+                self.break_disk(&target, operation, failure, errno, one_in);
+            }
+        }
+        vec![(self.draw_lasting(), Due::CureDisk(target))]
+    }
+
+    /// A failed fsync may take what it was to store out of the page cache.
+    fn draw_failing_operation(&mut self) -> DiskOperation {
+        match self.draws.below(12) {
+            0..=1 => DiskOperation::Write,
+            2..=4 if self.damage > Damage::NoLoss => DiskOperation::Fsync,
+            5 => DiskOperation::Rename,
+            6 => DiskOperation::SetLen,
+            7..=8 => DiskOperation::Open,
+            9 => DiskOperation::Unlink,
+            10 => *self.draws.pick(&[DiskOperation::Mkdir, DiskOperation::ReadDir]).expect("not empty"),
+            _ => DiskOperation::Read,
+        }
+    }
+
+    /// An fsync that reports the loss at the next one has acknowledged what was lost: over budget.
+    fn draw_failure(&mut self, operation: DiskOperation) -> Failure {
+        let is_usual = !self.draws.chance(1, 3);
+        match operation {
+            _ if is_usual => Failure::Plain,
+            DiskOperation::Write => Failure::Short,
+            DiskOperation::Fsync if self.damage == Damage::Anything && self.draws.chance(1, 2) => {
+                Failure::Late
+            }
+            DiskOperation::Fsync => Failure::Reverts,
+            _ => Failure::Plain,
+        }
+    }
+
     /// Operations of this kind fail until the disk is cured: one in so many of them, or the next one alone (0).
     pub(super) fn break_disk(
         &mut self,
         target: &Name,
         operation: DiskOperation,
         failure: Failure,
+        errno: Errno,
         one_in: u32,
     ) {
         self.ill_disks.insert(target.clone());
-        self.state(Injected::DiskError { target: target.clone(), operation, failure, one_in });
+        self.state(Injected::DiskError { target: target.clone(), operation, failure, errno, one_in });
         let rate = if one_in == 0 { Rate::Next(1) } else { Rate::OneIn(one_in.into()) };
-        disk::set_faults(self.cluster.node(target), |faults| match operation_of(operation) {
-            Operation::Read => faults.read_errors = rate,
-            Operation::Write if failure == Failure::Short => faults.short_writes = rate,
-            Operation::Write => faults.write_errors = rate,
-            Operation::Sync => {
-                faults.sync_errors = rate;
-                faults.failed_sync = match failure {
-                    Failure::Plain | Failure::Short => FailedSync::KeepsNewBytes,
-                    Failure::Reverts => FailedSync::Reverts,
-                    Failure::Late => FailedSync::ReportsNextTime,
-                };
+        disk::set_faults(self.cluster.node(target), |faults| {
+            if failure == Failure::Short {
+                faults.short_writes = rate;
+                return;
             }
-            Operation::Rename => faults.rename_errors = rate,
+            faults.fail_with(operation_of(operation), rate, errno);
+            faults.failed_sync = match failure {
+                Failure::Reverts => FailedSync::Reverts,
+                Failure::Late => FailedSync::ReportsNextTime,
+                Failure::Plain | Failure::Short => FailedSync::KeepsNewBytes,
+            };
         });
     }
 
-    /// Nothing that grows fits any more.
-    pub(super) fn fill_disk(&mut self, target: &Name) {
+    /// No more than so many bytes fit any more.
+    pub(super) fn fill_disk(&mut self, target: &Name, free_bytes: u64) {
         self.ill_disks.insert(target.clone());
-        self.state(Injected::DiskFull { target: target.clone() });
-        disk::set_faults(self.cluster.node(target), |faults| faults.capacity_bytes = Some(0));
+        self.state(Injected::DiskFull { target: target.clone(), free_bytes });
+        disk::leave_free(self.cluster.node(target), free_bytes);
     }
 
     /// Everything takes `factor` times as long.
@@ -87,6 +158,14 @@ impl Injector {
         let file = path.display().to_string().into();
         self.state(Injected::BitFlip { target: target.clone(), file, offset });
         disk::flip_bit(self.cluster.node(target), &path, offset)
+    }
+
+    /// A bit flips on the device for good, below the page cache; whether there was one.
+    pub(super) fn rot_bit(&mut self, target: &Name, place: Option<&Place>) -> bool {
+        let Some((path, offset)) = self.byte_of_log(target, place) else { return false };
+        let file = path.display().to_string().into();
+        self.state(Injected::BitRot { target: target.clone(), file, offset });
+        disk::rot_bit(self.cluster.node(target), &path, offset)
     }
 
     /// Cuts a file off for good: the one that is named, or a drawn one; whether there was one.
@@ -148,7 +227,12 @@ pub(super) fn operation_of(operation: DiskOperation) -> Operation {
     match operation {
         DiskOperation::Read => Operation::Read,
         DiskOperation::Write => Operation::Write,
+        DiskOperation::SetLen => Operation::SetLen,
         DiskOperation::Fsync => Operation::Sync,
         DiskOperation::Rename => Operation::Rename,
+        DiskOperation::Open => Operation::Open,
+        DiskOperation::Mkdir => Operation::CreateDir,
+        DiskOperation::ReadDir => Operation::ReadDir,
+        DiskOperation::Unlink => Operation::Remove,
     }
 }

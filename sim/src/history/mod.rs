@@ -5,10 +5,12 @@
 
 mod hasher;
 mod injected;
+mod kinds;
 mod recorder;
 mod seen;
 pub mod stored;
 mod traps;
+mod ways;
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -17,10 +19,11 @@ use seedlog::facts::Fact;
 use seedlog::types::BrokerId;
 use serde::{Deserialize, Serialize};
 
-pub use injected::{DiskOperation, Failure, Injected, Refusal};
+pub use injected::Injected;
 pub use recorder::Recorder;
 pub use seen::{FileByte, RecordAt, Seen};
 pub use traps::Trap;
+pub use ways::{DiskOperation, Errno, Failure, Refusal};
 
 /// One line of the history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

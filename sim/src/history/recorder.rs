@@ -163,7 +163,7 @@ impl Recorder {
         let identity = identity::current();
         self.progress.borrow_mut().observe(&what);
         let entry = Entry {
-            at_ns: clock::now().as_nanos(),
+            at_ns: clock::world_now().as_nanos(),
             node: self.name_of(identity.node),
             incarnation: identity.incarnation,
             what,

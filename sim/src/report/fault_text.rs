@@ -1,7 +1,7 @@
 //! Faults in words, one line each.
 
 use super::evidence::person;
-use crate::history::{Failure, Injected, Refusal};
+use crate::history::{Errno, Failure, Injected, Refusal};
 use crate::scenario::units;
 
 /// What was done, as a person would say it.
@@ -10,6 +10,13 @@ pub(crate) fn text(fault: &Injected) -> String {
         Injected::Kill { target } => format!("kill {}", person(target)),
         Injected::PowerFailure { target } => format!("power failure {}", person(target)),
         Injected::Pause { target } => format!("pause {}", person(target)),
+        Injected::Suspend { target } => format!("suspend {}, its clock and its links", person(target)),
+        Injected::FewDescriptors { target, left } => {
+            format!("{} may open {left} more files and sockets", person(target))
+        }
+        Injected::EnoughDescriptors { target } => {
+            format!("{} may open as much as it likes", person(target))
+        }
         Injected::Resume { target } => format!("resume {}", person(target)),
         Injected::Start { target } => format!("start {}", person(target)),
         Injected::Stop { target } => format!("ask {} to end", person(target)),
@@ -34,6 +41,15 @@ pub(crate) fn text(fault: &Injected) -> String {
             format!("wall clock of {} jumps by {by_ms:+} ms and back, again and again", person(target))
         }
         Injected::ClockRight { target } => format!("wall clock of {} is right", person(target)),
+        Injected::MonotonicDrift { target, ppm } => {
+            format!("monotonic clock of {} drifts {ppm:+} ppm", person(target))
+        }
+        Injected::TimersLate { target, grid_ms } => {
+            format!("timers of {} fire together, every {grid_ms} ms", person(target))
+        }
+        Injected::TimersRight { target } => {
+            format!("timers and monotonic clock of {} are right", person(target))
+        }
         Injected::Idle { target } => format!("{} has nothing to send", person(target)),
         Injected::Burst { target } => format!("{} sends as fast as it can", person(target)),
         Injected::HotKey { target } => format!("{} sends every record under one key", person(target)),
@@ -52,6 +68,9 @@ fn network(fault: &Injected) -> Option<String> {
         Injected::Cut { from, to } => format!("cut {} -> {}", person(from), person(to)),
         Injected::Mend { from, to } => format!("mend {} -> {}", person(from), person(to)),
         Injected::Reset { a, b } => format!("reset {} | {}", person(a), person(b)),
+        Injected::ResetOneEnd { of, with } => {
+            format!("reset what {} has of its connections with {}", person(of), person(with))
+        }
         Injected::Delay { from, to, floor_ms, mean_ms } => {
             format!("{} -> {} takes {floor_ms} ms and {mean_ms} more on average", person(from), person(to))
         }
@@ -86,7 +105,7 @@ fn network(fault: &Injected) -> Option<String> {
 
 fn disk(fault: &Injected) -> Option<String> {
     let text = match fault {
-        Injected::DiskError { target, operation, failure, one_in } => {
+        Injected::DiskError { target, operation, failure, errno, one_in } => {
             let often = match one_in {
                 0 => " once".to_owned(),
                 1 => String::new(),
@@ -98,9 +117,13 @@ fn disk(fault: &Injected) -> Option<String> {
                 Failure::Reverts => ", and reverts to the old bytes",
                 Failure::Late => ", and reports it at the next one",
             };
-            format!("disk of {} fails {operation:?}{often}{how}", person(target)).to_lowercase()
+            let with = if *errno == Errno::Eio { "" } else { &format!(" with {}", errno.name()) };
+            format!("disk of {} fails {}{with}{often}{how}", person(target), operation.word())
         }
-        Injected::DiskFull { target } => format!("disk of {} is full", person(target)),
+        Injected::DiskFull { target, free_bytes: 0 } => format!("disk of {} is full", person(target)),
+        Injected::DiskFull { target, free_bytes } => {
+            format!("disk of {} is full but for {free_bytes} bytes", person(target))
+        }
         Injected::DiskSlow { target, factor, stalls } => {
             let stalls = if *stalls { ", and a write holds up all of its process" } else { "" };
             format!("disk of {} is x{factor} slower{stalls}", person(target))
@@ -112,6 +135,9 @@ fn disk(fault: &Injected) -> Option<String> {
         }
         Injected::BitFlip { target, file, offset } => {
             format!("a bit flips on {}, {file} at {offset}", person(target))
+        }
+        Injected::BitRot { target, file, offset } => {
+            format!("a bit rots on the device of {}, {file} at {offset}", person(target))
         }
         Injected::FileTruncated { target, file, length } => {
             format!("on {}, {file} is cut off at {length}", person(target))
@@ -132,6 +158,18 @@ fn zookeeper(fault: &Injected) -> Option<String> {
         }
         Injected::LoseRegistration { target } => {
             format!("lose the reply to the next registration of {}", person(target))
+        }
+        Injected::CutShort { target, session, answered, broken } => {
+            let who = person(target);
+            format!(
+                "after {answered} reads of {who}, {broken} break off in the middle of the reply ({session:#x})"
+            )
+        }
+        Injected::Detach { target, session } => {
+            format!("the follower that serves {} loses its leader ({session:#x})", person(target))
+        }
+        Injected::Rejoin { target, session } => {
+            format!("the follower that serves {} drops it ({session:#x})", person(target))
         }
         Injected::WatchesLate { target, session, millis } => {
             format!("watch events reach {} {millis} ms late ({session:#x})", person(target))

@@ -12,6 +12,10 @@ fn each_operation_fails_with_an_input_output_error_and_has_no_effect() {
             let errors = [
                 write(&file, b"more", 4).unwrap_err(),
                 file.truncate(0).unwrap_err(),
+                disk::open(Path::new("/data/log"), OpenMode::Read).err().unwrap(),
+                disk::create_dir_all(Path::new("/data/directory")).unwrap_err(),
+                disk::read_dir(Path::new("/data")).unwrap_err(),
+                disk::remove_file(Path::new("/data/log")).unwrap_err(),
                 file.read_at(&mut [0; 4], 0).unwrap_err(),
                 file.read_range(0, 4).await.unwrap_err(),
                 disk::rename(Path::new("/data/log"), Path::new("/data/x")).unwrap_err(),
@@ -22,15 +26,30 @@ fn each_operation_fails_with_an_input_output_error_and_has_no_effect() {
         });
         clock::sleep(Duration::from_millis(500)).await;
         control::set_faults(node, |faults| {
-            faults.write_errors = Rate::Next(2);
-            faults.read_errors = Rate::Next(2);
-            faults.rename_errors = Rate::Next(1);
-            faults.sync_errors = Rate::Next(1);
+            faults.fail(Operation::Write, Rate::Next(1));
+            faults.fail(Operation::SetLen, Rate::Next(1));
+            faults.fail(Operation::Open, Rate::Next(1));
+            faults.fail(Operation::CreateDir, Rate::Next(1));
+            faults.fail(Operation::ReadDir, Rate::Next(1));
+            faults.fail(Operation::Remove, Rate::Next(1));
+            faults.fail(Operation::Read, Rate::Next(2));
+            faults.fail(Operation::Rename, Rate::Next(1));
+            faults.fail(Operation::Sync, Rate::Next(1));
         });
         clock::sleep(Duration::from_secs(2)).await;
         assert_eq!(current(node, "/data/log").unwrap(), b"basemore");
         let fired = control::faults_fired(node);
-        let expected = [("read-error", 2), ("rename-error", 1), ("sync-error", 1), ("write-error", 2)];
+        let expected = [
+            ("create-dir-error", 1),
+            ("open-error", 1),
+            ("read-dir-error", 1),
+            ("read-error", 2),
+            ("remove-error", 1),
+            ("rename-error", 1),
+            ("set-len-error", 1),
+            ("sync-error", 1),
+            ("write-error", 1),
+        ];
         assert_eq!(fired, BTreeMap::from(expected));
     });
 }
@@ -44,10 +63,10 @@ fn a_drawn_error_rate_fails_some_operations() {
             let failed = (0..400).filter(|_| write(&file, b"x", 0).is_err()).count();
             assert!((50..150).contains(&failed), "{failed} of 400 failed at one in four");
         });
-        control::set_faults(node, |faults| faults.write_errors = Rate::OneIn(4));
+        control::set_faults(node, |faults| faults.fail(Operation::Write, Rate::OneIn(4)));
         clock::sleep(Duration::from_secs(2)).await;
         control::heal(node);
-        assert_eq!(control::faults(node).write_errors, Rate::Never);
+        assert!(control::faults(node).errors.is_empty());
     });
 }
 
@@ -69,7 +88,7 @@ fn after_a_failed_sync(mode: FailedSync, first_sync: io::Result<()>) -> (Vec<u8>
         });
         clock::sleep(Duration::from_millis(500)).await;
         control::set_faults(node, |faults| {
-            faults.sync_errors = Rate::Next(1);
+            faults.fail(Operation::Sync, Rate::Next(1));
             faults.failed_sync = mode;
         });
         clock::sleep(Duration::from_secs(2)).await;
@@ -89,6 +108,142 @@ fn no_later_sync_brings_back_what_a_failed_one_lost() {
     );
     assert_eq!(after_a_failed_sync(FailedSync::Reverts, failed()), (hole.clone(), hole.clone()));
     assert_eq!(after_a_failed_sync(FailedSync::ReportsNextTime, Ok(())), (b"lostkept".to_vec(), hole));
+}
+
+#[test]
+fn an_error_that_sticks_has_its_number_until_the_disk_is_cured() {
+    run(1, || async {
+        let node = started(|| async {
+            let file = open("/data/log");
+            a_second().await;
+            for _ in 0..3 {
+                let unmade = disk::create_dir_all(Path::new("/data/directory")).unwrap_err();
+                let unopened = disk::open(Path::new("/data/log"), OpenMode::Read).err().unwrap();
+                write(&file, b"x", 0).unwrap();
+                let unsynced = file.sync_data().await.unwrap_err();
+                let errors = [unmade, unopened, unsynced];
+                assert_eq!(errors.map(|error| error.raw_os_error()), [Some(30), Some(23), Some(28)]);
+            }
+            a_second().await;
+            disk::create_dir_all(Path::new("/data/directory")).unwrap();
+            disk::open(Path::new("/data/log"), OpenMode::Read).unwrap();
+        });
+        clock::sleep(Duration::from_millis(500)).await;
+        control::set_faults(node, |faults| {
+            faults.fail_with(Operation::CreateDir, Rate::OneIn(1), Errno::Erofs);
+            faults.fail_with(Operation::Open, Rate::OneIn(1), Errno::Enfile);
+            faults.fail_with(Operation::Sync, Rate::OneIn(1), Errno::Enospc);
+        });
+        clock::sleep(Duration::from_secs(1)).await;
+        control::heal(node);
+        clock::sleep(Duration::from_secs(1)).await;
+        assert_eq!(control::faults_fired(node)["create-dir-error"], 3);
+    });
+}
+
+#[test]
+fn what_a_sync_lost_is_told_once_to_every_open_description() {
+    run(1, || async {
+        let node = started(|| async {
+            let (first, second) = (open("/data/log"), open("/data/log"));
+            a_second().await;
+            write(&first, b"lost", 0).unwrap();
+            assert_eq!(first.sync_data().await.unwrap_err().raw_os_error(), EIO);
+            first.sync_data().await.unwrap();
+            open("/data/log").sync_data().await.unwrap();
+            assert_eq!(second.sync_data().await.unwrap_err().raw_os_error(), EIO);
+            second.sync_data().await.unwrap();
+            write(&open("/data/done"), b"x", 0).unwrap();
+        });
+        clock::sleep(Duration::from_millis(500)).await;
+        control::set_faults(node, |faults| faults.fail(Operation::Sync, Rate::Next(1)));
+        clock::sleep(Duration::from_secs(2)).await;
+        assert!(current(node, "/data/done").is_some());
+    });
+}
+
+#[test]
+fn a_sync_that_nobody_waits_for_runs_on_and_takes_the_error_along() {
+    run(1, || async {
+        let node = started(|| async {
+            let file = open("/data/log");
+            disk::sync_dir(Path::new("/data")).await.unwrap();
+            a_second().await;
+            write(&file, b"lost", 0).unwrap();
+            assert!(clock::timeout(Duration::from_millis(100), file.sync_data()).await.is_err());
+            a_second().await;
+            file.sync_data().await.unwrap();
+        });
+        clock::sleep(Duration::from_millis(500)).await;
+        control::set_faults(node, |faults| {
+            faults.fail(Operation::Sync, Rate::Next(1));
+            faults.slow_syncs.insert("/data/log".into(), 1000);
+        });
+        clock::sleep(Duration::from_secs(5)).await;
+        assert_eq!(control::faults_fired(node)["sync-error"], 1);
+        assert_eq!(durable(node, "/data/log").unwrap(), b"", "the second sync proved nothing");
+    });
+}
+
+#[test]
+fn a_bit_that_rots_is_read_after_a_restart_of_the_process() {
+    run(1, || async {
+        let node = started(|| async {
+            let file = open("/data/log");
+            if file.is_empty().unwrap() {
+                write(&file, b"sound", 0).unwrap();
+                file.sync_data().await.unwrap();
+            }
+        });
+        a_second().await;
+        assert!(control::rot_bit(node, Path::new("/data/log"), 0));
+        assert!(!control::rot_bit(node, Path::new("/data/log"), 5));
+        assert_eq!(current(node, "/data/log").unwrap(), b"sound");
+        world::end(node, Death::Kill);
+        world::start(node);
+        a_second().await;
+        assert_eq!(current(node, "/data/log").unwrap(), b"round");
+    });
+}
+
+#[test]
+fn a_name_has_255_bytes_at_most() {
+    run(1, || async {
+        let node = started(|| async {
+            let path = |bytes: usize| format!("/data/{}", "n".repeat(bytes));
+            open(&path(255));
+            let too_long = disk::open(Path::new(&path(256)), OpenMode::CreateOrOpen).err().unwrap();
+            assert_eq!(too_long.raw_os_error(), Some(36));
+            let too_long = disk::create_dir_all(Path::new(&path(256))).unwrap_err();
+            assert_eq!(too_long.raw_os_error(), Some(36));
+            let too_long = disk::rename(Path::new(&path(255)), Path::new(&path(256))).unwrap_err();
+            assert_eq!(too_long.raw_os_error(), Some(36));
+        });
+        a_second().await;
+        assert_eq!(control::list_files(node).len(), 1);
+    });
+}
+
+#[test]
+fn a_disk_that_is_filled_takes_a_part_of_the_next_write() {
+    run(1, || async {
+        let node = started(|| async {
+            let file = open("/data/log");
+            write(&file, b"1234", 0).unwrap();
+            a_second().await;
+            let error = write(&file, b"abcdef", 4).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StorageFull);
+            assert_eq!(file.len().unwrap(), 7);
+            file.truncate(4).unwrap();
+            write(&file, b"xyz", 4).unwrap();
+            let error = disk::create_dir_all(Path::new("/data/directory")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StorageFull);
+        });
+        clock::sleep(Duration::from_millis(500)).await;
+        control::leave_free(node, 3);
+        clock::sleep(Duration::from_secs(1)).await;
+        assert_eq!(current(node, "/data/log").unwrap(), b"1234xyz");
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use seedlog::rules::{self, Rule};
 use seedlog::runtime::disk::{self, File, OpenMode};
 use seedlog::runtime::sim::disk as control;
-use seedlog::runtime::sim::disk::{CrashInside, FailedSync, Operation, Rate, Slow};
+use seedlog::runtime::sim::disk::{CrashInside, Errno, FailedSync, Operation, Rate, Slow};
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::runtime::sim::world::{self, Death, Finished, RunConfig};
 use seedlog::runtime::{clock, rng};

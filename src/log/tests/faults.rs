@@ -5,7 +5,7 @@ use crate::log::LogError;
 use crate::log::names::{index_path, log_path};
 use crate::rules::{self, Rule};
 use crate::runtime::disk;
-use crate::runtime::sim::disk::{Rate, current_image, durable_image, flip_bit, set_faults};
+use crate::runtime::sim::disk::{Operation, Rate, current_image, durable_image, flip_bit, set_faults};
 use crate::runtime::sim::identity;
 
 /// Changes what is wrong with this process's disk.
@@ -35,7 +35,7 @@ fn a_failed_append_leaves_the_log_as_it_was() {
         let size = log.size();
         for round in 0..20 {
             match round % 3 {
-                0 => break_disk(|faults| faults.write_errors = Rate::Next(1)),
+                0 => break_disk(|faults| faults.fail(Operation::Write, Rate::Next(1))),
                 1 => break_disk(|faults| faults.short_writes = Rate::Next(1)),
                 _ => break_disk(|faults| faults.capacity_bytes = Some(0)),
             }
@@ -59,7 +59,10 @@ fn a_failed_append_leaves_the_log_as_it_was() {
 fn a_failed_append_that_cannot_be_cut_off_fails_the_log() {
     on_disk(|data| async move {
         let mut log = log_of_two_batches(&data).await;
-        break_disk(|faults| faults.write_errors = Rate::Next(2));
+        break_disk(|faults| {
+            faults.fail(Operation::Write, Rate::Next(1));
+            faults.fail(Operation::SetLen, Rate::Next(1));
+        });
         let failed = log.append(&[batch(2, 50)], EPOCH);
         assert!(matches!(failed, Err(LogError::Failed { .. })), "{failed:?}");
         heal();
@@ -76,7 +79,7 @@ fn a_failed_roll_leaves_the_log_usable() {
     on_disk(|data| async move {
         let mut log = open(&data, small()).await;
         log.append(&[batch(1, 1500)], EPOCH).unwrap();
-        break_disk(|faults| faults.write_errors = Rate::Next(1));
+        break_disk(|faults| faults.fail(Operation::Write, Rate::Next(1)));
         let refused = log.append(&[batch(1, 1500)], EPOCH);
         assert!(matches!(refused, Err(LogError::Io(_))), "{refused:?}");
         // The roll left an empty file; a smaller batch still fits the old segment, past that file's name.
@@ -129,7 +132,7 @@ fn no_clean_mark_is_left_unless_every_ticket_came_back_well() {
         let mut log = log_of_two_batches(&data).await;
         let ticket = log.begin_flush().unwrap();
         assert!(matches!(log.begin_close(), Err(LogError::FlushUnderWay)), "one ticket is out");
-        break_disk(|faults| faults.sync_errors = Rate::Next(1));
+        break_disk(|faults| faults.fail(Operation::Sync, Rate::Next(1)));
         let error = ticket.run().await.unwrap_err();
         log.flush_failed(ticket, error);
 
@@ -184,7 +187,7 @@ fn an_index_that_cannot_be_written_is_only_missed() {
 fn a_failed_sync_fails_the_log_for_good() {
     on_disk(|data| async move {
         let mut log = log_of_two_batches(&data).await;
-        break_disk(|faults| faults.sync_errors = Rate::Next(1));
+        break_disk(|faults| faults.fail(Operation::Sync, Rate::Next(1)));
         let ticket = log.begin_flush().unwrap();
         let error = ticket.run().await.unwrap_err();
         assert!(matches!(log.flush_failed(ticket, error), LogError::Failed { .. }));
@@ -222,7 +225,7 @@ fn with_its_rule_suspended_a_failed_sync_is_tried_again() {
     on_disk(|data| async move {
         rules::suspend(Rule::FailLogDirOnFailedFsync);
         let mut log = log_of_two_batches(&data).await;
-        break_disk(|faults| faults.sync_errors = Rate::Next(1));
+        break_disk(|faults| faults.fail(Operation::Sync, Rate::Next(1)));
         let ticket = log.begin_flush().unwrap();
         let error = ticket.run().await.unwrap_err();
         assert!(matches!(log.flush_failed(ticket, error), LogError::Io(_)));
@@ -246,7 +249,7 @@ fn a_ticket_of_an_earlier_flush_cannot_revive_a_failed_log() {
 fn what_a_failed_sync_left_in_the_page_cache_alone_is_durable_after_the_next_open() {
     on_disk(|data| async move {
         let mut log = log_of_two_batches(&data).await;
-        break_disk(|faults| faults.sync_errors = Rate::Next(1));
+        break_disk(|faults| faults.fail(Operation::Sync, Rate::Next(1)));
         let ticket = log.begin_flush().unwrap();
         let error = ticket.run().await.unwrap_err();
         log.flush_failed(ticket, error);
@@ -283,10 +286,11 @@ fn a_disk_error_while_opening_is_told() {
     on_disk(|data| async move {
         drop(log_of_two_batches(&data).await);
         for change in [
-            (|faults| faults.read_errors = Rate::Next(1)) as fn(&mut crate::runtime::sim::disk::Faults),
-            |faults| faults.write_errors = Rate::Next(1),
-            |faults| faults.sync_errors = Rate::Next(1),
-            |faults| faults.rename_errors = Rate::Next(1),
+            (|faults| faults.fail(Operation::Read, Rate::Next(1)))
+                as fn(&mut crate::runtime::sim::disk::Faults),
+            |faults| faults.fail(Operation::Write, Rate::Next(1)),
+            |faults| faults.fail(Operation::Sync, Rate::Next(1)),
+            |faults| faults.fail(Operation::Rename, Rate::Next(1)),
         ] {
             break_disk(change);
             let refused = try_open(&data, LogConfig::default()).await.err().expect("refused");

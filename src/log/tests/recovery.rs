@@ -5,7 +5,7 @@ use crate::log::LogError;
 use crate::log::checkpoint::{Boot, Checkpoint};
 use crate::log::names::log_path;
 use crate::runtime::disk::{self, OpenMode};
-use crate::runtime::sim::disk::{FailedSync, Rate, flip_bit, set_faults};
+use crate::runtime::sim::disk::{FailedSync, Operation, Rate, flip_bit, set_faults};
 use crate::runtime::sim::identity;
 
 /// Five batches in one segment, of which the first two were flushed and are below the checkpoint; nobody has
@@ -156,7 +156,7 @@ fn after_a_failed_sync_the_page_cache_is_not_relied_upon() {
         let node = identity::current().node;
         set_faults(node, |faults| {
             faults.failed_sync = FailedSync::Reverts;
-            faults.sync_errors = Rate::Next(1);
+            faults.fail(Operation::Sync, Rate::Next(1));
         });
         log.append(&[batch(2, 50)], EPOCH).unwrap();
         let ticket = log.begin_flush().unwrap();

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use madsim::plugin::Simulator;
@@ -21,8 +22,10 @@ use super::identity::{self, Identity, NodeId};
 use super::process::{self, Descriptor};
 use super::trace::{self, Kind, mix};
 use super::world::{self, Death};
-use machine::{Covered, Effect, LockHolder, Machine};
+use machine::{Effect, LockHolder, Machine};
 use names::InodeId;
+pub(super) use pages::Pages;
+use underway::Sync;
 
 mod control;
 mod crash;
@@ -31,15 +34,17 @@ mod effects;
 mod faults;
 mod machine;
 mod names;
+mod pages;
 mod tree;
+mod underway;
 
 pub use crate::runtime::disk_types::{DirEntry, OpenMode, is_no_space, is_out_of_descriptors};
 pub use control::{
-    current_image, delete_file, durable_image, faults, faults_fired, flip_bit, heal, list_files, losses,
-    set_faults, truncate_file, wipe,
+    current_image, delete_file, durable_image, faults, faults_fired, flip_bit, heal, leave_free, list_files,
+    losses, rot_bit, set_faults, truncate_file, wipe,
 };
 pub use effects::{Effect as FaultEffect, take_effects};
-pub use faults::{CrashInside, FailedSync, Faults, Operation, Rate, Slow, Tally};
+pub use faults::{CrashInside, Errno, FailedSync, Faults, Operation, Rate, Slow, Tally};
 
 thread_local! {
     /// The disks of this thread's one run.
@@ -114,6 +119,8 @@ struct Handle {
     path_hash: u64,
     /// `None`: each operation takes one for its time.
     descriptor: Option<Descriptor>,
+    /// How many of the file's lost writes this description was told of, or need not be.
+    told: AtomicU32,
 }
 
 const EBADF: i32 = 9;
@@ -141,19 +148,25 @@ impl File {
     /// Reads exactly `len` bytes at `offset`, which may have to come from the device. `UnexpectedEof` if the
     /// file is shorter.
     pub async fn read_range(&self, offset: u64, len: usize) -> io::Result<Bytes> {
-        let life = acting(self.0.life)?;
+        acting(self.0.life)?;
         // A length beyond the file must not cost its memory before the end of the file is noticed.
         if offset.saturating_add(len as u64) > self.len()? {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        if let Some(time) = on_machine(life.node, |machine| machine.read_time()) {
-            clock::sleep(time).await;
-        }
+        self.warm_up().await;
         let mut buffer = vec![0; len];
         if self.read_at(&mut buffer, offset)? < len {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         Ok(buffer.into())
+    }
+
+    /// Waits for the device, where what is read next is not in the page cache.
+    pub(super) async fn warm_up(&self) {
+        let time = on_machine(self.0.life.node, |machine| machine.read_time());
+        if let Some(time) = time {
+            clock::sleep(time).await;
+        }
     }
 
     /// Bytes in the file.
@@ -177,12 +190,15 @@ impl File {
     }
 
     /// fdatasync: the data and the size reach stable storage; the name does not. After an error what was
-    /// written before is in an unknown state, for good. Only what was written before the call counts.
+    /// written before is in an unknown state, for good. Only what was written before the call counts. A dropped
+    /// call still runs to its end.
     pub async fn sync_data(&self) -> io::Result<()> {
         let life = acting(self.0.life)?;
-        let _lent = self.lend()?;
+        let lent = self.lend()?;
         self.trace(Kind::DiskSync, 0);
-        sync(life, |machine| machine.covered_data(self.0.inode)).await?;
+        let covered = on_machine(life.node, |machine| machine.covered_data(self.0.inode))?;
+        let description = Some(Arc::clone(&self.0));
+        underway::finished(Sync { life, covered, description, _lent: lent }).await?;
         self.trace(Kind::DiskSync, 1);
         Ok(())
     }
@@ -194,12 +210,17 @@ impl File {
         if self.0.writable { Ok(life) } else { Err(io::Error::from_raw_os_error(refusal)) }
     }
 
-    /// The descriptor that an operation works with, where the file has none of its own.
+    /// The descriptor that an operation works with, where the file has none of its own: another description each time.
     fn lend(&self) -> io::Result<Option<Descriptor>> {
-        match self.0.descriptor {
-            Some(_) => Ok(None),
-            None => Descriptor::take(self.0.life).map(Some),
+        if self.0.descriptor.is_some() {
+            return Ok(None);
         }
+        let life = self.0.life;
+        let lent = Descriptor::take(life)?;
+        conclude(life, on_machine(life.node, |machine| machine.open_for_one(life)))?;
+        let told = on_machine(life.node, |machine| machine.told_at_open(self.0.inode));
+        self.0.told.store(told, Ordering::Relaxed);
+        Ok(Some(lent))
     }
 
     fn trace(&self, kind: Kind, payload: u64) {
@@ -215,17 +236,6 @@ impl Drop for Handle {
             }
         });
     }
-}
-
-/// Waits for the device, then makes durable what was there when the wait began.
-async fn sync(life: Identity, covered: impl FnOnce(&Machine) -> io::Result<Covered>) -> io::Result<()> {
-    let (covered, time) = on_machine(life.node, |machine| {
-        let covered = covered(machine)?;
-        io::Result::Ok((covered, machine.draw_sync_time(covered)))
-    })?;
-    clock::sleep(time).await;
-    acting(life)?;
-    conclude(life, on_machine(life.node, |machine| machine.finish_sync(life, covered)))
 }
 
 // What a name operation was, in the trace.
@@ -248,24 +258,29 @@ fn naming(operation: u64, path: &Path) -> io::Result<Identity> {
 pub fn open(path: &Path, mode: OpenMode) -> io::Result<File> {
     let life = naming(OPEN, path)?;
     let descriptor = Descriptor::take(life)?;
-    let (inode, power_cycle) = on_machine(life.node, |machine| {
-        io::Result::Ok((machine.open(life, path, mode)?, machine.power_cycle))
-    })?;
-    let writable = mode != OpenMode::Read;
-    let path_hash = path_hash(path);
-    let descriptor = Some(descriptor);
-    Ok(File(Arc::new(Handle { life, inode, writable, power_cycle, path_hash, descriptor })))
+    opened(life, path, mode, Some(descriptor))
 }
 
 /// A file for reading and writing that is opened when it is used, and closed again when too many others were used
 /// since ([`keep_open_on_demand`]; here: at once). For files whose content is on stable storage.
 pub fn open_on_demand(path: &Path) -> io::Result<File> {
     let life = naming(OPEN, path)?;
-    let (inode, power_cycle) = on_machine(life.node, |machine| {
-        io::Result::Ok((machine.open(life, path, OpenMode::ReadWrite)?, machine.power_cycle))
-    })?;
-    let path_hash = path_hash(path);
-    Ok(File(Arc::new(Handle { life, inode, writable: true, power_cycle, path_hash, descriptor: None })))
+    opened(life, path, OpenMode::ReadWrite, None)
+}
+
+fn opened(life: Identity, path: &Path, mode: OpenMode, descriptor: Option<Descriptor>) -> io::Result<File> {
+    let inode = conclude(life, on_machine(life.node, |machine| machine.open(life, path, mode)))?;
+    let (power_cycle, told) =
+        on_machine(life.node, |machine| (machine.power_cycle, machine.told_at_open(inode)));
+    Ok(File(Arc::new(Handle {
+        life,
+        inode,
+        writable: mode != OpenMode::Read,
+        power_cycle,
+        path_hash: path_hash(path),
+        descriptor,
+        told: AtomicU32::new(told),
+    })))
 }
 
 /// How many files that are opened on demand stay open after their use, in this process.
@@ -275,23 +290,25 @@ pub fn keep_open_on_demand(_max: usize) {}
 pub async fn sync_dir(path: &Path) -> io::Result<()> {
     let life = acting(identity::current())?;
     // A directory is opened to be synced.
-    let _descriptor = Descriptor::take(life)?;
+    let lent = Some(Descriptor::take(life)?);
+    conclude(life, on_machine(life.node, |machine| machine.open_for_one(life)))?;
     trace::event_of(life, Kind::DiskSync, mix(0, path_hash(path)));
-    sync(life, |machine| machine.covered_names(path)).await?;
+    let covered = on_machine(life.node, |machine| machine.covered_names(path))?;
+    underway::finished(Sync { life, covered, description: None, _lent: lent }).await?;
     trace::event_of(life, Kind::DiskSync, mix(1, path_hash(path)));
     Ok(())
 }
 
 pub fn create_dir_all(path: &Path) -> io::Result<()> {
     let life = naming(CREATE_DIR, path)?;
-    on_machine(life.node, |machine| machine.tree.create_dir_all(path))
+    conclude(life, on_machine(life.node, |machine| machine.create_dir_all(life, path)))
 }
 
 /// The entries of a directory, sorted by name.
 pub fn read_dir(path: &Path) -> io::Result<Vec<DirEntry>> {
     let life = acting(identity::current())?;
     let _descriptor = Descriptor::take(life)?;
-    on_machine(life.node, |machine| machine.tree.read_dir(path))
+    conclude(life, on_machine(life.node, |machine| machine.read_dir(life, path)))
 }
 
 /// Whether a file or directory is there.
@@ -312,7 +329,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 
 pub fn remove_file(path: &Path) -> io::Result<()> {
     let life = naming(REMOVE_FILE, path)?;
-    on_machine(life.node, |machine| machine.tree.remove_file(path))
+    conclude(life, on_machine(life.node, |machine| machine.remove_file(life, path)))
 }
 
 /// Waits for the deletion of topics (K7): nothing but tests calls it yet.
@@ -321,7 +338,7 @@ pub fn remove_dir_all(path: &Path) -> io::Result<()> {
     // A directory is opened to be emptied. What is not there is not even opened.
     on_machine(life.node, |machine| machine.tree.resolve(path).map(drop))?;
     let _descriptor = Descriptor::take(life)?;
-    on_machine(life.node, |machine| machine.tree.remove_dir_all(path))
+    conclude(life, on_machine(life.node, |machine| machine.remove_dir_all(life, path)))
 }
 
 /// An exclusive lock on a file, held until dropped (or until the process dies).
@@ -336,7 +353,9 @@ pub struct Lock {
 pub fn lock(path: &Path) -> io::Result<Lock> {
     let life = naming(LOCK, path)?;
     let descriptor = Descriptor::take(life)?;
-    let (inode, holder) = on_machine(life.node, |machine| machine.lock(life, path))?;
+    let open = on_machine(life.node, |machine| machine.open(life, path, OpenMode::CreateOrOpen));
+    let inode = conclude(life, open)?;
+    let holder = on_machine(life.node, |machine| machine.lock(life, inode))?;
     Ok(Lock { life, inode, holder, _descriptor: descriptor })
 }
 

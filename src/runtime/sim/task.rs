@@ -6,10 +6,13 @@ use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use super::buggify;
+use tokio::sync::oneshot;
+
 use super::identity::{self, Identity};
 use super::trace::{self, Kind};
+use super::{buggify, clock, rng};
 use crate::runtime::living::Living;
 
 /// Which threads a group's tasks run on; one and the same in simulation.
@@ -135,10 +138,37 @@ pub async fn yield_now() {
     madsim::task::yield_now().await;
 }
 
-/// Runs long work (recovery, compaction): inline, after others had their turn.
+/// The work of another thread waits for one, and its result for whoever asked: so long on average, and now and
+/// then much longer.
+const BLOCKING_NANOS_MEAN: u64 = 1_000_000;
+const BLOCKING_NANOS_MAX: u64 = 300_000_000;
+const BLOCKING_LONG_ONE_IN: u64 = 16;
+
+/// Runs long work (recovery, compaction) on a thread of its own, which takes a drawn time. Nobody can call it back:
+/// what was begun, or is only waiting for its thread, is done even if the caller is gone, unless the life ends.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    yield_now().await;
-    work()
+    let mut draws = rng::stream("task.blocking");
+    let mut draw = || {
+        let is_long = draws.chance(1, BLOCKING_LONG_ONE_IN);
+        let nanos =
+            if is_long { draws.below(BLOCKING_NANOS_MAX) } else { draws.exponential(BLOCKING_NANOS_MEAN) };
+        Duration::from_nanos(nanos)
+    };
+    let (before, after) = (draw(), draw());
+    let (tell, told) = oneshot::channel();
+    let thread = async move {
+        clock::sleep(before).await;
+        let result = work();
+        clock::sleep(after).await;
+        // Whoever asked may be gone.
+        drop(tell.send(result));
+    };
+    madsim::task::spawn(Identified::new(identity::current(), thread));
+    match told.await {
+        Ok(result) => result,
+        // The life has ended; so will whoever waits here.
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// Whether the running task's node still lives, in the incarnation the task belongs to.

@@ -181,6 +181,18 @@ pub fn start(node: NodeId) {
     handle.get_node(madsim_id).expect("the node was added").spawn(process);
 }
 
+/// Runs `future` as a task of a life that nobody stops before the life ends; not at all if it has ended.
+pub(super) fn run_on(life: Identity, future: impl Future<Output = ()> + Send + 'static) {
+    let is_node = life.node != NodeId::TESTBED;
+    if let Ok(handle) = Handle::try_current()
+        && is_node
+        && life.is_alive()
+        && let Some(node) = handle.get_node(madsim_id(life.node))
+    {
+        node.spawn(Identified::new(life, future));
+    }
+}
+
 /// Ends a node's present life; nothing happens if it has none. Safe to call from the node itself: the
 /// operation that crashes its node is the life's last.
 pub fn end(node: NodeId, death: Death) {

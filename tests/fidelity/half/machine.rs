@@ -1,14 +1,63 @@
 //! Programs on the machine that this runs on.
 
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seedlog::runtime::task;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::disk;
 use crate::program::{History, Limits, Program};
+use crate::{disk, net, properties};
+
+/// Loopback brings bytes before the call that sends them returns. So long may this process not run.
+pub const WAIT: Duration = Duration::from_millis(100);
+pub const ARRIVES_WITHIN: Duration = Duration::from_millis(5);
+
+/// Below the range from which connecting sockets get theirs; each run has an address of its own.
+const PORT: u16 = 19_092;
+
+/// Runs a program that may have several outcomes, so often.
+pub fn on_net(program: &Program, runs: u64) -> BTreeSet<History> {
+    task::block_on(async {
+        let mut running = tokio::task::JoinSet::new();
+        for run in 0..runs {
+            let (director, parties) = net::Director::new(unused_address());
+            for party in parties {
+                running.spawn(async move {
+                    party.obey().await;
+                    None
+                });
+            }
+            let (steps, pauses) = (program.steps_as::<net::Step>(), net::Pauses::of(&program.name, run));
+            running.spawn(async move { Some(director.perform(steps, pauses).await) });
+        }
+        running.join_all().await.into_iter().flatten().collect()
+    })
+}
+
+/// Looks at clocks and tasks, so often.
+pub fn on_node(program: &Program, runs: u64) -> BTreeSet<History> {
+    let steps = program.steps_as::<properties::Step>();
+    let run = |_| {
+        let steps = steps.clone();
+        // On a thread of the pool, as whatever the product does.
+        task::block_on(async { tokio::spawn(properties::perform(steps)).await.expect("no step panics") })
+    };
+    (0..runs).map(run).collect()
+}
+
+/// An address in 127/8 that no other run, and hardly another process, has.
+fn unused_address() -> SocketAddr {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed) % 60_000 + 256;
+    let process = std::process::id() % 200 + 2;
+    SocketAddr::from(([127, process as u8, (run >> 8) as u8, run as u8], PORT))
+}
 
 /// The argument under which this program runs one program from its input, within limits of its own.
 pub const WITHIN_LIMITS: &str = "within-limits";

@@ -24,7 +24,7 @@ pub enum Verdict {
     Harsher,
 }
 
-/// A difference that a row accounts for; `*` at the end of a pattern stands for anything.
+/// A difference that a row accounts for; `*` in an outcome stands for anything.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Differs {

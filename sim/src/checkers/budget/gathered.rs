@@ -160,7 +160,7 @@ impl<'a> Gathered<'a> {
             }
             "power-failure" => (!self.terms.survive_loss_of_cache(partition)).then_some(LOST_CACHE),
             "misdirected-write" => Some(MISDIRECTED),
-            "flip-bit" | "page-cache-dropped" => Some(FLIPPED),
+            "flip-bit" => Some(FLIPPED),
             "truncate-file" | "remove-file" => Some(TRUNCATED),
             "wipe" => Some(WIPED),
             _ => None,

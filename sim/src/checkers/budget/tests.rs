@@ -4,7 +4,7 @@ use seedlog::types::{Durability, Offset, TopicPartition};
 
 use crate::checkers::story::{Story, broker_1, orders};
 use crate::checkers::{Budget, lost_write};
-use crate::history::{DiskOperation, Failure, Injected};
+use crate::history::{DiskOperation, Errno, Failure, Injected};
 
 fn loss(story: &Story, offset: i64) -> bool {
     story.budget().excuses_loss(&orders(), Offset(offset)).is_some()
@@ -23,12 +23,17 @@ fn excuses_nothing(budget: &Budget) -> bool {
 #[test]
 fn a_fault_that_is_armed_and_meets_nothing_excuses_nothing() {
     let target = broker_1();
-    let error =
-        |operation, failure| Injected::DiskError { target: broker_1(), operation, failure, one_in: 1 };
+    let error = |operation, failure| Injected::DiskError {
+        target: broker_1(),
+        operation,
+        failure,
+        errno: Errno::Eio,
+        one_in: 1,
+    };
     let armed = [
         Injected::DiskLies { target: target.clone() },
         Injected::DiskMisdirects { target: target.clone() },
-        Injected::DiskFull { target: target.clone() },
+        Injected::DiskFull { target: target.clone(), free_bytes: 0 },
         Injected::DiskSectorLost {
             target,
             file: "/data/orders-0/00000000000000000000.log".into(),
@@ -102,7 +107,8 @@ fn a_lie_excuses_what_the_next_power_failure_takes_and_not_what_a_later_one_does
 fn an_fsync_that_reports_its_failure_at_the_next_one_has_lied() {
     let failed = |failure| {
         let operation = DiskOperation::Fsync;
-        let error = Injected::DiskError { target: broker_1(), operation, failure, one_in: 1 };
+        let error =
+            Injected::DiskError { target: broker_1(), operation, failure, errno: Errno::Eio, one_in: 1 };
         let story = Story::new().appended(0, 0, 1).fault(error).struck("sync-error");
         story.damaged("power-failure", 0, Some(1))
     };

@@ -3,7 +3,7 @@ use seedlog::types::{BrokerId, Offset, TopicPartition};
 
 use super::CHECK;
 use crate::checkers::story::{Story, broker_1, orders};
-use crate::history::{DiskOperation, Failure, Injected};
+use crate::history::{DiskOperation, Errno, Failure, Injected};
 
 #[test]
 fn damage_behind_the_brokers_back_excuses_what_the_log_lost() {
@@ -79,7 +79,13 @@ fn a_kill_that_loses_the_page_cache_is_found() {
 fn a_failed_fsync_may_lose_what_it_was_to_flush_and_nothing_else() {
     let story = |end| {
         let operation = DiskOperation::Fsync;
-        let fault = Injected::DiskError { target: broker_1(), operation, failure: Failure::Plain, one_in: 1 };
+        let fault = Injected::DiskError {
+            target: broker_1(),
+            operation,
+            failure: Failure::Plain,
+            errno: Errno::Eio,
+            one_in: 1,
+        };
         Story::new().appended(0, 4, 1).flushed(5).appended(5, 9, 2).fault(fault).kill().recovered(end, false)
     };
     assert!(story(5).violations(&CHECK).is_empty());
@@ -160,8 +166,13 @@ fn who_dies_at_the_first_batch_of_a_write_did_not_state_the_others() {
 
 /// Batches 0 to 4 are there; the log's directory fails, and recovery finds three records more.
 fn gave_up(failure: Failure) -> Vec<String> {
-    let error =
-        Injected::DiskError { target: broker_1(), operation: DiskOperation::Write, failure, one_in: 4 };
+    let error = Injected::DiskError {
+        target: broker_1(),
+        operation: DiskOperation::Write,
+        failure,
+        errno: Errno::Eio,
+        one_in: 4,
+    };
     let failed = Fact::LogDirFailed { broker: BrokerId(1), reason: "append failed".into() };
     let story = Story::new().appended(0, 4, 1).fault(error).fact("broker-1", failed).kill();
     story.recovered(8, false).violations(&CHECK)

@@ -40,7 +40,12 @@ pub enum Lasting {
     Refuse,
     Disk,
     Clock,
+    /// The monotonic clock and its timers.
+    Timers,
+    Descriptors,
     Watches,
+    /// Its server has no leader.
+    Detached,
     Quorum,
     /// More, or less, to do than usual.
     Load,
@@ -80,7 +85,7 @@ fn change(fault: &Injected) -> Change {
             Begins(Lasting::Down)
         }
         Injected::Start { .. } => Ends(Lasting::Down),
-        Injected::Pause { .. } => Begins(Lasting::Paused),
+        Injected::Pause { .. } | Injected::Suspend { .. } => Begins(Lasting::Paused),
         Injected::Resume { .. } => Ends(Lasting::Paused),
         Injected::Cut { .. } => Begins(Lasting::Cut),
         Injected::Mend { .. } => Ends(Lasting::Cut),
@@ -99,8 +104,14 @@ fn change(fault: &Injected) -> Change {
         Injected::DiskHealthy { .. } => Ends(Lasting::Disk),
         Injected::ClockDrift { .. } | Injected::ClockStrobe { .. } => Begins(Lasting::Clock),
         Injected::ClockRight { .. } => Ends(Lasting::Clock),
+        Injected::MonotonicDrift { .. } | Injected::TimersLate { .. } => Begins(Lasting::Timers),
+        Injected::TimersRight { .. } => Ends(Lasting::Timers),
+        Injected::FewDescriptors { .. } => Begins(Lasting::Descriptors),
+        Injected::EnoughDescriptors { .. } => Ends(Lasting::Descriptors),
         Injected::WatchesLate { .. } => Begins(Lasting::Watches),
         Injected::WatchesPrompt { .. } => Ends(Lasting::Watches),
+        Injected::Detach { .. } => Begins(Lasting::Detached),
+        Injected::Rejoin { .. } => Ends(Lasting::Detached),
         Injected::QuorumLost { .. } => Begins(Lasting::Quorum),
         Injected::QuorumBack { .. } => Ends(Lasting::Quorum),
         Injected::Idle { .. } | Injected::Burst { .. } | Injected::HotKey { .. } => Begins(Lasting::Load),
@@ -112,16 +123,19 @@ fn change(fault: &Injected) -> Change {
         | Injected::CrashArmed { .. }
         | Injected::Reconfigure { .. }
         | Injected::Reset { .. }
+        | Injected::ResetOneEnd { .. }
         | Injected::Drop { .. }
         | Injected::DiskMisdirects { .. }
         | Injected::DiskSectorLost { .. }
         | Injected::BitFlip { .. }
+        | Injected::BitRot { .. }
         | Injected::FileTruncated { .. }
         | Injected::HugeRecord { .. }
         | Injected::ClockBump { .. }
         | Injected::ExpireSession { .. }
         | Injected::LoseReply { .. }
         | Injected::LoseRegistration { .. }
+        | Injected::CutShort { .. }
         | Injected::ReconnectStorm { .. } => Strikes,
     }
 }
@@ -134,6 +148,7 @@ pub(super) fn is_of_disk(fault: &Injected) -> bool {
             Injected::DiskMisdirects { .. }
                 | Injected::DiskSectorLost { .. }
                 | Injected::BitFlip { .. }
+                | Injected::BitRot { .. }
                 | Injected::FileTruncated { .. }
                 | Injected::Wipe { .. }
         )

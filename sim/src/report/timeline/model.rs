@@ -234,7 +234,8 @@ fn category(entry: &Entry) -> usize {
             "flushed" => "flush",
             "assigned" | "seeked" | "delivered" => "read",
             "finished" | "processed" => "finish",
-            "znode-read" | "znode-changed" | "children-read" | "watch-fired" => "znode",
+            "znode-read" | "znode-changed" | "children-read" | "watch-fired" | "watch-forgotten"
+            | "leader-asked" | "leader-answered" => "znode",
             "commit-invoked" | "commit-ok" | "offset-fetched" => "commit",
             "broker-registered" | "session-opened" | "session-expired" | "broker-stopped" => "session",
             "broker-start-failed"

@@ -7,7 +7,7 @@ use seedlog::types::{BrokerId, LeaderEpoch, Offset, SessionId, TopicPartition};
 use super::bands::Lasting;
 use super::model::{CATEGORIES, MARKS_MAX};
 use super::*;
-use crate::history::{DiskOperation, Entered, Entry, Failure, Injected, Phase, What};
+use crate::history::{DiskOperation, Entered, Entry, Errno, Failure, Injected, Phase, What};
 use crate::report::{Outcome, Verdict, Violation, evidence_line};
 
 fn entry(at_ms: u64, node: &str, what: What) -> Entry {
@@ -104,6 +104,7 @@ fn a_fault_lasts_until_its_end_and_what_never_ends_until_the_run_does() {
                 target: target(),
                 operation: DiskOperation::Fsync,
                 failure: Failure::Plain,
+                errno: Errno::Eio,
                 one_in: 1,
             },
         ),

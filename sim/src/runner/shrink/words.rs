@@ -3,7 +3,7 @@
 //! Every fault has words, and its end has none. How long it lasts, and who starts whom again, is `literal`'s to say.
 
 use crate::cluster::{LOG_DIR, ZOOKEEPER};
-use crate::history::{DiskOperation, Failure, Injected, Refusal, broker_of_node};
+use crate::history::{DiskOperation, Errno, Failure, Injected, Refusal, broker_of_node};
 use crate::scenario::{DISK_FAILURES, units};
 
 /// The words for a fault; `None` for the end of one.
@@ -12,6 +12,8 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::Kill { target } => format!("kill {}", who(target)),
         Injected::PowerFailure { target } => format!("power-fail {}", who(target)),
         Injected::Pause { target } => format!("pause {}", who(target)),
+        Injected::Suspend { target } => format!("suspend {}", who(target)),
+        Injected::FewDescriptors { target, left } => format!("few-descriptors {} {left}", who(target)),
         Injected::Stop { target } => format!("stop {}", who(target)),
         Injected::RollingRestart { every_ms, .. } => format!("rolling-restart {every_ms}ms"),
         Injected::Wipe { target } => format!("wipe {}", who(target)),
@@ -22,6 +24,7 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::Reconfigure { target, key, value } => format!("configure {} {key}={value}", who(target)),
         Injected::Cut { .. }
         | Injected::Reset { .. }
+        | Injected::ResetOneEnd { .. }
         | Injected::Delay { .. }
         | Injected::Bandwidth { .. }
         | Injected::Stall { .. }
@@ -34,13 +37,20 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         | Injected::DiskMisdirects { .. }
         | Injected::DiskSectorLost { .. }
         | Injected::BitFlip { .. }
+        | Injected::BitRot { .. }
         | Injected::FileTruncated { .. } => of_disk(injected),
         Injected::ClockBump { target, by_ms } => format!("clock {} {by_ms:+}ms", who(target)),
         Injected::ClockDrift { target, ppm } => format!("clock {} {ppm:+}ppm", who(target)),
         Injected::ClockStrobe { target, by_ms } => format!("strobe {} {by_ms:+}ms", who(target)),
+        Injected::MonotonicDrift { target, ppm } => format!("monotonic {} {ppm:+}ppm", who(target)),
+        Injected::TimersLate { target, grid_ms } => format!("timers-late {} {grid_ms}ms", who(target)),
         Injected::ExpireSession { target, .. } => format!("expire {}", who(target)),
         Injected::LoseReply { target, .. } => format!("lose-reply {}", who(target)),
         Injected::LoseRegistration { target } => format!("lose-reply {} at registration", who(target)),
+        Injected::CutShort { target, answered, broken, .. } => {
+            format!("cut-short {} after {answered} times {broken}", who(target))
+        }
+        Injected::Detach { target, .. } => format!("detach {}", who(target)),
         Injected::WatchesLate { target, millis, .. } => format!("watches-late {} {millis}ms", who(target)),
         Injected::ReconnectStorm { .. } => "reconnect-storm".to_owned(),
         Injected::QuorumLost { .. } => "zookeeper-down".to_owned(),
@@ -59,7 +69,10 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         | Injected::Release { .. }
         | Injected::Accept { .. }
         | Injected::DiskHealthy { .. }
+        | Injected::EnoughDescriptors { .. }
         | Injected::ClockRight { .. }
+        | Injected::Rejoin { .. }
+        | Injected::TimersRight { .. }
         | Injected::WatchesPrompt { .. }
         | Injected::QuorumBack { .. }
         | Injected::UsualLoad { .. }
@@ -72,6 +85,7 @@ fn of_network(injected: &Injected) -> String {
     match injected {
         Injected::Cut { from, to } => format!("cut {} -> {}", who(from), who(to)),
         Injected::Reset { a, b } => format!("reset {} | {}", who(a), who(b)),
+        Injected::ResetOneEnd { of, with } => format!("reset {} -> {}", who(of), who(with)),
         Injected::Delay { from, to, floor_ms, mean_ms: 0 } => {
             format!("delay {} -> {} {floor_ms}ms", who(from), who(to))
         }
@@ -92,15 +106,22 @@ fn of_network(injected: &Injected) -> String {
 
 fn of_disk(injected: &Injected) -> String {
     match injected {
-        Injected::DiskError { target, operation, failure, one_in } => {
+        Injected::DiskError { target, operation, failure, errno, one_in } => {
+            let with = match errno {
+                Errno::Eio => String::new(),
+                errno => format!(" {}", errno.name()),
+            };
             let often = match one_in {
                 0 => " once".to_owned(),
                 1 => String::new(),
                 n => format!(" 1/{n}"),
             };
-            format!("disk-error {} {}{often}", who(target), way_to_fail(*operation, *failure))
+            format!("disk-error {} {}{with}{often}", who(target), way_to_fail(*operation, *failure))
         }
-        Injected::DiskFull { target } => format!("disk-full {}", who(target)),
+        Injected::DiskFull { target, free_bytes: 0 } => format!("disk-full {}", who(target)),
+        Injected::DiskFull { target, free_bytes } => {
+            format!("disk-full {} leaving {}", who(target), units::written_bytes(*free_bytes))
+        }
         Injected::DiskSlow { target, factor, stalls } => {
             let stalling = if *stalls { " stalling" } else { "" };
             format!("disk-slow {} x{factor}{stalling}", who(target))
@@ -112,6 +133,9 @@ fn of_disk(injected: &Injected) -> String {
         }
         Injected::BitFlip { target, file, offset } => {
             format!("bit-flip {} at {}", who(target), place(file, *offset))
+        }
+        Injected::BitRot { target, file, offset } => {
+            format!("bit-rot {} at {}", who(target), place(file, *offset))
         }
         Injected::FileTruncated { target, file, length } => {
             format!("truncate {} at {}", who(target), place(file, *length))

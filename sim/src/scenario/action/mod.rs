@@ -9,7 +9,7 @@ use std::time::Duration;
 use seedlog::runtime::sim::world::Death;
 
 use super::selector::Selector;
-use crate::history::{DiskOperation, Failure, Refusal};
+use crate::history::{DiskOperation, Errno, Failure, Refusal};
 
 pub use read::parse;
 
@@ -19,6 +19,17 @@ pub enum Action {
     PowerFail(Selector),
     Pause {
         target: Selector,
+        lasting: Option<Duration>,
+    },
+    /// The machine stands still, clock, links and all.
+    Suspend {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    /// So many more files and sockets.
+    FewDescriptors {
+        target: Selector,
+        left: u32,
         lasting: Option<Duration>,
     },
     Resume(Selector),
@@ -33,16 +44,23 @@ pub enum Action {
         a: Selector,
         b: Selector,
     },
+    ResetOneEnd {
+        of: Selector,
+        with: Selector,
+    },
     DiskError {
         target: Selector,
         operation: DiskOperation,
         failure: Failure,
+        errno: Errno,
         /// One operation in so many; 0: the next one alone.
         one_in: u32,
         lasting: Option<Duration>,
     },
     DiskFull {
         target: Selector,
+        /// So many more bytes fit.
+        free_bytes: u64,
         lasting: Option<Duration>,
     },
     DiskSlow {
@@ -128,6 +146,10 @@ pub enum Action {
         target: Selector,
         at: Option<Place>,
     },
+    BitRot {
+        target: Selector,
+        at: Option<Place>,
+    },
     Truncate {
         target: Selector,
         at: Option<Place>,
@@ -147,9 +169,31 @@ pub enum Action {
         by_ms: i64,
         lasting: Duration,
     },
+    MonotonicDrift {
+        target: Selector,
+        ppm: i64,
+        lasting: Option<Duration>,
+    },
+    TimersLate {
+        target: Selector,
+        grid: Duration,
+        lasting: Option<Duration>,
+    },
     LoseReply(Selector),
     /// Of the creation of the node under which it is registered.
     LoseRegistration(Selector),
+    /// So many more reads are answered, and so many break off after that.
+    CutShort {
+        target: Selector,
+        answered: u32,
+        broken: u32,
+    },
+    /// Served by a follower without a leader.
+    Detach {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    Rejoin(Selector),
     WatchesLate {
         target: Selector,
         by: Duration,
@@ -190,7 +234,7 @@ pub struct Place {
 }
 
 /// How disk operations fail, as steps call it.
-pub(crate) const DISK_FAILURES: [(&str, DiskOperation, Failure); 7] = [
+pub(crate) const DISK_FAILURES: [(&str, DiskOperation, Failure); 12] = [
     ("read", DiskOperation::Read, Failure::Plain),
     ("write", DiskOperation::Write, Failure::Plain),
     ("short-write", DiskOperation::Write, Failure::Short),
@@ -198,6 +242,11 @@ pub(crate) const DISK_FAILURES: [(&str, DiskOperation, Failure); 7] = [
     ("fsync-reverts", DiskOperation::Fsync, Failure::Reverts),
     ("fsync-late", DiskOperation::Fsync, Failure::Late),
     ("rename", DiskOperation::Rename, Failure::Plain),
+    ("set-len", DiskOperation::SetLen, Failure::Plain),
+    ("open", DiskOperation::Open, Failure::Plain),
+    ("mkdir", DiskOperation::Mkdir, Failure::Plain),
+    ("read-dir", DiskOperation::ReadDir, Failure::Plain),
+    ("unlink", DiskOperation::Unlink, Failure::Plain),
 ];
 
 /// Where in its work a process dies.
@@ -213,10 +262,7 @@ impl CrashPoint {
     /// As the history calls it.
     pub fn name(&self) -> &str {
         match self {
-            CrashPoint::Disk(DiskOperation::Read) => "read",
-            CrashPoint::Disk(DiskOperation::Write) => "write",
-            CrashPoint::Disk(DiskOperation::Fsync) => "fsync",
-            CrashPoint::Disk(DiskOperation::Rename) => "rename",
+            CrashPoint::Disk(operation) => operation.word(),
             CrashPoint::Fact(kind) => kind,
         }
     }
@@ -236,8 +282,13 @@ impl Action {
             | Action::DiskMisdirects(who)
             | Action::LoseReply(who)
             | Action::LoseRegistration(who)
+            | Action::Rejoin(who)
             | Action::Expire(who) => vec![who],
             Action::Pause { target, .. }
+            | Action::Suspend { target, .. }
+            | Action::FewDescriptors { target, .. }
+            | Action::MonotonicDrift { target, .. }
+            | Action::TimersLate { target, .. }
             | Action::Crash { target, .. }
             | Action::Configure { target, .. }
             | Action::Isolate { target, .. }
@@ -248,10 +299,13 @@ impl Action {
             | Action::DiskLies { target, .. }
             | Action::DiskSectorLost { target, .. }
             | Action::BitFlip { target, .. }
+            | Action::BitRot { target, .. }
             | Action::Truncate { target, .. }
             | Action::ClockBump { target, .. }
             | Action::ClockDrift { target, .. }
             | Action::ClockStrobe { target, .. }
+            | Action::CutShort { target, .. }
+            | Action::Detach { target, .. }
             | Action::WatchesLate { target, .. }
             | Action::Idle { target, .. }
             | Action::Burst { target, .. }
@@ -263,6 +317,7 @@ impl Action {
             | Action::Limit { from, to, .. } => {
                 vec![from, to]
             }
+            Action::ResetOneEnd { of, with } => vec![of, with],
             Action::Reset { a, b } | Action::Stall { a, b, .. } | Action::Drop { a, b } => vec![a, b],
             Action::RollingRestart { .. } => vec![&Selector::Brokers],
             Action::Split { .. } | Action::ReconnectStorm | Action::QuorumLost { .. } => {

@@ -7,21 +7,23 @@ use seedlog::types::BrokerId;
 
 use super::super::{happening, selector, units, words};
 use super::{Action, CrashPoint, DISK_FAILURES, Place};
-use crate::history::{DiskOperation, Refusal};
+use crate::history::{DiskOperation, Errno, Refusal};
 
 /// Every form of an action, for error messages.
-pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WHO [for TIME], resume WHO, restart WHO, \
+pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WHO [for TIME], suspend WHO [for TIME], \
+     few-descriptors WHO N [for TIME], resume WHO, restart WHO, \
      join WHO, wipe WHO, rolling-restart TIME, crash WHO at POINT [N], power-crash WHO at POINT [N], \
      configure WHO KEY=VALUE, cut WHO | WHO [for TIME], cut WHO -> WHO [for TIME], isolate WHO [for TIME], \
-     split [for TIME], reset WHO | WHO, delay WHO | WHO TIME [+ TIME] [for TIME], \
+     split [for TIME], reset WHO | WHO, reset WHO -> WHO, delay WHO | WHO TIME [+ TIME] [for TIME], \
      delay WHO -> WHO TIME [+ TIME] [for TIME], limit WHO -> WHO to BYTES/s [for TIME], \
      stall WHO | WHO [N] [for TIME], drop WHO | WHO, refuse WHO [for TIME], ignore-connects WHO [for TIME], \
      accept-late WHO [for TIME], \
-     disk-error WHO read|write|short-write|fsync|fsync-reverts|fsync-late|rename [once|1/N] [for TIME], \
-     disk-full WHO [for TIME], disk-slow WHO xN [stalling] [for TIME], disk-lies WHO [for TIME], disk-misdirects WHO, \
-     disk-sector-lost WHO [at FILE:OFFSET] [for TIME], bit-flip WHO [at FILE:OFFSET], truncate WHO [at FILE:LENGTH], \
+     disk-error WHO read|write|short-write|fsync|fsync-reverts|fsync-late|rename|set-len|open|mkdir|read-dir|unlink \
+     [EIO|ENOSPC|ENFILE|EROFS] [once|1/N] [for TIME], disk-full WHO [leaving BYTES] [for TIME], disk-slow WHO xN [stalling] [for TIME], disk-lies WHO [for TIME], disk-misdirects WHO, \
+     disk-sector-lost WHO [at FILE:OFFSET] [for TIME], bit-flip WHO [at FILE:OFFSET], bit-rot WHO [at FILE:OFFSET], truncate WHO [at FILE:LENGTH], \
      disk-heal WHO, clock WHO +TIME|-TIME|+Nppm|-Nppm [for TIME], \
-     strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, lose-reply WHO at registration, \
+     monotonic WHO +Nppm|-Nppm [for TIME], timers-late WHO TIME [for TIME], strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, lose-reply WHO at registration, \
+     cut-short WHO after N times N, detach WHO [for TIME], rejoin WHO, \
      watches-late WHO TIME [for TIME], reconnect-storm, zookeeper-down [for TIME], idle WHO [for TIME], burst WHO [for TIME], \
      hot-key WHO [for TIME], huge-record WHO BYTES, slow WHO xN [for TIME]";
 
@@ -51,11 +53,23 @@ pub fn parse(text: &str) -> Result<Action, String> {
 fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Action>, String> {
     let action = match said {
         ["pause", who] => Action::Pause { target: selector::parse(who)?, lasting },
+        ["suspend", who] => Action::Suspend { target: selector::parse(who)?, lasting },
+        ["few-descriptors", who, left] => few_descriptors(who, left, lasting)?,
+        ["monotonic", who, change] => {
+            Action::MonotonicDrift { target: selector::parse(who)?, ppm: drift(change)?, lasting }
+        }
+        ["timers-late", who, grid] => {
+            Action::TimersLate { target: selector::parse(who)?, grid: units::duration(grid)?, lasting }
+        }
         ["cut", a, "|", b] => cut(a, b, true, lasting)?,
         ["cut", a, "->", b] => cut(a, b, false, lasting)?,
-        ["disk-error", who, operation] => disk_error(who, operation, 1, lasting)?,
-        ["disk-error", who, operation, often] => disk_error(who, operation, how_often(often)?, lasting)?,
-        ["disk-full", who] => Action::DiskFull { target: selector::parse(who)?, lasting },
+        ["disk-error", who, operation, how @ ..] if how.len() <= 2 => {
+            disk_error(who, operation, how, lasting)?
+        }
+        ["disk-full", who] => Action::DiskFull { target: selector::parse(who)?, free_bytes: 0, lasting },
+        ["disk-full", who, "leaving", bytes] => {
+            Action::DiskFull { target: selector::parse(who)?, free_bytes: units::bytes(bytes)?, lasting }
+        }
         ["disk-slow", who, factor] => disk_slow(who, factor, false, lasting)?,
         ["disk-slow", who, factor, "stalling"] => disk_slow(who, factor, true, lasting)?,
         ["isolate", who] => Action::Isolate { target: selector::parse(who)?, lasting },
@@ -87,6 +101,7 @@ fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Acti
         ["watches-late", who, by] => {
             Action::WatchesLate { target: selector::parse(who)?, by: units::duration(by)?, lasting }
         }
+        ["detach", who] => Action::Detach { target: selector::parse(who)?, lasting },
         ["zookeeper-down"] => Action::QuorumLost { lasting },
         ["idle", who] => Action::Idle { target: selector::parse(who)?, lasting },
         ["burst", who] => Action::Burst { target: selector::parse(who)?, lasting },
@@ -114,14 +129,24 @@ fn that_is_sudden(said: &[&str]) -> Result<Option<Action>, String> {
         ["drop", a, "|", b] => Action::Drop { a: selector::parse(a)?, b: selector::parse(b)? },
         ["disk-misdirects", who] => Action::DiskMisdirects(selector::parse(who)?),
         ["bit-flip", who, at @ ..] => Action::BitFlip { target: selector::parse(who)?, at: place(at)? },
+        ["bit-rot", who, at @ ..] => Action::BitRot { target: selector::parse(who)?, at: place(at)? },
         ["truncate", who, at @ ..] => Action::Truncate { target: selector::parse(who)?, at: place(at)? },
         ["huge-record", who, bytes] => {
             Action::HugeRecord { target: selector::parse(who)?, bytes: units::bytes(bytes)? }
         }
         ["lose-reply", who] => Action::LoseReply(selector::parse(who)?),
         ["lose-reply", who, "at", "registration"] => Action::LoseRegistration(selector::parse(who)?),
+        ["cut-short", who, "after", answered, "times", broken] => Action::CutShort {
+            target: selector::parse(who)?,
+            answered: reads(answered)?,
+            broken: reads(broken)?,
+        },
+        ["rejoin", who] => Action::Rejoin(selector::parse(who)?),
         ["reconnect-storm"] => Action::ReconnectStorm,
         ["reset", a, "|", b] => Action::Reset { a: selector::parse(a)?, b: selector::parse(b)? },
+        ["reset", of, "->", with] => {
+            Action::ResetOneEnd { of: selector::parse(of)?, with: selector::parse(with)? }
+        }
         ["disk-heal", who] => Action::DiskHeal(selector::parse(who)?),
         ["expire", who] => Action::Expire(selector::parse(who)?),
         _ => return Ok(None),
@@ -178,14 +203,30 @@ fn stall(a: &str, b: &str, count: Option<&str>, lasting: Option<Duration>) -> Re
     Ok(Action::Stall { a: selector::parse(a)?, b: selector::parse(b)?, connections, lasting })
 }
 
-fn disk_error(who: &str, how: &str, one_in: u32, lasting: Option<Duration>) -> Result<Action, String> {
-    let known = DISK_FAILURES.iter().find(|(word, _, _)| *word == how);
+/// `how` may say with what, and how often.
+fn disk_error(who: &str, what: &str, how: &[&str], lasting: Option<Duration>) -> Result<Action, String> {
+    let known = DISK_FAILURES.iter().find(|(word, _, _)| *word == what);
     let &(_, operation, failure) = known.ok_or_else(|| {
         let words = DISK_FAILURES.map(|(word, _, _)| word);
-        let hint = words::did_you_mean(how, words.into_iter());
-        format!("`{how}` is no way for a disk to fail; there are {}{hint}", words.join(", "))
+        let hint = words::did_you_mean(what, words.into_iter());
+        format!("`{what}` is no way for a disk to fail; there are {}{hint}", words.join(", "))
     })?;
-    Ok(Action::DiskError { target: selector::parse(who)?, operation, failure, one_in, lasting })
+    let named = how.first().and_then(|word| Errno::ALL.into_iter().find(|errno| errno.name() == *word));
+    let often = if named.is_some() { &how[1..] } else { how };
+    let errno = named.unwrap_or_default();
+    if !operation.errnos().contains(&errno) {
+        let names: Vec<&str> = operation.errnos().iter().map(|errno| errno.name()).collect();
+        return Err(format!("{what} never fails with {}; there are {}", errno.name(), names.join(", ")));
+    }
+    let one_in = match often {
+        [] => 1,
+        [often] => how_often(often)?,
+        [first, ..] => {
+            let names = Errno::ALL.map(Errno::name).join(", ");
+            return Err(format!("`{first}` is no error; there are {names}"));
+        }
+    };
+    Ok(Action::DiskError { target: selector::parse(who)?, operation, failure, errno, one_in, lasting })
 }
 
 /// Reads `once`, `1/4`.
@@ -242,10 +283,11 @@ fn crash_point(text: &str) -> Result<CrashPoint, String> {
     if happening::is_kind_of_fact(kind) {
         return Ok(CrashPoint::Fact(kind.to_owned()));
     }
-    disk_operation(text).map(CrashPoint::Disk).map_err(|_| {
+    DiskOperation::of_word(text).map(CrashPoint::Disk).ok_or_else(|| {
+        let operations = DiskOperation::ALL.map(DiskOperation::word).join(", ");
         format!(
             "`{text}` is no point to crash at; there are append, flush, roll, recovery, the disk operations \
-             read, write, fsync and rename, and every kind of fact"
+             ({operations}), and every kind of fact"
         )
     })
 }
@@ -261,12 +303,25 @@ fn configure(who: &str, setting: &str) -> Result<Action, String> {
 
 fn clock(who: &str, change: &str, lasting: Option<Duration>) -> Result<Action, String> {
     let target = selector::parse(who)?;
-    if let Some(ppm) = change.strip_suffix("ppm") {
-        let ppm = ppm.parse().ok().filter(|ppm: &i64| ppm.abs() <= DRIFT_PPM_MAX);
-        let ppm = ppm.ok_or_else(|| format!("`{change}` is no drift; write it as `+500ppm`"))?;
-        return Ok(Action::ClockDrift { target, ppm, lasting });
+    if change.ends_with("ppm") {
+        return Ok(Action::ClockDrift { target, ppm: drift(change)?, lasting });
     }
     Ok(Action::ClockBump { target, by_ms: signed_ms(change)?, lasting })
+}
+
+/// Reads `+500ppm`.
+fn drift(text: &str) -> Result<i64, String> {
+    let ppm = text.strip_suffix("ppm").and_then(|ppm| ppm.parse().ok());
+    ppm.filter(|ppm: &i64| ppm.abs() <= DRIFT_PPM_MAX)
+        .ok_or_else(|| format!("`{text}` is no drift; write it as `+500ppm`"))
+}
+
+fn few_descriptors(who: &str, left: &str, lasting: Option<Duration>) -> Result<Action, String> {
+    let number = left.parse().ok();
+    let left = number.ok_or_else(|| {
+        format!("`{left}` is no number of descriptors; write it as `few-descriptors broker(1) 3`")
+    })?;
+    Ok(Action::FewDescriptors { target: selector::parse(who)?, left, lasting })
 }
 
 /// Reads `+30s`, `-11ms`.
@@ -279,21 +334,17 @@ fn signed_ms(text: &str) -> Result<i64, String> {
     }
 }
 
+fn reads(text: &str) -> Result<u32, String> {
+    let wrong =
+        |_| format!("`{text}` is no number of reads; write it as `cut-short broker(1) after 2 times 3`");
+    text.parse().map_err(wrong)
+}
+
 fn slowdown(text: &str) -> Result<u32, String> {
     let factor = text.strip_prefix('x').and_then(|n| n.parse().ok());
     factor
         .filter(|factor| (2..=SLOWDOWN_MAX).contains(factor))
         .ok_or_else(|| format!("`{text}` is no slowdown; write it as `x100` (x2 to x{SLOWDOWN_MAX})"))
-}
-
-fn disk_operation(text: &str) -> Result<DiskOperation, String> {
-    match text {
-        "read" => Ok(DiskOperation::Read),
-        "write" => Ok(DiskOperation::Write),
-        "fsync" => Ok(DiskOperation::Fsync),
-        "rename" => Ok(DiskOperation::Rename),
-        _ => Err(format!("`{text}` is no disk operation; there are read, write, fsync and rename")),
-    }
 }
 
 #[cfg(test)]
@@ -362,6 +413,13 @@ mod tests {
             "stall shop | broker(1) 2",
             "disk-error broker(1) short-write 1/4 for 2s",
             "disk-error broker(1) fsync-reverts once",
+            "disk-error broker(1) fsync ENOSPC once",
+            "disk-error broker(1) open ENFILE 1/4 for 2s",
+            "disk-error broker(1) unlink EROFS",
+            "disk-full broker(1) leaving 1KiB for 2s",
+            "bit-rot broker(1)",
+            "bit-rot broker(1) at orders-0/00000000000000000000.log:137",
+            "power-crash broker(1) at mkdir 2",
             "disk-slow broker(1) x10 stalling for 2s",
             "bit-flip broker(1) at orders-0/00000000000000000000.log:137",
             "disk-sector-lost broker(1) at orders-0/00000000000000000000.log:0 for 2s",
@@ -382,9 +440,17 @@ mod tests {
             "clock broker(1) -11ms",
             "clock broker(1) +500ppm",
             "strobe broker(1) +200ms for 3s",
+            "monotonic broker(1) -500ppm for 3s",
+            "timers-late shop 100ms for 3s",
+            "suspend broker(1) for 8s",
+            "few-descriptors broker(1) 3 for 2s",
+            "reset shop -> broker(1)",
             "lose-reply broker(1)",
             "lose-reply billing-2 at registration",
             "watches-late broker(1) 500ms for 4s",
+            "cut-short broker(1) after 2 times 3",
+            "detach broker(1) for 4s",
+            "rejoin broker(1)",
             "reconnect-storm",
             "zookeeper-down for 4s",
             "idle shop for 2s",
@@ -405,7 +471,9 @@ mod tests {
             ("restart old for 2s", "no action that lasts; write it as `restart WHO`"),
             ("pause broker(1) for ever", "`4s`"),
             ("disk-slow any 100", "`x100`"),
-            ("disk-error any open", "fsync"),
+            ("disk-error any stat", "fsync"),
+            ("disk-error any read ENOSPC", "there are EIO"),
+            ("disk-error any read EPERM once", "`EPERM` is no error"),
             ("disk-error any fsync-revert", "did you mean `fsync-reverts`?"),
             ("disk-error any fsync twice", "`1/4`"),
             ("disk-slow any x10 stallin", "[stalling]"),
@@ -425,6 +493,8 @@ mod tests {
             ("clock any 30s", "`+30s`"),
             ("clock any +xppm", "`+500ppm`"),
             ("strobe any +1s", "`for 4s`"),
+            ("monotonic any +1s", "`+500ppm`"),
+            ("few-descriptors any few", "`few-descriptors broker(1) 3`"),
             ("kill leader(orders)", "`leader(orders-0)`"),
         ] {
             let error = parse(text).unwrap_err();

@@ -65,6 +65,26 @@ pub fn flip_bit(node: NodeId, path: &Path, offset: u64) -> bool {
     .is_some_and(|len| offset < len)
 }
 
+/// Flips the lowest bit of the byte at `offset` on the device. Programs read what is in the page cache until their
+/// process, or the machine, begins anew. False if the device has no such byte.
+pub fn rot_bit(node: NodeId, path: &Path, offset: u64) -> bool {
+    trace_damage(node, "rot-bit", offset);
+    // From now on: nobody can say when the page cache goes.
+    note_damage(node, "flip-bit", path, |len| offset..len.min(offset + 1));
+    on_machine(node, |machine| {
+        let file = machine.tree.resolve(path).ok().and_then(|inode| machine.tree.file_mut(inode));
+        file.zip(usize::try_from(offset).ok()).is_some_and(|(file, offset)| file.rot(offset))
+    })
+}
+
+/// Leaves so many bytes free on the disk.
+pub fn leave_free(node: NodeId, free_bytes: u64) {
+    on_machine(node, |machine| {
+        machine.tree.sweep();
+        machine.faults.capacity_bytes = Some(machine.tree.used_bytes() + free_bytes);
+    });
+}
+
 /// Cuts a file to at most `len` bytes, in page cache and storage. False if there is no such file.
 pub fn truncate_file(node: NodeId, path: &Path, len: u64) -> bool {
     trace_damage(node, "truncate-file", len);

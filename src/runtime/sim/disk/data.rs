@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::crash::{self, FileSurvival};
+use super::faults::Errno;
 use crate::runtime::random::Rng;
 
 /// Pending changes beyond which the oldest half reaches the device by itself, as the kernel's write-back has it.
@@ -62,8 +63,39 @@ pub(super) struct FileData {
     pending_bytes: usize,
     /// How many changes have left `pending`.
     settled: Mark,
-    /// A write-back failed unnoticed: the next sync says so.
-    pub(super) error_owed: bool,
+    pub(super) lost_writes: LostWrites,
+    /// The device holds something else than the page cache, which will show when the cache is gone.
+    is_rotten: bool,
+}
+
+/// How often writing back failed, and who was told (Linux: `errseq_t`).
+#[derive(Default)]
+pub(super) struct LostWrites {
+    count: u32,
+    /// Somebody was told of the last.
+    is_told: bool,
+    errno: Errno,
+}
+
+impl LostWrites {
+    pub(super) fn add(&mut self, errno: Errno) {
+        self.count += 1;
+        self.is_told = false;
+        self.errno = errno;
+    }
+
+    /// What an open description counts as told to it when it is opened: all, but for what nobody was told of.
+    pub(super) fn told_at_open(&self) -> u32 {
+        if self.is_told { self.count } else { self.count.saturating_sub(1) }
+    }
+
+    /// Tells a description, once, that something was lost since it was told last.
+    pub(super) fn tell(&mut self, told: &mut u32) -> Option<Errno> {
+        (std::mem::replace(told, self.count) != self.count).then(|| {
+            self.is_told = true;
+            self.errno
+        })
+    }
 }
 
 impl FileData {
@@ -137,7 +169,8 @@ impl FileData {
         self.settled = self.mark();
         let pending = Vec::from(std::mem::take(&mut self.pending));
         self.pending_bytes = 0;
-        self.error_owed = false;
+        self.lost_writes = LostWrites::default();
+        self.is_rotten = false;
         let survival = (!pending.is_empty()).then(|| {
             let (image, survival) = crash::survive(&self.durable, &pending, draws);
             self.durable = image;
@@ -153,6 +186,22 @@ impl FileData {
         self.harden(self.mark());
         damage(&mut self.current);
         damage(&mut self.durable);
+    }
+
+    /// Flips the lowest bit of a byte on the device; programs read on what is in the page cache. False if the
+    /// device has no such byte.
+    pub(super) fn rot(&mut self, offset: usize) -> bool {
+        let Some(byte) = self.durable.get_mut(offset) else { return false };
+        *byte ^= 1;
+        self.is_rotten = true;
+        true
+    }
+
+    /// The file's clean pages leave the page cache while no process is there to see it, if that can show.
+    pub(super) fn evict_rotten(&mut self) {
+        if std::mem::take(&mut self.is_rotten) {
+            self.revert(self.settled);
+        }
     }
 }
 
@@ -192,6 +241,35 @@ mod tests {
         file.write(4, b"more".to_vec());
         file.revert(mark);
         assert_eq!(file.current(), b"basemore");
+    }
+
+    #[test]
+    fn a_lost_write_is_told_once_to_each_description_and_to_one_opened_later_if_nobody_heard_of_it() {
+        let mut lost = LostWrites::default();
+        let (mut first, mut second) = (lost.told_at_open(), lost.told_at_open());
+        lost.add(Errno::Enospc);
+        assert_eq!(lost.tell(&mut first), Some(Errno::Enospc));
+        assert_eq!(lost.tell(&mut first), None, "once");
+        assert_eq!(lost.tell(&mut second), Some(Errno::Enospc), "the other one, too");
+
+        let mut later = lost.told_at_open();
+        assert_eq!(lost.tell(&mut later), None, "somebody had been told");
+        lost.add(Errno::Eio);
+        let mut later = lost.told_at_open();
+        assert_eq!(lost.tell(&mut later), Some(Errno::Eio), "nobody had been told");
+    }
+
+    #[test]
+    fn a_bit_that_rots_shows_when_the_page_cache_is_gone() {
+        let mut file = FileData::default();
+        file.write(0, b"aaaa".to_vec());
+        file.harden(file.mark());
+        assert!(file.rot(1));
+        assert!(!file.rot(4));
+        file.write(4, b"more".to_vec());
+        assert_eq!(file.current(), b"aaaamore");
+        file.evict_rotten();
+        assert_eq!(file.current(), b"a`aamore", "what is not written back yet stays");
     }
 
     #[test]

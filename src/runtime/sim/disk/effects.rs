@@ -96,10 +96,13 @@ pub(super) fn images(tree: &Tree) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// Ends a life, and notes what the disk lost with it.
 pub(super) fn end_life(machine: &mut Machine, life: Identity, death: Death) {
+    if death != Death::PowerFailure {
+        // What the page cache does not lose is not lost.
+        return machine.on_death(life, death);
+    }
     let before = images(&machine.tree);
     machine.on_death(life, death);
-    let fault = if death == Death::PowerFailure { "power-failure" } else { "page-cache-dropped" };
-    note_losses(life.node, fault, before, &machine.tree);
+    note_losses(life.node, "power-failure", before, &machine.tree);
 }
 
 /// From the first byte on that is another one than before.

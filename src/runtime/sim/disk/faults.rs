@@ -9,13 +9,81 @@ use std::path::PathBuf;
 use crate::runtime::random::Rng;
 use crate::runtime::sim::world::Death;
 
-/// What faults are told apart by. `Sync` is `sync_data` and `sync_dir`; `Write` includes `truncate`.
+/// What faults are told apart by. `Sync` is `sync_data` and `sync_dir`; `Open` is every opening of a file, whether
+/// asked for or because one that is opened on demand is used, and of a directory that is to be synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
     Read,
     Write,
+    SetLen,
     Sync,
     Rename,
+    Open,
+    CreateDir,
+    ReadDir,
+    Remove,
+}
+
+impl Operation {
+    /// How an error of it is counted.
+    fn error_name(self) -> &'static str {
+        match self {
+            Operation::Read => "read-error",
+            Operation::Write => "write-error",
+            Operation::SetLen => "set-len-error",
+            Operation::Sync => "sync-error",
+            Operation::Rename => "rename-error",
+            Operation::Open => "open-error",
+            Operation::CreateDir => "create-dir-error",
+            Operation::ReadDir => "read-dir-error",
+            Operation::Remove => "remove-error",
+        }
+    }
+
+    /// Whether a crash that is armed for `armed` strikes here.
+    fn is_crash_point(self, armed: Operation) -> bool {
+        self == armed || (self == Operation::SetLen && armed == Operation::Write)
+    }
+}
+
+/// What an operation fails with that fails.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Errno {
+    /// The device gives up.
+    #[default]
+    Eio,
+    /// No space; of a sync: none was found for what was written before.
+    Enospc,
+    /// The machine has too many files open.
+    Enfile,
+    /// The file system has gone read-only.
+    Erofs,
+}
+
+impl Errno {
+    pub const ALL: [Errno; 4] = [Errno::Eio, Errno::Enospc, Errno::Enfile, Errno::Erofs];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Errno::Eio => "EIO",
+            Errno::Enospc => "ENOSPC",
+            Errno::Enfile => "ENFILE",
+            Errno::Erofs => "EROFS",
+        }
+    }
+
+    /// As Linux numbers it.
+    pub fn number(self) -> i32 {
+        match self {
+            Errno::Eio => 5,
+            Errno::Enfile => 23,
+            Errno::Enospc => 28,
+            Errno::Erofs => 30,
+        }
+    }
 }
 
 /// How often a fault strikes.
@@ -75,12 +143,8 @@ pub struct Slow {
 /// What is wrong with one node's disk. The default is a healthy disk.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    /// EIO; nothing was done.
-    pub read_errors: Rate,
-    pub write_errors: Rate,
-    pub rename_errors: Rate,
-    /// EIO, after which `failed_sync` says what became of the data.
-    pub sync_errors: Rate,
+    /// Operations that fail, and with what: nothing was done. What a failed sync leaves, `failed_sync` says.
+    pub errors: BTreeMap<Operation, (Rate, Errno)>,
     pub failed_sync: FailedSync,
     /// A part is written, then EIO.
     pub short_writes: Rate,
@@ -90,7 +154,7 @@ pub struct Faults {
     pub sync_lies: Rate,
     /// Sectors that cannot be read: the file, and a byte of the sector.
     pub lost_sectors: BTreeSet<(PathBuf, u64)>,
-    /// Bytes that fit on the disk; what no longer fits is ENOSPC. `Some(0)`: nothing grows.
+    /// Bytes that fit on the disk; what no longer fits is ENOSPC, after what did. `Some(0)`: nothing grows.
     pub capacity_bytes: Option<u64>,
     pub slow: Option<Slow>,
     /// Files and directories whose syncs take so many times as long.
@@ -102,26 +166,45 @@ pub struct Faults {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Proceed,
-    Fail,
+    Fail(Errno),
     Short,
     /// It is reported as done: a write that went astray, a sync that did nothing.
     SilentFailure,
     Crash(Death),
 }
 
+impl Verdict {
+    /// The name under which it is counted; `None` where nothing strikes.
+    pub(super) fn name(self, operation: Operation) -> Option<&'static str> {
+        match self {
+            Verdict::Proceed => None,
+            Verdict::Crash(_) => Some("crash-inside"),
+            Verdict::Short => Some("short-write"),
+            Verdict::SilentFailure if operation == Operation::Sync => Some("lying-sync"),
+            Verdict::SilentFailure => Some("misdirected-write"),
+            Verdict::Fail(_) => Some(operation.error_name()),
+        }
+    }
+}
+
 impl Faults {
+    /// Operations of this kind fail with EIO, so often.
+    pub fn fail(&mut self, operation: Operation, rate: Rate) {
+        self.fail_with(operation, rate, Errno::Eio);
+    }
+
+    pub fn fail_with(&mut self, operation: Operation, rate: Rate, errno: Errno) {
+        self.errors.insert(operation, (rate, errno));
+    }
+
     pub(super) fn judge(&mut self, operation: Operation, draws: &mut Rng) -> Verdict {
         if let Some(death) = self.crashes_inside(operation) {
             return Verdict::Crash(death);
         }
-        let errors = match operation {
-            Operation::Read => &mut self.read_errors,
-            Operation::Write => &mut self.write_errors,
-            Operation::Sync => &mut self.sync_errors,
-            Operation::Rename => &mut self.rename_errors,
-        };
-        if errors.strikes(draws) {
-            return Verdict::Fail;
+        if let Some((rate, errno)) = self.errors.get_mut(&operation)
+            && rate.strikes(draws)
+        {
+            return Verdict::Fail(*errno);
         }
         if operation == Operation::Write && self.short_writes.strikes(draws) {
             return Verdict::Short;
@@ -129,13 +212,14 @@ impl Faults {
         let silent_failures = match operation {
             Operation::Write => &mut self.misdirected_writes,
             Operation::Sync => &mut self.sync_lies,
-            Operation::Read | Operation::Rename => return Verdict::Proceed,
+            _ => return Verdict::Proceed,
         };
         if silent_failures.strikes(draws) { Verdict::SilentFailure } else { Verdict::Proceed }
     }
 
     fn crashes_inside(&mut self, operation: Operation) -> Option<Death> {
-        let crash = self.crash_inside.as_mut().filter(|crash| crash.operation == operation)?;
+        let armed = |crash: &&mut CrashInside| operation.is_crash_point(crash.operation);
+        let crash = self.crash_inside.as_mut().filter(armed)?;
         if crash.after > 0 {
             crash.after -= 1;
             return None;

@@ -10,34 +10,32 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::crash::SECTOR_BYTES;
-use super::data::Mark;
 use super::effects;
-use super::faults::{FailedSync, Faults, Operation, Tally, Verdict};
+use super::faults::{Errno, Faults, Operation, Tally, Verdict};
 use super::names::InodeId;
 use super::tree::Tree;
 use crate::runtime::Instant;
-use crate::runtime::disk_types::OpenMode;
+use crate::runtime::disk_types::{DirEntry, OpenMode};
 use crate::runtime::random::Rng;
 use crate::runtime::sim::identity::{Identity, NodeId};
-use crate::runtime::sim::rng;
 use crate::runtime::sim::trace::{self, Kind};
 use crate::runtime::sim::world::Death;
+use crate::runtime::sim::{buggify, rng};
+
+mod sync;
+
+pub(super) use sync::Covered;
 
 /// No file of a simulation is larger; a write beyond is a bug, and would cost the memory.
 const FILE_BYTES_MAX: usize = 1 << 30;
 /// A process never owes more than this, however slow its disk.
 const OWED_MAX: Duration = Duration::from_secs(30);
 
-const SYNC_NANOS_LEAST: u64 = 200_000;
-const SYNC_NANOS_MEAN_MORE: u64 = 1_000_000;
 const WRITE_NANOS: u64 = 10_000;
 const WRITE_NANOS_PER_KIB: u64 = 1_000;
 const READ_NANOS: u64 = 100_000;
 
-const EIO: i32 = 5;
-const EISDIR: i32 = 21;
 const EFBIG: i32 = 27;
-const ENOSPC: i32 = 28;
 
 /// An operation is over, or it was the last one of its node's life.
 pub(super) enum Effect<T> {
@@ -46,16 +44,13 @@ pub(super) enum Effect<T> {
 }
 
 impl<T> Effect<T> {
-    fn errno(errno: i32) -> Effect<T> {
-        Effect::Done(Err(io::Error::from_raw_os_error(errno)))
+    fn errno(errno: Errno) -> Effect<T> {
+        Effect::Done(Err(io::Error::from_raw_os_error(errno.number())))
     }
-}
 
-/// What a sync covers.
-#[derive(Clone, Copy)]
-pub(super) enum Covered {
-    Data(InodeId, Mark),
-    Names(InodeId, Mark),
+    fn too_large() -> Effect<T> {
+        Effect::Done(Err(io::Error::from_raw_os_error(EFBIG)))
+    }
 }
 
 pub(super) struct Machine {
@@ -112,7 +107,9 @@ impl Machine {
             }
         }
         self.owed = Duration::ZERO;
-        if death == Death::PowerFailure {
+        if death != Death::PowerFailure {
+            self.tree.evict_rotten();
+        } else {
             self.lose_page_cache();
             for (name, count) in self.tree.crash(&mut self.crash_draws) {
                 *self.losses.entry(name).or_default() += count;
@@ -140,18 +137,9 @@ impl Machine {
             return Verdict::Proceed;
         }
         let verdict = self.faults.judge(operation, &mut self.fault_draws);
-        let name = match (verdict, operation) {
-            (Verdict::Proceed, _) => return verdict,
-            (Verdict::Crash(_), _) => "crash-inside",
-            (Verdict::Short, _) => "short-write",
-            (Verdict::SilentFailure, Operation::Sync) => "lying-sync",
-            (Verdict::SilentFailure, _) => "misdirected-write",
-            (Verdict::Fail, Operation::Read) => "read-error",
-            (Verdict::Fail, Operation::Write) => "write-error",
-            (Verdict::Fail, Operation::Sync) => "sync-error",
-            (Verdict::Fail, Operation::Rename) => "rename-error",
-        };
-        self.fired(life, name);
+        if let Some(name) = verdict.name(operation) {
+            self.fired(life, name);
+        }
         verdict
     }
 
@@ -180,15 +168,82 @@ impl Machine {
         capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.tree.used_bytes()))
     }
 
-    // -- files -------------------------------------------------------------------------------------
+    // -- names -------------------------------------------------------------------------------------
 
-    pub(super) fn open(&mut self, life: Identity, path: &Path, mode: OpenMode) -> io::Result<InodeId> {
-        let creates = self.tree.would_create(path, mode);
-        if creates && self.room_for(life, 1) == 0 {
-            return Err(io::Error::from_raw_os_error(ENOSPC));
+    /// A change of names; a crash inside of it comes before it or after.
+    fn change_names<T>(
+        &mut self,
+        life: Identity,
+        operation: Operation,
+        change: impl FnOnce(&mut Tree) -> io::Result<T>,
+    ) -> Effect<T> {
+        match self.judge(life, operation) {
+            Verdict::Fail(errno) => Effect::errno(errno),
+            Verdict::Crash(death) => {
+                if self.fault_draws.chance(1, 2)
+                    && let Err(error) = change(&mut self.tree)
+                {
+                    return Effect::Done(Err(error));
+                }
+                Effect::Ends(death)
+            }
+            Verdict::Short | Verdict::SilentFailure | Verdict::Proceed => {
+                Effect::Done(change(&mut self.tree))
+            }
         }
-        self.tree.open(path, mode)
     }
+
+    pub(super) fn open(&mut self, life: Identity, path: &Path, mode: OpenMode) -> Effect<InodeId> {
+        if self.tree.would_create(path, mode) && self.room_for(life, 1) == 0 {
+            return Effect::errno(Errno::Enospc);
+        }
+        match self.judge(life, Operation::Open) {
+            Verdict::Fail(errno) => Effect::errno(errno),
+            Verdict::Crash(death) => {
+                if self.fault_draws.chance(1, 2)
+                    && let Ok(inode) = self.tree.open(path, mode)
+                {
+                    self.tree.close(inode);
+                }
+                Effect::Ends(death)
+            }
+            _ => Effect::Done(self.tree.open(path, mode)),
+        }
+    }
+
+    /// The same as often as a file that is opened on demand, or a directory, is opened for one operation.
+    pub(super) fn open_for_one(&mut self, life: Identity) -> Effect<()> {
+        match self.judge(life, Operation::Open) {
+            Verdict::Fail(errno) => Effect::errno(errno),
+            Verdict::Crash(death) => Effect::Ends(death),
+            _ => Effect::Done(Ok(())),
+        }
+    }
+
+    pub(super) fn create_dir_all(&mut self, life: Identity, path: &Path) -> Effect<()> {
+        if self.tree.resolve(path).is_err() && self.room_for(life, 1) == 0 {
+            return Effect::errno(Errno::Enospc);
+        }
+        self.change_names(life, Operation::CreateDir, |tree| tree.create_dir_all(path))
+    }
+
+    pub(super) fn read_dir(&mut self, life: Identity, path: &Path) -> Effect<Vec<DirEntry>> {
+        self.change_names(life, Operation::ReadDir, |tree| tree.read_dir(path))
+    }
+
+    pub(super) fn rename(&mut self, life: Identity, from: &Path, to: &Path) -> Effect<()> {
+        self.change_names(life, Operation::Rename, |tree| tree.rename(from, to))
+    }
+
+    pub(super) fn remove_file(&mut self, life: Identity, path: &Path) -> Effect<()> {
+        self.change_names(life, Operation::Remove, |tree| tree.remove_file(path))
+    }
+
+    pub(super) fn remove_dir_all(&mut self, life: Identity, path: &Path) -> Effect<()> {
+        self.change_names(life, Operation::Remove, |tree| tree.remove_dir_all(path))
+    }
+
+    // -- files -------------------------------------------------------------------------------------
 
     pub(super) fn write(
         &mut self,
@@ -200,12 +255,12 @@ impl Machine {
         let verdict = self.judge(life, Operation::Write);
         let Some(file) = self.tree.file(inode) else { return Effect::Done(Err(stale_handle())) };
         let mut bytes = concatenated(parts);
-        let Some((offset, end)) = range_of(offset, bytes.len()) else { return Effect::errno(EFBIG) };
+        let Some((offset, end)) = range_of(offset, bytes.len()) else { return Effect::too_large() };
         let growth = end.saturating_sub(file.current().len());
         let beyond = growth - self.room_for(life, growth);
         let wanted = bytes.len() as u64;
         match verdict {
-            Verdict::Fail => return Effect::errno(EIO),
+            Verdict::Fail(errno) => return Effect::errno(errno),
             Verdict::Short => bytes.truncate(self.fault_draws.below(wanted.max(1)) as usize),
             Verdict::Crash(_) => bytes.truncate(self.fault_draws.below(wanted + 1) as usize),
             Verdict::Proceed | Verdict::SilentFailure => bytes.truncate(bytes.len().saturating_sub(beyond)),
@@ -227,23 +282,24 @@ impl Machine {
         file.write(landed, bytes);
         match verdict {
             Verdict::Crash(death) => Effect::Ends(death),
-            Verdict::Short => Effect::errno(EIO),
-            _ if beyond > 0 => Effect::errno(ENOSPC),
+            Verdict::Short => Effect::errno(Errno::Eio),
+            _ if beyond > 0 => Effect::errno(Errno::Enospc),
             _ => Effect::Done(Ok(())),
         }
     }
 
     pub(super) fn truncate(&mut self, life: Identity, inode: InodeId, len: u64) -> Effect<()> {
-        let verdict = self.judge(life, Operation::Write);
+        let verdict = self.judge(life, Operation::SetLen);
         let Some(file) = self.tree.file(inode) else { return Effect::Done(Err(stale_handle())) };
-        let Some((len, _)) = range_of(len, 0) else { return Effect::errno(EFBIG) };
+        let Some((len, _)) = range_of(len, 0) else { return Effect::too_large() };
         let growth = len.saturating_sub(file.current().len());
         if self.room_for(life, growth) < growth {
-            return Effect::errno(ENOSPC);
+            return Effect::errno(Errno::Enospc);
         }
         let happens = match verdict {
             Verdict::Proceed | Verdict::SilentFailure => true,
-            Verdict::Fail | Verdict::Short => return Effect::errno(EIO),
+            Verdict::Fail(errno) => return Effect::errno(errno),
+            Verdict::Short => return Effect::errno(Errno::Eio),
             Verdict::Crash(_) => self.fault_draws.chance(1, 2),
         };
         if happens {
@@ -264,15 +320,15 @@ impl Machine {
     ) -> Effect<usize> {
         match self.judge(life, Operation::Read) {
             Verdict::Crash(death) => return Effect::Ends(death),
-            Verdict::Fail => return Effect::errno(EIO),
+            Verdict::Fail(errno) => return Effect::errno(errno),
             Verdict::Short | Verdict::SilentFailure | Verdict::Proceed => {}
         }
         if self.meets_lost_sector(inode, offset, buffer.len() as u64) {
             self.fired(life, "sector-lost");
-            return Effect::errno(EIO);
+            return Effect::errno(Errno::Eio);
         }
         if self.tree.is_directory(inode) {
-            return Effect::errno(EISDIR);
+            return Effect::Done(Err(ErrorKind::IsADirectory.into()));
         }
         let Some(file) = self.tree.file(inode) else { return Effect::Done(Err(stale_handle())) };
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(file.current().len());
@@ -290,88 +346,10 @@ impl Machine {
         })
     }
 
-    pub(super) fn rename(&mut self, life: Identity, from: &Path, to: &Path) -> Effect<()> {
-        match self.judge(life, Operation::Rename) {
-            Verdict::Fail => Effect::errno(EIO),
-            Verdict::Crash(death) => {
-                if self.fault_draws.chance(1, 2)
-                    && let Err(error) = self.tree.rename(from, to)
-                {
-                    return Effect::Done(Err(error));
-                }
-                Effect::Ends(death)
-            }
-            Verdict::Short | Verdict::SilentFailure | Verdict::Proceed => {
-                Effect::Done(self.tree.rename(from, to))
-            }
-        }
-    }
-
-    /// What a sync that starts now covers.
-    pub(super) fn covered_data(&self, inode: InodeId) -> io::Result<Covered> {
-        if let Some(mark) = self.tree.names_mark(inode) {
-            return Ok(Covered::Names(inode, mark));
-        }
-        let file = self.tree.file(inode).ok_or_else(stale_handle)?;
-        Ok(Covered::Data(inode, file.mark()))
-    }
-
-    pub(super) fn covered_names(&self, path: &Path) -> io::Result<Covered> {
-        // What a path leads to is synced, whatever it is.
-        self.covered_data(self.tree.resolve(path)?)
-    }
-
-    /// A sync has waited for the device and comes to its end.
-    pub(super) fn finish_sync(&mut self, life: Identity, covered: Covered) -> Effect<()> {
-        let verdict = self.judge(life, Operation::Sync);
-        let failed_sync = self.faults.failed_sync;
-        match (covered, verdict) {
-            // Half of the time the crash comes after the device has done its work.
-            (_, Verdict::Crash(death)) => {
-                if self.fault_draws.chance(1, 2) {
-                    self.harden(covered);
-                }
-                Effect::Ends(death)
-            }
-            (Covered::Names(..), Verdict::Fail) => Effect::errno(EIO),
-            (Covered::Data(inode, mark), Verdict::Fail) => {
-                let Some(file) = self.tree.file_mut(inode) else { return Effect::Done(Err(stale_handle())) };
-                match failed_sync {
-                    FailedSync::Reverts => file.revert(mark),
-                    FailedSync::KeepsNewBytes | FailedSync::ReportsNextTime => file.forget(mark),
-                }
-                file.error_owed = failed_sync == FailedSync::ReportsNextTime;
-                if file.error_owed { Effect::Done(Ok(())) } else { Effect::errno(EIO) }
-            }
-            (_, Verdict::SilentFailure) => Effect::Done(Ok(())),
-            (_, Verdict::Proceed | Verdict::Short) => {
-                if let Covered::Data(inode, _) = covered
-                    && let Some(file) = self.tree.file_mut(inode)
-                    && std::mem::take(&mut file.error_owed)
-                {
-                    return Effect::errno(EIO);
-                }
-                self.harden(covered);
-                Effect::Done(Ok(()))
-            }
-        }
-    }
-
-    fn harden(&mut self, covered: Covered) {
-        match covered {
-            Covered::Data(inode, mark) => {
-                if let Some(file) = self.tree.file_mut(inode) {
-                    file.harden(mark);
-                }
-            }
-            Covered::Names(directory, mark) => self.tree.harden_names(directory, mark),
-        }
-    }
-
     // -- locks -------------------------------------------------------------------------------------
 
-    pub(super) fn lock(&mut self, life: Identity, path: &Path) -> io::Result<(InodeId, LockHolder)> {
-        let inode = self.open(life, path, OpenMode::CreateOrOpen)?;
+    /// The lock on an open file; without it the file is closed.
+    pub(super) fn lock(&mut self, life: Identity, inode: InodeId) -> io::Result<LockHolder> {
         if self.locks.contains_key(&inode) {
             self.tree.close(inode);
             return Err(ErrorKind::WouldBlock.into());
@@ -379,7 +357,7 @@ impl Machine {
         self.locks_taken += 1;
         let holder = LockHolder { life, ticket: self.locks_taken };
         self.locks.insert(inode, holder);
-        Ok((inode, holder))
+        Ok(holder)
     }
 
     pub(super) fn unlock(&mut self, inode: InodeId, holder: LockHolder) {
@@ -391,20 +369,11 @@ impl Machine {
 
     // -- time --------------------------------------------------------------------------------------
 
-    /// How long a sync takes.
-    pub(super) fn draw_sync_time(&mut self, covered: Covered) -> Duration {
-        let healthy = SYNC_NANOS_LEAST + self.latency_draws.exponential(SYNC_NANOS_MEAN_MORE);
-        let (Covered::Data(inode, _) | Covered::Names(inode, _)) = covered;
-        let slow = self.faults.slow_syncs.iter();
-        let slow = slow.filter(|(path, _)| self.tree.resolve(path).is_ok_and(|found| found == inode));
-        let factor: u64 = slow.map(|(_, factor)| u64::from(*factor)).product();
-        Duration::from_nanos(healthy * self.faults.slowness() * factor)
-    }
-
-    /// How long a cold read takes; only on a limping disk is it worth waiting for.
-    pub(super) fn read_time(&self) -> Option<Duration> {
+    /// How long a read takes that has to come from the device: on a limping disk each one, else one now and then.
+    pub(super) fn read_time(&mut self) -> Option<Duration> {
         let slowness = self.faults.slowness();
-        (slowness > 1).then(|| Duration::from_nanos(READ_NANOS * slowness))
+        let is_cold = slowness > 1 || buggify::fires("disk.cold-read");
+        is_cold.then(|| Duration::from_nanos(READ_NANOS * slowness))
     }
 
     /// An inline operation of a limping disk costs `nanos` on a healthy one.

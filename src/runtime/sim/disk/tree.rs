@@ -311,6 +311,15 @@ impl Tree {
         outcomes
     }
 
+    /// What rotted on the device shows from now on.
+    pub(super) fn evict_rotten(&mut self) {
+        for inode in self.inodes.values_mut() {
+            if let Inode::File(file) = inode {
+                file.evict_rotten();
+            }
+        }
+    }
+
     /// A move between two directories survives whole or not at all.
     fn lose_half_moves(&self, survivors: &mut BTreeMap<InodeId, Vec<bool>>) {
         loop {

@@ -61,6 +61,11 @@ fn of_processes() -> Vec<(Injected, Action)> {
         (Injected::PowerFailure { target: zookeeper() }, Action::PowerFail(Selector::ZooKeeper)),
         (Injected::PowerFailure { target: shop() }, Action::PowerFail(s())),
         (Injected::Pause { target: broker() }, Action::Pause { target: b(), lasting: None }),
+        (Injected::Suspend { target: broker() }, Action::Suspend { target: b(), lasting: None }),
+        (
+            Injected::FewDescriptors { target: broker(), left: 3 },
+            Action::FewDescriptors { target: b(), left: 3, lasting: None },
+        ),
         (Injected::Stop { target: broker() }, Action::Stop(b())),
         (Injected::Stop { target: shop() }, Action::Stop(s())),
         (
@@ -85,6 +90,7 @@ fn of_the_network() -> Vec<(Injected, Action)> {
             Action::Cut { from: s(), to: b(), both_ways: false, lasting: None },
         ),
         (Injected::Reset { a: shop(), b: broker() }, Action::Reset { a: s(), b: b() }),
+        (Injected::ResetOneEnd { of: shop(), with: broker() }, Action::ResetOneEnd { of: s(), with: b() }),
         (
             Injected::Delay { from: shop(), to: broker(), floor_ms: 0, mean_ms: 40 },
             Action::Delay {
@@ -114,7 +120,14 @@ fn of_the_network() -> Vec<(Injected, Action)> {
 fn of_disks() -> Vec<(Injected, Action)> {
     let file: Arc<str> = FILE.into();
     let mut all = vec![
-        (Injected::DiskFull { target: broker() }, Action::DiskFull { target: b(), lasting: None }),
+        (
+            Injected::DiskFull { target: broker(), free_bytes: 0 },
+            Action::DiskFull { target: b(), free_bytes: 0, lasting: None },
+        ),
+        (
+            Injected::DiskFull { target: broker(), free_bytes: 1500 },
+            Action::DiskFull { target: b(), free_bytes: 1500, lasting: None },
+        ),
         (Injected::DiskLies { target: broker() }, Action::DiskLies { target: b(), lasting: None }),
         (Injected::DiskMisdirects { target: broker() }, Action::DiskMisdirects(b())),
         (
@@ -126,15 +139,21 @@ fn of_disks() -> Vec<(Injected, Action)> {
             Action::BitFlip { target: b(), at: place() },
         ),
         (
+            Injected::BitRot { target: broker(), file: file.clone(), offset: 137 },
+            Action::BitRot { target: b(), at: place() },
+        ),
+        (
             Injected::FileTruncated { target: broker(), file, length: 137 },
             Action::Truncate { target: b(), at: place() },
         ),
     ];
     for (_, operation, failure) in DISK_FAILURES {
-        for one_in in [0, 1, 4] {
+        for (one_in, errno) in
+            [0, 1, 4].into_iter().flat_map(|n| operation.errnos().iter().map(move |e| (n, *e)))
+        {
             all.push((
-                Injected::DiskError { target: broker(), operation, failure, one_in },
-                Action::DiskError { target: b(), operation, failure, one_in, lasting: None },
+                Injected::DiskError { target: broker(), operation, failure, errno, one_in },
+                Action::DiskError { target: b(), operation, failure, errno, one_in, lasting: None },
             ));
         }
     }
@@ -157,12 +176,28 @@ fn of_clocks_and_zookeeper() -> Vec<(Injected, Action)> {
             Injected::ClockDrift { target: shop(), ppm: 500 },
             Action::ClockDrift { target: s(), ppm: 500, lasting: None },
         ),
+        (
+            Injected::MonotonicDrift { target: broker(), ppm: -500 },
+            Action::MonotonicDrift { target: b(), ppm: -500, lasting: None },
+        ),
+        (
+            Injected::TimersLate { target: shop(), grid_ms: 250 },
+            Action::TimersLate { target: s(), grid: Duration::from_millis(250), lasting: None },
+        ),
         (Injected::ExpireSession { target: broker(), session: SessionId(1) }, Action::Expire(b())),
         (Injected::LoseReply { target: shop(), session: SessionId(1) }, Action::LoseReply(s())),
         (Injected::LoseRegistration { target: shop() }, Action::LoseRegistration(s())),
         (
             Injected::WatchesLate { target: broker(), session: SessionId(1), millis: 300 },
             Action::WatchesLate { target: b(), by: Duration::from_millis(300), lasting: None },
+        ),
+        (
+            Injected::CutShort { target: broker(), session: SessionId(1), answered: 2, broken: 3 },
+            Action::CutShort { target: b(), answered: 2, broken: 3 },
+        ),
+        (
+            Injected::Detach { target: broker(), session: SessionId(1) },
+            Action::Detach { target: b(), lasting: None },
         ),
         (Injected::ReconnectStorm { target: zookeeper() }, Action::ReconnectStorm),
         (Injected::QuorumLost { target: zookeeper() }, Action::QuorumLost { lasting: None }),
