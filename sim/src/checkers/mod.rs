@@ -11,6 +11,7 @@ mod groups;
 mod ledger;
 mod moves;
 mod stored;
+mod terms;
 
 mod aborted_read;
 mod commit_ahead;
@@ -51,7 +52,7 @@ mod story;
 use seedlog::types::TopicPartition;
 use serde::Serialize;
 
-pub use budget::{Budget, ConsumerTerms, GroupTerms, Membership, Patience, ProducerTerms, Terms, TopicTerms};
+pub use budget::Budget;
 use check::Obligations;
 pub use check::{Check, Feature};
 use existing::Existing;
@@ -60,6 +61,7 @@ use ledger::Ledger;
 use moves::Moves;
 pub use never_processed::{LostRecord, lost_records};
 use stored::Stored;
+pub use terms::{ConsumerTerms, GroupTerms, Membership, Patience, ProducerTerms, Terms, TopicTerms};
 
 use crate::history::Entry;
 
