@@ -263,6 +263,13 @@ pub enum Injected {
         target: Arc<str>,
         session: SessionId,
     },
+    /// Every second new connection leads to a server that has fallen behind its leader.
+    ServerLags {
+        target: Arc<str>,
+    },
+    ServerCaughtUp {
+        target: Arc<str>,
+    },
     /// Watch events of this session, and all that follows them on its connection, come late.
     WatchesLate {
         target: Arc<str>,
@@ -358,6 +365,7 @@ impl Injected {
         "lost-registration",
         "cut-short",
         "detach",
+        "server-lags",
         "watches-late",
         "reconnect-storm",
         "quorum-lost",
@@ -410,6 +418,7 @@ impl Injected {
             Injected::LoseRegistration { .. } => "lost-registration",
             Injected::CutShort { .. } => "cut-short",
             Injected::Detach { .. } => "detach",
+            Injected::ServerLags { .. } => "server-lags",
             Injected::WatchesLate { .. } => "watches-late",
             Injected::ReconnectStorm { .. } => "reconnect-storm",
             Injected::QuorumLost { .. } => "quorum-lost",
@@ -428,6 +437,7 @@ impl Injected {
             | Injected::DiskHealthy { .. }
             | Injected::ClockRight { .. }
             | Injected::Rejoin { .. }
+            | Injected::ServerCaughtUp { .. }
             | Injected::WatchesPrompt { .. }
             | Injected::QuorumBack { .. }
             | Injected::UsualLoad { .. }

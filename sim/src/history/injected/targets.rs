@@ -37,6 +37,8 @@ impl Injected {
             | Injected::LoseReply { target, .. }
             | Injected::LoseRegistration { target }
             | Injected::CutShort { target, .. }
+            | Injected::ServerLags { target }
+            | Injected::ServerCaughtUp { target }
             | Injected::Detach { target, .. }
             | Injected::Rejoin { target, .. }
             | Injected::WatchesLate { target, .. }
