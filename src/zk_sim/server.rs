@@ -180,6 +180,13 @@ impl Control {
         self.shared.rejoin(session);
     }
 
+    /// Every second new connection leads to a server that lags behind from now on: it attaches no session that has seen
+    /// more than it knows, and answers reads from what stood when it fell behind, until something needs the leader.
+    /// None does any more with `false`.
+    pub fn lag(&self, begins: bool) {
+        self.shared.lag(begins);
+    }
+
     /// Every follower has a leader again; it drops its clients, which attach again or hear that they expired.
     pub fn join_leader(&self) {
         self.shared.join_leader();

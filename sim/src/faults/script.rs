@@ -182,6 +182,10 @@ impl Injector {
                 self.storm_of_reconnects();
                 return Vec::new();
             }
+            Action::ServerLags { lasting } => {
+                self.let_server_lag();
+                (*lasting, vec![Ongoing::LaggingServer])
+            }
             Action::QuorumLost { lasting } => {
                 self.lose_quorum();
                 (*lasting, vec![Ongoing::NoQuorum])

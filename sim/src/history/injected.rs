@@ -265,6 +265,13 @@ pub enum Injected {
         target: Arc<str>,
         session: SessionId,
     },
+    /// Every second new connection leads to a server that has fallen behind its leader.
+    ServerLags {
+        target: Arc<str>,
+    },
+    ServerCaughtUp {
+        target: Arc<str>,
+    },
     /// Watch events of this session, and all that follows them on its connection, come late.
     WatchesLate {
         target: Arc<str>,

@@ -56,6 +56,7 @@ impl Injected {
         "lost-registration",
         "cut-short",
         "detach",
+        "server-lags",
         "watches-late",
         "reconnect-storm",
         "quorum-lost",
@@ -114,6 +115,7 @@ impl Injected {
             Injected::LoseRegistration { .. } => "lost-registration",
             Injected::CutShort { .. } => "cut-short",
             Injected::Detach { .. } => "detach",
+            Injected::ServerLags { .. } => "server-lags",
             Injected::WatchesLate { .. } => "watches-late",
             Injected::ReconnectStorm { .. } => "reconnect-storm",
             Injected::QuorumLost { .. } => "quorum-lost",
@@ -133,6 +135,7 @@ impl Injected {
             | Injected::EnoughDescriptors { .. }
             | Injected::ClockRight { .. }
             | Injected::Rejoin { .. }
+            | Injected::ServerCaughtUp { .. }
             | Injected::TimersRight { .. }
             | Injected::WatchesPrompt { .. }
             | Injected::QuorumBack { .. }
@@ -181,6 +184,8 @@ impl Injected {
             | Injected::LoseReply { target, .. }
             | Injected::LoseRegistration { target }
             | Injected::CutShort { target, .. }
+            | Injected::ServerLags { target }
+            | Injected::ServerCaughtUp { target }
             | Injected::Detach { target, .. }
             | Injected::Rejoin { target, .. }
             | Injected::WatchesLate { target, .. }

@@ -171,6 +171,8 @@ fn zookeeper(fault: &Injected) -> Option<String> {
         Injected::Rejoin { target, session } => {
             format!("the follower that serves {} drops it ({session:#x})", person(target))
         }
+        Injected::ServerLags { target } => format!("a second server of {} falls behind", person(target)),
+        Injected::ServerCaughtUp { target } => format!("the second server of {} catches up", person(target)),
         Injected::WatchesLate { target, session, millis } => {
             format!("watch events reach {} {millis} ms late ({session:#x})", person(target))
         }

@@ -90,6 +90,7 @@ impl Class {
                 ("watches-late", 3),
                 ("cut-short", 2),
                 ("detach", 3),
+                ("server-lags", 2),
                 ("reconnect-storm", 1),
                 ("quorum-lost", 1),
                 ("zookeeper-kill", 1),

@@ -342,3 +342,13 @@ fn a_deletion_without_a_connection_is_heard_of_by_who_saw_the_node() {
     let story = Story::new().made(1, "/a", 0).watched(7, 1, "/a", node(1, 0)).deleted(2, "/a").attached(7);
     assert_eq!(found(&story.saw(7, 2, "/a", None)).len(), 1);
 }
+
+#[test]
+fn an_event_without_a_change_is_found_unless_the_server_died_before_it_could_say() {
+    let watching = || Story::new().made(1, "/a", 0).watched(7, 1, "/a", node(1, 0));
+    assert_eq!(
+        found(&watching().attached(7).heard(7, "/a", CREATED)),
+        ["session 0x7 heard of a change of /a, and there was none"]
+    );
+    assert!(found(&watching().killed(ZOOKEEPER).attached(7).heard(7, "/a", CHANGED)).is_empty());
+}

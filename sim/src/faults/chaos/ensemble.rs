@@ -29,6 +29,12 @@ impl Injector {
             }
             "watches-late" => return self.stagger_watches(plan),
             "cut-short" => self.cut_reads_short(plan),
+            "server-lags" => {
+                self.let_server_lag();
+                let lasting = self.draw_lasting();
+                let storm = (lasting / 2, Due::ReconnectStorm);
+                return vec![storm, (lasting, Due::End(Ongoing::LaggingServer))];
+            }
             "detach" => return self.detach_some(plan),
             "lost-registration" => self.lose_some_registration(plan),
             _ => {

@@ -50,6 +50,7 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::CutShort { target, answered, broken, .. } => {
             format!("cut-short {} after {answered} times {broken}", who(target))
         }
+        Injected::ServerLags { .. } => "zookeeper-lags".to_owned(),
         Injected::Detach { target, .. } => format!("detach {}", who(target)),
         Injected::WatchesLate { target, millis, .. } => format!("watches-late {} {millis}ms", who(target)),
         Injected::ReconnectStorm { .. } => "reconnect-storm".to_owned(),
@@ -73,6 +74,7 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         | Injected::ClockRight { .. }
         | Injected::Rejoin { .. }
         | Injected::TimersRight { .. }
+        | Injected::ServerCaughtUp { .. }
         | Injected::WatchesPrompt { .. }
         | Injected::QuorumBack { .. }
         | Injected::UsualLoad { .. }

@@ -23,7 +23,7 @@ pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WH
      disk-sector-lost WHO [at FILE:OFFSET] [for TIME], bit-flip WHO [at FILE:OFFSET], bit-rot WHO [at FILE:OFFSET], truncate WHO [at FILE:LENGTH], \
      disk-heal WHO, clock WHO +TIME|-TIME|+Nppm|-Nppm [for TIME], \
      monotonic WHO +Nppm|-Nppm [for TIME], timers-late WHO TIME [for TIME], strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, lose-reply WHO at registration, \
-     cut-short WHO after N times N, detach WHO [for TIME], rejoin WHO, \
+     cut-short WHO after N times N, detach WHO [for TIME], rejoin WHO, zookeeper-lags [for TIME], \
      watches-late WHO TIME [for TIME], reconnect-storm, zookeeper-down [for TIME], idle WHO [for TIME], burst WHO [for TIME], \
      hot-key WHO [for TIME], huge-record WHO BYTES, slow WHO xN [for TIME]";
 
@@ -102,6 +102,7 @@ fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Acti
             Action::WatchesLate { target: selector::parse(who)?, by: units::duration(by)?, lasting }
         }
         ["detach", who] => Action::Detach { target: selector::parse(who)?, lasting },
+        ["zookeeper-lags"] => Action::ServerLags { lasting },
         ["zookeeper-down"] => Action::QuorumLost { lasting },
         ["idle", who] => Action::Idle { target: selector::parse(who)?, lasting },
         ["burst", who] => Action::Burst { target: selector::parse(who)?, lasting },
@@ -451,6 +452,7 @@ mod tests {
             "cut-short broker(1) after 2 times 3",
             "detach broker(1) for 4s",
             "rejoin broker(1)",
+            "zookeeper-lags for 4s",
             "reconnect-storm",
             "zookeeper-down for 4s",
             "idle shop for 2s",
