@@ -17,6 +17,7 @@ use super::sessions::SessionLimits;
 use super::shared::Shared;
 use super::snapshot::Image;
 use super::store::Store;
+use crate::runtime::lock::Mutex;
 use crate::runtime::net::Listener;
 use crate::runtime::task::{Lane, TaskGroup};
 use crate::runtime::{AcceptError, clock, disk, rng};
@@ -280,7 +281,7 @@ async fn asked(mut stop: watch::Receiver<()>) {
 /// Why the server stopped by itself, for all who ask.
 #[derive(Default)]
 struct Failure {
-    reason: std::sync::Mutex<Option<String>>,
+    reason: Mutex<Option<String>>,
     set: Notify,
 }
 

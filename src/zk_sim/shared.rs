@@ -6,7 +6,7 @@ mod followers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use super::follower::CutFollower;
 use super::lagging::LaggingServer;
 use super::watches::ConnectionId;
 use crate::facts::{self, Fact};
+use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::rng::Rng;
 use crate::runtime::{Segment, clock};
 use crate::types::{Instant, SessionId};

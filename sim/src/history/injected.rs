@@ -26,7 +26,7 @@ pub enum Injected {
     Resume {
         target: Arc<str>,
     },
-    /// The whole machine stands still, its monotonic clock too, and nothing reaches it; ended as a pause is.
+    /// The whole machine stands still, its timers too, and nothing reaches it; ended as a pause is.
     Suspend {
         target: Arc<str>,
     },

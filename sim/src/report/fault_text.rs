@@ -10,7 +10,7 @@ pub(crate) fn text(fault: &Injected) -> String {
         Injected::Kill { target } => format!("kill {}", person(target)),
         Injected::PowerFailure { target } => format!("power failure {}", person(target)),
         Injected::Pause { target } => format!("pause {}", person(target)),
-        Injected::Suspend { target } => format!("suspend {}, its clock and its links", person(target)),
+        Injected::Suspend { target } => format!("suspend {}, its timers and its links", person(target)),
         Injected::FewDescriptors { target, left } => {
             format!("{} may open {left} more files and sockets", person(target))
         }

@@ -107,6 +107,7 @@ impl Class {
                 ("client-kill", 4),
                 ("client-power-failure", 1),
                 ("pause", 2),
+                ("suspend", 1),
                 ("leave", 2),
                 ("slow-consumer", 2),
                 ("crash-at-point", 2),

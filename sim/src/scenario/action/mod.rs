@@ -21,7 +21,7 @@ pub enum Action {
         target: Selector,
         lasting: Option<Duration>,
     },
-    /// The machine stands still, clock, links and all.
+    /// The machine stands still, timers, links and all.
     Suspend {
         target: Selector,
         lasting: Option<Duration>,
