@@ -69,6 +69,11 @@ impl Commit {
         &self.core
     }
 
+    /// Whether what the core holds is not on stable storage yet.
+    pub fn is_saving(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// How many of the connection's messages wait for a save under way.
     pub fn unanswered(&self, connection: ConnectionId) -> usize {
         self.unanswered.get(&connection).copied().unwrap_or(0)

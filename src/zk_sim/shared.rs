@@ -48,6 +48,8 @@ struct Outbox {
     held_until: Option<Instant>,
     /// The connection closes in place of the reply to this request.
     lost_reply: Option<i32>,
+    /// The connection closes in the middle of the reply to this one.
+    cut_reply: Option<i32>,
     wakers: Arc<Wakers>,
 }
 
@@ -70,6 +72,8 @@ struct State {
     faults: Faults,
     /// The connections that a follower serves which is cut from its leader.
     cut_followers: BTreeMap<ConnectionId, CutFollower>,
+    /// Sessions to be cut from the leader as soon as what it knows is saved: a follower never knows more.
+    to_cut: BTreeSet<SessionId>,
 }
 
 pub(super) struct Shared {
@@ -89,6 +93,7 @@ impl Shared {
             stopped: false,
             faults: Faults::default(),
             cut_followers: BTreeMap::new(),
+            to_cut: BTreeSet::new(),
         };
         Shared { state: Mutex::new(state), saver: Notify::new() }
     }
@@ -125,7 +130,7 @@ impl Shared {
             }
             let mut password = [0; PASSWORD_BYTES];
             state.passwords.fill(&mut password);
-            state.mark_lost_reply(from, &message);
+            state.mark_reply(from, &message);
             state.commit.arrive(Arrival::Message { from, message, password }, at);
         }
         self.step(&mut state, at);
@@ -169,6 +174,11 @@ impl Shared {
         self.lock().faults.lose_reply_to_create(paths);
     }
 
+    /// See [`Faults::cut_short`].
+    pub fn cut_short(&self, session: SessionId, answered: u32, broken: u32) {
+        self.lock().faults.cut_short(session, answered, broken);
+    }
+
     pub fn keep_replies(&self) {
         self.lock().faults.keep_replies();
     }
@@ -184,23 +194,31 @@ impl Shared {
     /// attach nowhere else: its client is cut from every other server too. Returns whether it was attached.
     pub fn cut_from_leader(&self, session: SessionId) -> bool {
         let mut state = self.lock();
-        let core = state.commit.core();
-        let Some(connection) = core.sessions.get(session).and_then(|session| session.connection) else {
+        if state.connection_of(session).is_none() {
             return false;
-        };
-        let follower = CutFollower::new(core.tree.clone(), core.zxid);
-        state.cut_followers.insert(connection, follower);
+        }
         state.faults.refuse_to_attach(session);
+        match state.commit.is_saving() {
+            true => drop(state.to_cut.insert(session)),
+            false => state.cut(session),
+        }
         true
     }
 
-    /// Every follower has a leader again. It drops its clients, as one does that joins an ensemble.
+    /// The session's follower has a leader again. It drops its client, as one does that joins an ensemble.
+    pub fn rejoin(&self, session: SessionId) {
+        let mut state = self.lock();
+        state.to_cut.remove(&session);
+        state.faults.let_attach(session);
+        state.drop_clients_of_followers(|follower| follower.session == session);
+    }
+
+    /// Every follower has a leader again, and drops its client.
     pub fn join_leader(&self) {
         let mut state = self.lock();
+        state.to_cut.clear();
         state.faults.let_all_attach();
-        for connection in mem::take(&mut state.cut_followers).into_keys() {
-            state.kill(connection);
-        }
+        state.drop_clients_of_followers(|_| true);
     }
 
     /// Whether the session was alive; it is not any longer.
@@ -253,6 +271,9 @@ impl Shared {
         let mut state = self.lock();
         let effects = state.commit.saved();
         state.perform(effects);
+        for session in mem::take(&mut state.to_cut) {
+            state.cut(session);
+        }
         self.step(&mut state, moment());
     }
 
@@ -304,6 +325,25 @@ impl Shared {
 }
 
 impl State {
+    fn connection_of(&self, session: SessionId) -> Option<ConnectionId> {
+        self.commit.core().sessions.get(session)?.connection
+    }
+
+    fn cut(&mut self, session: SessionId) {
+        let Some(connection) = self.connection_of(session) else { return };
+        let core = self.commit.core();
+        let follower = CutFollower::new(session, core.tree.clone(), core.zxid);
+        self.cut_followers.insert(connection, follower);
+    }
+
+    fn drop_clients_of_followers(&mut self, is_meant: impl Fn(&CutFollower) -> bool) {
+        let meant = self.cut_followers.iter().filter(|(_, follower)| is_meant(follower));
+        for connection in meant.map(|(connection, _)| *connection).collect::<Vec<_>>() {
+            self.cut_followers.remove(&connection);
+            self.kill(connection);
+        }
+    }
+
     /// Deals with a message that no leader gets to see; returns whether it is one.
     fn is_without_leader(&mut self, from: ConnectionId, message: &Bytes) -> bool {
         if let Some(follower) = self.cut_followers.get_mut(&from) {
@@ -328,7 +368,12 @@ impl State {
 
     fn send(&mut self, to: ConnectionId, bytes: Bytes) {
         let late = self.commit.core().session_of(to).and_then(|id| self.faults.watch_delay(id, &bytes));
-        let Some(outbox) = self.outboxes.get_mut(&to) else { return };
+        let Some(outbox) = self.outboxes.get_mut(&to).filter(|outbox| !outbox.closes_after) else { return };
+        if outbox.cut_reply.is_some() && outbox.cut_reply == xid_of_reply(&bytes) {
+            outbox.segments.push(Segment::Bytes(bytes.slice(..bytes.len() / 2)));
+            outbox.closes_after = true;
+            return outbox.wakers.writer.notify_one();
+        }
         if outbox.lost_reply.is_some() && outbox.lost_reply == xid_of_reply(&bytes) {
             outbox.segments.clear();
             return outbox.wakers.killer.notify_one();
@@ -349,13 +394,14 @@ impl State {
         }
     }
 
-    fn mark_lost_reply(&mut self, from: ConnectionId, message: &[u8]) {
+    /// Notes what is to become of the reply to this request.
+    fn mark_reply(&mut self, from: ConnectionId, message: &[u8]) {
         let Some(session) = self.commit.core().session_of(from) else { return };
-        if let Some(xid) = self.faults.loses_reply_to(session, message)
-            && let Some(outbox) = self.outboxes.get_mut(&from)
-        {
-            outbox.lost_reply = Some(xid);
-        }
+        let lost = self.faults.loses_reply_to(session, message);
+        let cut = self.faults.cuts_reply_to(session, message);
+        let Some(outbox) = self.outboxes.get_mut(&from) else { return };
+        outbox.lost_reply = lost.or(outbox.lost_reply);
+        outbox.cut_reply = cut.or(outbox.cut_reply);
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {

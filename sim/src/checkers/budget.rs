@@ -26,6 +26,7 @@ pub struct Terms {
     pub memberships: BTreeMap<String, Membership>,
     /// Consumers that belong to no group.
     pub consumers: BTreeMap<String, ConsumerTerms>,
+    pub patience: Patience,
 }
 
 /// A group as it must be once the cluster has healed.
@@ -42,6 +43,8 @@ pub struct Membership {
 pub struct TopicTerms {
     pub durability: Durability,
     pub replicas: u32,
+    /// What was appended is flushed after this, whether or not anybody waits for it (`flush.ms`).
+    pub flush_interval: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub struct ProducerTerms {
     pub keyed: bool,
     /// Whether it speaks the bare protocol and looks at every field of the replies.
     pub is_wire: bool,
+    /// From acceptance to verdict, at most.
+    pub delivery_timeout: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +87,49 @@ impl Default for GroupTerms {
             processing: Duration::ZERO,
             reset: AutoReset::Earliest,
         }
+    }
+}
+
+/// What brokers and clients wait for at most, as this run told them: what is known to take time once it has healed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until a request is given up, and the longest pause before the next one.
+    pub request: Duration,
+    /// Until ZooKeeper ends the session of a broker or a member that is gone.
+    pub session: Duration,
+    /// Until a producer gives a record up.
+    pub delivery: Duration,
+    /// Until a member that could not rebalance tries once more.
+    pub rebalance: Duration,
+}
+
+impl Default for Patience {
+    /// What clients and brokers do that are told nothing.
+    fn default() -> Patience {
+        Patience {
+            request: Duration::from_secs(3),
+            session: Duration::from_secs(6),
+            delivery: Duration::from_secs(30),
+            rebalance: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Patience {
+    /// Starting, electing, connecting and reading, with the slowest links and disks that a healed cluster has.
+    const WORK: Duration = Duration::from_secs(5);
+    /// A request that was under way and the one that finds out what there is instead; the session of who is dead and the
+    /// one of who was to take over.
+    const TIMES: u32 = 2;
+
+    /// What a healed cluster takes at most until whoever reads has nothing in the way.
+    pub fn until_served(&self) -> Duration {
+        (self.request + self.session + self.rebalance) * Patience::TIMES + Patience::WORK
+    }
+
+    /// As above, until every record that a producer holds has met its fate.
+    pub fn until_settled(&self) -> Duration {
+        self.until_served() + self.delivery
     }
 }
 
@@ -125,7 +173,7 @@ impl Gathered {
         match what {
             What::Fact(fact) => self.take_fact(fact),
             What::Fault(fault) => self.take_fault(fault),
-            What::Phase(_) => {}
+            What::Phase(_) | What::Seen(_) => {}
         }
     }
 

@@ -42,6 +42,8 @@ pub enum Feature {
     Wanderer,
     /// A consumer group.
     Group,
+    /// A topic that is flushed every so often.
+    FlushInterval,
     /// Nothing but the run decides: a send certainly failed in it.
     FailedSend,
     /// Likewise: a position was reset.
@@ -84,6 +86,7 @@ impl Feature {
             Feature::RawClient => terms.producers.values().any(|producer| producer.is_wire),
             Feature::Wanderer => terms.consumers.values().any(|consumer| consumer.wanders),
             Feature::Group => !terms.groups.is_empty(),
+            Feature::FlushInterval => terms.topics.values().any(|topic| topic.flush_interval.is_some()),
             Feature::FailedSend => some_fact(|fact| matches!(fact, Fact::SendFailed { .. })),
             Feature::Reset => some_fact(|fact| matches!(fact, Fact::PositionReset { .. })),
         }
@@ -131,7 +134,8 @@ mod tests {
     }
 
     /// Stories of their own show that these have met something.
-    const MET_ELSEWHERE: [&str; 9] = [
+    const MET_ELSEWHERE: [&str; 10] = [
+        "late-flush",
         "aborted-read",
         "unexplained-reset",
         "wrong-position",

@@ -41,6 +41,7 @@ fn judge(case: &Case) -> Vec<Finding> {
         match turn {
             Turn::Stated { incarnation, group, fact } => state.stated(at, incarnation, group, fact),
             Turn::Ended { node } => state.gone(at, |incarnation| incarnation.consumer == node),
+            Turn::Deleted { .. } => {}
             Turn::Expired { session } => {
                 let Some(member) = case.groups.member(session) else { continue };
                 state.gone(at, |incarnation| incarnation == member);

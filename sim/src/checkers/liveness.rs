@@ -1,7 +1,16 @@
 //! L1, `liveness`: by the deadline after the heal every broker is registered, every send is resolved, what
 //! was sent after the heal is acknowledged, every consumer has read to the end, and every group is complete:
 //! all members joined, rebalances finished, each partition has one owner, which has read to the end.
+//!
+//! The deadline is the run's own: what its clients and brokers wait for at most, since the heal and since the last
+//! record that was sent, and the work on what is left to read.
 
+use std::collections::BTreeMap;
+
+use seedlog::facts::Fact;
+use seedlog::types::TopicPartition;
+
+use super::lag_after_heal::FETCH_MAX;
 use super::{Case, Check, Feature, Finding};
 use crate::history::{Phase, What};
 use crate::liveness::{Missing, Progress};
@@ -10,7 +19,15 @@ pub const CHECK: Check = Check::new("L1", "liveness", Feature::Any, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut progress = Progress::new(case.terms);
+    let mut deadline = deadline_ns(case);
     for (at, entry) in case.history.iter().enumerate() {
+        if deadline.take_if(|deadline| *deadline < entry.at_ns).is_some() {
+            case.obligations.meet();
+            let missing = progress.missing();
+            if !missing.is_empty() {
+                return missing.into_iter().map(|missing| describe(case, at, missing)).collect();
+            }
+        }
         progress.observe(&entry.what);
         let What::Phase(entered) = &entry.what else { continue };
         // Converge ends where the drain begins; the drain itself ends where judging begins.
@@ -23,6 +40,27 @@ fn judge(case: &Case) -> Vec<Finding> {
         }
     }
     Vec::new()
+}
+
+/// By when everything must work again; `None`: the history does not go so far.
+fn deadline_ns(case: &Case) -> Option<u64> {
+    let mut since = None;
+    let mut backlog: BTreeMap<&TopicPartition, u64> = BTreeMap::new();
+    for entry in case.history {
+        match &entry.what {
+            What::Phase(entered) if entered.phase == Phase::Converge => since = Some(entry.at_ns),
+            What::Phase(entered) if entered.phase == Phase::Drain => break,
+            What::Fact(Fact::SendInvoked { .. }) => since = since.map(|_| entry.at_ns),
+            What::Fact(Fact::Appended { partition, last, .. }) => {
+                backlog.insert(partition, last.next().0.cast_unsigned());
+            }
+            _ => {}
+        }
+    }
+    let slowest = case.terms.groups.values().map(|group| group.processing).max().unwrap_or_default();
+    let records = u32::try_from(backlog.values().sum::<u64>()).unwrap_or(u32::MAX);
+    let work = (slowest + FETCH_MAX).saturating_mul(records);
+    Some(since? + (case.terms.patience.until_settled() + work).as_nanos() as u64)
 }
 
 fn describe(case: &Case, deadline: usize, missing: Missing) -> Finding {
@@ -68,6 +106,8 @@ fn describe(case: &Case, deadline: usize, missing: Missing) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use seedlog::facts::Fact;
     use seedlog::types::{Acks, BrokerId, SessionId, TopicPartition};
 
@@ -90,6 +130,33 @@ mod tests {
             .read("a", 0, "r-0")
             .phase(Phase::Drain);
         assert!(story.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_cluster_that_comes_back_when_everybody_has_given_up_is_found() {
+        let healed = |after| {
+            let story = Story::new().kill().phase(Phase::Converge).after(Duration::from_secs(after));
+            registered(story).after(Duration::from_secs(20)).phase(Phase::Drain)
+        };
+        assert!(healed(50).violations(&CHECK).is_empty());
+        assert_eq!(healed(60).violations(&CHECK), ["broker 1 is not registered at the deadline"]);
+    }
+
+    #[test]
+    fn the_deadline_is_counted_from_the_last_record_that_was_sent_and_grows_with_the_work() {
+        let busy = |story: Story| {
+            let story = story.phase(Phase::Converge).after(Duration::from_secs(40)).send(0, "r-0");
+            let story = story.appended(0, 0, 1).acked(0, 0).after(Duration::from_secs(50));
+            registered(story).phase(Phase::Drain)
+        };
+        assert!(busy(Story::new().kill()).violations(&CHECK).is_empty());
+        let left = |processing| {
+            let story = Story::new().group_terms(Duration::from_secs(6), Duration::from_secs(processing));
+            let story = story.appended(0, 9, 1).kill().phase(Phase::Converge);
+            registered(story.after(Duration::from_secs(65))).phase(Phase::Drain)
+        };
+        assert!(left(1).violations(&CHECK).is_empty());
+        assert_eq!(left(0).violations(&CHECK).len(), 1);
     }
 
     #[test]

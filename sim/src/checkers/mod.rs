@@ -10,6 +10,7 @@ mod existing;
 mod groups;
 mod ledger;
 mod moves;
+mod stored;
 
 mod aborted_read;
 mod commit_ahead;
@@ -18,12 +19,14 @@ mod duplicate;
 mod fair_share;
 mod inconsistent_offsets;
 mod lag_after_heal;
+mod late_flush;
 mod leader_epochs;
 mod liveness;
 mod lost_write;
 mod moved_key;
 mod needless_redelivery;
 mod never_processed;
+mod overdue_send;
 mod overlapping_delivery;
 mod phantom;
 mod real_time_order;
@@ -48,7 +51,7 @@ mod story;
 use seedlog::types::TopicPartition;
 use serde::Serialize;
 
-pub use budget::{Budget, ConsumerTerms, GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
+pub use budget::{Budget, ConsumerTerms, GroupTerms, Membership, Patience, ProducerTerms, Terms, TopicTerms};
 use check::Obligations;
 pub use check::{Check, Feature};
 use existing::Existing;
@@ -56,6 +59,7 @@ use groups::Groups;
 use ledger::Ledger;
 use moves::Moves;
 pub use never_processed::{LostRecord, lost_records};
+use stored::Stored;
 
 use crate::history::Entry;
 
@@ -63,7 +67,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 30] = [
+pub static CHECKS: [Check; 32] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -87,8 +91,10 @@ pub static CHECKS: [Check; 30] = [
     wrong_time::CHECK,
     moved_key::CHECK,
     wrong_reply::CHECK,
+    overdue_send::CHECK,
     storage::CHECK,
     leader_epochs::CHECK,
+    late_flush::CHECK,
     single_owner::CHECK,
     overlapping_delivery::CHECK,
     zookeeper_model::CHECK,
@@ -138,6 +144,7 @@ pub struct Case<'a> {
     groups: Groups<'a>,
     existing: Existing<'a>,
     moves: Moves<'a>,
+    stored: Stored<'a>,
     budget: Budget,
     /// What the check that judges now has met.
     obligations: Obligations,
@@ -153,6 +160,7 @@ impl<'a> Case<'a> {
             groups: Groups::new(history),
             moves: Moves::new(history, &existing),
             existing,
+            stored: Stored::new(history),
             budget: Budget::of(history, terms),
             obligations: Obligations::default(),
         }

@@ -6,10 +6,10 @@
 //! read before is not that record again. A member whose session was ended by force may deliver on until it
 //! hears of it, for as long as [`Rule::PauseWhenUnheard`](seedlog::rules::Rule) lets it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use seedlog::facts::{Fact, RecordTag};
-use seedlog::types::{Offset, SessionId, TopicPartition};
+use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::{GroupPartition, Incarnation, Turn, sessions_expired_by_force};
 use super::{Case, Check, Feature, Finding};
@@ -50,6 +50,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     let forced = sessions_expired_by_force(case.history);
     for (at, turn) in case.groups.turns(case.history) {
         match turn {
+            Turn::Deleted { .. } => {}
             Turn::Ended { node } => state.disturb(at, |owner| owner.consumer == node),
             Turn::Expired { session } => {
                 let member = case.groups.member(session);

@@ -53,7 +53,7 @@ fn judge(case: &Case) -> Vec<Finding> {
         match &entry.what {
             What::Fact(fact) => judge.take(at, fact),
             What::Fault(fault) => judge.injure(at, fault),
-            What::Phase(_) => {}
+            What::Phase(_) | What::Seen(_) => {}
         }
     }
     case.obligations.meet_many(judge.recoveries);

@@ -10,8 +10,8 @@ use seedlog::consumer::AutoReset;
 use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{Acks, BrokerId, Durability, LeaderEpoch, Offset, SessionId, TopicPartition};
 
-use super::{Case, Check, ConsumerTerms, Finding, ProducerTerms, Terms, TopicTerms};
-use crate::history::{Entered, Entry, Injected, Phase, What};
+use super::{Case, Check, ConsumerTerms, Finding, Patience, ProducerTerms, Terms, TopicTerms};
+use crate::history::{Entered, Entry, Injected, Phase, RecordAt, Seen, What};
 
 /// Between two entries.
 const STEP_NS: u64 = 1_000_000;
@@ -36,7 +36,10 @@ impl Story {
     /// One topic `orders` with one replica and fsync, one producer `shop` that does not overtake itself.
     pub fn new() -> Story {
         let mut terms = Terms::default();
-        terms.topics.insert("orders".into(), TopicTerms { durability: Durability::Fsync, replicas: 1 });
+        terms.topics.insert(
+            "orders".into(),
+            TopicTerms { durability: Durability::Fsync, replicas: 1, flush_interval: None },
+        );
         terms.producers.insert(
             "shop".into(),
             ProducerTerms {
@@ -45,6 +48,7 @@ impl Story {
                 gives_up: false,
                 keyed: true,
                 is_wire: false,
+                delivery_timeout: Duration::from_secs(30),
             },
         );
         Story { entries: Vec::new(), terms, at_ns: STEP_NS, incarnations: BTreeMap::new() }
@@ -52,6 +56,11 @@ impl Story {
 
     pub fn durability(mut self, durability: Durability) -> Story {
         self.terms.topics.get_mut("orders").expect("made in new").durability = durability;
+        self
+    }
+
+    pub fn flushing_every(mut self, interval: Duration) -> Story {
+        self.terms.topics.get_mut("orders").expect("made in new").flush_interval = Some(interval);
         self
     }
 
@@ -68,6 +77,11 @@ impl Story {
     /// The consumer belongs to no group and has this policy.
     pub fn resetting(mut self, consumer: &str, reset: AutoReset) -> Story {
         self.terms.consumers.insert(consumer.into(), ConsumerTerms { reset, wanders: false });
+        self
+    }
+
+    pub fn patient(mut self, patience: Patience) -> Story {
+        self.terms.patience = patience;
         self
     }
 
@@ -207,6 +221,19 @@ impl Story {
             bytes_cut: 0,
         };
         self.fact("broker-1", fact)
+    }
+
+    /// What the testbed finds on the disk in the end: these values from offset 0 on.
+    pub fn finally(self, values: &[&str]) -> Story {
+        let partition = orders();
+        let found = Seen::FinalLog { broker: BrokerId(1), partition: orders(), unreadable_from: None };
+        let records = values.iter().enumerate();
+        let records: Vec<RecordAt> = records
+            .map(|(offset, value)| RecordAt { offset: Offset(offset as i64), record: tag(value) })
+            .collect();
+        let last = Offset(values.len() as i64 - 1);
+        let batch = Seen::FinalBatch { partition, base: Offset(0), last, records };
+        self.push("testbed", What::Seen(found)).push("testbed", What::Seen(batch))
     }
 
     pub fn registered(self) -> Story {

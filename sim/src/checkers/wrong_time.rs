@@ -56,7 +56,7 @@ fn judge(case: &Case) -> Vec<Finding> {
                     case.budget.excuses_loss(partition).or_else(|| case.budget.excuses_damage(partition));
                 findings.push(finding.excused_by(excuse));
             }
-            Fact::Assigned { consumer, partition, .. } => {
+            Fact::Assigned { consumer, partition, .. } | Fact::Sought { consumer, partition, .. } => {
                 sought.remove(&(consumer.as_str(), partition));
             }
             Fact::Delivered { partition, offset, .. } => {

@@ -1,4 +1,7 @@
-//! Wall clocks that jump, drift and strobe. The monotonic clock, by which everything is timed, never does.
+//! Wall clocks that jump, drift and strobe. The monotonic clock, by which everything is timed, may drift, and its timers
+//! may be late; it never steps back.
+
+use std::time::Duration;
 
 use seedlog::runtime::sim::clock::{self, WallClockFault};
 
@@ -48,6 +51,32 @@ impl Injector {
     pub(super) fn right_clock(&mut self, target: &Name) {
         self.state(Injected::ClockRight { target: target.clone() });
         self.change_clock(target, |fault| *fault = WallClockFault::default());
+    }
+
+    /// The monotonic clock runs fast, or slow below 0.
+    pub(super) fn drift_monotonic(&mut self, target: &Name, ppm: i64) {
+        self.begin(Ongoing::WrongTimers(target.clone()));
+        self.state(Injected::MonotonicDrift { target: target.clone(), ppm });
+        clock::set_monotonic_drift(self.cluster.node(target), ppm);
+    }
+
+    /// Timers fire together, whenever the node's clock shows a multiple of `grid`.
+    pub(super) fn delay_timers(&mut self, target: &Name, grid: Duration) {
+        self.begin(Ongoing::WrongTimers(target.clone()));
+        let grid_ms = grid.as_millis() as u32;
+        self.state(Injected::TimersLate { target: target.clone(), grid_ms });
+        clock::set_timer_grid(self.cluster.node(target), grid);
+    }
+
+    pub(super) fn right_timers(&mut self, target: &Name) {
+        self.state(Injected::TimersRight { target: target.clone() });
+        let node = self.cluster.node(target);
+        clock::set_monotonic_drift(node, 0);
+        clock::set_timer_grid(node, Duration::ZERO);
+    }
+
+    pub(super) fn draw_timer_grid(&mut self) -> Duration {
+        Duration::from_millis(*self.draws.pick(&[20, 100, 500, 2_000]).expect("not empty"))
     }
 
     pub(super) fn draw_bump_ms(&mut self) -> i64 {

@@ -27,6 +27,7 @@ use seedlog::types::BrokerId;
 use crate::cluster::Cluster;
 use crate::history::{Injected, Recorder};
 use crate::scenario::{CrashPoint, Damage, Plan};
+use network::Directions;
 use ongoing::Ongoing;
 pub use storm::Storm;
 pub use struck::{Origin, Struck};
@@ -41,7 +42,10 @@ pub struct Injector {
     draws: Rng,
     /// How long ZooKeeper waits for a broker: pauses and restarts are drawn around it.
     session: Duration,
+    /// Those who are suspended, too.
     paused: BTreeSet<Name>,
+    /// Machines that stand still, and the links that were cut for it.
+    suspended: BTreeMap<Name, Directions>,
     /// Killed, or without power; a fault's end or a step brings them back.
     put_down: BTreeSet<Name>,
     ill_disks: BTreeSet<Name>,
@@ -68,6 +72,7 @@ impl Injector {
             draws: rng::world_stream("faults"),
             session: Duration::from_millis(session_ms.unwrap_or(6000).unsigned_abs()),
             paused: BTreeSet::new(),
+            suspended: BTreeMap::new(),
             put_down: BTreeSet::new(),
             ill_disks: BTreeSet::new(),
             cuts: BTreeMap::new(),
@@ -101,7 +106,8 @@ impl Injector {
         for name in std::mem::take(&mut self.ill_disks) {
             self.cure_disk(&name);
         }
-        for name in std::mem::take(&mut self.paused) {
+        let suspended = self.suspended.keys().cloned();
+        for name in std::mem::take(&mut self.paused).into_iter().chain(suspended.collect::<Vec<_>>()) {
             self.resume(&name);
         }
         self.cluster.shared().speed_up_all();
@@ -120,6 +126,7 @@ impl Injector {
         assert!(self.stalled.is_empty(), "connections that stand still: {:?}", self.stalled.keys());
         assert!(self.armed.is_empty(), "nodes that are to die: {:?}", self.armed.keys());
         assert!(self.ill_disks.is_empty(), "disks that are ill: {:?}", self.ill_disks);
+        assert!(self.suspended.is_empty(), "machines that stand still: {:?}", self.suspended.keys());
         assert!(self.paused.is_empty(), "nodes that pause: {:?}", self.paused);
     }
 

@@ -59,6 +59,12 @@ impl Injector {
         net::control().reset_connections(self.cluster.node(a), self.cluster.node(b));
     }
 
+    /// The end that `of` has of every connection between the two is reset, and the other is not told.
+    pub(super) fn reset_one_end(&mut self, of: &Name, with: &Name) {
+        self.state(Injected::ResetOneEnd { of: of.clone(), with: with.clone() });
+        net::control().reset_ends(self.cluster.node(of), self.cluster.node(with));
+    }
+
     /// Makes a link slow: what is sent from now on takes a floor, and an exponential part of this mean.
     pub(super) fn delay(&mut self, from: &Name, to: &Name, floor: Duration, mean: Duration) {
         self.begin(Ongoing::Delay(from.clone(), to.clone()));

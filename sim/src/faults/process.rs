@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use seedlog::runtime::sim::disk::{self, CrashInside};
 use seedlog::runtime::sim::world::{self, Death};
+use seedlog::runtime::sim::{clock, identity, process};
 
 use super::disk::operation_of;
+use super::ongoing::Ongoing;
 use super::{Injector, Name};
 use crate::history::{Injected, Trap};
 use crate::scenario::CrashPoint;
@@ -145,8 +147,44 @@ impl Injector {
         }
     }
 
+    /// The machine stands still: its process, its monotonic clock and its links.
+    pub(super) fn suspend(&mut self, target: &Name) {
+        if self.is_running(target) && self.paused.insert(target.clone()) {
+            self.state(Injected::Suspend { target: target.clone() });
+            let node = self.cluster.node(target);
+            clock::set_stands_still(node, true);
+            world::pause(node);
+            let around = self.around(target);
+            self.cut(&around);
+            self.suspended.insert(target.clone(), around);
+        }
+    }
+
+    /// What is left of a suspension when the process goes on, or is over.
+    fn wake_up(&mut self, target: &Name) {
+        if let Some(around) = self.suspended.remove(target) {
+            clock::set_stands_still(self.cluster.node(target), false);
+            self.mend(&around);
+        }
+    }
+
+    /// From now on the process may open so many more files and sockets.
+    pub(super) fn take_descriptors(&mut self, target: &Name, left: u32) {
+        self.begin(Ongoing::FewDescriptors(target.clone()));
+        self.state(Injected::FewDescriptors { target: target.clone(), left });
+        let node = self.cluster.node(target);
+        let open = identity::incarnation_of(node).map_or(0, process::open_files_of);
+        process::set_open_files_max(node, Some(open + u64::from(left)));
+    }
+
+    pub(super) fn give_descriptors(&mut self, target: &Name) {
+        self.state(Injected::EnoughDescriptors { target: target.clone() });
+        process::set_open_files_max(self.cluster.node(target), None);
+    }
+
     pub(super) fn resume(&mut self, target: &Name) {
         self.paused.remove(target);
+        self.wake_up(target);
         if self.is_running(target) {
             self.state(Injected::Resume { target: target.clone() });
             world::resume(self.cluster.node(target));
@@ -155,6 +193,9 @@ impl Injector {
 
     /// Starts the process, unless it runs.
     pub(super) fn start(&mut self, target: &Name) {
+        if !self.paused.contains(target) {
+            self.wake_up(target);
+        }
         if !self.is_running(target) {
             self.put_down.remove(target);
             self.state(Injected::Start { target: target.clone() });

@@ -45,6 +45,16 @@ impl Injector {
                 }
                 Vec::new()
             }
+            Action::ResetOneEnd { .. } => {
+                for (of, with) in pairs(&targets, &met[1]) {
+                    self.reset_one_end(&of, &with);
+                }
+                Vec::new()
+            }
+            Action::Suspend { lasting, .. } => {
+                self.each(&targets, Injector::suspend);
+                undo(&targets, *lasting, Due::Resume)
+            }
             Action::Pause { lasting, .. } => {
                 self.each(&targets, Injector::pause);
                 undo(&targets, *lasting, Due::Resume)
@@ -64,6 +74,10 @@ impl Injector {
                 self.each(&targets, |injector, target| injector.reconfigure(target, key, value))
             }
             Action::LoseReply(_) => self.each(&targets, Injector::lose_reply),
+            Action::CutShort { answered, broken, .. } => {
+                self.each(&targets, |injector, target| injector.cut_short(target, *answered, *broken))
+            }
+            Action::Rejoin(_) => self.each(&targets, Injector::rejoin_all_of),
             Action::LoseRegistration(_) => {
                 self.each(&targets, |injector, target| injector.lose_registration(target, plan))
             }
@@ -161,6 +175,9 @@ impl Injector {
             Action::WatchesLate { by, lasting, .. } => {
                 (*lasting, targets.iter().filter_map(|target| self.delay_watches(target, *by)).collect())
             }
+            Action::Detach { lasting, .. } => {
+                (*lasting, targets.iter().filter_map(|target| self.detach(target)).collect())
+            }
             Action::ReconnectStorm => {
                 self.storm_of_reconnects();
                 return Vec::new();
@@ -190,6 +207,18 @@ impl Injector {
             Action::ClockDrift { ppm, lasting, .. } => {
                 self.each(targets, |injector, target| injector.drift_clock(target, *ppm));
                 (*lasting, ongoing(targets, Ongoing::WrongClock))
+            }
+            Action::MonotonicDrift { ppm, lasting, .. } => {
+                self.each(targets, |injector, target| injector.drift_monotonic(target, *ppm));
+                (*lasting, ongoing(targets, Ongoing::WrongTimers))
+            }
+            Action::TimersLate { grid, lasting, .. } => {
+                self.each(targets, |injector, target| injector.delay_timers(target, *grid));
+                (*lasting, ongoing(targets, Ongoing::WrongTimers))
+            }
+            Action::FewDescriptors { left, lasting, .. } => {
+                self.each(targets, |injector, target| injector.take_descriptors(target, *left));
+                (*lasting, ongoing(targets, Ongoing::FewDescriptors))
             }
             Action::Idle { lasting, .. } => {
                 self.each(targets, Injector::idle);

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::broker_of_node;
 use super::ways::{DiskOperation, Errno, Failure, Refusal};
-use crate::cluster::ZOOKEEPER;
 use seedlog::types::SessionId;
 
 /// A fault as it was injected, or its end.
@@ -26,6 +24,18 @@ pub enum Injected {
         target: Arc<str>,
     },
     Resume {
+        target: Arc<str>,
+    },
+    /// The whole machine stands still, its monotonic clock too, and nothing reaches it; ended as a pause is.
+    Suspend {
+        target: Arc<str>,
+    },
+    /// The process may open so many more files and sockets.
+    FewDescriptors {
+        target: Arc<str>,
+        left: u32,
+    },
+    EnoughDescriptors {
         target: Arc<str>,
     },
     /// A process begins: the first start, or after a crash.
@@ -74,6 +84,11 @@ pub enum Injected {
     Reset {
         a: Arc<str>,
         b: Arc<str>,
+    },
+    /// The end that `of` has of every connection with `with` is reset; the other end finds out when it sends.
+    ResetOneEnd {
+        of: Arc<str>,
+        with: Arc<str>,
     },
     /// Segments take `floor_ms`, and an exponentially distributed time of mean `mean_ms` on top.
     Delay {
@@ -201,6 +216,20 @@ pub enum Injected {
     ClockRight {
         target: Arc<str>,
     },
+    /// The monotonic clock runs fast, or slow below 0.
+    MonotonicDrift {
+        target: Arc<str>,
+        ppm: i64,
+    },
+    /// Timers fire together, when the clock shows a multiple of so much.
+    TimersLate {
+        target: Arc<str>,
+        grid_ms: u32,
+    },
+    /// The end of what was wrong with timers and the monotonic clock.
+    TimersRight {
+        target: Arc<str>,
+    },
 
     // -- ZooKeeper
     ExpireSession {
@@ -216,6 +245,25 @@ pub enum Injected {
     /// place of the reply.
     LoseRegistration {
         target: Arc<str>,
+    },
+    /// `answered` more reads of this session are answered; each of the next `broken` ones ends its connection in the
+    /// middle of the reply.
+    CutShort {
+        target: Arc<str>,
+        session: SessionId,
+        answered: u32,
+        broken: u32,
+    },
+    /// This session is served by a follower that is cut from its leader: pings and reads are answered from what was
+    /// known then, nothing else is.
+    Detach {
+        target: Arc<str>,
+        session: SessionId,
+    },
+    /// The follower found its leader, or gave up (`syncLimit`): it drops the session's connection.
+    Rejoin {
+        target: Arc<str>,
+        session: SessionId,
     },
     /// Watch events of this session, and all that follows them on its connection, come late.
     WatchesLate {
@@ -267,203 +315,4 @@ pub enum Injected {
     UsualPace {
         target: Arc<str>,
     },
-}
-
-impl Injected {
-    /// Every kind of fault, in the order of the table in `docs/testbed.md`.
-    pub const KINDS: &[&str] = &[
-        "kill",
-        "zookeeper-kill",
-        "client-kill",
-        "power-failure",
-        "zookeeper-power-failure",
-        "client-power-failure",
-        "pause",
-        "stop",
-        "leave",
-        "rolling-restart",
-        "wipe",
-        "crash-at-point",
-        "crash-in-disk",
-        "crash-in-recovery",
-        "reconfigure",
-        "cut",
-        "reset",
-        "delay",
-        "bandwidth",
-        "stall",
-        "silent-drop",
-        "connect-refused",
-        "connect-unanswered",
-        "slow-accept",
-        "disk-error",
-        "disk-full",
-        "disk-slow",
-        "disk-lies",
-        "disk-misdirects",
-        "disk-sector-lost",
-        "bit-flip",
-        "bit-rot",
-        "file-truncated",
-        "clock-bump",
-        "clock-drift",
-        "clock-strobe",
-        "expire-session",
-        "lost-reply",
-        "lost-registration",
-        "watches-late",
-        "reconnect-storm",
-        "quorum-lost",
-        "idle",
-        "burst",
-        "hot-key",
-        "huge-record",
-        "slow-consumer",
-    ];
-
-    /// The name under which faults are counted; `None` for the end of a fault, which injures nobody.
-    pub fn kind(&self) -> Option<&'static str> {
-        let kind = match self {
-            Injected::Kill { target } => by_role(target, ["kill", "zookeeper-kill", "client-kill"]),
-            Injected::PowerFailure { target } => {
-                by_role(target, ["power-failure", "zookeeper-power-failure", "client-power-failure"])
-            }
-            Injected::Pause { .. } => "pause",
-            Injected::Stop { target } => by_role(target, ["stop", "stop", "leave"]),
-            Injected::RollingRestart { .. } => "rolling-restart",
-            Injected::Wipe { .. } => "wipe",
-            Injected::CrashArmed { point, .. } => match &**point {
-                "log-recovered" => "crash-in-recovery",
-                point if DiskOperation::of_word(point).is_some() => "crash-in-disk",
-                _ => "crash-at-point",
-            },
-            Injected::Reconfigure { .. } => "reconfigure",
-            Injected::Cut { .. } => "cut",
-            Injected::Reset { .. } => "reset",
-            Injected::Delay { .. } => "delay",
-            Injected::Bandwidth { .. } => "bandwidth",
-            Injected::Stall { .. } => "stall",
-            Injected::Drop { .. } => "silent-drop",
-            Injected::Refuse { how: Refusal::Refused, .. } => "connect-refused",
-            Injected::Refuse { how: Refusal::Unanswered, .. } => "connect-unanswered",
-            Injected::Refuse { how: Refusal::Late, .. } => "slow-accept",
-            Injected::DiskError { .. } => "disk-error",
-            Injected::DiskFull { .. } => "disk-full",
-            Injected::DiskSlow { .. } => "disk-slow",
-            Injected::DiskLies { .. } => "disk-lies",
-            Injected::DiskMisdirects { .. } => "disk-misdirects",
-            Injected::DiskSectorLost { .. } => "disk-sector-lost",
-            Injected::BitFlip { .. } => "bit-flip",
-            Injected::BitRot { .. } => "bit-rot",
-            Injected::FileTruncated { .. } => "file-truncated",
-            Injected::ClockBump { .. } => "clock-bump",
-            Injected::ClockDrift { .. } => "clock-drift",
-            Injected::ClockStrobe { .. } => "clock-strobe",
-            Injected::ExpireSession { .. } => "expire-session",
-            Injected::LoseReply { .. } => "lost-reply",
-            Injected::LoseRegistration { .. } => "lost-registration",
-            Injected::WatchesLate { .. } => "watches-late",
-            Injected::ReconnectStorm { .. } => "reconnect-storm",
-            Injected::QuorumLost { .. } => "quorum-lost",
-            Injected::Idle { .. } => "idle",
-            Injected::Burst { .. } => "burst",
-            Injected::HotKey { .. } => "hot-key",
-            Injected::HugeRecord { .. } => "huge-record",
-            Injected::Slow { .. } => "slow-consumer",
-            Injected::Resume { .. }
-            | Injected::Start { .. }
-            | Injected::Mend { .. }
-            | Injected::Prompt { .. }
-            | Injected::FullBandwidth { .. }
-            | Injected::Release { .. }
-            | Injected::Accept { .. }
-            | Injected::DiskHealthy { .. }
-            | Injected::ClockRight { .. }
-            | Injected::WatchesPrompt { .. }
-            | Injected::QuorumBack { .. }
-            | Injected::UsualLoad { .. }
-            | Injected::UsualPace { .. } => return None,
-        };
-        Some(kind)
-    }
-
-    /// The nodes that it touches.
-    pub fn targets(&self) -> Vec<&Arc<str>> {
-        match self {
-            Injected::Kill { target }
-            | Injected::PowerFailure { target }
-            | Injected::Pause { target }
-            | Injected::Resume { target }
-            | Injected::Start { target }
-            | Injected::Stop { target }
-            | Injected::Wipe { target }
-            | Injected::RollingRestart { target, .. }
-            | Injected::CrashArmed { target, .. }
-            | Injected::Reconfigure { target, .. }
-            | Injected::Refuse { target, .. }
-            | Injected::Accept { target }
-            | Injected::DiskError { target, .. }
-            | Injected::DiskFull { target, .. }
-            | Injected::DiskSlow { target, .. }
-            | Injected::DiskLies { target }
-            | Injected::DiskMisdirects { target }
-            | Injected::DiskSectorLost { target, .. }
-            | Injected::BitFlip { target, .. }
-            | Injected::BitRot { target, .. }
-            | Injected::FileTruncated { target, .. }
-            | Injected::DiskHealthy { target }
-            | Injected::ClockBump { target, .. }
-            | Injected::ClockDrift { target, .. }
-            | Injected::ClockStrobe { target, .. }
-            | Injected::ClockRight { target }
-            | Injected::ExpireSession { target, .. }
-            | Injected::LoseReply { target, .. }
-            | Injected::LoseRegistration { target }
-            | Injected::WatchesLate { target, .. }
-            | Injected::WatchesPrompt { target, .. }
-            | Injected::ReconnectStorm { target }
-            | Injected::QuorumLost { target }
-            | Injected::QuorumBack { target }
-            | Injected::Idle { target }
-            | Injected::Burst { target }
-            | Injected::HotKey { target }
-            | Injected::HugeRecord { target, .. }
-            | Injected::UsualLoad { target }
-            | Injected::Slow { target, .. }
-            | Injected::UsualPace { target } => vec![target],
-            Injected::Cut { from, to }
-            | Injected::Mend { from, to }
-            | Injected::Delay { from, to, .. }
-            | Injected::Prompt { from, to }
-            | Injected::Bandwidth { from, to, .. }
-            | Injected::FullBandwidth { from, to } => vec![from, to],
-            Injected::Reset { a, b }
-            | Injected::Stall { a, b, .. }
-            | Injected::Release { a, b, .. }
-            | Injected::Drop { a, b } => vec![a, b],
-        }
-    }
-}
-
-/// Picks among the words for a broker, for ZooKeeper and for a client.
-fn by_role(node: &str, words: [&'static str; 3]) -> &'static str {
-    let [broker, zookeeper, client] = words;
-    match node {
-        ZOOKEEPER => zookeeper,
-        node if broker_of_node(node).is_some() => broker,
-        _ => client,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_death_is_counted_by_the_role_of_who_died() {
-        let kind = |target: &str| Injected::Kill { target: target.into() }.kind();
-        assert_eq!(kind("broker-2"), Some("kill"));
-        assert_eq!(kind("zookeeper"), Some("zookeeper-kill"));
-        assert_eq!(kind("shop"), Some("client-kill"));
-    }
 }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::hasher::stable_hash;
 use super::traps::Traps;
-use super::{Entered, Entry, Injected, Phase, What};
+use super::{Entered, Entry, Injected, Phase, Seen, What};
 use crate::checkers::Terms;
 use crate::liveness::Progress;
 use crate::lookout::Lookout;
@@ -69,6 +69,16 @@ impl Recorder {
         self.push(Kind::Fault, stable_hash(&fault), What::Fault(fault));
     }
 
+    /// States what the testbed saw for itself. It follows from what is in the trace already.
+    pub fn seen(&self, mut seen: Seen) {
+        if let Seen::FinalBatch { partition, records, .. } = &mut seen
+            && self.stamped_by_brokers.contains(&*partition.topic)
+        {
+            records.iter_mut().for_each(|stored| stored.record.timestamp = None);
+        }
+        self.enter(What::Seen(seen));
+    }
+
     /// States that a phase began.
     pub fn phase(&self, phase: Phase) {
         self.push(Kind::Fault, stable_hash(&phase), What::Phase(Entered { phase }));
@@ -117,10 +127,14 @@ impl Recorder {
 
     fn push(&self, kind: Kind, hash: u64, what: What) {
         trace::event(kind, hash);
+        self.enter(what);
+    }
+
+    fn enter(&self, what: What) {
         let identity = identity::current();
         self.progress.borrow_mut().observe(&what);
         let entry = Entry {
-            at_ns: clock::now().as_nanos(),
+            at_ns: clock::world_now().as_nanos(),
             node: self.name_of(identity.node),
             incarnation: identity.incarnation,
             what,

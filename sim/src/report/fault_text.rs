@@ -10,6 +10,13 @@ pub(crate) fn text(fault: &Injected) -> String {
         Injected::Kill { target } => format!("kill {}", person(target)),
         Injected::PowerFailure { target } => format!("power failure {}", person(target)),
         Injected::Pause { target } => format!("pause {}", person(target)),
+        Injected::Suspend { target } => format!("suspend {}, its clock and its links", person(target)),
+        Injected::FewDescriptors { target, left } => {
+            format!("{} may open {left} more files and sockets", person(target))
+        }
+        Injected::EnoughDescriptors { target } => {
+            format!("{} may open as much as it likes", person(target))
+        }
         Injected::Resume { target } => format!("resume {}", person(target)),
         Injected::Start { target } => format!("start {}", person(target)),
         Injected::Stop { target } => format!("ask {} to end", person(target)),
@@ -34,6 +41,15 @@ pub(crate) fn text(fault: &Injected) -> String {
             format!("wall clock of {} jumps by {by_ms:+} ms and back, again and again", person(target))
         }
         Injected::ClockRight { target } => format!("wall clock of {} is right", person(target)),
+        Injected::MonotonicDrift { target, ppm } => {
+            format!("monotonic clock of {} drifts {ppm:+} ppm", person(target))
+        }
+        Injected::TimersLate { target, grid_ms } => {
+            format!("timers of {} fire together, every {grid_ms} ms", person(target))
+        }
+        Injected::TimersRight { target } => {
+            format!("timers and monotonic clock of {} are right", person(target))
+        }
         Injected::Idle { target } => format!("{} has nothing to send", person(target)),
         Injected::Burst { target } => format!("{} sends as fast as it can", person(target)),
         Injected::HotKey { target } => format!("{} sends every record under one key", person(target)),
@@ -52,6 +68,9 @@ fn network(fault: &Injected) -> Option<String> {
         Injected::Cut { from, to } => format!("cut {} -> {}", person(from), person(to)),
         Injected::Mend { from, to } => format!("mend {} -> {}", person(from), person(to)),
         Injected::Reset { a, b } => format!("reset {} | {}", person(a), person(b)),
+        Injected::ResetOneEnd { of, with } => {
+            format!("reset what {} has of its connections with {}", person(of), person(with))
+        }
         Injected::Delay { from, to, floor_ms, mean_ms } => {
             format!("{} -> {} takes {floor_ms} ms and {mean_ms} more on average", person(from), person(to))
         }
@@ -139,6 +158,18 @@ fn zookeeper(fault: &Injected) -> Option<String> {
         }
         Injected::LoseRegistration { target } => {
             format!("lose the reply to the next registration of {}", person(target))
+        }
+        Injected::CutShort { target, session, answered, broken } => {
+            let who = person(target);
+            format!(
+                "after {answered} reads of {who}, {broken} break off in the middle of the reply ({session:#x})"
+            )
+        }
+        Injected::Detach { target, session } => {
+            format!("the follower that serves {} loses its leader ({session:#x})", person(target))
+        }
+        Injected::Rejoin { target, session } => {
+            format!("the follower that serves {} drops it ({session:#x})", person(target))
         }
         Injected::WatchesLate { target, session, millis } => {
             format!("watch events reach {} {millis} ms late ({session:#x})", person(target))

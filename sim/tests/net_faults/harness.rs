@@ -39,6 +39,19 @@ where
     }
 }
 
+/// What `story` says under one seed, with the points that make rare things common.
+pub fn run_with_rare_things<T, F>(seed: u64, story: fn() -> F) -> T
+where
+    T: Send + 'static,
+    F: Future<Output = T> + 'static,
+{
+    let finished: Finished<T> = world::run(RunConfig { buggify: true, ..config(seed) }, move || async move {
+        fix_latencies();
+        story().await
+    });
+    finished.outcome.unwrap_or_else(|message| panic!("seed {seed}: {message}"))
+}
+
 pub fn fix_latencies() {
     let floor = Duration::from_millis(LATENCY_MS);
     control().set_default_latency(LinkLatency { floor, mean: Duration::ZERO });

@@ -31,8 +31,9 @@ fn a_reset_fails_both_ends_at_once() {
             async move {
                 let (mut read, mut write) = connect_to(reader).await;
                 note_reads("caller", &mut read, &diary).await;
+                note_reads("caller, again", &mut read, &diary).await;
                 let error = send(&mut write, "more").await.expect_err("the connection is gone");
-                assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+                assert_eq!(error.kind(), ErrorKind::BrokenPipe, "the reset was told, once");
                 diary.note("told");
                 for_ever().await;
             }
@@ -42,6 +43,7 @@ fn a_reset_fails_both_ends_at_once() {
         until_ms(1_100).await;
         diary.assert_at("reader: connection reset", 1_000);
         diary.assert_at("caller: connection reset", 1_000);
+        diary.assert_at("caller, again: end", 1_000);
         diary.assert_at("told", 1_000);
         assert_eq!(control().reset_connections(reader, caller), 0, "it is over");
     });

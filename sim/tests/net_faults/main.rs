@@ -10,3 +10,4 @@ mod harness;
 mod cuts;
 mod deaths;
 mod injuries;
+mod unusual;

@@ -45,6 +45,11 @@ pub fn fires(point: &'static str) -> bool {
         })
 }
 
+/// Whether points fire at all just now.
+pub(super) fn is_enabled() -> bool {
+    ENABLED.get()
+}
+
 /// Turns all points off (or back to what the seed says): the heal phase runs without them.
 pub fn enable(enabled: bool) {
     ENABLED.set(enabled);

@@ -1,4 +1,5 @@
-//! Virtual time: one monotonic clock for all nodes, and a wall clock per node with skew and drift.
+//! Virtual time: the world's, and of each node a monotonic clock and a wall clock, which are the world's until
+//! somebody makes them differ.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,10 +8,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+mod monotonic;
+
 use super::identity::{self, NodeId};
 use super::trace::{self, Kind};
 use crate::runtime::{Elapsed, Instant};
 use crate::types::Timestamp;
+
+pub use monotonic::{set_monotonic_drift, set_stands_still, set_timer_grid};
 
 /// The wall clock at the start of every run: 2026-01-01T00:00:00Z.
 const WALL_START_MS: i64 = 1_767_225_600_000;
@@ -28,8 +33,13 @@ thread_local! {
     static FAULTS: RefCell<BTreeMap<NodeId, WallClockFault>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// The monotonic clock; starts at 0 in every run.
+/// The running node's monotonic clock; starts at 0 in every run.
 pub fn now() -> Instant {
+    monotonic::now_of(identity::current().node)
+}
+
+/// The world's time, by which the testbed and the machinery of the simulation count.
+pub fn world_now() -> Instant {
     match madsim::time::TimeHandle::try_current() {
         Some(time) => Instant::from_nanos(time.elapsed().as_nanos() as u64),
         None => Instant::START,
@@ -38,7 +48,7 @@ pub fn now() -> Instant {
 
 /// The running node's wall clock, in milliseconds since 1970.
 pub fn wall_now() -> Timestamp {
-    let elapsed_ms = now().as_millis() as i64;
+    let elapsed_ms = world_now().as_millis() as i64;
     let fault = wall_clock_fault(identity::current().node);
     let drifted = elapsed_ms + elapsed_ms * fault.drift_ppm / 1_000_000;
     Timestamp(WALL_START_MS + drifted + fault.skew_ms)
@@ -61,7 +71,15 @@ pub async fn sleep(duration: Duration) {
 
 /// Waits until `deadline`; at least a millisecond.
 pub async fn sleep_until(deadline: Instant) {
-    madsim::time::sleep(deadline.saturating_since(now())).await;
+    let mut left = deadline.saturating_since(now());
+    loop {
+        let wait = monotonic::wait_of(identity::current().node, deadline, left);
+        madsim::time::sleep(wait).await;
+        left = deadline.saturating_since(now());
+        if left.is_zero() {
+            break;
+        }
+    }
     trace::event(Kind::Timer, deadline.as_nanos());
 }
 
@@ -114,7 +132,8 @@ impl DeadlineTimer {
             }
             if self.armed.is_none() || self.armed_at > deadline {
                 self.armed_at = deadline;
-                self.armed = Some(Box::pin(madsim::time::sleep(deadline - now)));
+                let wait = monotonic::wait_of(identity::current().node, deadline, deadline - now);
+                self.armed = Some(Box::pin(madsim::time::sleep(wait)));
             }
             let armed = self.armed.as_mut().expect("armed just above");
             match armed.as_mut().poll(cx) {
@@ -133,4 +152,5 @@ impl Default for DeadlineTimer {
 
 pub(super) fn begin() {
     FAULTS.with_borrow_mut(BTreeMap::clear);
+    monotonic::begin();
 }

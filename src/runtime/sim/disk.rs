@@ -24,6 +24,7 @@ use super::trace::{self, Kind, mix};
 use super::world::{self, Death};
 use machine::{Effect, LockHolder, Machine};
 use names::InodeId;
+pub(super) use pages::Pages;
 use underway::Sync;
 
 mod control;
@@ -32,6 +33,7 @@ mod data;
 mod faults;
 mod machine;
 mod names;
+mod pages;
 mod tree;
 mod underway;
 
@@ -143,19 +145,25 @@ impl File {
     /// Reads exactly `len` bytes at `offset`, which may have to come from the device. `UnexpectedEof` if the
     /// file is shorter.
     pub async fn read_range(&self, offset: u64, len: usize) -> io::Result<Bytes> {
-        let life = acting(self.0.life)?;
+        acting(self.0.life)?;
         // A length beyond the file must not cost its memory before the end of the file is noticed.
         if offset.saturating_add(len as u64) > self.len()? {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        if let Some(time) = on_machine(life.node, |machine| machine.read_time()) {
-            clock::sleep(time).await;
-        }
+        self.warm_up().await;
         let mut buffer = vec![0; len];
         if self.read_at(&mut buffer, offset)? < len {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         Ok(buffer.into())
+    }
+
+    /// Waits for the device, where what is read next is not in the page cache.
+    pub(super) async fn warm_up(&self) {
+        let time = on_machine(self.0.life.node, |machine| machine.read_time());
+        if let Some(time) = time {
+            clock::sleep(time).await;
+        }
     }
 
     /// Bytes in the file.

@@ -55,7 +55,7 @@ impl Identity {
         self.is_alive()
             || !holds(Rule::DeadIncarnationWritesNothing)
                 && ENDS.with_borrow(|ends| {
-                    ends.get(&self).is_some_and(|end| clock::now().saturating_since(*end) < LINGER)
+                    ends.get(&self).is_some_and(|end| clock::world_now().saturating_since(*end) < LINGER)
                 })
     }
 }
@@ -120,7 +120,7 @@ pub(super) fn end_incarnation(node: NodeId) -> Option<Identity> {
         std::mem::replace(&mut own.live, false).then_some(Identity { node, incarnation: own.incarnation })
     })?;
     if !holds(Rule::DeadIncarnationWritesNothing) {
-        ENDS.with_borrow_mut(|ends| ends.insert(ended, clock::now()));
+        ENDS.with_borrow_mut(|ends| ends.insert(ended, clock::world_now()));
     }
     Some(ended)
 }

@@ -126,11 +126,11 @@ pub async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Strea
     let owner = identity::current();
     check(owner)?;
     let descriptor = Descriptor::take(owner)?;
-    let deadline = clock::now() + timeout;
+    let deadline = clock::world_now() + timeout;
     let dial = with_net(|net| net.dial(owner, address))?;
     let mut retry_wait = SYN_RETRY_FIRST;
     loop {
-        let retry_at = clock::now() + retry_wait;
+        let retry_at = clock::world_now() + retry_wait;
         wait_until(with_net(|net| net.send_syn(&dial)), deadline).await?;
         match with_net(|net| net.syn_arrived(&dial)) {
             Answer::Refused(answered) => {
@@ -325,6 +325,7 @@ impl WriteHalf {
                 with_net(|net| net.poll_room(key, end, cx))
             });
             let count = in_time(pacer, room).await?.min(range.len - sent).min(FILE_CHUNK_BYTES);
+            range.file.warm_up().await;
             let mut chunk = BytesMut::zeroed(count as usize);
             let read = range.file.read_at(&mut chunk, range.offset + sent)?;
             // Reading the file may have been what killed the process.
@@ -333,7 +334,8 @@ impl WriteHalf {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends within the range"));
             }
             chunk.truncate(read);
-            with_net(|net| net.send_burst(key, end, read as u64, std::iter::once(chunk.freeze())));
+            let pages = range.file.pages(range.offset + sent);
+            with_net(|net| net.send_pages(key, end, chunk.freeze(), pages));
             pacer.took(read as u64);
             sent += read as u64;
         }

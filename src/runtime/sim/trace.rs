@@ -71,7 +71,7 @@ pub fn event(kind: Kind, payload: u64) {
 /// States that something happened to `identity`.
 pub fn event_of(identity: Identity, kind: Kind, payload: u64) {
     let event = Event {
-        nanos: clock::now().as_nanos(),
+        nanos: clock::world_now().as_nanos(),
         node: identity.node.0,
         incarnation: identity.incarnation,
         kind,

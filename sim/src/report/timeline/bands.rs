@@ -40,7 +40,12 @@ pub enum Lasting {
     Refuse,
     Disk,
     Clock,
+    /// The monotonic clock and its timers.
+    Timers,
+    Descriptors,
     Watches,
+    /// Its server has no leader.
+    Detached,
     Quorum,
     /// More, or less, to do than usual.
     Load,
@@ -80,7 +85,7 @@ fn change(fault: &Injected) -> Change {
             Begins(Lasting::Down)
         }
         Injected::Start { .. } => Ends(Lasting::Down),
-        Injected::Pause { .. } => Begins(Lasting::Paused),
+        Injected::Pause { .. } | Injected::Suspend { .. } => Begins(Lasting::Paused),
         Injected::Resume { .. } => Ends(Lasting::Paused),
         Injected::Cut { .. } => Begins(Lasting::Cut),
         Injected::Mend { .. } => Ends(Lasting::Cut),
@@ -99,8 +104,14 @@ fn change(fault: &Injected) -> Change {
         Injected::DiskHealthy { .. } => Ends(Lasting::Disk),
         Injected::ClockDrift { .. } | Injected::ClockStrobe { .. } => Begins(Lasting::Clock),
         Injected::ClockRight { .. } => Ends(Lasting::Clock),
+        Injected::MonotonicDrift { .. } | Injected::TimersLate { .. } => Begins(Lasting::Timers),
+        Injected::TimersRight { .. } => Ends(Lasting::Timers),
+        Injected::FewDescriptors { .. } => Begins(Lasting::Descriptors),
+        Injected::EnoughDescriptors { .. } => Ends(Lasting::Descriptors),
         Injected::WatchesLate { .. } => Begins(Lasting::Watches),
         Injected::WatchesPrompt { .. } => Ends(Lasting::Watches),
+        Injected::Detach { .. } => Begins(Lasting::Detached),
+        Injected::Rejoin { .. } => Ends(Lasting::Detached),
         Injected::QuorumLost { .. } => Begins(Lasting::Quorum),
         Injected::QuorumBack { .. } => Ends(Lasting::Quorum),
         Injected::Idle { .. } | Injected::Burst { .. } | Injected::HotKey { .. } => Begins(Lasting::Load),
@@ -112,6 +123,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::CrashArmed { .. }
         | Injected::Reconfigure { .. }
         | Injected::Reset { .. }
+        | Injected::ResetOneEnd { .. }
         | Injected::Drop { .. }
         | Injected::DiskMisdirects { .. }
         | Injected::DiskSectorLost { .. }
@@ -123,6 +135,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::ExpireSession { .. }
         | Injected::LoseReply { .. }
         | Injected::LoseRegistration { .. }
+        | Injected::CutShort { .. }
         | Injected::ReconnectStorm { .. } => Strikes,
     }
 }
@@ -145,7 +158,7 @@ impl Bands {
     pub fn observe(&mut self, entry: &Entry, lanes: &Lanes, strings: &mut Strings) {
         let at = micros(entry.at_ns);
         match &entry.what {
-            What::Phase(_) => {}
+            What::Phase(_) | What::Seen(_) => {}
             What::Fault(fault) => self.fault(fault, entry, at, lanes, strings),
             What::Fact(fact) => {
                 let Some(lane) = lanes.node(&entry.node) else { return };

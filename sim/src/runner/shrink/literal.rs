@@ -103,7 +103,15 @@ impl Story<'_> {
             return self.until_released(a, b, *connections);
         }
         self.until(|other| match (injected, other) {
-            (Injected::Pause { target }, Injected::Resume { target: other }) => target == other,
+            (
+                Injected::Pause { target } | Injected::Suspend { target },
+                Injected::Resume { target: other },
+            ) => target == other,
+            (Injected::FewDescriptors { target, .. }, Injected::EnoughDescriptors { target: other })
+            | (
+                Injected::MonotonicDrift { target, .. } | Injected::TimersLate { target, .. },
+                Injected::TimersRight { target: other },
+            ) => target == other,
             (Injected::Cut { from, to }, Injected::Mend { from: a, to: b }) => from == a && to == b,
             (
                 Injected::DiskError { target, .. }
@@ -127,6 +135,7 @@ impl Story<'_> {
             (Injected::WatchesLate { target, .. }, Injected::WatchesPrompt { target: other, .. }) => {
                 target == other
             }
+            (Injected::Detach { session, .. }, Injected::Rejoin { session: other, .. }) => session == other,
             (Injected::QuorumLost { .. }, Injected::QuorumBack { .. }) => true,
             (
                 Injected::Idle { target } | Injected::Burst { target } | Injected::HotKey { target },

@@ -12,6 +12,8 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::Kill { target } => format!("kill {}", who(target)),
         Injected::PowerFailure { target } => format!("power-fail {}", who(target)),
         Injected::Pause { target } => format!("pause {}", who(target)),
+        Injected::Suspend { target } => format!("suspend {}", who(target)),
+        Injected::FewDescriptors { target, left } => format!("few-descriptors {} {left}", who(target)),
         Injected::Stop { target } => format!("stop {}", who(target)),
         Injected::RollingRestart { every_ms, .. } => format!("rolling-restart {every_ms}ms"),
         Injected::Wipe { target } => format!("wipe {}", who(target)),
@@ -22,6 +24,7 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::Reconfigure { target, key, value } => format!("configure {} {key}={value}", who(target)),
         Injected::Cut { .. }
         | Injected::Reset { .. }
+        | Injected::ResetOneEnd { .. }
         | Injected::Delay { .. }
         | Injected::Bandwidth { .. }
         | Injected::Stall { .. }
@@ -39,9 +42,15 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::ClockBump { target, by_ms } => format!("clock {} {by_ms:+}ms", who(target)),
         Injected::ClockDrift { target, ppm } => format!("clock {} {ppm:+}ppm", who(target)),
         Injected::ClockStrobe { target, by_ms } => format!("strobe {} {by_ms:+}ms", who(target)),
+        Injected::MonotonicDrift { target, ppm } => format!("monotonic {} {ppm:+}ppm", who(target)),
+        Injected::TimersLate { target, grid_ms } => format!("timers-late {} {grid_ms}ms", who(target)),
         Injected::ExpireSession { target, .. } => format!("expire {}", who(target)),
         Injected::LoseReply { target, .. } => format!("lose-reply {}", who(target)),
         Injected::LoseRegistration { target } => format!("lose-reply {} at registration", who(target)),
+        Injected::CutShort { target, answered, broken, .. } => {
+            format!("cut-short {} after {answered} times {broken}", who(target))
+        }
+        Injected::Detach { target, .. } => format!("detach {}", who(target)),
         Injected::WatchesLate { target, millis, .. } => format!("watches-late {} {millis}ms", who(target)),
         Injected::ReconnectStorm { .. } => "reconnect-storm".to_owned(),
         Injected::QuorumLost { .. } => "zookeeper-down".to_owned(),
@@ -60,7 +69,10 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         | Injected::Release { .. }
         | Injected::Accept { .. }
         | Injected::DiskHealthy { .. }
+        | Injected::EnoughDescriptors { .. }
         | Injected::ClockRight { .. }
+        | Injected::Rejoin { .. }
+        | Injected::TimersRight { .. }
         | Injected::WatchesPrompt { .. }
         | Injected::QuorumBack { .. }
         | Injected::UsualLoad { .. }
@@ -73,6 +85,7 @@ fn of_network(injected: &Injected) -> String {
     match injected {
         Injected::Cut { from, to } => format!("cut {} -> {}", who(from), who(to)),
         Injected::Reset { a, b } => format!("reset {} | {}", who(a), who(b)),
+        Injected::ResetOneEnd { of, with } => format!("reset {} -> {}", who(of), who(with)),
         Injected::Delay { from, to, floor_ms, mean_ms: 0 } => {
             format!("delay {} -> {} {floor_ms}ms", who(from), who(to))
         }

@@ -21,6 +21,17 @@ pub enum Action {
         target: Selector,
         lasting: Option<Duration>,
     },
+    /// The machine stands still, clock, links and all.
+    Suspend {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    /// So many more files and sockets.
+    FewDescriptors {
+        target: Selector,
+        left: u32,
+        lasting: Option<Duration>,
+    },
     Resume(Selector),
     Restart(Selector),
     Cut {
@@ -32,6 +43,10 @@ pub enum Action {
     Reset {
         a: Selector,
         b: Selector,
+    },
+    ResetOneEnd {
+        of: Selector,
+        with: Selector,
     },
     DiskError {
         target: Selector,
@@ -154,9 +169,31 @@ pub enum Action {
         by_ms: i64,
         lasting: Duration,
     },
+    MonotonicDrift {
+        target: Selector,
+        ppm: i64,
+        lasting: Option<Duration>,
+    },
+    TimersLate {
+        target: Selector,
+        grid: Duration,
+        lasting: Option<Duration>,
+    },
     LoseReply(Selector),
     /// Of the creation of the node under which it is registered.
     LoseRegistration(Selector),
+    /// So many more reads are answered, and so many break off after that.
+    CutShort {
+        target: Selector,
+        answered: u32,
+        broken: u32,
+    },
+    /// Served by a follower without a leader.
+    Detach {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    Rejoin(Selector),
     WatchesLate {
         target: Selector,
         by: Duration,
@@ -245,8 +282,13 @@ impl Action {
             | Action::DiskMisdirects(who)
             | Action::LoseReply(who)
             | Action::LoseRegistration(who)
+            | Action::Rejoin(who)
             | Action::Expire(who) => vec![who],
             Action::Pause { target, .. }
+            | Action::Suspend { target, .. }
+            | Action::FewDescriptors { target, .. }
+            | Action::MonotonicDrift { target, .. }
+            | Action::TimersLate { target, .. }
             | Action::Crash { target, .. }
             | Action::Configure { target, .. }
             | Action::Isolate { target, .. }
@@ -262,6 +304,8 @@ impl Action {
             | Action::ClockBump { target, .. }
             | Action::ClockDrift { target, .. }
             | Action::ClockStrobe { target, .. }
+            | Action::CutShort { target, .. }
+            | Action::Detach { target, .. }
             | Action::WatchesLate { target, .. }
             | Action::Idle { target, .. }
             | Action::Burst { target, .. }
@@ -273,6 +317,7 @@ impl Action {
             | Action::Limit { from, to, .. } => {
                 vec![from, to]
             }
+            Action::ResetOneEnd { of, with } => vec![of, with],
             Action::Reset { a, b } | Action::Stall { a, b, .. } | Action::Drop { a, b } => vec![a, b],
             Action::RollingRestart { .. } => vec![&Selector::Brokers],
             Action::Split { .. } | Action::ReconnectStorm | Action::QuorumLost { .. } => {

@@ -10,10 +10,11 @@ use super::{Action, CrashPoint, DISK_FAILURES, Place};
 use crate::history::{DiskOperation, Errno, Refusal};
 
 /// Every form of an action, for error messages.
-pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WHO [for TIME], resume WHO, restart WHO, \
+pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WHO [for TIME], suspend WHO [for TIME], \
+     few-descriptors WHO N [for TIME], resume WHO, restart WHO, \
      join WHO, wipe WHO, rolling-restart TIME, crash WHO at POINT [N], power-crash WHO at POINT [N], \
      configure WHO KEY=VALUE, cut WHO | WHO [for TIME], cut WHO -> WHO [for TIME], isolate WHO [for TIME], \
-     split [for TIME], reset WHO | WHO, delay WHO | WHO TIME [+ TIME] [for TIME], \
+     split [for TIME], reset WHO | WHO, reset WHO -> WHO, delay WHO | WHO TIME [+ TIME] [for TIME], \
      delay WHO -> WHO TIME [+ TIME] [for TIME], limit WHO -> WHO to BYTES/s [for TIME], \
      stall WHO | WHO [N] [for TIME], drop WHO | WHO, refuse WHO [for TIME], ignore-connects WHO [for TIME], \
      accept-late WHO [for TIME], \
@@ -21,7 +22,8 @@ pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WH
      [EIO|ENOSPC|ENFILE|EROFS] [once|1/N] [for TIME], disk-full WHO [leaving BYTES] [for TIME], disk-slow WHO xN [stalling] [for TIME], disk-lies WHO [for TIME], disk-misdirects WHO, \
      disk-sector-lost WHO [at FILE:OFFSET] [for TIME], bit-flip WHO [at FILE:OFFSET], bit-rot WHO [at FILE:OFFSET], truncate WHO [at FILE:LENGTH], \
      disk-heal WHO, clock WHO +TIME|-TIME|+Nppm|-Nppm [for TIME], \
-     strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, lose-reply WHO at registration, \
+     monotonic WHO +Nppm|-Nppm [for TIME], timers-late WHO TIME [for TIME], strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, lose-reply WHO at registration, \
+     cut-short WHO after N times N, detach WHO [for TIME], rejoin WHO, \
      watches-late WHO TIME [for TIME], reconnect-storm, zookeeper-down [for TIME], idle WHO [for TIME], burst WHO [for TIME], \
      hot-key WHO [for TIME], huge-record WHO BYTES, slow WHO xN [for TIME]";
 
@@ -51,6 +53,14 @@ pub fn parse(text: &str) -> Result<Action, String> {
 fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Action>, String> {
     let action = match said {
         ["pause", who] => Action::Pause { target: selector::parse(who)?, lasting },
+        ["suspend", who] => Action::Suspend { target: selector::parse(who)?, lasting },
+        ["few-descriptors", who, left] => few_descriptors(who, left, lasting)?,
+        ["monotonic", who, change] => {
+            Action::MonotonicDrift { target: selector::parse(who)?, ppm: drift(change)?, lasting }
+        }
+        ["timers-late", who, grid] => {
+            Action::TimersLate { target: selector::parse(who)?, grid: units::duration(grid)?, lasting }
+        }
         ["cut", a, "|", b] => cut(a, b, true, lasting)?,
         ["cut", a, "->", b] => cut(a, b, false, lasting)?,
         ["disk-error", who, operation, how @ ..] if how.len() <= 2 => {
@@ -91,6 +101,7 @@ fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Acti
         ["watches-late", who, by] => {
             Action::WatchesLate { target: selector::parse(who)?, by: units::duration(by)?, lasting }
         }
+        ["detach", who] => Action::Detach { target: selector::parse(who)?, lasting },
         ["zookeeper-down"] => Action::QuorumLost { lasting },
         ["idle", who] => Action::Idle { target: selector::parse(who)?, lasting },
         ["burst", who] => Action::Burst { target: selector::parse(who)?, lasting },
@@ -125,8 +136,17 @@ fn that_is_sudden(said: &[&str]) -> Result<Option<Action>, String> {
         }
         ["lose-reply", who] => Action::LoseReply(selector::parse(who)?),
         ["lose-reply", who, "at", "registration"] => Action::LoseRegistration(selector::parse(who)?),
+        ["cut-short", who, "after", answered, "times", broken] => Action::CutShort {
+            target: selector::parse(who)?,
+            answered: reads(answered)?,
+            broken: reads(broken)?,
+        },
+        ["rejoin", who] => Action::Rejoin(selector::parse(who)?),
         ["reconnect-storm"] => Action::ReconnectStorm,
         ["reset", a, "|", b] => Action::Reset { a: selector::parse(a)?, b: selector::parse(b)? },
+        ["reset", of, "->", with] => {
+            Action::ResetOneEnd { of: selector::parse(of)?, with: selector::parse(with)? }
+        }
         ["disk-heal", who] => Action::DiskHeal(selector::parse(who)?),
         ["expire", who] => Action::Expire(selector::parse(who)?),
         _ => return Ok(None),
@@ -283,12 +303,25 @@ fn configure(who: &str, setting: &str) -> Result<Action, String> {
 
 fn clock(who: &str, change: &str, lasting: Option<Duration>) -> Result<Action, String> {
     let target = selector::parse(who)?;
-    if let Some(ppm) = change.strip_suffix("ppm") {
-        let ppm = ppm.parse().ok().filter(|ppm: &i64| ppm.abs() <= DRIFT_PPM_MAX);
-        let ppm = ppm.ok_or_else(|| format!("`{change}` is no drift; write it as `+500ppm`"))?;
-        return Ok(Action::ClockDrift { target, ppm, lasting });
+    if change.ends_with("ppm") {
+        return Ok(Action::ClockDrift { target, ppm: drift(change)?, lasting });
     }
     Ok(Action::ClockBump { target, by_ms: signed_ms(change)?, lasting })
+}
+
+/// Reads `+500ppm`.
+fn drift(text: &str) -> Result<i64, String> {
+    let ppm = text.strip_suffix("ppm").and_then(|ppm| ppm.parse().ok());
+    ppm.filter(|ppm: &i64| ppm.abs() <= DRIFT_PPM_MAX)
+        .ok_or_else(|| format!("`{text}` is no drift; write it as `+500ppm`"))
+}
+
+fn few_descriptors(who: &str, left: &str, lasting: Option<Duration>) -> Result<Action, String> {
+    let number = left.parse().ok();
+    let left = number.ok_or_else(|| {
+        format!("`{left}` is no number of descriptors; write it as `few-descriptors broker(1) 3`")
+    })?;
+    Ok(Action::FewDescriptors { target: selector::parse(who)?, left, lasting })
 }
 
 /// Reads `+30s`, `-11ms`.
@@ -299,6 +332,12 @@ fn signed_ms(text: &str) -> Result<i64, String> {
         (_, Some(earlier)) => millis(earlier).map(|ms| -ms),
         (None, None) => Err(format!("`{text}` is no jump of a clock; write it as `+30s` or `-11ms`")),
     }
+}
+
+fn reads(text: &str) -> Result<u32, String> {
+    let wrong =
+        |_| format!("`{text}` is no number of reads; write it as `cut-short broker(1) after 2 times 3`");
+    text.parse().map_err(wrong)
 }
 
 fn slowdown(text: &str) -> Result<u32, String> {
@@ -401,9 +440,17 @@ mod tests {
             "clock broker(1) -11ms",
             "clock broker(1) +500ppm",
             "strobe broker(1) +200ms for 3s",
+            "monotonic broker(1) -500ppm for 3s",
+            "timers-late shop 100ms for 3s",
+            "suspend broker(1) for 8s",
+            "few-descriptors broker(1) 3 for 2s",
+            "reset shop -> broker(1)",
             "lose-reply broker(1)",
             "lose-reply billing-2 at registration",
             "watches-late broker(1) 500ms for 4s",
+            "cut-short broker(1) after 2 times 3",
+            "detach broker(1) for 4s",
+            "rejoin broker(1)",
             "reconnect-storm",
             "zookeeper-down for 4s",
             "idle shop for 2s",
@@ -446,6 +493,8 @@ mod tests {
             ("clock any 30s", "`+30s`"),
             ("clock any +xppm", "`+500ppm`"),
             ("strobe any +1s", "`for 4s`"),
+            ("monotonic any +1s", "`+500ppm`"),
+            ("few-descriptors any few", "`few-descriptors broker(1) 3`"),
             ("kill leader(orders)", "`leader(orders-0)`"),
         ] {
             let error = parse(text).unwrap_err();

@@ -17,9 +17,9 @@ use crate::runtime::Instant;
 use crate::runtime::disk_types::{DirEntry, OpenMode};
 use crate::runtime::random::Rng;
 use crate::runtime::sim::identity::{Identity, NodeId};
-use crate::runtime::sim::rng;
 use crate::runtime::sim::trace::{self, Kind};
 use crate::runtime::sim::world::Death;
+use crate::runtime::sim::{buggify, rng};
 
 mod sync;
 
@@ -361,10 +361,11 @@ impl Machine {
 
     // -- time --------------------------------------------------------------------------------------
 
-    /// How long a cold read takes; only on a limping disk is it worth waiting for.
-    pub(super) fn read_time(&self) -> Option<Duration> {
+    /// How long a read takes that has to come from the device: on a limping disk each one, else one now and then.
+    pub(super) fn read_time(&mut self) -> Option<Duration> {
         let slowness = self.faults.slowness();
-        (slowness > 1).then(|| Duration::from_nanos(READ_NANOS * slowness))
+        let is_cold = slowness > 1 || buggify::fires("disk.cold-read");
+        is_cold.then(|| Duration::from_nanos(READ_NANOS * slowness))
     }
 
     /// An inline operation of a limping disk costs `nanos` on a healthy one.

@@ -31,13 +31,22 @@ pub(super) struct End {
     /// Whether the kernel still knows the connection.
     pub(super) open: bool,
     pub(super) failure: Option<io::ErrorKind>,
+    /// The process was told of the failure; it is told once, and then reads the end of the stream.
+    is_told: bool,
     /// Bits of [`Half`].
     pub(super) held_halves: u8,
 }
 
 impl End {
     pub(super) fn new(owner: Identity, address: SocketAddr, held_halves: u8) -> End {
-        End { owner, address, open: true, failure: None, held_halves }
+        End { owner, address, open: true, failure: None, is_told: false, held_halves }
+    }
+
+    /// The failure, if there is one and the process does not know.
+    pub(super) fn tell_failure(&mut self) -> Option<io::Error> {
+        let kind = self.failure.filter(|_| !self.is_told)?;
+        self.is_told = true;
+        Some(io::Error::new(kind, "the connection failed"))
     }
 }
 

@@ -177,6 +177,25 @@ impl Control {
         });
     }
 
+    /// Resets `of`'s end of every connection with `with`: its peer goes on as though nothing had happened, and is
+    /// answered with a reset when it next sends. How many there were.
+    pub fn reset_ends(self, of: NodeId, with: NodeId) -> usize {
+        for_each_between(of, with, |connection| {
+            fault(18, connection.id.id, u64::from(of.0));
+            let end = usize::from(connection.nodes.0 != of);
+            with_net(|net| {
+                net.stats.resets += 1;
+                net.fail(connection.id, end, io::ErrorKind::ConnectionReset);
+            });
+        })
+    }
+
+    /// How many bytes a connection takes in each direction before the reader has read them; also of those that stand.
+    pub fn set_window(self, bytes: u64) {
+        fault(19, bytes, 0);
+        with_net(|net| net.settings.window = bytes);
+    }
+
     /// Makes every connection between two nodes half-open: packets vanish, nobody is told, for good. How
     /// many there were.
     pub fn drop_silently(self, a: NodeId, b: NodeId) -> usize {

@@ -153,7 +153,11 @@ impl Net {
                 // Or the process is told of it in place of a connection (accept(2), ECONNABORTED).
                 if conn.ends[1].failure.is_some() {
                     self.conns.sweep(key);
-                    return Poll::Ready(Err(AcceptError::Peer(io::ErrorKind::ConnectionAborted.into())));
+                    // Or it gets the connection, and is told when it asks who is there (ENOTCONN).
+                    let is_late = key.id % 2 == 1;
+                    let kind =
+                        if is_late { io::ErrorKind::NotConnected } else { io::ErrorKind::ConnectionAborted };
+                    return Poll::Ready(Err(AcceptError::Peer(kind.into())));
                 }
                 conn.ends[1].held_halves = BOTH_HALVES;
                 return Poll::Ready(Ok(key));

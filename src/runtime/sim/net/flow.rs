@@ -10,6 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::link::LinkLatency;
 use super::timer::Waiting;
 use crate::runtime::Instant;
+use crate::runtime::sim::disk::Pages;
 
 /// The arrival of what no longer travels: it waits for TCP to send it again.
 pub(super) const HELD: Instant = Instant::FAR_FUTURE;
@@ -30,6 +31,8 @@ pub(super) enum Item {
 struct InFlight {
     arrival: Instant,
     item: Item,
+    /// Where the data is sent from when it arrives: the pages of a file.
+    pages: Option<Pages>,
 }
 
 impl InFlight {
@@ -112,7 +115,16 @@ impl Flow {
         if let Item::Data(bytes) = &item {
             self.outstanding += bytes.len() as u64;
         }
-        self.queue.push_back(InFlight { arrival, item });
+        self.queue.push_back(InFlight { arrival, item, pages: None });
+    }
+
+    /// What was sent last, if it was sent whole, comes out of these pages when it arrives.
+    pub(super) fn sent_from(&mut self, pages: Pages, len: usize) {
+        if let Some(InFlight { item: Item::Data(bytes), pages: from, .. }) = self.queue.back_mut()
+            && bytes.len() == len
+        {
+            *from = Some(pages);
+        }
     }
 
     /// Bytes that may be sent now.
@@ -173,6 +185,9 @@ impl Flow {
             }
             match &mut front.item {
                 Item::Data(bytes) => {
+                    if let Some(pages) = front.pages.take() {
+                        pages.refresh(bytes);
+                    }
                     let count = bytes.len().min(limit - taken);
                     buffer.extend_from_slice(&bytes[..count]);
                     bytes.advance(count);

@@ -20,15 +20,22 @@ use super::messages;
 use super::timer::{Agenda, Event};
 use crate::runtime::Instant;
 use crate::runtime::random::Rng;
-use crate::runtime::sim::rng;
+use crate::runtime::sim::disk::Pages;
 use crate::runtime::sim::trace::{self, Kind, hash_bytes, mix};
+use crate::runtime::sim::{buggify, rng};
 
-/// Bytes that a connection takes in each direction before the reader has read them.
+/// Bytes that a connection takes in each direction before the reader has read them; on an unusual machine one of
+/// the others.
 const WINDOW_BYTES: u64 = 64 * 1024;
+const UNUSUAL_WINDOWS_BYTES: [u64; 2] = [4 * 1024, 4 << 20];
 /// Connections that wait for a listener's process.
 const ACCEPT_BACKLOG: usize = 128;
-/// TCP gives up when nothing was acknowledged for this long (drawn per run).
+/// TCP gives up when nothing was acknowledged for this long (drawn per run), where it was told to; else after the
+/// time that Linux takes over 15 retransmissions.
 const TCP_TIMEOUT_SECONDS: (u64, u64) = (15, 25);
+const TCP_TIMEOUT_UNTOLD: Duration = Duration::from_millis(924_600);
+/// One run in so many has an unusual window; the same of timeouts.
+const UNUSUAL_ONE_IN: u64 = 4;
 /// One burst in this many is torn at a random byte, and the rest arrives later.
 const TEAR_ONE_IN: u64 = 16;
 
@@ -83,11 +90,19 @@ impl Net {
     fn new(time: TimeHandle) -> Net {
         let mut draws = rng::world_stream("net");
         let (shortest, longest) = TCP_TIMEOUT_SECONDS;
-        let tcp_timeout = Duration::from_millis(draws.between(shortest * 1000, longest * 1000));
+        let told = Duration::from_millis(draws.between(shortest * 1000, longest * 1000));
+        let mut unusual = rng::world_stream("net unusual settings");
+        let is_unusual = [(); 2].map(|()| unusual.chance(1, UNUSUAL_ONE_IN) && buggify::is_enabled());
+        let window = *unusual.pick(&UNUSUAL_WINDOWS_BYTES).expect("not empty");
+        let settings = Settings {
+            window: if is_unusual[0] { window } else { WINDOW_BYTES },
+            backlog: ACCEPT_BACKLOG,
+            tcp_timeout: if is_unusual[1] { TCP_TIMEOUT_UNTOLD } else { told },
+        };
         Net {
             time,
             draws,
-            settings: Settings { window: WINDOW_BYTES, backlog: ACCEPT_BACKLOG, tcp_timeout },
+            settings,
             conns: Conns::default(),
             links: Links::new(),
             listeners: Listeners::default(),
@@ -111,8 +126,8 @@ impl Net {
     pub(super) fn poll_room(&mut self, key: ConnKey, from: usize, cx: &Context<'_>) -> Poll<io::Result<u64>> {
         let (now, window) = (self.now(), self.settings.window);
         let conn = self.conns.of(key);
-        if let Some(kind) = conn.ends[from].failure {
-            return Poll::Ready(Err(error(kind, "the connection failed")));
+        if let Some(failure) = conn.ends[from].tell_failure() {
+            return Poll::Ready(Err(failure));
         }
         let (sender, receiver) = conn.nodes(from);
         let flow = &mut conn.flows[from];
@@ -162,6 +177,15 @@ impl Net {
                 }
             }
             self.push_data(key, from, piece, latency);
+        }
+    }
+
+    /// Sends a piece of a file in one burst. Now and then it leaves the page cache only when it arrives.
+    pub(super) fn send_pages(&mut self, key: ConnKey, from: usize, bytes: Bytes, pages: Pages) {
+        self.send_burst(key, from, bytes.len() as u64, std::iter::once(bytes.clone()));
+        if buggify::fires("net.file-sent-late") {
+            let flow = &mut self.conns.of(key).flows[from];
+            flow.sent_from(pages, bytes.len());
         }
     }
 
@@ -262,7 +286,7 @@ impl Net {
                 Poll::Ready(Ok(0))
             }
             Taken::Nothing => match (conn.ends[to].failure, conn.ends[to].open) {
-                (Some(kind), _) => Poll::Ready(Err(error(kind, "the connection failed"))),
+                (Some(_), _) => Poll::Ready(conn.ends[to].tell_failure().map_or(Ok(0), Err)),
                 (None, false) => Poll::Ready(Err(error(io::ErrorKind::NotConnected, "closed"))),
                 (None, true) => {
                     let next = flow.next_arrival().filter(|at| *at > now);
@@ -291,9 +315,9 @@ impl Net {
 
     /// Half-close, as a process asks for it.
     pub(super) fn shut_down(&mut self, key: ConnKey, from: usize) -> io::Result<()> {
-        let end = &self.conns.of(key).ends[from];
+        let end = &mut self.conns.of(key).ends[from];
         match (end.failure, end.open) {
-            (Some(kind), _) => Err(error(kind, "the connection failed")),
+            (Some(_), _) => Err(end.tell_failure().unwrap_or_else(|| io::ErrorKind::NotConnected.into())),
             (None, false) => Err(error(io::ErrorKind::NotConnected, "closed")),
             (None, true) => {
                 self.send_fin(key, from);
@@ -353,9 +377,15 @@ impl Net {
     pub(super) fn send_reset(&mut self, key: ConnKey, from: usize) {
         let latency = self.draw_latency(key, from);
         let earliest = self.now() + latency;
+        let now = self.now();
         let conn = self.conns.of(key);
         let flow = &mut conn.flows[from];
         flow.forget_held();
+        if buggify::fires("net.reset-overtakes") {
+            // Who resets throws away what had not left yet.
+            let survivors = self.draws.below(flow.in_flight(now) as u64 + 1) as usize;
+            flow.lose_in_flight(now, survivors);
+        }
         if flow.has_reset() || !flow.forward_open || !conn.ends[1 - from].open {
             return;
         }

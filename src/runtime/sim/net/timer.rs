@@ -88,7 +88,7 @@ fn arm(time: &TimeHandle, at: Instant, now: Instant, waker: &Waker) {
 /// Waits until `at`, to the nanosecond (`clock::sleep` waits a millisecond at least).
 pub(super) async fn sleep_exactly_until(at: Instant) {
     let mut sleep = pin!(madsim::time::sleep(std::time::Duration::ZERO));
-    let now = super::super::clock::now();
+    let now = super::super::clock::world_now();
     let deadline = madsim::time::TimeHandle::current().now_instant() + at.saturating_since(now);
     sleep.as_mut().reset(deadline);
     sleep.await;

@@ -72,6 +72,8 @@ const BANDS = {
   disk: ['disk', 'disk ill'],
   clock: ['odd', 'clock wrong'],
   watches: ['odd', 'watches late'],
+  timers: ['odd', 'timers wrong'],
+  descriptors: ['odd', 'few descriptors'],
   quorum: ['down', 'no quorum'],
   load: ['odd', 'unusual load'],
   pace: ['odd', 'slow application'],

@@ -61,6 +61,11 @@ fn of_processes() -> Vec<(Injected, Action)> {
         (Injected::PowerFailure { target: zookeeper() }, Action::PowerFail(Selector::ZooKeeper)),
         (Injected::PowerFailure { target: shop() }, Action::PowerFail(s())),
         (Injected::Pause { target: broker() }, Action::Pause { target: b(), lasting: None }),
+        (Injected::Suspend { target: broker() }, Action::Suspend { target: b(), lasting: None }),
+        (
+            Injected::FewDescriptors { target: broker(), left: 3 },
+            Action::FewDescriptors { target: b(), left: 3, lasting: None },
+        ),
         (Injected::Stop { target: broker() }, Action::Stop(b())),
         (Injected::Stop { target: shop() }, Action::Stop(s())),
         (
@@ -85,6 +90,7 @@ fn of_the_network() -> Vec<(Injected, Action)> {
             Action::Cut { from: s(), to: b(), both_ways: false, lasting: None },
         ),
         (Injected::Reset { a: shop(), b: broker() }, Action::Reset { a: s(), b: b() }),
+        (Injected::ResetOneEnd { of: shop(), with: broker() }, Action::ResetOneEnd { of: s(), with: b() }),
         (
             Injected::Delay { from: shop(), to: broker(), floor_ms: 0, mean_ms: 40 },
             Action::Delay {
@@ -170,12 +176,28 @@ fn of_clocks_and_zookeeper() -> Vec<(Injected, Action)> {
             Injected::ClockDrift { target: shop(), ppm: 500 },
             Action::ClockDrift { target: s(), ppm: 500, lasting: None },
         ),
+        (
+            Injected::MonotonicDrift { target: broker(), ppm: -500 },
+            Action::MonotonicDrift { target: b(), ppm: -500, lasting: None },
+        ),
+        (
+            Injected::TimersLate { target: shop(), grid_ms: 250 },
+            Action::TimersLate { target: s(), grid: Duration::from_millis(250), lasting: None },
+        ),
         (Injected::ExpireSession { target: broker(), session: SessionId(1) }, Action::Expire(b())),
         (Injected::LoseReply { target: shop(), session: SessionId(1) }, Action::LoseReply(s())),
         (Injected::LoseRegistration { target: shop() }, Action::LoseRegistration(s())),
         (
             Injected::WatchesLate { target: broker(), session: SessionId(1), millis: 300 },
             Action::WatchesLate { target: b(), by: Duration::from_millis(300), lasting: None },
+        ),
+        (
+            Injected::CutShort { target: broker(), session: SessionId(1), answered: 2, broken: 3 },
+            Action::CutShort { target: b(), answered: 2, broken: 3 },
+        ),
+        (
+            Injected::Detach { target: broker(), session: SessionId(1) },
+            Action::Detach { target: b(), lasting: None },
         ),
         (Injected::ReconnectStorm { target: zookeeper() }, Action::ReconnectStorm),
         (Injected::QuorumLost { target: zookeeper() }, Action::QuorumLost { lasting: None }),
