@@ -13,6 +13,9 @@ pub struct Limits {
     /// Bytes that fit: on the simulated disk, or in one file of the real one (RLIMIT_FSIZE).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// Bytes that fit on the disk: the simulated one, or a tmpfs that is mounted for it. In pages of 4096.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
     /// Descriptors that may be taken beside those that the process has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub descriptors: Option<u64>,

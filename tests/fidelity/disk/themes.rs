@@ -3,21 +3,25 @@
 use super::{Mode, Step};
 use crate::program::{Draws, Limits, Program};
 
-pub const THEMES: [&str; 6] =
-    ["plain", "two-handles", "directories", "long-names", "little-room", "few-descriptors"];
+pub const THEMES: [&str; 7] =
+    ["plain", "two-handles", "directories", "long-names", "little-room", "little-disk", "few-descriptors"];
 
 const STEPS: std::ops::Range<u64> = 20..40;
 
 /// No offset and no length is larger, so that writes overlap.
 const BYTES_MAX: u64 = 12_000;
 
+/// What a tmpfs gives out.
+const PAGE: u64 = 4_096;
+
 /// The program of a theme and a seed.
 pub fn draw(theme: &str, seed: u64) -> Program {
     let mut draws = Draws::new(theme, seed);
     let count = STEPS.start + draws.below(STEPS.end - STEPS.start);
     let limits = match theme {
-        "little-room" => Limits { bytes: Some(*draws.one_of(&[512, 4_096, 9_999])), descriptors: None },
-        "few-descriptors" => Limits { bytes: None, descriptors: Some(1 + draws.below(5)) },
+        "little-room" => Limits { bytes: Some(*draws.one_of(&[512, 4_096, 9_999])), ..Limits::default() },
+        "little-disk" => Limits { disk_bytes: Some(PAGE * (1 + draws.below(6))), ..Limits::default() },
+        "few-descriptors" => Limits { descriptors: Some(1 + draws.below(5)), ..Limits::default() },
         _ => Limits::default(),
     };
     let mut drawn = Drawn { theme, draws };
@@ -26,6 +30,10 @@ pub fn draw(theme: &str, seed: u64) -> Program {
             Step::Open(0, "a".to_owned(), Mode::CreateNew),
             Step::Open(1, "a".to_owned(), Mode::ReadWrite),
         ],
+        "little-disk" => {
+            let files = ["a", "b", "c"].into_iter().zip(0..);
+            files.map(|(name, slot)| Step::Open(slot, name.to_owned(), Mode::CreateNew)).collect()
+        }
         _ => vec![Step::CreateDirAll("d/e".to_owned())],
     };
     let steps = first.into_iter().chain((0..count).map(|_| drawn.step()));
@@ -46,6 +54,7 @@ impl Drawn<'_> {
                 _ => self.of_name(),
             },
             "little-room" => self.of_file(),
+            "little-disk" => self.of_pages(),
             "directories" | "long-names" => match self.draws.below(10) {
                 0 => self.of_file(),
                 1..3 => self.opening(),
@@ -69,6 +78,7 @@ impl Drawn<'_> {
     fn path(&mut self) -> String {
         let names: &[&str] = match self.theme {
             "two-handles" | "little-room" => &["a", "a", "b"],
+            "little-disk" => &["a", "b", "c"],
             "directories" => &["d", "d/e", "d/e/f", "d/e/f/g", "d/x", "g", "g/h", "g/x", "no/x", "d/x/y"],
             "long-names" => &[
                 "{254}", "{255}", "{256}", "{u127}", "{u128}", "d/{255}", "d/{256}", "{255}/a", "{256}/a",
@@ -115,6 +125,23 @@ impl Drawn<'_> {
             9 => Step::Truncate(slot, offset),
             10 => Step::SyncData(slot),
             _ => Step::ReadAt(slot, 0, 4 * BYTES_MAX as u32),
+        }
+    }
+
+    /// Whole pages without a hole between, for each takes room by itself.
+    fn of_pages(&mut self) -> Step {
+        let slot = self.slot();
+        let pages = 1 + self.draws.below(3);
+        match self.draws.below(16) {
+            0..7 => Step::Append(slot, (pages * PAGE) as u32),
+            7 => Step::Write(slot, 0, PAGE as u32),
+            8 => Step::ReadAt(slot, 0, 4 * BYTES_MAX as u32),
+            9 => Step::Len(slot),
+            10 | 11 => Step::Truncate(slot, 0),
+            12 => Step::SyncData(slot),
+            13 => Step::Close(slot),
+            14 => Step::Rename(self.path(), self.path()),
+            _ => Step::RemoveFile(self.path()),
         }
     }
 

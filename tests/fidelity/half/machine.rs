@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -62,25 +63,59 @@ fn unused_address() -> SocketAddr {
 /// The argument under which this program runs one program from its input, within limits of its own.
 pub const WITHIN_LIMITS: &str = "within-limits";
 
-/// Runs a program that has one outcome.
-pub fn on_disk(program: &Program) -> History {
-    if program.limits.are_none() { perform(program) } else { in_a_child(program) }
+/// Runs a program that has one outcome. None where this process may not do what the program needs.
+pub fn on_disk(program: &Program) -> Option<History> {
+    if program.limits.are_none() { Some(perform(program, folder().path())) } else { in_a_child(program) }
 }
 
-fn perform(program: &Program) -> History {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let base = folder.path().to_owned();
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder")
+}
+
+fn perform(program: &Program, base: &Path) -> History {
+    let base = base.to_owned();
     let (limits, steps) = (program.limits, program.steps_as::<disk::Step>());
     task::block_on(async move {
         task::blocking(|| ()).await; // The pool's first thread takes what it takes.
-        if !limits.are_none() {
-            limit(limits);
-        }
+        limit(limits);
         disk::perform(base, limits, steps).await
     })
 }
 
-fn in_a_child(program: &Program) -> History {
+/// A file system of its own, taken away when dropped.
+struct SmallDisk {
+    folder: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    /// None where this process may not mount one. Where everything is there that tests need this is a failure.
+    fn mount(bytes: u64) -> Option<SmallDisk> {
+        let disk = SmallDisk { folder: folder() };
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(disk.folder.path());
+        if mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+            return Some(disk);
+        }
+        let is_required = std::env::var_os("SEEDLOG_REAL_PARTS").is_some_and(|parts| parts == "required");
+        assert!(!is_required, "no right to mount a tmpfs (root)");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Of one that was not mounted nothing is taken away.
+        let mut unmount = Command::new("umount");
+        unmount.args(["-l", "-q"]).arg(self.folder.path());
+        if let Err(error) = unmount.stderr(Stdio::null()).status() {
+            eprintln!("{}: {error}", self.folder.path().display());
+        }
+    }
+}
+
+/// Limits hold for a process, and a disk is little only while no other process has its files open: one that this one starts
+/// has, for a moment.
+fn in_a_child(program: &Program) -> Option<History> {
     let mut child = Command::new(std::env::current_exe().expect("this program"))
         .arg(WITHIN_LIMITS)
         .stdin(Stdio::piped())
@@ -97,7 +132,11 @@ fn in_a_child(program: &Program) -> History {
 /// Runs the program on standard input.
 pub fn run_within_limits() {
     let program: Program = serde_json::from_reader(std::io::stdin()).expect("a program");
-    println!("{}", serde_json::to_string(&perform(&program)).expect("a history is data"));
+    let history = match program.limits.disk_bytes {
+        None => Some(perform(&program, folder().path())),
+        Some(size) => SmallDisk::mount(size).map(|disk| perform(&program, disk.folder.path())),
+    };
+    println!("{}", serde_json::to_string(&history).expect("a history is data"));
 }
 
 fn limit(limits: Limits) {

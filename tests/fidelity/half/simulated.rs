@@ -64,24 +64,25 @@ pub fn on_node(program: &Program, seeds: u64) -> BTreeSet<History> {
     histories.collect()
 }
 
-/// Runs a program that has one outcome.
-pub fn on_disk(program: &Program) -> History {
+/// Runs a program that has one outcome; it has one wherever this is.
+pub fn on_disk(program: &Program) -> Option<History> {
     let (limits, steps) = (program.limits, program.steps_as::<disk::Step>());
-    run(1, false, move || {
+    let history = run(1, false, move || {
         as_process(move || {
             let base = PathBuf::from("/data/program");
             files::create_dir_all(&base).expect("an empty disk takes a directory");
             limit(limits);
             disk::perform(base, limits, steps.clone())
         })
-    })
+    });
+    Some(history)
 }
 
 /// The only node.
 const NODE: NodeId = NodeId(1);
 
 fn limit(limits: Limits) {
-    disks::set_faults(NODE, |faults| faults.capacity_bytes = limits.bytes);
+    disks::set_faults(NODE, |faults| faults.capacity_bytes = limits.bytes.or(limits.disk_bytes));
     process::set_open_files_max(NODE, limits.descriptors);
 }
 

@@ -152,9 +152,6 @@ impl Machine {
     /// How many of `growth` bytes still fit.
     fn room_for(&mut self, life: Identity, growth: usize) -> usize {
         let Some(capacity) = self.faults.capacity_bytes.filter(|_| growth > 0) else { return growth };
-        if self.tree.used_bytes() + growth as u64 > capacity {
-            self.tree.sweep(); // Deleted files may still be counted.
-        }
         let free = capacity.saturating_sub(self.tree.used_bytes());
         if free >= growth as u64 {
             return growth;

@@ -3,7 +3,7 @@
 //! Pure: draws come in as an argument, nothing waits, nothing fails but as POSIX says. Faults, locks and lives
 //! are `machine`'s business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
@@ -345,7 +345,7 @@ impl Tree {
 
     /// Frees what no name, durable name, pending change or handle leads to.
     pub(super) fn sweep(&mut self) {
-        let mut reached: std::collections::BTreeSet<InodeId> = self.open.keys().copied().collect();
+        let mut reached: BTreeSet<InodeId> = self.open.keys().copied().collect();
         let mut work = vec![ROOT];
         reached.insert(ROOT);
         while let Some(id) = work.pop() {
@@ -359,13 +359,17 @@ impl Tree {
 
     // -- inspection --------------------------------------------------------------------------------
 
-    /// Bytes of all files.
+    /// Bytes of the files that a name or a handle leads to. What only the disk still has names of, until they are synced,
+    /// the file system gives out again as soon as somebody needs it.
     pub(super) fn used_bytes(&self) -> u64 {
-        let lens = self.inodes.values().map(|inode| match inode {
-            Inode::File(file) => file.current().len() as u64,
-            Inode::Directory(_) => 0,
-        });
-        lens.sum()
+        let mut reached: BTreeSet<InodeId> = self.open.keys().copied().collect();
+        let mut work = vec![ROOT];
+        while let Some(id) = work.pop() {
+            if let Ok(names) = self.directory(id) {
+                work.extend(names.current.values().copied().filter(|inode| reached.insert(*inode)));
+            }
+        }
+        reached.into_iter().filter_map(|id| self.file(id)).map(|file| file.current().len() as u64).sum()
     }
 
     /// Every file, by path, as programs see it.
