@@ -430,7 +430,9 @@ fn fact(session: SessionId, seen: Seen) -> Fact {
         Seen::Attached => Fact::SessionAttached { session },
         Seen::Asked { request, asks } => Fact::LeaderAsked { session, request, asks },
         Seen::Answered { request, zxid, answer } => Fact::LeaderAnswered { session, request, zxid, answer },
-        Seen::Node { zxid, path, node, watches } => Fact::ZnodeRead { session, zxid, path, found: node, watches },
+        Seen::Node { zxid, path, node, watches } => {
+            Fact::ZnodeRead { session, zxid, path, found: node, watches }
+        }
         Seen::Children { zxid, path, names, watches } => {
             Fact::ChildrenRead { session, zxid, path, names, watches }
         }
