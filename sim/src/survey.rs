@@ -55,15 +55,21 @@ pub fn effect(target: &Arc<str>, effect: FaultEffect) -> Vec<Seen> {
     }
 }
 
-/// The offsets of these bytes of a log, and those that a flipped bit makes of them.
+/// What says where a batch ends and which offsets it has: who reads on from a wrong one does not find the next.
+const FRAME_BYTES: u64 = 27;
+
+/// The offsets of these bytes of a log, and those that a flipped bit makes of them. Where it is no longer said where
+/// batches begin, whatever is behind is hidden too.
 fn offsets_of(log: &[u8], bytes: &Range<u64>, fault: &str) -> Vec<(Offset, Option<Offset>)> {
     let (mut at, mut next, mut from) = (0, Offset::ZERO, None);
     let mut claimed = None;
+    let mut hides_what_is_behind = fault == "misdirected-write";
     while let Ok(header) = BatchHeader::parse(log.get(at..).unwrap_or_default()) {
         let end = at.saturating_add(header.size());
         if from.is_none() && end as u64 > bytes.start {
             from = Some(header.base_offset);
             // The base offset, which the CRC does not cover, is where the batch begins.
+            hides_what_is_behind |= fault == "flip-bit" && bytes.start < at as u64 + FRAME_BYTES;
             let flips_base = fault == "flip-bit" && bytes.start < at as u64 + 8;
             let bit = || 1_i64.checked_shl(8 * (7 - (bytes.start - at as u64) as u32)).unwrap_or_default();
             claimed = flips_base.then(|| Offset(header.base_offset.0 ^ bit()));
@@ -72,7 +78,8 @@ fn offsets_of(log: &[u8], bytes: &Range<u64>, fault: &str) -> Vec<(Offset, Optio
         if end as u64 >= bytes.end || header.size() == 0 {
             let length = header.next_offset().since(header.base_offset);
             let elsewhere = claimed.map(|base| (base, base.checked_plus(length)));
-            return elsewhere.into_iter().chain([(from.unwrap_or(next), Some(next))]).collect();
+            let to = (!hides_what_is_behind).then_some(next);
+            return elsewhere.into_iter().chain([(from.unwrap_or(next), to)]).collect();
         }
         at = end;
     }
@@ -196,17 +203,23 @@ mod tests {
     #[test]
     fn bytes_of_a_log_are_the_offsets_of_the_batches_that_they_touch() {
         let (log, [_, second, third]) = log();
-        assert_eq!(damaged(LOG, second + 20..second + 21, "flip-bit"), [(2, Some(4))]);
-        assert_eq!(damaged(LOG, second - 1..third + 1, "misdirected-write"), [(0, Some(6))]);
+        assert_eq!(damaged(LOG, second + 40..second + 41, "flip-bit"), [(2, Some(4))]);
         assert_eq!(damaged(LOG, third..log.len() as u64, "power-failure"), [(4, Some(6))]);
         let behind = log.len() as u64;
         assert_eq!(damaged(LOG, behind..behind + 9, "misdirected-write"), [(6, None)]);
     }
 
     #[test]
+    fn bytes_that_say_where_a_batch_ends_hide_what_is_behind_it() {
+        let (_, [_, second, third]) = log();
+        assert_eq!(damaged(LOG, second + 20..second + 21, "flip-bit"), [(2, None)]);
+        assert_eq!(damaged(LOG, second - 1..third + 1, "misdirected-write"), [(0, None)]);
+    }
+
+    #[test]
     fn a_bit_of_a_base_offset_makes_the_batch_stand_elsewhere_too() {
         let (_, [_, second, _]) = log();
-        assert_eq!(damaged(LOG, second + 6..second + 7, "flip-bit"), [(258, Some(260)), (2, Some(4))]);
+        assert_eq!(damaged(LOG, second + 6..second + 7, "flip-bit"), [(258, Some(260)), (2, None)]);
     }
 
     #[test]
