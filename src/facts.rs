@@ -6,6 +6,7 @@
 mod about;
 mod sink;
 mod tag;
+mod znodes;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::types::{Acks, BrokerId, LeaderEpoch, Offset, SessionId, TopicPartitio
 
 pub use sink::{Sink, install, record};
 pub use tag::RecordTag;
+pub use znodes::{LeaderAnswer, LeaderRequest, Znode, ZnodeChange, ZnodeWrite, ZnodeWritten};
 
 /// One statement. Broker-side facts are stated before the effect can be seen from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -185,6 +187,12 @@ pub enum Fact {
         partition: TopicPartition,
         timestamp: i64,
     },
+    /// The application is about to seek there, or (`None`) to one of the log's ends.
+    Sought {
+        consumer: String,
+        partition: TopicPartition,
+        to: Option<Offset>,
+    },
     /// A client that looks at every field was answered what no broker may answer.
     WrongReply {
         client: String,
@@ -321,20 +329,33 @@ pub enum Fact {
     SessionAttached {
         session: SessionId,
     },
-    /// What a reply says of a node as of `zxid`: the write that its data comes from, `None` if there is none.
+    /// The client sends what only a leader can answer. Never answered: it may have been done all the same.
+    LeaderAsked {
+        session: SessionId,
+        request: i32,
+        asks: LeaderRequest,
+    },
+    /// `zxid` is that of the change, if there was one.
+    LeaderAnswered {
+        session: SessionId,
+        request: i32,
+        zxid: Zxid,
+        answer: LeaderAnswer,
+    },
+    /// What a reply says of a node as of `zxid`; `None`: there is none.
     ZnodeRead {
         session: SessionId,
         zxid: Zxid,
         path: String,
-        mzxid: Option<Zxid>,
+        found: Option<Znode>,
         watches: bool,
     },
-    /// As above. `names`: the exclusive or of the crc32 of each child's name.
+    /// As above, of the names of its children.
     ChildrenRead {
         session: SessionId,
         zxid: Zxid,
         path: String,
-        names: Option<u32>,
+        names: Option<Vec<String>>,
         watches: bool,
     },
     /// A watch event reached the client.
@@ -343,14 +364,10 @@ pub enum Fact {
         path: String,
         change: ZnodeChange,
     },
-}
-
-/// What happened to a node of ZooKeeper's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ZnodeChange {
-    Created,
-    Deleted,
-    DataChanged,
-    ChildrenChanged,
+    /// Nobody waits for it any longer: a new connection does not set it again.
+    WatchForgotten {
+        session: SessionId,
+        path: String,
+        of_children: bool,
+    },
 }

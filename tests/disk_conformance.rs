@@ -165,8 +165,38 @@ fn a_handle_opened_for_reading_does_not_write() {
         write(&create(&base.join("a")), b"kept", 0);
         let file = disk::open(&base.join("a"), OpenMode::Read).unwrap();
         assert!(file.write_at(&[IoSlice::new(b"lost")], 0).is_err());
-        assert!(file.truncate(0).is_err());
+        assert_eq!(kind(file.truncate(0)), ErrorKind::InvalidInput);
         assert_eq!(content(&file), b"kept");
+    });
+}
+
+#[test]
+fn a_directory_is_opened_and_synced_but_not_read() {
+    on_disk(|base| async move {
+        let path = base.join("d");
+        disk::create_dir_all(&path).unwrap();
+        let directory = disk::open(&path, OpenMode::Read).unwrap();
+        assert_eq!(kind(directory.read_at(&mut [0; 4], 0)), ErrorKind::IsADirectory);
+        directory.sync_data().await.unwrap();
+        assert_eq!(kind(disk::open(&path, OpenMode::ReadWrite)), ErrorKind::IsADirectory);
+        // And what is synced by its name may be a file.
+        create(&base.join("a"));
+        disk::sync_dir(&base.join("a")).await.unwrap();
+    });
+}
+
+#[test]
+fn of_several_things_wrong_with_a_rename_the_first_is_told() {
+    on_disk(|base| async move {
+        disk::create_dir_all(&base.join("d/e")).unwrap();
+        create(&base.join("a"));
+        let renamed = |from: &str, to: &str| kind(disk::rename(&base.join(from), &base.join(to)));
+        let too_long = "n".repeat(256);
+        assert_eq!(renamed("missing", "a/x"), ErrorKind::NotADirectory);
+        assert_eq!(renamed("missing", &too_long), ErrorKind::NotFound);
+        assert_eq!(renamed("a", &too_long), ErrorKind::InvalidFilename);
+        assert_eq!(renamed("d/e", "d"), ErrorKind::DirectoryNotEmpty);
+        assert_eq!(renamed("d", "d/e/f"), ErrorKind::InvalidInput);
     });
 }
 

@@ -58,7 +58,7 @@ impl Cluster {
             shared: Arc::clone(shared),
             zookeeper: Arc::new(Mutex::new(None)),
         };
-        cluster.add_zookeeper();
+        cluster.add_zookeeper(plan.session_max);
         for id in 1..=plan.brokers as i32 {
             cluster.add_broker(BrokerId(id), &plan.broker_config)?;
         }
@@ -116,13 +116,14 @@ impl Cluster {
         self.zookeeper.lock().expect("never held over a panic").clone()
     }
 
-    fn add_zookeeper(&mut self) {
+    fn add_zookeeper(&mut self, session_max: Option<Duration>) {
         let control = Arc::clone(&self.zookeeper);
         let node = world::add_node(ZOOKEEPER, move || {
             let control = Arc::clone(&control);
             async move {
                 let listen = SocketAddr::from(([0, 0, 0, 0], ZOOKEEPER_PORT));
                 let mut config = zk_sim::ServerConfig::new(listen, ZOOKEEPER_TICK);
+                config.max_session_timeout = session_max.unwrap_or(config.max_session_timeout);
                 config.snapshot_dir = Some("/data/zookeeper".into());
                 let server =
                     zk_sim::Server::start(config).await.expect("ZooKeeper starts on a healthy machine");

@@ -26,6 +26,7 @@ use crate::report::{Breakdown, Verdict, evidence_line};
 use crate::runner::sabotage;
 use crate::scenario::group::GroupPlan;
 use crate::scenario::{Plan, Scenario};
+use crate::survey;
 use crate::workload::Shared;
 
 /// How a run is done, besides what scenario and seed say.
@@ -51,8 +52,8 @@ pub struct Run {
 
 /// Virtual time that a healthy cluster has to come up in.
 const START_MAX: Duration = Duration::from_secs(60);
-/// Virtual time that a healed cluster has to work again in: requests that were under way may have to time
-/// out twice, and sessions to expire.
+/// Virtual time after which nobody waits any longer for a healed cluster to work again. Check L1 has a deadline of its
+/// own, which comes from the run's timeouts, and demands everything at the earlier of the two.
 const CONVERGE_MAX: Duration = Duration::from_secs(120);
 /// How long nothing may happen to a cluster that has healed: so many session timeouts, and this much more. Timers that
 /// fire late and sessions that expire late are part of the run.
@@ -188,6 +189,9 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
         })
     };
     until(DRAIN_MAX, is_drained).await;
+    for (broker, name) in cluster.brokers() {
+        survey::final_logs(broker, cluster.node(name)).into_iter().for_each(|seen| recorder.seen(seen));
+    }
     recorder.phase(Phase::Judge);
     Ended {
         started,

@@ -111,6 +111,9 @@ fn every_fault_within_budget_is_stated_and_survived() {
         ("strobe broker(1) +5s for 2s", "clock-strobe"),
         ("lose-reply broker(1)", "lost-reply"),
         ("watches-late broker(1) 500ms for 3s", "watches-late"),
+        ("cut-short broker(1) after 1 times 4", "cut-short"),
+        ("detach broker(1) for 8s", "detach"),
+        ("zookeeper-lags for 3s", "server-lags"),
         ("reconnect-storm", "reconnect-storm"),
         ("zookeeper-down for 5s", "quorum-lost"),
         ("idle shop for 3s", "idle"),
@@ -227,6 +230,8 @@ fn lasting_faults_end_when_they_were_to() {
         ("clock broker(1) +30s for 3s", "clock-bump", "clock-right"),
         ("watches-late broker(1) 500ms for 3s", "watches-late", "watches-prompt"),
         ("zookeeper-down for 3s", "quorum-lost", "quorum-back"),
+        ("detach broker(1) for 3s", "detach", "rejoin"),
+        ("zookeeper-lags for 3s", "server-lags", "server-caught-up"),
         ("idle shop for 3s", "idle", "usual-load"),
     ] {
         let run = told(&[("2s", action)]);

@@ -33,6 +33,7 @@ impl Fact {
             Fact::ProducerClosed { .. } => "producer-closed",
             Fact::PositionTold { .. } => "position-told",
             Fact::TimeSought { .. } => "time-sought",
+            Fact::Sought { .. } => "sought",
             Fact::WrongReply { .. } => "wrong-reply",
             Fact::GroupJoined { .. } => "group-joined",
             Fact::GroupLeft { .. } => "group-left",
@@ -55,9 +56,12 @@ impl Fact {
             Fact::SessionExpired { .. } => "session-expired",
             Fact::ZnodeChanged { .. } => "znode-changed",
             Fact::SessionAttached { .. } => "session-attached",
+            Fact::LeaderAsked { .. } => "leader-asked",
+            Fact::LeaderAnswered { .. } => "leader-answered",
             Fact::ZnodeRead { .. } => "znode-read",
             Fact::ChildrenRead { .. } => "children-read",
             Fact::WatchFired { .. } => "watch-fired",
+            Fact::WatchForgotten { .. } => "watch-forgotten",
         }
     }
 
@@ -84,6 +88,7 @@ impl Fact {
             | Fact::Processed { partition, .. }
             | Fact::PositionTold { partition, .. }
             | Fact::TimeSought { partition, .. }
+            | Fact::Sought { partition, .. }
             | Fact::RebalanceConflict { partition, .. }
             | Fact::PartitionOwned { partition, .. }
             | Fact::PartitionReleased { partition, .. }
@@ -108,6 +113,7 @@ impl Fact {
             | Fact::Processed { consumer, .. }
             | Fact::PositionTold { consumer, .. }
             | Fact::TimeSought { consumer, .. }
+            | Fact::Sought { consumer, .. }
             | Fact::GroupJoined { consumer, .. }
             | Fact::GroupLeft { consumer, .. }
             | Fact::GroupSessionLost { consumer, .. }

@@ -1,4 +1,5 @@
-//! The faults that a test has a server show to its clients: replies that are lost, watch events that are late, no quorum.
+//! The faults that a test has a server show to its clients: replies that are lost or cut short, watch events that are
+//! late, no quorum.
 //!
 //! Pure. A server has none of them unless somebody asked.
 
@@ -8,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::types::SessionId;
-use crate::zookeeper::codec::{Op, Reader};
+use crate::zookeeper::codec::{Op, Reader, opcode};
 
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -16,11 +17,22 @@ pub(super) struct Faults {
     lost_replies: BTreeSet<SessionId>,
     /// Each set is for one create, of any of these nodes.
     lost_creates: Vec<BTreeSet<String>>,
+    cut_short: BTreeMap<SessionId, CutShort>,
     watch_delays: BTreeMap<SessionId, Duration>,
     /// Sessions that no server attaches.
     unattachable: BTreeSet<SessionId>,
 }
 
+/// Reads that break off: so many are answered first, and so many break their connections after that.
+#[derive(Clone, Copy, Debug)]
+struct CutShort {
+    answered: u32,
+    broken: u32,
+}
+
+/// The operations that only look.
+const READS: [i32; 5] =
+    [opcode::EXISTS, opcode::GET_DATA, opcode::GET_ACL, opcode::GET_CHILDREN, opcode::GET_CHILDREN2];
 /// The operations that change the tree.
 const WRITES: [i32; 9] = [1, 2, 5, 7, 14, 15, 19, 20, 21];
 /// Where a connect request names its session: behind a version, a zxid and a timeout.
@@ -52,8 +64,30 @@ impl Faults {
         self.lost_creates.push(paths);
     }
 
-    /// No reply is lost any more.
+    /// `answered` more reads of the session are answered; then the next `broken` ones each end their connection in the
+    /// middle of the reply.
+    pub fn cut_short(&mut self, session: SessionId, answered: u32, broken: u32) {
+        self.cut_short.insert(session, CutShort { answered, broken });
+    }
+
+    /// The xid of `request` if its reply is to break off.
+    pub fn cuts_reply_to(&mut self, session: SessionId, request: &[u8]) -> Option<i32> {
+        let left = self.cut_short.get_mut(&session)?;
+        word(request, 4).filter(|operation| READS.contains(operation))?;
+        if left.answered > 0 {
+            left.answered -= 1;
+            return None;
+        }
+        left.broken = left.broken.checked_sub(1)?;
+        if left.broken == 0 {
+            self.cut_short.remove(&session);
+        }
+        word(request, 0)
+    }
+
+    /// No reply is lost or cut short any more.
     pub fn keep_replies(&mut self) {
+        self.cut_short.clear();
         self.lost_replies.clear();
         self.lost_creates.clear();
     }
@@ -82,6 +116,10 @@ impl Faults {
 
     pub fn refuse_to_attach(&mut self, session: SessionId) {
         self.unattachable.insert(session);
+    }
+
+    pub fn let_attach(&mut self, session: SessionId) {
+        self.unattachable.remove(&session);
     }
 
     pub fn let_all_attach(&mut self) {
@@ -198,8 +236,26 @@ mod tests {
         assert!(faults.refuses_to_attach(&connect(7)));
         assert!(!faults.refuses_to_attach(&connect(8)));
         assert!(!faults.refuses_to_attach(&connect(7)[..20]), "cut off");
+        faults.let_attach(SessionId(8));
+        assert!(faults.refuses_to_attach(&connect(7)));
+        faults.let_attach(SessionId(7));
+        assert!(!faults.refuses_to_attach(&connect(7)));
+        faults.refuse_to_attach(SessionId(7));
         faults.let_all_attach();
         assert!(!faults.refuses_to_attach(&connect(7)));
+    }
+
+    #[test]
+    fn reads_break_off_after_so_many_and_no_write_does() {
+        let (read, write) = (|xid: i32| message(&[xid, 4]), message(&[9, 5]));
+        let mut faults = Faults::default();
+        faults.cut_short(SessionId(1), 1, 2);
+        assert_eq!(faults.cuts_reply_to(SessionId(2), &read(1)), None, "another session");
+        assert_eq!(faults.cuts_reply_to(SessionId(1), &read(2)), None, "answered first");
+        assert_eq!(faults.cuts_reply_to(SessionId(1), &write), None);
+        assert_eq!(faults.cuts_reply_to(SessionId(1), &read(3)), Some(3));
+        assert_eq!(faults.cuts_reply_to(SessionId(1), &read(4)), Some(4));
+        assert_eq!(faults.cuts_reply_to(SessionId(1), &read(5)), None, "twice is enough");
     }
 
     #[test]

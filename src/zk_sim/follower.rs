@@ -1,16 +1,18 @@
 //! A follower that is cut from its leader and does not know it: it answers pings and reads from what it knew last.
 //!
 //! Pure. Answers keep the order of the requests (observed): behind a write, a `sync` or anything else that needs a
-//! leader nothing is answered any more. Limit: a real follower gives up after `syncLimit` ticks; here the test says
-//! when.
+//! leader nothing is answered any more. Limit: a real follower gives up after `syncLimit` ticks and closes its
+//! connections; here the test says when.
 
 use bytes::Bytes;
 
 use super::tree::Tree;
-use crate::types::Zxid;
+use crate::types::{SessionId, Zxid};
 use crate::zookeeper::codec::{ErrorCode, Op, Reader, Reply};
 
 pub(super) struct CutFollower {
+    /// Whose connection it serves.
+    pub session: SessionId,
     tree: Tree,
     /// Of the last write that it heard of.
     zxid: Zxid,
@@ -19,8 +21,8 @@ pub(super) struct CutFollower {
 }
 
 impl CutFollower {
-    pub fn new(tree: Tree, zxid: Zxid) -> CutFollower {
-        CutFollower { tree, zxid, is_stuck: false }
+    pub fn new(session: SessionId, tree: Tree, zxid: Zxid) -> CutFollower {
+        CutFollower { session, tree, zxid, is_stuck: false }
     }
 
     /// The answer to a request, with its length in front; none if it waits for the leader.
@@ -70,7 +72,7 @@ mod tests {
     use crate::zookeeper::codec::{PathVersion, PathWatch, ReplyHeader, xid};
 
     fn answered(operation: &Op, xid: i32) -> Option<ReplyHeader> {
-        let mut follower = CutFollower::new(Tree::new(), Zxid(42));
+        let mut follower = CutFollower::new(SessionId(7), Tree::new(), Zxid(42));
         let answer = follower.answer(&operation.encode(xid).slice(4..))?;
         Some(Reader::new(answer.slice(4..)).read().expect("a header"))
     }
@@ -90,12 +92,15 @@ mod tests {
         for operation in [Op::Sync("/".into()), delete, Op::Multi(Vec::new()), Op::Close] {
             assert_eq!(answered(&operation, 9), None, "{operation:?}");
         }
-        assert_eq!(CutFollower::new(Tree::new(), Zxid(1)).answer(&Bytes::from_static(b"garbage")), None);
+        assert_eq!(
+            CutFollower::new(SessionId(7), Tree::new(), Zxid(1)).answer(&Bytes::from_static(b"garbage")),
+            None
+        );
     }
 
     #[test]
     fn nothing_overtakes_what_waits_for_the_leader() {
-        let mut follower = CutFollower::new(Tree::new(), Zxid(1));
+        let mut follower = CutFollower::new(SessionId(7), Tree::new(), Zxid(1));
         let ping = Op::Ping.encode(xid::PING).slice(4..);
         assert!(follower.answer(&ping).is_some());
         assert_eq!(follower.answer(&Op::Sync("/".into()).encode(1).slice(4..)), None);

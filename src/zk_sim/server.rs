@@ -157,16 +157,35 @@ impl Control {
         self.shared.lose_reply_to_create(paths);
     }
 
-    /// No reply is lost any more.
+    /// `answered` more reads of the session are answered; then the next `broken` ones each end their connection in the
+    /// middle of the reply.
+    pub fn cut_short(&self, session: SessionId, answered: u32, broken: u32) {
+        self.shared.cut_short(session, answered, broken);
+    }
+
+    /// No reply is lost or cut short any more.
     pub fn keep_replies(&self) {
         self.shared.keep_replies();
     }
 
     /// The session is served by a follower that is cut from its leader, and can reach no other server: pings and reads
-    /// are answered, writes and `sync` are not, and the leader expires the session in its time. Until
-    /// [`Control::join_leader`]. Returns whether the session was attached.
+    /// are answered, writes and `sync` are not, watches are silent, and the leader expires the session in its time. Until
+    /// [`Control::rejoin`] or [`Control::join_leader`]. Returns whether the session was attached.
     pub fn cut_from_leader(&self, session: SessionId) -> bool {
         self.shared.cut_from_leader(session)
+    }
+
+    /// The follower of this session has a leader again, or gave up looking for it (`syncLimit`): it drops its client,
+    /// which attaches again or hears that it expired.
+    pub fn rejoin(&self, session: SessionId) {
+        self.shared.rejoin(session);
+    }
+
+    /// Every second new connection leads to a server that lags behind from now on: it attaches no session that has seen
+    /// more than it knows, and answers reads from what stood when it fell behind, until something needs the leader.
+    /// None does any more with `false`.
+    pub fn lag(&self, begins: bool) {
+        self.shared.lag(begins);
     }
 
     /// Every follower has a leader again; it drops its clients, which attach again or hear that they expired.

@@ -2,6 +2,8 @@
 //!
 //! Synchronous: every method takes the lock for a moment and wakes the tasks that have something to do.
 
+mod followers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use super::commit::{Arrival, Commit, Step};
 use super::core::{Changed, Effect, Moment};
 use super::faults::{Faults, xid_of_reply};
 use super::follower::CutFollower;
+use super::lagging::LaggingServer;
 use super::watches::ConnectionId;
 use crate::facts::{self, Fact};
 use crate::runtime::lock::{Mutex, MutexGuard};
@@ -49,6 +52,8 @@ struct Outbox {
     held_until: Option<Instant>,
     /// The connection closes in place of the reply to this request.
     lost_reply: Option<i32>,
+    /// The connection closes in the middle of the reply to this one.
+    cut_reply: Option<i32>,
     wakers: Arc<Wakers>,
 }
 
@@ -71,6 +76,13 @@ struct State {
     faults: Faults,
     /// The connections that a follower serves which is cut from its leader.
     cut_followers: BTreeMap<ConnectionId, CutFollower>,
+    /// Sessions to be cut from the leader as soon as what it knows is saved: a follower never knows more.
+    to_cut: BTreeSet<SessionId>,
+    /// Where every second new connection leads, and those that it serves.
+    lagging: Option<LaggingServer>,
+    /// One is to fall behind as soon as what the leader knows is saved.
+    is_to_lag: bool,
+    served_late: BTreeMap<ConnectionId, LaggingServer>,
 }
 
 pub(super) struct Shared {
@@ -90,6 +102,10 @@ impl Shared {
             stopped: false,
             faults: Faults::default(),
             cut_followers: BTreeMap::new(),
+            to_cut: BTreeSet::new(),
+            lagging: None,
+            is_to_lag: false,
+            served_late: BTreeMap::new(),
         };
         Shared { state: Mutex::new(state), saver: Notify::new() }
     }
@@ -113,6 +129,7 @@ impl Shared {
         let mut state = self.lock();
         state.outboxes.remove(&id);
         state.cut_followers.remove(&id);
+        state.served_late.remove(&id);
         self.arrive(&mut state, Arrival::Closed(id));
     }
 
@@ -121,13 +138,11 @@ impl Shared {
         let mut state = self.lock();
         let at = moment();
         for message in messages {
-            if state.is_without_leader(from, &message) {
+            if state.is_without_leader(from, &message) || state.is_served_late(from, &message, at) {
                 continue;
             }
-            let mut password = [0; PASSWORD_BYTES];
-            state.passwords.fill(&mut password);
-            state.mark_lost_reply(from, &message);
-            state.commit.arrive(Arrival::Message { from, message, password }, at);
+            state.mark_reply(from, &message);
+            state.take_in(from, message, at);
         }
         self.step(&mut state, at);
     }
@@ -170,6 +185,11 @@ impl Shared {
         self.lock().faults.lose_reply_to_create(paths);
     }
 
+    /// See [`Faults::cut_short`].
+    pub fn cut_short(&self, session: SessionId, answered: u32, broken: u32) {
+        self.lock().faults.cut_short(session, answered, broken);
+    }
+
     pub fn keep_replies(&self) {
         self.lock().faults.keep_replies();
     }
@@ -178,30 +198,6 @@ impl Shared {
     /// at once again with `None`.
     pub fn delay_watches(&self, session: SessionId, by: Option<Duration>) {
         self.lock().faults.delay_watches(session, by);
-    }
-
-    /// The session's connection is from now on served by a follower that is cut from its leader: pings and reads are
-    /// answered from what is known now, nothing else is, and the leader does not hear the session. The session can
-    /// attach nowhere else: its client is cut from every other server too. Returns whether it was attached.
-    pub fn cut_from_leader(&self, session: SessionId) -> bool {
-        let mut state = self.lock();
-        let core = state.commit.core();
-        let Some(connection) = core.sessions.get(session).and_then(|session| session.connection) else {
-            return false;
-        };
-        let follower = CutFollower::new(core.tree.clone(), core.zxid);
-        state.cut_followers.insert(connection, follower);
-        state.faults.refuse_to_attach(session);
-        true
-    }
-
-    /// Every follower has a leader again. It drops its clients, as one does that joins an ensemble.
-    pub fn join_leader(&self) {
-        let mut state = self.lock();
-        state.faults.let_all_attach();
-        for connection in mem::take(&mut state.cut_followers).into_keys() {
-            state.kill(connection);
-        }
     }
 
     /// Whether the session was alive; it is not any longer.
@@ -254,6 +250,12 @@ impl Shared {
         let mut state = self.lock();
         let effects = state.commit.saved();
         state.perform(effects);
+        for session in mem::take(&mut state.to_cut) {
+            state.cut(session);
+        }
+        if mem::take(&mut state.is_to_lag) {
+            state.fall_behind();
+        }
         self.step(&mut state, moment());
     }
 
@@ -305,20 +307,10 @@ impl Shared {
 }
 
 impl State {
-    /// Deals with a message that no leader gets to see; returns whether it is one.
-    fn is_without_leader(&mut self, from: ConnectionId, message: &Bytes) -> bool {
-        if let Some(follower) = self.cut_followers.get_mut(&from) {
-            if let Some(answer) = follower.answer(message) {
-                self.send(from, answer);
-            }
-            return true;
-        }
-        let is_first = self.commit.core().session_of(from).is_none();
-        let is_refused = is_first && self.faults.refuses_to_attach(message);
-        if is_refused {
-            self.kill(from);
-        }
-        is_refused
+    fn take_in(&mut self, from: ConnectionId, message: Bytes, at: Moment) {
+        let mut password = [0; PASSWORD_BYTES];
+        self.passwords.fill(&mut password);
+        self.commit.arrive(Arrival::Message { from, message, password }, at);
     }
 
     fn kill(&self, connection: ConnectionId) {
@@ -329,7 +321,12 @@ impl State {
 
     fn send(&mut self, to: ConnectionId, bytes: Bytes) {
         let late = self.commit.core().session_of(to).and_then(|id| self.faults.watch_delay(id, &bytes));
-        let Some(outbox) = self.outboxes.get_mut(&to) else { return };
+        let Some(outbox) = self.outboxes.get_mut(&to).filter(|outbox| !outbox.closes_after) else { return };
+        if outbox.cut_reply.is_some() && outbox.cut_reply == xid_of_reply(&bytes) {
+            outbox.segments.push(Segment::Bytes(bytes.slice(..bytes.len() / 2)));
+            outbox.closes_after = true;
+            return outbox.wakers.writer.notify_one();
+        }
         if outbox.lost_reply.is_some() && outbox.lost_reply == xid_of_reply(&bytes) {
             outbox.segments.clear();
             return outbox.wakers.killer.notify_one();
@@ -350,13 +347,14 @@ impl State {
         }
     }
 
-    fn mark_lost_reply(&mut self, from: ConnectionId, message: &[u8]) {
+    /// Notes what is to become of the reply to this request.
+    fn mark_reply(&mut self, from: ConnectionId, message: &[u8]) {
         let Some(session) = self.commit.core().session_of(from) else { return };
-        if let Some(xid) = self.faults.loses_reply_to(session, message)
-            && let Some(outbox) = self.outboxes.get_mut(&from)
-        {
-            outbox.lost_reply = Some(xid);
-        }
+        let lost = self.faults.loses_reply_to(session, message);
+        let cut = self.faults.cuts_reply_to(session, message);
+        let Some(outbox) = self.outboxes.get_mut(&from) else { return };
+        outbox.lost_reply = lost.or(outbox.lost_reply);
+        outbox.cut_reply = cut.or(outbox.cut_reply);
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {

@@ -339,21 +339,13 @@ impl Driver {
     fn state_seen(&mut self) {
         let session = self.session.id();
         for seen in self.session.take_seen() {
-            facts::record(|| match seen {
-                Seen::Attached => Fact::SessionAttached { session },
-                Seen::Node { zxid, path, mzxid, watches } => {
-                    Fact::ZnodeRead { session, zxid, path, mzxid, watches }
-                }
-                Seen::Children { zxid, path, names, watches } => {
-                    Fact::ChildrenRead { session, zxid, path, names, watches }
-                }
-                Seen::Event { path, kind } => Fact::WatchFired { session, path, change: kind.into() },
-            });
+            facts::record(|| fact(session, seen));
         }
     }
 
     /// Performs the effects in order; returns why the connection must be dropped, if it must.
     fn perform(&mut self, effects: Vec<Effect>, outgoing: Option<&mpsc::Sender<Bytes>>) -> Option<String> {
+        self.state_seen();
         let mut disconnect = None;
         for effect in effects {
             match effect {
@@ -430,6 +422,22 @@ impl From<EventKind> for ZnodeChange {
             EventKind::DataChanged => ZnodeChange::DataChanged,
             EventKind::ChildrenChanged => ZnodeChange::ChildrenChanged,
         }
+    }
+}
+
+fn fact(session: SessionId, seen: Seen) -> Fact {
+    match seen {
+        Seen::Attached => Fact::SessionAttached { session },
+        Seen::Asked { request, asks } => Fact::LeaderAsked { session, request, asks },
+        Seen::Answered { request, zxid, answer } => Fact::LeaderAnswered { session, request, zxid, answer },
+        Seen::Node { zxid, path, node, watches } => {
+            Fact::ZnodeRead { session, zxid, path, found: node, watches }
+        }
+        Seen::Children { zxid, path, names, watches } => {
+            Fact::ChildrenRead { session, zxid, path, names, watches }
+        }
+        Seen::Event { path, kind } => Fact::WatchFired { session, path, change: kind.into() },
+        Seen::Forgotten { path, of_children } => Fact::WatchForgotten { session, path, of_children },
     }
 }
 

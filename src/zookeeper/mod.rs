@@ -8,6 +8,7 @@ pub mod codec;
 mod driver;
 mod seen;
 mod session;
+mod stated;
 mod watches;
 
 use std::time::Duration;

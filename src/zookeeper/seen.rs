@@ -1,32 +1,48 @@
-//! What a session's client learned of the tree, for the history: reads with their zxid, events.
+//! What a session's client asked for and learned of the tree, for the history.
 //!
 //! Pure. Stating it is the driver's job.
 
 use super::ZkError;
 use super::codec::{EventKind, Op, Reply};
+use super::stated::{data_digest, znode};
+use crate::facts::{LeaderAnswer, LeaderRequest, Znode};
 use crate::types::Zxid;
 
-/// Learned from one message, before the application learns it.
+/// Asked before it is sent, or learned from one message before the application learns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Attached,
-    /// `mzxid`: the write that the node's data comes from; `None`: no such node.
+    Asked {
+        request: i32,
+        asks: LeaderRequest,
+    },
+    Answered {
+        request: i32,
+        zxid: Zxid,
+        answer: LeaderAnswer,
+    },
+    /// `None`: no such node.
     Node {
         zxid: Zxid,
         path: String,
-        mzxid: Option<Zxid>,
+        node: Option<Znode>,
         watches: bool,
     },
-    /// `names`: see [`names_digest`]; `None`: no such node.
+    /// `None`: no such node.
     Children {
         zxid: Zxid,
         path: String,
-        names: Option<u32>,
+        names: Option<Vec<String>>,
         watches: bool,
     },
     Event {
         path: String,
         kind: EventKind,
+    },
+    /// Nobody waits for this watch any longer.
+    Forgotten {
+        path: String,
+        of_children: bool,
     },
 }
 
@@ -50,21 +66,16 @@ impl ReadOf {
     pub fn answered(self, zxid: Zxid, outcome: &Result<Reply, ZkError>, watches: bool) -> Option<Seen> {
         let ReadOf { path, lists } = self;
         let seen = match outcome {
-            Ok(Reply::Stat(stat) | Reply::Data(_, stat)) => {
-                Seen::Node { zxid, path, mzxid: Some(stat.mzxid), watches }
+            Ok(Reply::Stat(stat)) => Seen::Node { zxid, path, node: Some(znode(stat)), watches },
+            Ok(Reply::Data(data, stat)) => {
+                let node = Znode { data: Some(data_digest(data.as_deref())), ..znode(stat) };
+                Seen::Node { zxid, path, node: Some(node), watches }
             }
-            Ok(Reply::Children(names)) => {
-                Seen::Children { zxid, path, names: Some(names_digest(names)), watches }
-            }
+            Ok(Reply::Children(names)) => Seen::Children { zxid, path, names: Some(names.clone()), watches },
             Err(ZkError::NoNode) if lists => Seen::Children { zxid, path, names: None, watches },
-            Err(ZkError::NoNode) => Seen::Node { zxid, path, mzxid: None, watches },
+            Err(ZkError::NoNode) => Seen::Node { zxid, path, node: None, watches },
             _ => return None,
         };
         Some(seen)
     }
-}
-
-/// Knows a set of names again whatever its order: the exclusive or of their crc32.
-fn names_digest(names: &[String]) -> u32 {
-    names.iter().fold(0, |digest, name| digest ^ crc32fast::hash(name.as_bytes()))
 }

@@ -16,7 +16,9 @@ use super::codec::{
     ReplyHeader, WatcherEvent, frame, xid,
 };
 use super::seen::{ReadOf, Seen};
+use super::stated;
 use super::watches::{Ticket, WatchOn, Watches};
+use crate::facts::LeaderRequest;
 use crate::rules::{self, Rule};
 use crate::types::{Instant, SessionId, Zxid};
 
@@ -115,6 +117,7 @@ struct Sent {
     watch: Option<WatchRequest>,
     at: Instant,
     read: Option<ReadOf>,
+    asks: Option<LeaderRequest>,
     needs_leader: bool,
 }
 
@@ -143,7 +146,7 @@ pub(super) struct Session {
     confirmed_at: Instant,
     /// When the last message was sent that only a leader can have answered. Never later than `confirmed_at`.
     leader_confirmed_at: Instant,
-    /// Learned and not taken yet.
+    /// Asked or learned, and not taken yet.
     seen: Vec<Seen>,
 }
 
@@ -198,14 +201,16 @@ impl Session {
         self.watches.count()
     }
 
-    /// What the last message told; to be taken after each.
+    /// What was asked and learned since; to be taken before anybody can see an effect of it.
     pub fn take_seen(&mut self) -> Vec<Seen> {
         std::mem::take(&mut self.seen)
     }
 
     /// Nobody waits for these watches any longer.
     pub fn forget_watches(&mut self, gone: &BTreeSet<Ticket>) {
-        self.watches.forget(gone);
+        for (on, path) in self.watches.forget(gone) {
+            self.seen.push(Seen::Forgotten { path, of_children: on == WatchOn::Children });
+        }
     }
 
     /// A connection to a server came up.
@@ -261,7 +266,6 @@ impl Session {
     /// A whole message arrived.
     pub fn message(&mut self, message: Bytes, now: Instant) -> Vec<Effect> {
         self.heard_at = now;
-        self.seen.clear();
         let mut reader = Reader::new(message);
         let outcome = match self.phase {
             Phase::Handshake => self.connect_response(&mut reader, now),
@@ -346,6 +350,10 @@ impl Session {
         let watching = self.set_watch(&sent, &outcome);
         let is_close = sent.code == Op::Close.code();
         self.seen.extend(sent.read.and_then(|read| read.answered(header.zxid, &outcome, watching)));
+        if let Some(asks) = sent.asks {
+            let answer = stated::answered(&asks, self.id, header.zxid, &outcome);
+            self.seen.push(Seen::Answered { request: sent.xid, zxid: header.zxid, answer });
+        }
         let mut effects = Vec::new();
         effects.extend(sent.ticket.map(|ticket| Effect::Answer { ticket, outcome, watching }));
         if is_close {
@@ -408,6 +416,8 @@ impl Session {
         if bytes > REQUEST_BYTES_MAX {
             return Err(ZkError::TooLarge { bytes, limit: REQUEST_BYTES_MAX });
         }
+        let asks = stated::asked(&op);
+        self.seen.extend(asks.clone().map(|asks| Seen::Asked { request: xid, asks }));
         self.sent.push_back(Sent {
             xid,
             code: op.code(),
@@ -415,6 +425,7 @@ impl Session {
             watch,
             at: now,
             read: ReadOf::request(&op),
+            asks,
             needs_leader: op.needs_leader(),
         });
         self.sent_at = now;

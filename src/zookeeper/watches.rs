@@ -66,13 +66,18 @@ impl Watches {
         tickets
     }
 
-    /// Nobody waits for these any longer.
-    pub fn forget(&mut self, gone: &BTreeSet<Ticket>) {
-        self.waiting.retain(|_, tickets| {
+    /// Nobody waits for these any longer; what is watched for nobody now.
+    pub fn forget(&mut self, gone: &BTreeSet<Ticket>) -> Vec<(WatchOn, String)> {
+        let mut forgotten = Vec::new();
+        self.waiting.retain(|watch, tickets| {
             tickets.retain(|ticket| !gone.contains(ticket));
+            if tickets.is_empty() {
+                forgotten.push(watch.clone());
+            }
             !tickets.is_empty()
         });
         self.count = self.waiting.values().map(Vec::len).sum();
+        forgotten
     }
 
     /// The requests that set every watch again.
@@ -136,7 +141,9 @@ mod tests {
         let mut watches = Watches::default();
         watches.add(WatchOn::Data, "/a".into(), Ticket(1));
         watches.add(WatchOn::Data, "/b".into(), Ticket(2));
-        watches.forget(&BTreeSet::from([Ticket(1)]));
+        watches.add(WatchOn::Data, "/b".into(), Ticket(3));
+        let forgotten = watches.forget(&BTreeSet::from([Ticket(1), Ticket(3)]));
+        assert_eq!(forgotten, [(WatchOn::Data, "/a".to_owned())]);
         assert_eq!(watches.to_set_again(Zxid(0))[0].data, ["/b"]);
         assert_eq!(watches.take_all(), [Ticket(2)]);
     }

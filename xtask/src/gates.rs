@@ -8,7 +8,7 @@ use crate::nightly;
 use crate::run::{Step, Tally, cargo, run, run_all};
 
 /// Only this build has the simulator; `--all-features` would drop every simulation test.
-const REAL: &[&str] = &["--package", "seedlog", "--features", "real-runtime"];
+pub const REAL: &[&str] = &["--package", "seedlog", "--features", "real-runtime"];
 
 fn lints() -> Vec<Step> {
     let mut clippy_real = cargo(&["clippy", "--all-targets"]);

@@ -2,7 +2,9 @@
 #![allow(clippy::disallowed_methods)] // Runs commands and reads files of the machine it is on.
 
 mod canaries;
+mod fidelity;
 mod gates;
+mod mutants;
 mod nightly;
 mod run;
 
@@ -14,10 +16,16 @@ usage: cargo xtask COMMAND
   test       everything that must pass: format, lints, docs, dependencies, tests of both builds,
              every scenario, determinism, a smoke of the sweep and of the benchmark
   check      the quick half of it: format, lints, docs
-  nightly    a long sweep that must meet every mark, the score of all rules, every scenario, the whole benchmark
+  nightly    a long sweep that must meet every mark, the score of all rules, every scenario, programs on both halves of the
+             runtime seam, the whole benchmark
              (options: --seeds N, 5000 unless given; --smoke: the same path, short and without the benchmark)
   canaries   how many small mistakes planted in a copy of the tree the testbed finds (options: --seeds N, 2000 unless
              given; --only NAME, may be repeated)
+  mutants    how many of the changes that cargo-mutants lists, drawn by a fixed seed, the testbed finds (options: --seeds N,
+             2000 unless given; --count N, 60 unless given; --list, only names them; --only NAME, may be repeated)
+  fidelity   the same programs on both halves of the runtime seam, and the ledger of what differs: docs/fidelity.md
+             (options: --programs N of each theme, 300 unless given; --check: write nothing;
+             --from-record: measure nothing, write the page alone)
   bench      CPU seconds per million messages, against the bare prototype (options: cargo xtask bench --help)";
 
 fn main() -> ExitCode {
@@ -27,6 +35,8 @@ fn main() -> ExitCode {
         Some("check") => gates::check(),
         Some("nightly") => nightly::Options::parse(&args[1..]).and_then(|options| nightly::run(&options)),
         Some("canaries") => canaries::Options::parse(&args[1..]).and_then(|options| canaries::run(&options)),
+        Some("mutants") => mutants::Options::parse(&args[1..]).and_then(|options| mutants::run(&options)),
+        Some("fidelity") => fidelity::Options::parse(&args[1..]).and_then(|options| fidelity::run(&options)),
         Some("bench") => gates::bench(&args[1..]),
         _ => {
             eprintln!("{USAGE}");

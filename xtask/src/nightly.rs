@@ -8,11 +8,16 @@ use crate::run::{Step, Tally, cargo, run_all};
 /// Seeds of the sweep, unless the command line says otherwise.
 const SEEDS: u64 = 5_000;
 
+/// Programs of each theme that both halves of the runtime seam run.
+const PROGRAMS: u64 = 2_000;
+
 /// Seeds of the smoke: every step is taken, none of them far.
 const SMOKE_SEEDS: u64 = 12;
 /// What the smoke scores and runs.
 const SMOKE_RULE: &str = "append-before-ack";
 const SMOKE_STORY: &str = "power_failure_with_fsync";
+/// As few as the record keeps.
+const SMOKE_PROGRAMS: u64 = 12;
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Options {
@@ -71,12 +76,17 @@ fn calls(options: &Options) -> Vec<(&'static str, Vec<String>)> {
             ("nightly, smoke: sweep", words(&sweep)),
             ("nightly, smoke: score", words(&format!("sim score --rule {SMOKE_RULE}"))),
             ("nightly, smoke: scenarios", words(&format!("sim run {SMOKE_STORY} --no-cache"))),
+            (
+                "nightly, smoke: programs on both halves",
+                words(&format!("xtask fidelity --check --programs {SMOKE_PROGRAMS}")),
+            ),
         ];
     }
     vec![
         ("nightly: sweep that must meet every mark", words(&format!("{sweep} --must-meet all"))),
         ("nightly: score", words("sim score")),
         ("nightly: every scenario", words("sim run --no-cache")),
+        ("nightly: programs on both halves", words(&format!("xtask fidelity --check --programs {PROGRAMS}"))),
     ]
 }
 

@@ -1,17 +1,24 @@
-//! H5, `aborted-read`: a record was read whose send definitely failed.
+//! H5, `aborted-read`: a record was read, or is in the final log, whose send definitely failed.
 //!
 //! Nothing excuses it: a producer that cannot know must say so.
 
-use super::ledger::Outcome;
-use super::{Case, Check, Finding};
+use super::ledger::{Outcome, Send};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H5", slug: "aborted-read", judge };
+pub const CHECK: Check = Check::new("H5", "aborted-read", Feature::FailedSend, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut findings = Vec::new();
     for send in &case.ledger.sends {
         let Outcome::Failed { at } = send.outcome else { continue };
-        let Some(&first) = send.deliveries.first() else { continue };
+        let is_known = case.ledger.covered.contains_key(send.partition);
+        if is_known || case.stored.seen_at(send.partition).is_some() {
+            case.obligations.meet();
+        }
+        let Some(&first) = send.deliveries.first() else {
+            findings.extend(stored_in_the_end(case, send, at));
+            continue;
+        };
         let delivery = &case.ledger.deliveries[first];
         let message = format!(
             "{}@{} {:?} was read by {}, though its send failed",
@@ -24,6 +31,24 @@ fn judge(case: &Case) -> Vec<Finding> {
     findings
 }
 
+/// Nobody need have read it to see that it is there.
+fn stored_in_the_end(case: &Case, send: &Send, failed_at: usize) -> Option<Finding> {
+    let offset = *case.stored.copies(send.partition, send.record).first()?;
+    let is_alike = |other: &&Send| other.record == send.record && other.partition == send.partition;
+    let is_of_another = case
+        .ledger
+        .sends
+        .iter()
+        .filter(is_alike)
+        .any(|other| !matches!(other.outcome, Outcome::Failed { .. }));
+    let (seen_at, _) = case.stored.at(send.partition, offset).filter(|_| !is_of_another)?;
+    let message = format!(
+        "{}@{offset} {:?} is in the final log, though its send failed",
+        send.partition, send.record.label
+    );
+    Some(Finding::new(Some(send.partition), message, vec![send.invoked, failed_at, seen_at]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::CHECK;
@@ -33,6 +58,20 @@ mod tests {
     fn a_failed_send_that_was_read_is_found() {
         let story = Story::new().send(0, "r-0").failed(0).read("a", 0, "r-0");
         assert_eq!(story.violations(&CHECK), [r#"orders-0@0 "r-0" was read by a, though its send failed"#]);
+    }
+
+    #[test]
+    fn a_failed_send_in_the_final_log_is_found_though_nobody_read_it() {
+        let story = Story::new().send(0, "r-0").failed(0).finally(&["r-0"]);
+        assert_eq!(
+            story.violations(&CHECK),
+            [r#"orders-0@0 "r-0" is in the final log, though its send failed"#]
+        );
+        let again = Story::new().send(0, "r-0").failed(0).send(1, "r-0").acked(1, 0).finally(&["r-0"]);
+        assert!(again.violations(&CHECK).is_empty(), "an application may send the same bytes again");
+        let not_there = Story::new().send(0, "r-0").failed(0).finally(&[]);
+        assert!(not_there.violations(&CHECK).is_empty());
+        assert_eq!(not_there.met(&CHECK), 1);
     }
 
     #[test]

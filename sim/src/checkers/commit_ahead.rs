@@ -15,9 +15,9 @@ use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::{GroupPartition, Incarnation, Turn};
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H16", slug: "commit-ahead", judge };
+pub const CHECK: Check = Check::new("H16", "commit-ahead", Feature::Group, judge);
 
 /// How far one group is with one partition.
 #[derive(Default)]
@@ -132,6 +132,9 @@ impl Reading {
         committed: Offset,
     ) -> Option<Missing> {
         let mut due = self.due?;
+        if case.existing.next(partition, due).is_some_and(|existing| existing < committed) {
+            case.obligations.meet();
+        }
         while let Some(existing) = case.existing.next(partition, due) {
             if existing >= committed {
                 break;
@@ -194,8 +197,8 @@ fn describe(case: &Case, ahead: Ahead) -> Finding {
         Some(_) => None,
         None => case
             .budget
-            .excuses_misplacement(partition)
-            .or_else(|| case.budget.excuses_loss(partition).filter(|_| missed_reset)),
+            .excuses_misplacement(partition, [offset])
+            .or_else(|| case.budget.excuses_loss(partition, offset).filter(|_| missed_reset)),
     };
     Finding::new(Some(partition), message, evidence).excused_by(excuse)
 }

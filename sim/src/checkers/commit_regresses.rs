@@ -3,7 +3,8 @@
 //! member leaves behind that commits what it no longer owns.
 //!
 //! The fetch began after the member's latest start of a rebalance and its latest taking of the partition.
-//! A rewind that the group asked for, or a reset, excuses it, as long as the commit began before.
+//! A rewind that the group asked for, or a reset, excuses it down to where the group was told to go, as long as the
+//! commit began before. It never excuses that the registry has nothing.
 
 use std::collections::HashMap;
 
@@ -11,15 +12,16 @@ use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::{GroupPartition, Incarnation, Turn};
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H17", slug: "commit-regresses", judge };
+pub const CHECK: Check = Check::new("H17", "commit-regresses", Feature::Group, judge);
 
 #[derive(Default)]
 struct Commits {
-    /// Each acknowledgement with the highest one until then, since the latest rewind.
+    /// Each acknowledgement with the highest one until then, no higher than a rewind since allows for.
     acked: Vec<(usize, Acked)>,
-    rewound: Option<usize>,
+    /// Where the group was told to go, and when.
+    rewinds: Vec<(usize, Offset)>,
     /// Where each offset was last said to be committed, acknowledged or not.
     written: HashMap<Offset, usize>,
 }
@@ -60,8 +62,8 @@ fn judge(case: &Case) -> Vec<Finding> {
                 let acked = Acked { at, invoked_at, offset: *offset };
                 commits.entry((group, partition)).or_default().acked_at(acked);
             }
-            Fact::Seeked { partition, .. } | Fact::PositionReset { partition, .. } => {
-                commits.entry((group, partition)).or_default().rewound = Some(at);
+            Fact::Seeked { partition, position: to, .. } | Fact::PositionReset { partition, to, .. } => {
+                commits.entry((group, partition)).or_default().rewinds.push((at, *to));
             }
             Fact::OffsetFetched { partition, offset, .. } => {
                 let Some(commits) = commits.get(&(group, partition)) else { continue };
@@ -70,13 +72,15 @@ fn judge(case: &Case) -> Vec<Finding> {
                 else {
                     continue;
                 };
+                case.obligations.meet();
                 if offset.is_none_or(|offset| offset < acked) {
                     let found = offset.map_or("nothing".to_owned(), |offset| offset.to_string());
                     let message = format!(
                         "{} fetched {found} for {partition} of {group}, which had committed {acked}",
                         incarnation.consumer
                     );
-                    let excuse = commits.rewound.filter(|&rewound| rewound > invoked_at);
+                    let rewound = commits.lowest_rewind_since(invoked_at);
+                    let excuse = rewound.filter(|&to| offset.is_some_and(|offset| offset >= to));
                     let written = offset.and_then(|offset| commits.written.get(&offset).copied());
                     let evidence = [acked_at].into_iter().chain(written).chain([at]).collect();
                     let finding = Finding::new(Some(partition), message, evidence);
@@ -100,9 +104,20 @@ impl<'a> Begun<'a> {
 impl Commits {
     fn acked_at(&mut self, acked: Acked) {
         let highest = self.acked.last().map(|(_, highest)| *highest);
-        let still_counts = |highest: &Acked| self.rewound.is_none_or(|rewound| rewound < highest.invoked_at);
-        let highest = highest.filter(still_counts).filter(|highest| highest.offset > acked.offset);
+        let highest = highest.map(|highest| self.lowered(highest));
+        let highest = highest.filter(|highest| highest.offset > acked.offset);
         self.acked.push((acked.at, highest.unwrap_or(acked)));
+    }
+
+    /// What is left of a commit after the rewinds since it began.
+    fn lowered(&self, acked: Acked) -> Acked {
+        let told = self.lowest_rewind_since(acked.invoked_at);
+        Acked { offset: told.map_or(acked.offset, |told| told.min(acked.offset)), ..acked }
+    }
+
+    fn lowest_rewind_since(&self, at: usize) -> Option<Offset> {
+        let since = self.rewinds.iter().rev().take_while(|(rewound, _)| *rewound > at);
+        since.map(|(_, to)| *to).min()
     }
 
     /// The highest offset acknowledged before that entry.
@@ -208,6 +223,24 @@ mod tests {
         let story = story.released("a").member("b", 2, 3);
         assert!(story.violations(&CHECK).is_empty());
         assert_eq!(story.excused(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_rewind_excuses_nothing_below_where_the_group_was_told_to_go() {
+        let rewound = || Story::new().member("a", 1, 0).commits("a", 8).sought("a", 5).released("a");
+        assert_eq!(rewound().member("b", 2, 5).excused(&CHECK).len(), 1);
+        assert_eq!(
+            rewound().member("b", 2, 3).violations(&CHECK),
+            ["b fetched 3 for orders-0 of billing, which had committed 8"]
+        );
+        let gone = rewound().joined("b", 2).owned("b", 2).fetched("b", None);
+        assert_eq!(gone.violations(&CHECK).len(), 1, "a rewind takes no commit away");
+    }
+
+    #[test]
+    fn a_seek_forward_does_not_forget_what_was_committed() {
+        let story = Story::new().member("a", 1, 0).commits("a", 8).sought("a", 9).commits("a", 4);
+        assert_eq!(story.released("a").member("b", 2, 4).violations(&CHECK).len(), 1);
     }
 
     #[test]

@@ -11,10 +11,11 @@ use seedlog::facts::Fact;
 use seedlog::types::TopicPartition;
 
 use super::groups::{Incarnation, Turn};
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::{Phase, What};
 
-pub const CHECK: Check = Check { id: "C5", slug: "fair-share", judge };
+/// The quiet after the heal is there for this check: a group that comes to rest at all comes to rest in it.
+pub const CHECK: Check = Check::new("C5", "fair-share", Feature::Group, judge).exercised_in(50);
 
 /// So many session timeouts must have passed since the last change: a dead member is known to be dead by then.
 const PEACE_SESSIONS: u32 = 2;
@@ -40,6 +41,7 @@ fn judge(case: &Case) -> Vec<Finding> {
         match turn {
             Turn::Stated { incarnation, group, fact } => state.stated(at, incarnation, group, fact),
             Turn::Ended { node } => state.gone(at, |incarnation| incarnation.consumer == node),
+            Turn::Deleted { .. } => {}
             Turn::Expired { session } => {
                 let Some(member) = case.groups.member(session) else { continue };
                 state.gone(at, |incarnation| incarnation == member);
@@ -59,6 +61,7 @@ fn judge(case: &Case) -> Vec<Finding> {
         let members: Vec<_> = members.take_while(|((of, _), _)| *of == group).collect();
         let is_stable = u128::from(end.at_ns - since) >= peace.as_nanos();
         if is_stable && members.iter().all(|(_, member)| !member.rebalancing) {
+            case.obligations.meet();
             findings.extend(judge_group(case, group, &members, &partitions));
         }
     }

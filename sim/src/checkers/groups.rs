@@ -2,9 +2,9 @@
 //!
 //! An index, not a judge. An incarnation of a member belongs to one group.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use seedlog::facts::Fact;
+use seedlog::facts::{Fact, LeaderAnswer};
 use seedlog::types::{SessionId, TopicPartition};
 
 use crate::history::{Entry, Injected, What};
@@ -28,6 +28,8 @@ pub enum Turn<'a> {
     Ended { node: &'a str },
     /// The ensemble ended the session.
     Expired { session: SessionId },
+    /// A node went, by this session's doing.
+    Deleted { session: SessionId, path: &'a str },
 }
 
 pub struct Groups<'a> {
@@ -43,6 +45,15 @@ impl<'a> Incarnation<'a> {
     pub fn of(entry: &'a Entry, fact: &'a Fact) -> Option<Incarnation<'a>> {
         Some(Incarnation { consumer: fact.consumer()?, number: entry.incarnation })
     }
+}
+
+/// Sessions that ended while ZooKeeper still heard their members.
+pub fn sessions_expired_by_force(history: &[Entry]) -> HashSet<SessionId> {
+    let forced = history.iter().filter_map(|entry| match &entry.what {
+        What::Fault(Injected::ExpireSession { session, .. }) => Some(*session),
+        _ => None,
+    });
+    forced.collect()
 }
 
 impl<'a> Groups<'a> {
@@ -78,6 +89,10 @@ impl<'a> Groups<'a> {
     fn turn(&self, entry: &'a Entry) -> Option<Turn<'a>> {
         match &entry.what {
             What::Fact(Fact::SessionExpired { session }) => Some(Turn::Expired { session: *session }),
+            What::Fact(Fact::LeaderAnswered { session, answer: LeaderAnswer::Done(written), .. }) => {
+                let deleted = written.iter().find(|one| one.node.is_none())?;
+                Some(Turn::Deleted { session: *session, path: &deleted.path })
+            }
             What::Fact(fact) => {
                 let incarnation = Incarnation::of(entry, fact)?;
                 Some(Turn::Stated { incarnation, group: self.of(incarnation)?, fact })
@@ -85,7 +100,7 @@ impl<'a> Groups<'a> {
             What::Fault(
                 Injected::Kill { target } | Injected::PowerFailure { target } | Injected::Start { target },
             ) => Some(Turn::Ended { node: target }),
-            What::Fault(_) | What::Phase(_) => None,
+            What::Fault(_) | What::Phase(_) | What::Seen(_) => None,
         }
     }
 }

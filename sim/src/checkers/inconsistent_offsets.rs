@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use seedlog::facts::RecordTag;
 use seedlog::types::{Offset, TopicPartition};
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H1", slug: "inconsistent-offsets", judge };
+pub const CHECK: Check = Check::new("H1", "inconsistent-offsets", Feature::Any, judge);
 
 #[derive(Clone, Copy)]
 struct Told<'a> {
@@ -26,8 +26,9 @@ fn judge(case: &Case) -> Vec<Finding> {
     for delivery in &case.ledger.deliveries {
         let told = Told { at: delivery.at, record: delivery.record };
         let first = *read.entry((delivery.partition, delivery.offset)).or_insert(told);
+        case.obligations.meet_many(u64::from(first.at != told.at));
         if first.record != told.record {
-            let excuse = case.budget.excuses_loss(delivery.partition);
+            let excuse = case.budget.excuses_loss(delivery.partition, delivery.offset);
             findings.push(disagree(delivery.partition, delivery.offset, first, told, excuse));
         }
     }
@@ -42,8 +43,9 @@ fn judge_acks(case: &Case, read: &Places) -> Vec<Finding> {
         let place = (send.partition, offset);
         let told = Told { at, record: send.record };
         let other = read.get(&place).or_else(|| acked.get(&place)).copied();
+        case.obligations.meet_many(u64::from(other.is_some()));
         if let Some(other) = other.filter(|other| other.record != told.record) {
-            let excuse = case.budget.excuses_loss(send.partition).or_else(|| {
+            let excuse = case.budget.excuses_loss(send.partition, offset).or_else(|| {
                 let promised = case.terms.ack_promises(send.partition, send.acks);
                 (!promised).then(|| "the acknowledgement did not wait for the replicas".to_owned())
             });

@@ -11,15 +11,13 @@ use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::Incarnation;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::{Entry, Phase, What};
 
-pub const CHECK: Check = Check { id: "H13", slug: "lag-after-heal", judge };
+pub const CHECK: Check = Check::new("H13", "lag-after-heal", Feature::Any, judge);
 
-/// Timeouts of requests that were under way, reconnects, restarts of brokers, reading itself.
-const CATCH_UP_MAX: Duration = Duration::from_secs(60);
-/// A dead member's session has to expire, and so may the session of who was to take over.
-const SESSIONS_MAX: u32 = 2;
+/// Of a record that is fetched alone, there and back: consumers may be told to fetch one byte at a time.
+pub const FETCH_MAX: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reader<'a> {
@@ -59,6 +57,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (&(reader, partition), behind) in &state.behind {
         let end = state.ends[partition];
+        case.obligations.meet_many(u64::from(behind.from < end));
         let arrived = behind.position >= end;
         let until = if arrived { behind.reached_at } else { last };
         let taken = Duration::from_nanos(case.history[until].at_ns - case.history[healed_at].at_ns);
@@ -78,10 +77,12 @@ fn judge(case: &Case) -> Vec<Finding> {
 }
 
 fn bound(case: &Case, reader: Reader, end: Offset, from: Offset) -> Duration {
-    let Reader::Group(group) = reader else { return CATCH_UP_MAX };
-    let terms = case.terms.group(group);
     let backlog = u32::try_from(end.0.saturating_sub(from.0)).unwrap_or(u32::MAX);
-    CATCH_UP_MAX + terms.session_timeout * SESSIONS_MAX + terms.processing.saturating_mul(backlog)
+    let processing = match reader {
+        Reader::Consumer(_) => Duration::ZERO,
+        Reader::Group(group) => case.terms.group(group).processing,
+    };
+    case.terms.patience.until_served() + (processing + FETCH_MAX).saturating_mul(backlog)
 }
 
 impl Reader<'_> {
@@ -143,8 +144,9 @@ mod tests {
     use std::time::Duration;
 
     use super::CHECK;
-    use crate::checkers::story::{Story, broker_1};
-    use crate::history::{Injected, Phase};
+    use crate::checkers::Patience;
+    use crate::checkers::story::Story;
+    use crate::history::Phase;
 
     fn lagging() -> Story {
         Story::new().appended(0, 1, 1).assigned("a", 0).read("a", 0, "r-0").phase(Phase::Converge)
@@ -152,34 +154,34 @@ mod tests {
 
     #[test]
     fn a_consumer_that_reads_to_the_end_in_time_passes() {
-        let story = lagging().after(Duration::from_secs(50)).read("a", 1, "r-1");
+        let story = lagging().after(Duration::from_secs(20)).read("a", 1, "r-1");
         assert!(story.after(Duration::from_secs(90)).phase(Phase::Judge).violations(&CHECK).is_empty());
     }
 
     #[test]
     fn a_consumer_that_takes_too_long_is_found() {
-        let story = lagging().after(Duration::from_secs(70)).read("a", 1, "r-1");
+        let story = lagging().after(Duration::from_secs(30)).read("a", 1, "r-1");
         assert_eq!(
             story.violations(&CHECK),
-            ["a stood at orders-0@1 at the heal and took 70.0 s to read to 2"]
+            ["a stood at orders-0@1 at the heal and took 30.0 s to read to 2"]
         );
     }
 
     #[test]
     fn a_consumer_that_never_gets_there_is_found_if_there_was_time_enough() {
         let judged = |wait| lagging().after(Duration::from_secs(wait)).phase(Phase::Judge);
-        assert!(judged(50).violations(&CHECK).is_empty());
+        assert!(judged(20).violations(&CHECK).is_empty());
         assert_eq!(
-            judged(70).violations(&CHECK),
-            ["a stood at orders-0@1 at the heal and is not there after 70.0 s to read to 2"]
+            judged(30).violations(&CHECK),
+            ["a stood at orders-0@1 at the heal and is not there after 30.0 s to read to 2"]
         );
     }
 
     #[test]
     fn what_was_appended_or_cut_after_the_heal_need_not_be_read() {
-        let later = lagging().read("a", 1, "r-1").after(Duration::from_secs(70)).appended(2, 5, 2);
+        let later = lagging().read("a", 1, "r-1").after(Duration::from_secs(30)).appended(2, 5, 2);
         assert!(later.phase(Phase::Judge).violations(&CHECK).is_empty());
-        let cut = lagging().recovered(1, false).after(Duration::from_secs(70)).phase(Phase::Judge);
+        let cut = lagging().recovered(1, false).after(Duration::from_secs(30)).phase(Phase::Judge);
         assert!(cut.violations(&CHECK).is_empty());
     }
 
@@ -192,7 +194,7 @@ mod tests {
                 .member("a", 1, 0)
                 .killed("a")
                 .phase(Phase::Converge)
-                .after(Duration::from_secs(80))
+                .after(Duration::from_secs(40))
                 .member("b", 2, 0)
                 .read("b", 1, "r-1")
         };
@@ -203,10 +205,19 @@ mod tests {
     #[test]
     fn a_disk_left_broken_excuses_it() {
         let story = Story::new().appended(0, 1, 1).assigned("a", 0);
-        let story =
-            story.fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 }).phase(Phase::Converge);
-        let story = story.after(Duration::from_secs(70)).phase(Phase::Judge);
+        let story = story.struck("no-space").phase(Phase::Converge);
+        let story = story.after(Duration::from_secs(30)).phase(Phase::Judge);
         assert!(story.violations(&CHECK).is_empty());
         assert_eq!(story.excused(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn the_runs_own_timeouts_set_the_bound() {
+        let slow = Patience { request: Duration::from_secs(10), ..Patience::default() };
+        let story = lagging().after(Duration::from_secs(30)).read("a", 1, "r-1");
+        assert!(story.patient(slow).violations(&CHECK).is_empty());
+        let quick = Patience { session: Duration::from_secs(2), ..Patience::default() };
+        let story = lagging().after(Duration::from_secs(20)).read("a", 1, "r-1");
+        assert_eq!(story.patient(quick).violations(&CHECK).len(), 1);
     }
 }

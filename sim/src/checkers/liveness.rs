@@ -1,20 +1,38 @@
 //! L1, `liveness`: by the deadline after the heal every broker is registered, every send is resolved, what
 //! was sent after the heal is acknowledged, every consumer has read to the end, and every group is complete:
 //! all members joined, rebalances finished, each partition has one owner, which has read to the end.
+//!
+//! The deadline is the run's own: what its clients and brokers wait for at most, since the heal and since the last
+//! record that was sent, and the work on what is left to read.
 
-use super::{Case, Check, Finding};
+use std::collections::BTreeMap;
+
+use seedlog::facts::Fact;
+use seedlog::types::TopicPartition;
+
+use super::lag_after_heal::FETCH_MAX;
+use super::{Case, Check, Feature, Finding};
 use crate::history::{Phase, What};
 use crate::liveness::{Missing, Progress};
 
-pub const CHECK: Check = Check { id: "L1", slug: "liveness", judge };
+pub const CHECK: Check = Check::new("L1", "liveness", Feature::Any, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut progress = Progress::new(case.terms);
+    let mut deadline = deadline_ns(case);
     for (at, entry) in case.history.iter().enumerate() {
+        if deadline.take_if(|deadline| *deadline < entry.at_ns).is_some() {
+            case.obligations.meet();
+            let missing = progress.missing();
+            if !missing.is_empty() {
+                return missing.into_iter().map(|missing| describe(case, at, missing)).collect();
+            }
+        }
         progress.observe(&entry.what);
         let What::Phase(entered) = &entry.what else { continue };
         // Converge ends where the drain begins; the drain itself ends where judging begins.
         if matches!(entered.phase, Phase::Drain | Phase::Judge) {
+            case.obligations.meet();
             let missing = progress.missing();
             if !missing.is_empty() {
                 return missing.into_iter().map(|missing| describe(case, at, missing)).collect();
@@ -22,6 +40,27 @@ fn judge(case: &Case) -> Vec<Finding> {
         }
     }
     Vec::new()
+}
+
+/// By when everything must work again; `None`: the history does not go so far.
+fn deadline_ns(case: &Case) -> Option<u64> {
+    let mut since = None;
+    let mut backlog: BTreeMap<&TopicPartition, u64> = BTreeMap::new();
+    for entry in case.history {
+        match &entry.what {
+            What::Phase(entered) if entered.phase == Phase::Converge => since = Some(entry.at_ns),
+            What::Phase(entered) if entered.phase == Phase::Drain => break,
+            What::Fact(Fact::SendInvoked { .. }) => since = since.map(|_| entry.at_ns),
+            What::Fact(Fact::Appended { partition, last, .. }) => {
+                backlog.insert(partition, last.next().0.cast_unsigned());
+            }
+            _ => {}
+        }
+    }
+    let slowest = case.terms.groups.values().map(|group| group.processing).max().unwrap_or_default();
+    let records = u32::try_from(backlog.values().sum::<u64>()).unwrap_or(u32::MAX);
+    let work = (slowest + FETCH_MAX).saturating_mul(records);
+    Some(since? + (case.terms.patience.until_settled() + work).as_nanos() as u64)
 }
 
 fn describe(case: &Case, deadline: usize, missing: Missing) -> Finding {
@@ -67,11 +106,13 @@ fn describe(case: &Case, deadline: usize, missing: Missing) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use seedlog::facts::Fact;
     use seedlog::types::{Acks, BrokerId, SessionId, TopicPartition};
 
     use super::CHECK;
-    use crate::checkers::story::{Story, broker_1, tag};
+    use crate::checkers::story::{Story, broker_1, orders, tag};
     use crate::history::{Injected, Phase};
 
     fn registered(story: Story) -> Story {
@@ -92,6 +133,33 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_that_comes_back_when_everybody_has_given_up_is_found() {
+        let healed = |after| {
+            let story = Story::new().kill().phase(Phase::Converge).after(Duration::from_secs(after));
+            registered(story).after(Duration::from_secs(20)).phase(Phase::Drain)
+        };
+        assert!(healed(50).violations(&CHECK).is_empty());
+        assert_eq!(healed(60).violations(&CHECK), ["broker 1 is not registered at the deadline"]);
+    }
+
+    #[test]
+    fn the_deadline_is_counted_from_the_last_record_that_was_sent_and_grows_with_the_work() {
+        let busy = |story: Story| {
+            let story = story.phase(Phase::Converge).after(Duration::from_secs(40)).send(0, "r-0");
+            let story = story.appended(0, 0, 1).acked(0, 0).after(Duration::from_secs(50));
+            registered(story).phase(Phase::Drain)
+        };
+        assert!(busy(Story::new().kill()).violations(&CHECK).is_empty());
+        let left = |processing| {
+            let story = Story::new().group_terms(Duration::from_secs(6), Duration::from_secs(processing));
+            let story = story.appended(0, 9, 1).kill().phase(Phase::Converge);
+            registered(story.after(Duration::from_secs(65))).phase(Phase::Drain)
+        };
+        assert!(left(1).violations(&CHECK).is_empty());
+        assert_eq!(left(0).violations(&CHECK).len(), 1);
+    }
+
+    #[test]
     fn a_send_that_is_never_resolved_is_found() {
         let story = Story::new().send(0, "r-0").phase(Phase::Drain);
         assert_eq!(story.violations(&CHECK), ["shop still waits for 1 sends, the first is number 0"]);
@@ -107,7 +175,6 @@ mod tests {
 
     #[test]
     fn a_send_of_a_producers_second_incarnation_is_not_taken_for_one_of_its_first() {
-        let file = "/data/orders-0/00000000000000000000.log".to_owned();
         let elsewhere = Fact::SendInvoked {
             producer: "shop".into(),
             seq: 0,
@@ -115,9 +182,9 @@ mod tests {
             record: tag("r-0"),
             acks: Acks::All,
         };
-        let refused = |file: String| {
-            let damaged = Injected::BitFlip { target: broker_1(), file: file.into(), offset: 7 };
-            let first_incarnation = Story::new().fact("shop", elsewhere.clone()).acked(0, 0).fault(damaged);
+        let refused = |damaged: TopicPartition| {
+            let first_incarnation = Story::new().fact("shop", elsewhere.clone()).acked(0, 0);
+            let first_incarnation = first_incarnation.damaged_of(damaged, "flip-bit", 0, Some(1));
             first_incarnation
                 .killed("shop")
                 .phase(Phase::Converge)
@@ -125,8 +192,8 @@ mod tests {
                 .unknown(0)
                 .phase(Phase::Drain)
         };
-        assert_eq!(refused(file.clone()).excused(&CHECK).len(), 1);
-        assert_eq!(refused(file.replace("orders-0", "orders-7")).violations(&CHECK).len(), 1);
+        assert_eq!(refused(orders()).excused(&CHECK).len(), 1);
+        assert_eq!(refused(TopicPartition::new("orders", 7)).violations(&CHECK).len(), 1);
     }
 
     #[test]
@@ -141,9 +208,9 @@ mod tests {
         assert_eq!(story.violations(&CHECK), ["broker 1 is not registered at the deadline"]);
     }
 
-    fn refusing(fault: Option<Injected>, power_fails: bool) -> Story {
+    fn refusing(has_lied: bool, power_fails: bool) -> Story {
         let story = registered(Story::new()).recovered(0, false).assigned("a", 0).appended(0, 0, 1);
-        let story = fault.into_iter().fold(story, Story::fault);
+        let story = if has_lied { story.struck("lying-sync") } else { story };
         let story = if power_fails { story.power_failure() } else { story.kill() };
         let reason = "meta.properties is empty".into();
         let story = story.fault(Injected::Start { target: broker_1() });
@@ -152,25 +219,23 @@ mod tests {
 
     #[test]
     fn a_disk_that_lied_and_lost_power_excuses_a_broker_that_refuses_to_start_and_its_partitions() {
-        let lied = || Some(Injected::DiskLies { target: broker_1() });
-        let story = refusing(lied(), true).phase(Phase::Drain);
+        let story = refusing(true, true).phase(Phase::Drain);
         assert!(story.violations(&CHECK).is_empty());
         assert_eq!(story.excused(&CHECK).len(), 2, "the broker, and who reads its partition");
-        for story in [refusing(None, true), refusing(lied(), false)] {
+        for story in [refusing(false, true), refusing(true, false)] {
             assert_eq!(story.phase(Phase::Drain).violations(&CHECK).len(), 2);
         }
     }
 
     #[test]
     fn a_disk_that_lied_excuses_no_broker_that_does_not_say_why_it_is_down() {
-        let story = registered(Story::new()).fault(Injected::DiskLies { target: broker_1() });
+        let story = registered(Story::new()).struck("lying-sync");
         assert_eq!(story.power_failure().phase(Phase::Drain).violations(&CHECK).len(), 1);
     }
 
     #[test]
     fn a_disk_that_lied_excuses_no_partition_that_was_opened_again() {
-        let lied = Some(Injected::DiskLies { target: broker_1() });
-        let story = registered(refusing(lied, true).recovered(1, false)).phase(Phase::Drain);
+        let story = registered(refusing(true, true).recovered(1, false)).phase(Phase::Drain);
         assert_eq!(story.violations(&CHECK), ["a stands at orders-0@0, the log ends at 1"]);
     }
 
@@ -179,10 +244,16 @@ mod tests {
         let story = Story::new()
             .appended(0, 0, 1)
             .assigned("a", 0)
-            .fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 })
-            .kill()
-            .phase(Phase::Drain);
-        assert!(story.violations(&CHECK).is_empty());
-        assert_eq!(story.excused(&CHECK).len(), 2);
+            .fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 });
+        let struck = story.struck("no-space").kill().phase(Phase::Drain);
+        assert!(struck.violations(&CHECK).is_empty());
+        assert_eq!(struck.excused(&CHECK).len(), 2);
+    }
+
+    #[test]
+    fn a_full_disk_that_nobody_wrote_to_excuses_no_broker() {
+        let story =
+            Story::new().appended(0, 0, 1).fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 });
+        assert_eq!(story.kill().phase(Phase::Drain).violations(&CHECK).len(), 1);
     }
 }

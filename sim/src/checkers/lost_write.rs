@@ -1,22 +1,28 @@
 //! H3, `lost-write`: an acknowledged record that nobody ever read, though someone read past it.
 //!
-//! A record that nobody read because nobody came that far is check H4's. An acknowledgement that was asked for and does
+//! A record that nobody read because nobody came that far is check H4's. Whoever read it before, the final log must hold
+//! it too: what the disks hold in the end is read by the testbed itself, and compared by value. An acknowledgement that was asked for and does
 //! not say where the record stands can be held to nothing: it is a violation by itself.
 
-use seedlog::types::Acks;
+use std::collections::HashSet;
 
-use super::ledger::Outcome;
-use super::{Case, Check, Finding};
+use seedlog::types::{Acks, Offset, TopicPartition};
 
-pub const CHECK: Check = Check { id: "H3", slug: "lost-write", judge };
+use super::ledger::{Outcome, Send};
+use super::{Case, Check, Feature, Finding};
+
+pub const CHECK: Check = Check::new("H3", "lost-write", Feature::Promises, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut findings = acked_nowhere(case);
+    let acked_places: HashSet<_> = case.ledger.acked().map(|(send, _, at)| (send.partition, at)).collect();
     for (send, acked_at, offset) in case.ledger.acked() {
-        if !send.deliveries.is_empty() || !case.ledger.someone_passed(send.partition, offset) {
+        if !case.terms.ack_promises(send.partition, send.acks) {
             continue;
         }
-        if !case.terms.ack_promises(send.partition, send.acks) {
+        case.obligations.meet_many(u64::from(!send.deliveries.is_empty()));
+        if !send.deliveries.is_empty() || !case.ledger.someone_passed(send.partition, offset) {
+            findings.extend(missing_in_the_end(case, send, acked_at, offset, &acked_places));
             continue;
         }
         let past = case.ledger.first_delivery_from(send.partition, offset);
@@ -25,9 +31,35 @@ fn judge(case: &Case) -> Vec<Finding> {
             format!("{}@{offset} {:?} was acked; {who}, never it", send.partition, send.record.label);
         let evidence = [Some(send.invoked), Some(acked_at), past.map(|d| d.at)];
         let finding = Finding::new(Some(send.partition), message, evidence.into_iter().flatten().collect());
-        findings.push(finding.excused_by(case.budget.excuses_loss(send.partition)));
+        findings.push(finding.excused_by(case.budget.excuses_loss(send.partition, offset)));
     }
     findings
+}
+
+/// The final log does not hold the record, neither where it was acknowledged nor anywhere else that is not another's.
+fn missing_in_the_end(
+    case: &Case,
+    send: &Send,
+    acked_at: usize,
+    offset: Offset,
+    acked_places: &HashSet<(&TopicPartition, Offset)>,
+) -> Option<Finding> {
+    let partition = send.partition;
+    let seen_at = case.stored.seen_at(partition)?;
+    let there = case.stored.at(partition, offset);
+    let copies = case.stored.copies(partition, send.record);
+    let elsewhere = || copies.iter().any(|copy| !acked_places.contains(&(partition, *copy)));
+    if there.is_some_and(|(_, record)| record == send.record) || elsewhere() {
+        return None;
+    }
+    let instead = there.map_or("nothing".to_owned(), |(_, record)| format!("{:?}", record.label));
+    let message = format!(
+        "{partition}@{offset} {:?} was acked; the final log holds {instead} there",
+        send.record.label
+    );
+    let told = there.map_or(seen_at, |(at, _)| at);
+    let finding = Finding::new(Some(partition), message, vec![send.invoked, acked_at, told]);
+    Some(finding.excused_by(case.budget.excuses_loss(partition, offset)))
 }
 
 fn acked_nowhere(case: &Case) -> Vec<Finding> {
@@ -62,6 +94,32 @@ mod tests {
     #[test]
     fn an_acked_record_that_was_passed_over_is_found() {
         assert_eq!(skipped().violations(&CHECK), [r#"orders-0@0 "r-0" was acked; a read 1, never it"#]);
+    }
+
+    #[test]
+    fn an_acked_record_that_the_final_log_lacks_is_found_though_nobody_passed_it() {
+        let acked = || Story::new().send(0, "r-0").acked(0, 0).send(1, "r-1").acked(1, 1);
+        assert!(acked().finally(&["r-0", "r-1"]).violations(&CHECK).is_empty());
+        let lost = [r#"orders-0@1 "r-1" was acked; the final log holds nothing there"#];
+        assert_eq!(acked().finally(&["r-0"]).violations(&CHECK), lost);
+        let read = acked().assigned("a", 0).read("a", 0, "r-0").read("a", 1, "r-1");
+        assert_eq!(read.finally(&["r-0"]).violations(&CHECK), lost, "it was read before it was lost");
+    }
+
+    #[test]
+    fn another_value_in_the_place_of_an_acked_record_is_found() {
+        let story = Story::new().send(0, "r-0").acked(0, 0).send(1, "r-1").unknown(1);
+        assert_eq!(
+            story.finally(&["r-1"]).violations(&CHECK),
+            [r#"orders-0@0 "r-0" was acked; the final log holds "r-1" there"#]
+        );
+    }
+
+    #[test]
+    fn of_two_equal_records_each_must_be_there() {
+        let twice = || Story::new().send(0, "r").acked(0, 0).send(1, "r").acked(1, 1);
+        assert!(twice().finally(&["r", "r"]).violations(&CHECK).is_empty());
+        assert_eq!(twice().finally(&["r"]).violations(&CHECK).len(), 1);
     }
 
     #[test]

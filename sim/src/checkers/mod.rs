@@ -5,10 +5,13 @@
 //! and tests that feed it a good history and a bad one.
 
 mod budget;
+mod check;
 mod existing;
 mod groups;
 mod ledger;
 mod moves;
+mod stored;
+mod terms;
 
 mod aborted_read;
 mod commit_ahead;
@@ -17,12 +20,14 @@ mod duplicate;
 mod fair_share;
 mod inconsistent_offsets;
 mod lag_after_heal;
+mod late_flush;
 mod leader_epochs;
 mod liveness;
 mod lost_write;
 mod moved_key;
 mod needless_redelivery;
 mod never_processed;
+mod overdue_send;
 mod overlapping_delivery;
 mod phantom;
 mod real_time_order;
@@ -47,29 +52,24 @@ mod story;
 use seedlog::types::TopicPartition;
 use serde::Serialize;
 
-pub use budget::{Budget, GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
+pub use budget::Budget;
+use check::Obligations;
+pub use check::{Check, Feature};
 use existing::Existing;
 use groups::Groups;
 use ledger::Ledger;
-use moves::Jump;
+use moves::Moves;
 pub use never_processed::{LostRecord, lost_records};
+use stored::Stored;
+pub use terms::{ConsumerTerms, GroupTerms, Membership, Patience, ProducerTerms, Terms, TopicTerms};
 
 use crate::history::Entry;
 
 /// Findings that one check reports of one history; more of them tell nothing new.
 pub const FINDINGS_MAX: usize = 20;
 
-/// One demand.
-pub struct Check {
-    /// Its row in the table of checks.
-    pub id: &'static str,
-    /// Its name for people.
-    pub slug: &'static str,
-    judge: fn(&Case) -> Vec<Finding>,
-}
-
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 30] = [
+pub static CHECKS: [Check; 32] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -93,8 +93,10 @@ pub static CHECKS: [Check; 30] = [
     wrong_time::CHECK,
     moved_key::CHECK,
     wrong_reply::CHECK,
+    overdue_send::CHECK,
     storage::CHECK,
     leader_epochs::CHECK,
+    late_flush::CHECK,
     single_owner::CHECK,
     overlapping_delivery::CHECK,
     zookeeper_model::CHECK,
@@ -143,20 +145,26 @@ pub struct Case<'a> {
     ledger: Ledger<'a>,
     groups: Groups<'a>,
     existing: Existing<'a>,
-    jumps: Vec<Jump<'a>>,
+    moves: Moves<'a>,
+    stored: Stored<'a>,
     budget: Budget,
+    /// What the check that judges now has met.
+    obligations: Obligations,
 }
 
 impl<'a> Case<'a> {
     pub fn new(history: &'a [Entry], terms: &'a Terms) -> Case<'a> {
+        let existing = Existing::new(history);
         Case {
             history,
             terms,
             ledger: Ledger::new(history),
             groups: Groups::new(history),
-            existing: Existing::new(history),
-            jumps: moves::jumps(history),
+            moves: Moves::new(history, &existing),
+            existing,
+            stored: Stored::new(history),
             budget: Budget::of(history, terms),
+            obligations: Obligations::default(),
         }
     }
 
@@ -170,16 +178,20 @@ impl<'a> Case<'a> {
 pub struct Judged {
     pub check: &'static Check,
     pub findings: Vec<Finding>,
+    /// How much it compared; `None`: the run does not have what it applies to.
+    pub met: Option<u64>,
 }
 
 /// Applies every check.
 pub fn judge(case: &Case) -> Vec<Judged> {
     let judged = CHECKS.iter().map(|check| {
+        case.obligations.take();
         let mut findings = (check.judge)(case);
+        let met = check.feature.is_in(case).then(|| case.obligations.take());
         // Violations first, so that a wealth of excused findings cannot hide one.
         findings.sort_by_key(|finding| !finding.is_violation());
         findings.truncate(FINDINGS_MAX);
-        Judged { check, findings }
+        Judged { check, findings, met }
     });
     judged.collect()
 }

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use seedlog::facts::Fact;
 use seedlog::types::TopicPartition;
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::What;
 
-pub const CHECK: Check = Check { id: "H24", slug: "moved-key", judge };
+pub const CHECK: Check = Check::new("H24", "moved-key", Feature::Keys, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut places: BTreeMap<(&str, u32), (&TopicPartition, usize)> = BTreeMap::new();
@@ -22,6 +22,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             continue;
         }
         let (first, sent) = *places.entry((&partition.topic, record.key)).or_insert((partition, at));
+        case.obligations.meet_many(u64::from(sent != at));
         if first != partition {
             let message = format!(
                 "{:?} was sent to {partition} and another record with its key to {first}",
@@ -55,6 +56,7 @@ mod tests {
             .fact("shop", sent(2, None, 2))
             .fact("shop", sent(3, Some(b"k"), 1));
         assert!(story.violations(&CHECK).is_empty());
+        assert_eq!(story.met(&CHECK), 1);
     }
 
     #[test]

@@ -6,16 +6,15 @@
 //! read before is not that record again. A member whose session was ended by force may deliver on until it
 //! hears of it, for as long as [`Rule::PauseWhenUnheard`](seedlog::rules::Rule) lets it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use seedlog::facts::{Fact, RecordTag};
-use seedlog::types::{Offset, SessionId, TopicPartition};
+use seedlog::types::{Offset, TopicPartition};
 
-use super::groups::{GroupPartition, Incarnation, Turn};
-use super::{Case, Check, Finding};
-use crate::history::{Entry, Injected, What};
+use super::groups::{GroupPartition, Incarnation, Turn, sessions_expired_by_force};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H20", slug: "needless-redelivery", judge };
+pub const CHECK: Check = Check::new("H20", "needless-redelivery", Feature::Group, judge);
 
 #[derive(Clone, Copy)]
 struct Read<'a> {
@@ -41,6 +40,8 @@ struct State<'a> {
     cut_short: HashMap<Incarnation<'a>, u64>,
     /// The committed offset at which an incarnation began with a partition, and the entry that tells.
     begun: HashMap<(Incarnation<'a>, &'a TopicPartition), (usize, Offset)>,
+    /// Deliveries of what was delivered before, or under a committed offset.
+    compared: u64,
     findings: Vec<Finding>,
 }
 
@@ -49,6 +50,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     let forced = sessions_expired_by_force(case.history);
     for (at, turn) in case.groups.turns(case.history) {
         match turn {
+            Turn::Deleted { .. } => {}
             Turn::Ended { node } => state.disturb(at, |owner| owner.consumer == node),
             Turn::Expired { session } => {
                 let member = case.groups.member(session);
@@ -62,15 +64,8 @@ fn judge(case: &Case) -> Vec<Finding> {
             Turn::Stated { incarnation, group, fact } => state.stated(at, incarnation, group, fact),
         }
     }
+    case.obligations.meet_many(state.compared);
     state.findings
-}
-
-fn sessions_expired_by_force(history: &[Entry]) -> HashSet<SessionId> {
-    let forced = history.iter().filter_map(|entry| match &entry.what {
-        What::Fault(Injected::ExpireSession { session, .. }) => Some(*session),
-        _ => None,
-    });
-    forced.collect()
 }
 
 impl<'a> State<'a> {
@@ -150,7 +145,9 @@ impl<'a> State<'a> {
             false => reading.read.get(&offset).copied(),
         };
         let earlier = earlier.filter(|earlier| earlier.record == read.record);
-        if let Some((fetched_at, committed)) = self.begun.get(&(incarnation, partition)).copied()
+        let begun = self.begun.get(&(incarnation, partition)).copied();
+        self.compared += u64::from(begun.is_some() || earlier.is_some());
+        if let Some((fetched_at, committed)) = begun
             && offset < committed
         {
             let message = format!(

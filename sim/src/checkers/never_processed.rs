@@ -10,9 +10,9 @@ use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::Turn;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "G4", slug: "never-processed", judge };
+pub const CHECK: Check = Check::new("G4", "never-processed", Feature::Group, judge);
 
 /// An acknowledged record that its group will never see again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,7 @@ pub fn lost_records(case: &Case) -> Vec<LostRecord> {
             continue;
         }
         for (group, work) in work.get(send.partition).into_iter().flatten() {
+            case.obligations.meet_many(u64::from(work.furthest.is_some_and(|past| offset < past.end)));
             let Some(furthest) = work.missed(case, group, offset) else { continue };
             let (partition, label) = (send.partition, &send.record.label);
             let Furthest { end, at, did } = furthest;
@@ -69,7 +70,7 @@ pub fn lost_records(case: &Case) -> Vec<LostRecord> {
                 partition: partition.clone(),
                 offset,
                 label: label.clone(),
-                excuse: case.budget.excuses_loss(partition),
+                excuse: case.budget.excuses_loss(partition, offset),
                 message,
                 evidence: evidence.into_iter().flatten().collect(),
             });

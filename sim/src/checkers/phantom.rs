@@ -2,13 +2,14 @@
 //!
 //! Nothing excuses it.
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H6", slug: "phantom", judge };
+pub const CHECK: Check = Check::new("H6", "phantom", Feature::Any, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut findings = Vec::new();
     for delivery in &case.ledger.deliveries {
+        case.obligations.meet();
         let place = format!("{}@{}", delivery.partition, delivery.offset);
         let label = &delivery.record.label;
         let Some(send) = delivery.send.map(|send| &case.ledger.sends[send]) else {

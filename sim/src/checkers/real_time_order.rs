@@ -9,10 +9,10 @@ use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::ledger::{Outcome, Send};
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::What;
 
-pub const CHECK: Check = Check { id: "H14", slug: "real-time-order", judge };
+pub const CHECK: Check = Check::new("H14", "real-time-order", Feature::Any, judge);
 
 /// The acknowledged record with the highest offset of a partition so far.
 #[derive(Clone, Copy)]
@@ -43,6 +43,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             && let Some((offset, seen_at)) = lowest(case, later)
         {
             // What waited for all replicas first: the other can be excused.
+            case.obligations.meet_many(u64::from(highest.contains_key(&(later.partition, true))));
             let before = [true, false].iter().filter_map(|waited| highest.get(&(later.partition, *waited)));
             let overtaken = before.into_iter().find(|highest| highest.offset > offset);
             findings.extend(overtaken.map(|highest| describe(case, highest, later, offset, seen_at)));
@@ -79,8 +80,10 @@ fn describe(case: &Case, highest: &Highest, later: &Send, offset: Offset, seen_a
     evidence.sort_unstable();
     let is_promise = |send: &&Send| case.terms.ack_promises(send.partition, send.acks);
     let weak = ![earlier, later].iter().all(is_promise);
+    let places = [highest.offset, offset];
+    let lost = || places.iter().find_map(|place| case.budget.excuses_loss(later.partition, *place));
     let excuse = weak.then(|| "an acknowledgement did not wait for every replica".to_owned());
-    let excuse = excuse.or_else(|| case.budget.excuses_loss(later.partition));
+    let excuse = excuse.or_else(lost);
     Finding::new(Some(later.partition), message, evidence).excused_by(excuse)
 }
 

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use seedlog::types::{Offset, TopicPartition};
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::liveness::Progress;
 
-pub const CHECK: Check = Check { id: "H15", slug: "repeatable-read", judge };
+pub const CHECK: Check = Check::new("H15", "repeatable-read", Feature::Any, judge);
 
 type Consumed<'a> = HashMap<&'a TopicPartition, BTreeMap<Offset, usize>>;
 
@@ -25,7 +25,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     // The first delivery at each place, as an index into the ledger's.
     let mut consumed = Consumed::new();
     let mut findings = Vec::new();
-    let mut jumps = case.jumps.iter().peekable();
+    let mut jumps = case.moves.jumps.iter().peekable();
     for (index, delivery) in case.ledger.deliveries.iter().enumerate() {
         let places = consumed.entry(delivery.partition).or_default();
         if let Some(jump) = jumps.next_if(|jump| jump.delivered_at == delivery.at)
@@ -38,6 +38,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             }
         }
         let first = *places.entry(delivery.offset).or_insert(index);
+        case.obligations.meet_many(u64::from(first != index));
         if case.ledger.deliveries[first].record != delivery.record {
             let now = Now::Is { label: &delivery.record.label, at: delivery.at };
             findings.push(describe(case, first, now));
@@ -81,7 +82,7 @@ fn describe(case: &Case, consumed: usize, now: Now) -> Finding {
         consumed.consumer, consumed.partition, consumed.offset, consumed.record.label
     );
     let evidence = [Some(consumed.at), seen_at].into_iter().flatten().collect();
-    let excuse = case.budget.excuses_loss(consumed.partition);
+    let excuse = case.budget.excuses_loss(consumed.partition, consumed.offset);
     Finding::new(Some(consumed.partition), message, evidence).excused_by(excuse)
 }
 

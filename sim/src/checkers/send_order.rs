@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use seedlog::types::{Acks, Offset, TopicPartition};
 
 use super::ledger::{Outcome, Send};
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H10", slug: "send-order", judge };
+pub const CHECK: Check = Check::new("H10", "send-order", Feature::Any, judge);
 
 /// The furthest that a producer's sends have reached in a partition. What is unknown may have arrived late: it must not
 /// stand for what is certain.
@@ -36,6 +36,8 @@ fn judge(case: &Case) -> Vec<Finding> {
     for send in &case.ledger.sends {
         let Some((offset, seen_at)) = first_occurrence(case, send) else { continue };
         let furthest = furthest.entry((send.producer, send.partition)).or_default();
+        let may_be_excused = matches!(send.outcome, Outcome::Unknown { .. } | Outcome::Pending);
+        case.obligations.meet_many(u64::from(furthest.acked.is_some() && !may_be_excused));
         // What is certain first: the other can be excused.
         let before = [&furthest.acked, &furthest.any].into_iter().flatten();
         if let Some(earlier) = before.into_iter().find(|earlier| offset <= earlier.offset) {
@@ -78,11 +80,11 @@ fn out_of_order(case: &Case, earlier: &Reached, later: &Send, offset: Offset, se
     );
     let mut evidence = vec![earlier.send.invoked, earlier.seen_at, later.invoked, seen_at];
     evidence.sort_unstable();
-    let excuse = excuse(case, earlier.send, later);
+    let excuse = excuse(case, earlier.send, later, [earlier.offset, offset]);
     Finding::new(Some(later.partition), message, evidence).excused_by(excuse)
 }
 
-fn excuse(case: &Case, earlier: &Send, later: &Send) -> Option<String> {
+fn excuse(case: &Case, earlier: &Send, later: &Send, places: [Offset; 2]) -> Option<String> {
     let is_unknown = |send: &Send| !matches!(send.outcome, Outcome::Ok { .. });
     if is_unknown(earlier) || is_unknown(later) {
         return Some("the producer had given one of the two up".into());
@@ -93,7 +95,7 @@ fn excuse(case: &Case, earlier: &Send, later: &Send) -> Option<String> {
     if case.terms.producers.get(later.producer).is_some_and(|producer| producer.may_overtake) {
         return Some("several requests in flight with retries and without idempotence".into());
     }
-    case.budget.excuses_loss(later.partition)
+    places.iter().find_map(|place| case.budget.excuses_loss(later.partition, *place))
 }
 
 #[cfg(test)]

@@ -3,17 +3,18 @@
 //!
 //! Ownership lasts from `PartitionOwned` to `PartitionReleased`, at most as long as the ensemble keeps the
 //! session: it outlives a crash of the member, and a member that does not know yet that its session expired
-//! owns nothing. How long such a member may go on delivering is check C3's business.
+//! owns nothing. It delivers nothing either, for it counts the time that the session has left. Only after a session that
+//! was ended by force it may go on, and for how long is check C3's business. Nobody deletes the node of another session.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use seedlog::facts::Fact;
-use seedlog::types::{SessionId, TopicPartition};
+use seedlog::types::{Offset, SessionId, TopicPartition};
 
-use super::groups::{GroupPartition, Incarnation, Turn};
-use super::{Case, Check, Finding};
+use super::groups::{GroupPartition, Incarnation, Turn, sessions_expired_by_force};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "C1", slug: "single-owner", judge };
+pub const CHECK: Check = Check::new("C1", "single-owner", Feature::Group, judge);
 
 #[derive(Clone, Copy)]
 struct Owner<'a> {
@@ -28,24 +29,42 @@ struct Ownership<'a> {
     owners: HashMap<GroupPartition<'a>, Vec<Owner<'a>>>,
     of_session: HashMap<SessionId, Vec<GroupPartition<'a>>>,
     expired: HashSet<SessionId>,
+    /// Sessions whose time ran out, and where.
+    ran_out: HashMap<SessionId, usize>,
+    /// Under which session each member took the partition last.
+    taken_under: HashMap<(Incarnation<'a>, &'a TopicPartition), SessionId>,
+    /// What an owner node stands for, by its path.
+    places: HashMap<String, GroupPartition<'a>>,
+    /// Who took each partition last.
+    latest: HashMap<GroupPartition<'a>, Incarnation<'a>>,
     /// What each member believes to own.
     held: BTreeMap<Incarnation<'a>, HashSet<&'a TopicPartition>>,
     /// Where a member last gave up the partition, or all that it owned.
     gave_up: HashMap<(Incarnation<'a>, Option<&'a TopicPartition>), usize>,
     /// Deliveries told already.
     told: HashSet<(Incarnation<'a>, &'a TopicPartition)>,
+    /// Takings of what another incarnation had owned before.
+    successions: u64,
     findings: Vec<Finding>,
 }
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut ownership = Ownership::default();
+    let forced = sessions_expired_by_force(case.history);
     for (at, turn) in case.groups.turns(case.history) {
         match turn {
-            Turn::Expired { session } => ownership.expire(session),
+            Turn::Expired { session } => {
+                if !forced.contains(&session) {
+                    ownership.ran_out.insert(session, at);
+                }
+                ownership.expire(session);
+            }
+            Turn::Deleted { session, path } => ownership.deleted(at, session, path),
             Turn::Stated { incarnation, group, fact } => ownership.stated(at, incarnation, group, fact),
             Turn::Ended { .. } => {}
         }
     }
+    case.obligations.meet_many(ownership.successions);
     ownership.findings
 }
 
@@ -61,6 +80,7 @@ impl<'a> Ownership<'a> {
         match fact {
             Fact::PartitionOwned { partition, session, .. } => {
                 self.held.entry(incarnation).or_default().insert(partition);
+                self.taken_under.insert((incarnation, partition), *session);
                 self.own((group, partition), Owner { incarnation, session: *session, since: at });
             }
             Fact::PartitionReleased { partition, .. } => {
@@ -80,18 +100,49 @@ impl<'a> Ownership<'a> {
                 }
             }
             Fact::Delivered { partition, offset, .. } => {
-                let holds = self.held.get(&incarnation).is_some_and(|held| held.contains(partition));
-                if !holds && self.told.insert((incarnation, partition)) {
-                    let message = format!(
-                        "{} of {group} delivered {partition}@{offset} without owning it",
-                        incarnation.consumer
-                    );
-                    let gave_up = [Some(partition), None].map(|what| self.gave_up.get(&(incarnation, what)));
-                    let evidence = gave_up.into_iter().flatten().max().copied().into_iter().chain([at]);
-                    self.findings.push(Finding::new(Some(partition), message, evidence.collect()));
-                }
+                self.delivered(at, incarnation, group, partition, *offset);
             }
             _ => {}
+        }
+    }
+
+    fn delivered(
+        &mut self,
+        at: usize,
+        incarnation: Incarnation<'a>,
+        group: &str,
+        partition: &'a TopicPartition,
+        offset: Offset,
+    ) {
+        let holds = self.held.get(&incarnation).is_some_and(|held| held.contains(partition));
+        let session = self.taken_under.get(&(incarnation, partition));
+        let ran_out = session.and_then(|session| self.ran_out.get(session)).copied();
+        if (holds && ran_out.is_none()) || !self.told.insert((incarnation, partition)) {
+            return;
+        }
+        let consumer = incarnation.consumer;
+        let (how, evidence) = match ran_out.filter(|_| holds) {
+            Some(ran_out) => ("after its session had run out", Some(ran_out)),
+            None => {
+                let gave_up = [Some(partition), None].map(|what| self.gave_up.get(&(incarnation, what)));
+                ("without owning it", gave_up.into_iter().flatten().max().copied())
+            }
+        };
+        let message = format!("{consumer} of {group} delivered {partition}@{offset} {how}");
+        let evidence = evidence.into_iter().chain([at]).collect();
+        self.findings.push(Finding::new(Some(partition), message, evidence));
+    }
+
+    /// An owner node goes by its owner's hand, or with its owner's session.
+    fn deleted(&mut self, at: usize, session: SessionId, path: &str) {
+        let Some((group, partition)) = self.places.get(path).copied() else { return };
+        let owner = self.owners.get(&(group, partition)).and_then(|owners| owners.last());
+        if let Some(owner) = owner.filter(|owner| owner.session != session) {
+            let message = format!(
+                "session {session:#x} deleted the node by which {} owns {partition} of {group}",
+                owner.incarnation.consumer
+            );
+            self.findings.push(Finding::new(Some(partition), message, vec![owner.since, at]));
         }
     }
 
@@ -100,6 +151,11 @@ impl<'a> Ownership<'a> {
             // The node was there when the member was told so, and went before it could say so.
             return;
         }
+        let (group, partition) = place;
+        let (topic, number) = (&partition.topic, partition.partition);
+        self.places.insert(format!("/consumers/{group}/owners/{topic}/{number}"), place);
+        let latest = self.latest.insert(place, new.incarnation);
+        self.successions += u64::from(latest.is_some_and(|latest| latest != new.incarnation));
         let owners = self.owners.entry(place).or_default();
         owners.retain(|owner| (owner.incarnation, owner.session) != (new.incarnation, new.session));
         if let Some(other) = owners.last() {
@@ -138,6 +194,9 @@ fn named(owner: &Owner, other: &Owner) -> String {
 
 #[cfg(test)]
 mod tests {
+    use seedlog::facts::{Fact, LeaderAnswer, ZnodeWritten};
+    use seedlog::types::{SessionId, Zxid};
+
     use super::CHECK;
     use crate::checkers::story::Story;
 
@@ -160,7 +219,8 @@ mod tests {
 
     #[test]
     fn an_expired_session_owns_nothing_though_its_member_does_not_know() {
-        let story = Story::new().member("a", 1, 0).session_expired(1).member("b", 2, 0).read("a", 0, "r-0");
+        let story =
+            Story::new().member("a", 1, 0).expired_by_force("a", 1).member("b", 2, 0).read("a", 0, "r-0");
         assert!(story.violations(&CHECK).is_empty());
     }
 
@@ -204,6 +264,40 @@ mod tests {
         ] {
             assert_eq!(story.read("a", 0, "r-0").violations(&CHECK).len(), 1);
         }
+    }
+
+    #[test]
+    fn a_member_that_delivers_after_its_session_ran_out_is_found() {
+        let story = Story::new().member("a", 1, 0).read("a", 0, "r-0").session_expired(1);
+        let story = story.read("a", 1, "r-1").read("a", 2, "r-2");
+        assert_eq!(
+            story.violations(&CHECK),
+            ["a of billing delivered orders-0@1 after its session had run out"]
+        );
+        let again = Story::new().member("a", 1, 0).session_expired(1).session_lost("a", 1);
+        assert!(again.member("a", 2, 0).read("a", 0, "r-0").violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn an_owner_node_that_another_session_deletes_is_found() {
+        let deleted = |session: i64, path: &str| Fact::LeaderAnswered {
+            session: SessionId(session),
+            request: 1,
+            zxid: Zxid(9),
+            answer: LeaderAnswer::Done(vec![ZnodeWritten { path: path.into(), node: None }]),
+        };
+        let story = |session| {
+            let path = "/consumers/billing/owners/orders/0";
+            Story::new().member("a", 1, 0).fact("b", deleted(session, path))
+        };
+        assert_eq!(
+            story(2).violations(&CHECK),
+            ["session 0x2 deleted the node by which a owns orders-0 of billing"]
+        );
+        assert!(story(1).violations(&CHECK).is_empty());
+        let expired = Story::new().member("a", 1, 0).session_expired(1);
+        let expired = expired.fact("b", deleted(2, "/consumers/billing/owners/orders/0"));
+        assert!(expired.violations(&CHECK).is_empty());
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //! Being assigned, seeking and a reset explain it. Returns inside one poll are check H9's.
 
 use super::moves::Jump;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 
-pub const CHECK: Check = Check { id: "H8", slug: "step-back", judge };
+pub const CHECK: Check = Check::new("H8", "step-back", Feature::Any, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
-    let back = case.jumps.iter().filter(|jump| !jump.in_one_poll && jump.delivered < jump.stood);
+    case.obligations.meet_many(case.moves.between_polls);
+    let back = case.moves.jumps.iter().filter(|jump| !jump.in_one_poll && jump.delivered < jump.stood);
     back.map(describe).collect()
 }
 

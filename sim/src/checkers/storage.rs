@@ -15,11 +15,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::{DiskOperation, Failure, Injected, What, broker_of_node};
 use replica::{Replica, Wrong};
 
-pub const CHECK: Check = Check { id: "S13", slug: "storage", judge };
+pub const CHECK: Check = Check::new("S13", "storage", Feature::Any, judge);
 
 /// A value as it was first read from a batch.
 #[derive(Clone, Copy)]
@@ -42,7 +42,10 @@ struct Judge<'a> {
     /// Brokers that died so, and whose logs have shown no append yet that was not stated.
     died_writing: BTreeSet<BrokerId>,
     read: HashMap<(&'a TopicPartition, Offset, u32), FirstRead<'a>>,
-    findings: Vec<Finding>,
+    /// Of logs that had held something.
+    recoveries: u64,
+    /// With the offset that each is about.
+    findings: Vec<(Offset, Finding)>,
 }
 
 fn judge(case: &Case) -> Vec<Finding> {
@@ -51,11 +54,14 @@ fn judge(case: &Case) -> Vec<Finding> {
         match &entry.what {
             What::Fact(fact) => judge.take(at, fact),
             What::Fault(fault) => judge.injure(at, fault),
-            What::Phase(_) => {}
+            What::Phase(_) | What::Seen(_) => {}
         }
     }
+    case.obligations.meet_many(judge.recoveries);
     let excused = judge.findings.into_iter().map(|finding| {
-        let excuse = finding.partition.as_ref().and_then(|partition| case.budget.excuses_damage(partition));
+        let (offset, finding) = finding;
+        let partition = finding.partition.as_ref();
+        let excuse = partition.and_then(|partition| case.budget.excuses_damage(partition, offset));
         finding.excused_by(excuse)
     });
     excused.collect()
@@ -77,6 +83,7 @@ impl<'a> Judge<'a> {
             Fact::LogRecovered { broker, partition, clean, log_start, log_end, .. } => {
                 let may_hold_more = self.died_writing.contains(broker) && !*clean;
                 let end = self.replicas.entry((*broker, partition)).or_default().end();
+                self.recoveries += u64::from(end > Offset(0));
                 if may_hold_more && *log_end > end {
                     self.died_writing.remove(broker);
                     self.step(at, *broker, partition, |replica| replica.grow_unstated(*log_end));
@@ -95,7 +102,7 @@ impl<'a> Judge<'a> {
             Fact::CorruptSkipped { consumer, partition, offset } => {
                 // The log itself held these bytes.
                 let message = format!("{consumer} met a corrupt batch at {partition}@{offset}");
-                self.findings.push(Finding::new(Some(partition), message, vec![at]));
+                self.findings.push((*offset, Finding::new(Some(partition), message, vec![at])));
             }
             _ => {}
         }
@@ -112,7 +119,7 @@ impl<'a> Judge<'a> {
         if let Some(wrong) = step(replica) {
             let message = format!("{partition} on broker {broker}: {}", wrong.message);
             let evidence = wrong.earlier.into_iter().chain([at]).collect();
-            self.findings.push(Finding::new(Some(partition), message, evidence));
+            self.findings.push((wrong.offset, Finding::new(Some(partition), message, evidence)));
         }
     }
 
@@ -175,7 +182,8 @@ impl<'a> Judge<'a> {
                 "{partition}@{offset} was read as {:?} and as {:?}, from the same batch",
                 first.record.label, record.label
             );
-            self.findings.push(Finding::new(Some(partition), message, vec![batch.appended_at, first.at, at]));
+            let evidence = vec![batch.appended_at, first.at, at];
+            self.findings.push((offset, Finding::new(Some(partition), message, evidence)));
         }
     }
 }

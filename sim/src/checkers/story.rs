@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use seedlog::consumer::AutoReset;
 use seedlog::facts::{Fact, RecordTag};
-use seedlog::types::{Acks, BrokerId, Durability, LeaderEpoch, Offset, TopicPartition};
+use seedlog::types::{Acks, BrokerId, Durability, LeaderEpoch, Offset, SessionId, TopicPartition};
 
-use super::{Case, Check, Finding, ProducerTerms, Terms, TopicTerms};
-use crate::history::{Entered, Entry, Injected, Phase, What};
+use super::{Budget, Case, Check, ConsumerTerms, Finding, Patience, ProducerTerms, Terms, TopicTerms};
+use crate::history::{Entered, Entry, Injected, Phase, RecordAt, Seen, What};
 
 /// Between two entries.
 const STEP_NS: u64 = 1_000_000;
@@ -35,15 +36,31 @@ impl Story {
     /// One topic `orders` with one replica and fsync, one producer `shop` that does not overtake itself.
     pub fn new() -> Story {
         let mut terms = Terms::default();
-        terms.topics.insert("orders".into(), TopicTerms { durability: Durability::Fsync, replicas: 1 });
-        terms
-            .producers
-            .insert("shop".into(), ProducerTerms { acks: Acks::All, may_overtake: false, gives_up: false });
+        terms.topics.insert(
+            "orders".into(),
+            TopicTerms { durability: Durability::Fsync, replicas: 1, flush_interval: None },
+        );
+        terms.producers.insert(
+            "shop".into(),
+            ProducerTerms {
+                acks: Acks::All,
+                may_overtake: false,
+                gives_up: false,
+                keyed: true,
+                is_wire: false,
+                delivery_timeout: Duration::from_secs(30),
+            },
+        );
         Story { entries: Vec::new(), terms, at_ns: STEP_NS, incarnations: BTreeMap::new() }
     }
 
     pub fn durability(mut self, durability: Durability) -> Story {
         self.terms.topics.get_mut("orders").expect("made in new").durability = durability;
+        self
+    }
+
+    pub fn flushing_every(mut self, interval: Duration) -> Story {
+        self.terms.topics.get_mut("orders").expect("made in new").flush_interval = Some(interval);
         self
     }
 
@@ -54,6 +71,22 @@ impl Story {
 
     pub fn overtaking(mut self) -> Story {
         self.terms.producers.get_mut("shop").expect("made in new").may_overtake = true;
+        self
+    }
+
+    /// The consumer belongs to no group and has this policy.
+    pub fn resetting(mut self, consumer: &str, reset: AutoReset) -> Story {
+        self.terms.consumers.insert(consumer.into(), ConsumerTerms { reset, wanders: false });
+        self
+    }
+
+    pub fn patient(mut self, patience: Patience) -> Story {
+        self.terms.patience = patience;
+        self
+    }
+
+    pub fn speaking_the_bare_protocol(mut self) -> Story {
+        self.terms.producers.get_mut("shop").expect("made in new").is_wire = true;
         self
     }
 
@@ -125,6 +158,10 @@ impl Story {
         self.fact("shop", Fact::SendFailed { producer: "shop".into(), seq, partition: orders(), error })
     }
 
+    pub fn flush_returned(self) -> Story {
+        self.fact("shop", Fact::FlushReturned { producer: "shop".into() })
+    }
+
     pub fn unknown(self, seq: u64) -> Story {
         let error = "timed out".into();
         self.fact("shop", Fact::SendUnknown { producer: "shop".into(), seq, partition: orders(), error })
@@ -186,8 +223,43 @@ impl Story {
         self.fact("broker-1", fact)
     }
 
+    /// What the testbed finds on the disk in the end: these values from offset 0 on.
+    pub fn finally(self, values: &[&str]) -> Story {
+        let partition = orders();
+        let found = Seen::FinalLog { broker: BrokerId(1), partition: orders(), unreadable_from: None };
+        let records = values.iter().enumerate();
+        let records: Vec<RecordAt> = records
+            .map(|(offset, value)| RecordAt { offset: Offset(offset as i64), record: tag(value) })
+            .collect();
+        let last = Offset(values.len() as i64 - 1);
+        let batch = Seen::FinalBatch { partition, base: Offset(0), last, records };
+        self.push("testbed", What::Seen(found)).push("testbed", What::Seen(batch))
+    }
+
+    pub fn registered(self) -> Story {
+        self.fact("broker-1", Fact::BrokerRegistered { broker: BrokerId(1), session: SessionId(100) })
+    }
+
+    /// Of which everything in the page cache is lost, and no topic without `durability = fsync` has anything else.
     pub fn power_failure(self) -> Story {
-        self.fault(Injected::PowerFailure { target: "broker-1".into() })
+        let failure = Injected::PowerFailure { target: "broker-1".into() };
+        self.fault(failure).damaged("power-failure", 0, None)
+    }
+
+    /// What the simulated disk reports of these offsets, the end not included.
+    pub fn damaged(self, fault: &str, from: i64, to: Option<i64>) -> Story {
+        self.damaged_of(orders(), fault, from, to)
+    }
+
+    pub fn damaged_of(self, partition: TopicPartition, fault: &str, from: i64, to: Option<i64>) -> Story {
+        let (from, to) = (Offset(from), to.map(Offset));
+        let (target, fault) = (broker_1(), fault.into());
+        self.push("testbed", What::Seen(Seen::Damaged { target, fault, partition, from, to }))
+    }
+
+    /// The simulated disk reports that an operation met the fault.
+    pub fn struck(self, fault: &str) -> Story {
+        self.push("testbed", What::Seen(Seen::Struck { target: broker_1(), fault: fault.into() }))
     }
 
     pub fn kill(self) -> Story {
@@ -213,6 +285,17 @@ impl Story {
     pub fn evidence(&self, check: &Check) -> Vec<String> {
         let evidence = self.found(check).into_iter().next().map(|found| found.evidence).unwrap_or_default();
         evidence.into_iter().map(|at| crate::report::evidence_line(&self.entries[at])).collect()
+    }
+
+    pub fn budget(&self) -> Budget {
+        Case::new(&self.entries, &self.terms).budget().clone()
+    }
+
+    /// How much `check` compared.
+    pub fn met(&self, check: &Check) -> u64 {
+        let case = Case::new(&self.entries, &self.terms);
+        (check.judge)(&case);
+        case.obligations.take()
     }
 
     fn found(&self, check: &Check) -> Vec<Finding> {

@@ -1,19 +1,21 @@
 //! H18, `unexplained-reset`: a position was reset although the log held it all the time, or as though there
-//! was none although a committed offset had been fetched.
+//! was none although a committed offset had been fetched; or it was reset to another place than the consumer's policy
+//! says, or by one that is to ask its application.
 //!
 //! The log's bounds are the testbed's own account of it, not what the broker said. With one replica, every
 //! cut of the log counts; a position that lies on the log's end is in range.
 
 use std::collections::HashMap;
 
+use seedlog::consumer::AutoReset;
 use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::Incarnation;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::What;
 
-pub const CHECK: Check = Check { id: "H18", slug: "unexplained-reset", judge };
+pub const CHECK: Check = Check::new("H18", "unexplained-reset", Feature::Reset, judge);
 
 #[derive(Clone, Copy, Default)]
 struct Log {
@@ -45,6 +47,7 @@ struct State<'a> {
     logs: Logs<'a>,
     stood: HashMap<(Incarnation<'a>, &'a TopicPartition), Stood>,
     fetched: HashMap<(Incarnation<'a>, &'a TopicPartition), (usize, Offset)>,
+    judged: u64,
     findings: Vec<Finding>,
 }
 
@@ -57,8 +60,33 @@ fn judge(case: &Case) -> Vec<Finding> {
             continue;
         };
         state.observe(at, (incarnation, partition), fact);
+        if let Some(objection) = objection_of_policy(case, &state.logs, incarnation, fact) {
+            let message = format!("{} reset {partition}: {objection}", incarnation.consumer);
+            state.findings.push(Finding::new(Some(partition), message, vec![at]));
+        }
     }
+    case.obligations.meet_many(state.judged);
     state.findings
+}
+
+/// What the consumer was told to do that does not know where it was; `None`: it is not known.
+fn policy_of(case: &Case, incarnation: Incarnation) -> Option<AutoReset> {
+    let alone = case.terms.consumers.get(incarnation.consumer).map(|terms| terms.reset);
+    alone.or_else(|| Some(case.terms.groups.get(case.groups.of(incarnation)?)?.reset))
+}
+
+fn objection_of_policy(case: &Case, logs: &Logs, incarnation: Incarnation, fact: &Fact) -> Option<String> {
+    let Fact::PositionReset { partition, to, log_start, log_end, .. } = fact else { return None };
+    let due = match policy_of(case, incarnation)? {
+        AutoReset::Earliest => *log_start,
+        AutoReset::Latest => *log_end,
+        AutoReset::None => return Some(format!("its application was to be asked, not sent to {to}")),
+    };
+    if *to != due {
+        return Some(format!("it went to {to}, its policy leads to {due} of {log_start} to {log_end}"));
+    }
+    let start = logs.now.get(partition).copied().unwrap_or_default().start;
+    (*log_start > start).then(|| format!("the log begins at {start}, not at {log_start}"))
 }
 
 impl<'a> Logs<'a> {
@@ -114,6 +142,7 @@ impl<'a> State<'a> {
     fn judge(&mut self, at: usize, place: (Incarnation<'a>, &'a TopicPartition), from: Offset, to: Offset) {
         let (incarnation, partition) = place;
         let Some(stood) = self.stood.get(&place).copied() else { return };
+        self.judged += 1;
         let held = self.logs.held_since(partition, stood);
         if held.start <= from && from <= held.end {
             let message = format!(
@@ -138,6 +167,10 @@ impl<'a> State<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use seedlog::consumer::AutoReset;
+
     use super::CHECK;
     use crate::checkers::story::Story;
 
@@ -186,6 +219,44 @@ mod tests {
     fn a_seek_is_no_reset() {
         let story = reading().recovered(2, false).reset("a", Some(5), 2, (0, 2));
         assert!(story.appended(2, 9, 2).sought("a", 2).violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_reset_leads_where_the_policy_says() {
+        let reset = |policy, to| {
+            let story = Story::new().appended(0, 3, 1).resetting("a", policy).assigned("a", 7);
+            story.reset("a", Some(7), to, (0, 4)).violations(&CHECK)
+        };
+        assert!(reset(AutoReset::Earliest, 0).is_empty());
+        assert!(reset(AutoReset::Latest, 4).is_empty());
+        assert_eq!(
+            reset(AutoReset::Earliest, 4),
+            ["a reset orders-0: it went to 4, its policy leads to 0 of 0 to 4"]
+        );
+        assert_eq!(reset(AutoReset::Latest, 0).len(), 1);
+        assert_eq!(
+            reset(AutoReset::None, 0),
+            ["a reset orders-0: its application was to be asked, not sent to 0"]
+        );
+    }
+
+    #[test]
+    fn a_beginning_that_is_not_the_logs_is_no_place_to_be_reset_to() {
+        let story = Story::new().appended(0, 3, 1).resetting("a", AutoReset::Earliest).assigned("a", 7);
+        assert_eq!(
+            story.reset("a", Some(7), 2, (2, 4)).violations(&CHECK),
+            ["a reset orders-0: the log begins at 0, not at 2"]
+        );
+    }
+
+    #[test]
+    fn a_member_has_the_policy_of_its_group() {
+        let story = Story::new().group_terms(Duration::from_secs(6), Duration::ZERO).appended(0, 3, 1);
+        let story = story.joined("m", 1).owned("m", 1).fetched("m", None);
+        assert!(story.reset("m", None, 0, (0, 4)).violations(&CHECK).is_empty());
+        let story = Story::new().group_terms(Duration::from_secs(6), Duration::ZERO).appended(0, 3, 1);
+        let story = story.joined("m", 1).owned("m", 1).fetched("m", None);
+        assert_eq!(story.reset("m", None, 4, (0, 4)).violations(&CHECK).len(), 1);
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use seedlog::facts::Fact;
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::What;
 
-pub const CHECK: Check = Check { id: "H21", slug: "unfinished-flush", judge };
+pub const CHECK: Check = Check::new("H21", "unfinished-flush", Feature::Any, judge);
 
 /// Sends without a fate, by number, and where they were invoked.
 type Open = BTreeMap<u64, usize>;
@@ -30,6 +30,7 @@ fn judge(case: &Case) -> Vec<Finding> {
                 of_node.remove(seq);
             }
             Fact::FlushReturned { producer } | Fact::ProducerClosed { producer } => {
+                case.obligations.meet();
                 if let Some((seq, invoked)) = of_node.first_key_value() {
                     let message = format!(
                         "{} returned to {producer} though send {seq} had not met its fate",
@@ -52,7 +53,7 @@ mod tests {
     use crate::checkers::story::Story;
 
     fn flushed(story: Story) -> Story {
-        story.fact("shop", Fact::FlushReturned { producer: "shop".into() })
+        story.flush_returned()
     }
 
     #[test]

@@ -4,16 +4,22 @@
 
 use seedlog::facts::Fact;
 
-use super::{Case, Check, Finding};
+use super::ledger::{Outcome, Send};
+use super::{Case, Check, Feature, Finding};
 use crate::history::What;
 
-pub const CHECK: Check = Check { id: "H25", slug: "wrong-reply", judge };
+pub const CHECK: Check = Check::new("H25", "wrong-reply", Feature::RawClient, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
+    let of_raw_client = |send: &&Send| case.terms.producers.get(send.producer).is_some_and(|p| p.is_wire);
+    let answered = case.ledger.sends.iter().filter(of_raw_client);
+    let answered =
+        answered.filter(|send| matches!(send.outcome, Outcome::Ok { .. } | Outcome::Failed { .. }));
+    case.obligations.meet_many(answered.count() as u64);
     let wrong = case.history.iter().enumerate().filter_map(|(at, entry)| {
         let What::Fact(Fact::WrongReply { client, partition, reason }) = &entry.what else { return None };
         let finding = Finding::new(partition.as_ref(), format!("{client}: {reason}"), vec![at]);
-        let excuse = partition.as_ref().and_then(|partition| case.budget.excuses_damage(partition));
+        let excuse = partition.as_ref().and_then(|partition| case.budget.excuses_damage_somewhere(partition));
         Some(finding.excused_by(excuse))
     });
     wrong.collect()
@@ -25,11 +31,17 @@ mod tests {
 
     use super::CHECK;
     use crate::checkers::story::{Story, orders};
-    use crate::history::Injected;
 
     fn wrong_bytes() -> Fact {
         let reason = "nothing is returned".into();
         Fact::WrongReply { client: "scanner".into(), partition: Some(orders()), reason }
+    }
+
+    #[test]
+    fn answers_to_a_client_that_looks_at_every_field_count_and_others_do_not() {
+        let story = Story::new().send(0, "a").acked(0, 0).send(1, "b").unknown(1);
+        assert_eq!(story.met(&CHECK), 0);
+        assert_eq!(story.speaking_the_bare_protocol().met(&CHECK), 1);
     }
 
     #[test]
@@ -45,13 +57,7 @@ mod tests {
 
     #[test]
     fn wrong_bytes_are_excused_where_the_disk_damaged_them() {
-        let story = Story::new()
-            .fault(Injected::BitFlip {
-                target: "broker-1".into(),
-                file: "/data/orders-0/00000000000000000000.log".into(),
-                offset: 3,
-            })
-            .fact("scanner", wrong_bytes());
+        let story = Story::new().damaged("flip-bit", 3, Some(4)).fact("scanner", wrong_bytes());
         assert!(story.violations(&CHECK).is_empty());
     }
 }

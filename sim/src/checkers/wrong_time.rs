@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Feature, Finding};
 use crate::history::What;
 
-pub const CHECK: Check = Check { id: "H23", slug: "wrong-time", judge };
+pub const CHECK: Check = Check::new("H23", "wrong-time", Feature::Wanderer, judge);
 
 /// What is known of one partition.
 #[derive(Default)]
@@ -44,18 +44,18 @@ fn judge(case: &Case) -> Vec<Finding> {
             }
             Fact::Seeked { consumer, partition, position, .. } => {
                 let Some(asked) = sought.remove(&(consumer.as_str(), partition)) else { continue };
+                case.obligations.meet_many(u64::from(times.contains_key(partition)));
                 let wrong = times.get(partition).and_then(|times| times.objection(&asked, *position));
-                let Some(wrong) = wrong else { continue };
+                let Some((about, wrong)) = wrong else { continue };
                 let message = format!(
                     "{consumer} sought time {} in {partition} and is at {position}: {wrong}",
                     asked.timestamp
                 );
                 let finding = Finding::new(Some(partition), message, vec![asked.at, at]);
-                let excuse =
-                    case.budget.excuses_loss(partition).or_else(|| case.budget.excuses_damage(partition));
+                let excuse = case.budget.excuses_loss(partition, about);
                 findings.push(finding.excused_by(excuse));
             }
-            Fact::Assigned { consumer, partition, .. } => {
+            Fact::Assigned { consumer, partition, .. } | Fact::Sought { consumer, partition, .. } => {
                 sought.remove(&(consumer.as_str(), partition));
             }
             Fact::Delivered { partition, offset, .. } => {
@@ -88,17 +88,17 @@ fn read_times<'a>(case: &'a Case) -> BTreeMap<&'a TopicPartition, Times> {
 }
 
 impl Times {
-    /// Why `position` is no answer.
-    fn objection(&self, asked: &Sought, position: Offset) -> Option<String> {
+    /// Why `position` is no answer, and which offset says so.
+    fn objection(&self, asked: &Sought, position: Offset) -> Option<(Offset, String)> {
         let is_late = |(_, time): &(&Offset, &i64)| **time >= asked.timestamp;
         // What was passed over.
         let passed = self.of.range(self.log_start..).take_while(|(offset, _)| **offset < position);
         if let Some((offset, time)) = passed.into_iter().find(is_late) {
-            return Some(format!("{offset} has {time}"));
+            return Some((*offset, format!("{offset} has {time}")));
         }
         let time = self.of.get(&position)?;
         (*time < asked.timestamp && position < asked.read_end)
-            .then(|| format!("it has {time}, and more had been read"))
+            .then(|| (position, format!("it has {time}, and more had been read")))
     }
 }
 
@@ -120,19 +120,20 @@ mod tests {
     }
 
     fn sought(story: Story, timestamp: i64, position: i64) -> Vec<String> {
+        asked(story, timestamp, position).violations(&CHECK)
+    }
+
+    fn asked(story: Story, timestamp: i64, position: i64) -> Story {
         let consumer = || "a".to_owned();
-        story
-            .fact("a", Fact::TimeSought { consumer: consumer(), partition: orders(), timestamp })
-            .fact(
-                "a",
-                Fact::Seeked {
-                    consumer: consumer(),
-                    partition: orders(),
-                    position: Offset(position),
-                    reason: "sought by the application".into(),
-                },
-            )
-            .violations(&CHECK)
+        story.fact("a", Fact::TimeSought { consumer: consumer(), partition: orders(), timestamp }).fact(
+            "a",
+            Fact::Seeked {
+                consumer: consumer(),
+                partition: orders(),
+                position: Offset(position),
+                reason: "sought by the application".into(),
+            },
+        )
     }
 
     #[test]
@@ -140,6 +141,7 @@ mod tests {
         assert!(sought(read(), 20, 1).is_empty());
         assert!(sought(read(), 15, 1).is_empty());
         assert!(sought(read(), 31, 4).is_empty());
+        assert_eq!(asked(read(), 20, 1).met(&CHECK), 1);
     }
 
     #[test]

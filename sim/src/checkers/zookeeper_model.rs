@@ -1,52 +1,37 @@
 //! C4, `zookeeper-model`: what clients see of ZooKeeper is what ZooKeeper promises, and no more is relied upon.
 //!
-//! A session never goes back in zxid; a read shows what the last write at its zxid left; an ephemeral node goes
-//! with its session, in one zxid; a session hears of a change that it watches for before it sees anything as
-//! new. The server's own statements are the truth. Not judged: watches that a new connection set again, and
-//! nodes of which nothing was stated since the server crashed.
+//! The truth is what clients asked for and were answered: an acknowledged write stands until somebody undoes it, over
+//! every crash, for ZooKeeper syncs before it answers. What a read shows was written by somebody. Writes get their
+//! zxids in real-time order, and what one session is told never goes back. A session hears of a change that it watches
+//! for, over all its connections, before it is told anything as new, and of no other. An ephemeral node goes with its session, in one
+//! zxid. The server's own statements are evidence against it: of changes to hear of, and of sessions that expired.
+//!
+//! Not judged: sequential nodes whose creation was never answered, and what follows a crash of a disk that was wiped or
+//! had lied.
 
 mod ghost;
+mod requests;
+mod watching;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use seedlog::facts::{Fact, ZnodeChange};
+use seedlog::facts::{Fact, LeaderAnswer, LeaderRequest, Znode, ZnodeChange};
 use seedlog::types::{SessionId, Zxid};
 
-use self::ghost::{Aspect, Ghost, Shown};
-use super::{Case, Check, Finding};
+use self::ghost::{Contradiction, Ghost, Look};
+use self::requests::Requests;
+use self::watching::{Aspect, Watching, ended_by};
+use super::{Case, Check, Feature, Finding};
 use crate::cluster::ZOOKEEPER;
 use crate::history::{Injected, What};
 
-pub const CHECK: Check = Check { id: "C4", slug: "zookeeper-model", judge };
+pub const CHECK: Check = Check::new("C4", "zookeeper-model", Feature::Any, judge);
 
-/// A change that a session is to hear of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Due<'a> {
+/// A zxid, and the entry that told it.
+#[derive(Clone, Copy, Default)]
+struct Told {
     zxid: Zxid,
-    path: &'a str,
-    aspect: Aspect,
-    changed_at: usize,
-}
-
-/// What one session has seen.
-#[derive(Default)]
-struct View<'a> {
-    zxid: Zxid,
-    seen_at: usize,
-    /// Counts connections: watches of an earlier one are not followed.
-    connection: u32,
-    due: BTreeSet<Due<'a>>,
-}
-
-/// A read as its client tells.
-#[derive(Clone, Copy)]
-struct Read<'a> {
-    session: SessionId,
-    zxid: Zxid,
-    path: &'a str,
-    aspect: Aspect,
-    shown: Shown,
-    watches: bool,
+    at: usize,
 }
 
 /// A session that expired and whose nodes have to go in one zxid.
@@ -56,81 +41,127 @@ struct Expiring {
     zxid: Option<Zxid>,
 }
 
-#[derive(Default)]
+/// A request to the leader that was not answered yet, and the latest that anybody had been told before it.
+struct Open<'a> {
+    asks: &'a LeaderRequest,
+    floor: Told,
+}
+
 struct State<'a> {
     ghost: Ghost<'a>,
-    views: BTreeMap<SessionId, View<'a>>,
-    /// Sessions, with their connection, by what they watch.
-    watchers: HashMap<(&'a str, Aspect), Vec<(SessionId, u32)>>,
+    watching: Watching<'a>,
+    /// The latest that anybody was told.
+    latest: Told,
+    views: HashMap<SessionId, Told>,
+    open: HashMap<(SessionId, i32), Open<'a>>,
+    /// As the server states it.
     ephemerals: HashMap<SessionId, BTreeSet<&'a str>>,
     owners: HashMap<&'a str, SessionId>,
     expired: HashSet<SessionId>,
     expiring: Vec<Expiring>,
+    /// Reads of nodes of which something was known already.
+    compared: u64,
     findings: Vec<Finding>,
 }
 
 fn judge(case: &Case) -> Vec<Finding> {
-    let mut state = State::default();
+    let requests = Requests::new(case.history);
+    let mut state = State {
+        ghost: Ghost::new(&requests),
+        watching: Watching::default(),
+        latest: Told::default(),
+        views: HashMap::new(),
+        open: HashMap::new(),
+        ephemerals: HashMap::new(),
+        owners: HashMap::new(),
+        expired: HashSet::new(),
+        expiring: Vec::new(),
+        compared: 0,
+        findings: Vec::new(),
+    };
+    let mut disk_lies = false;
     for (at, entry) in case.history.iter().enumerate() {
         match &entry.what {
             What::Fact(fact) => state.observe(at, fact),
-            What::Fault(Injected::Kill { target } | Injected::PowerFailure { target })
-                if **target == *ZOOKEEPER =>
+            What::Fault(fault) if fault.targets().iter().any(|target| ***target == *ZOOKEEPER) => match fault
             {
-                state.ghost.crashed();
-                state.expiring.clear();
-            }
-            _ => {}
+                Injected::Wipe { .. } => break,
+                Injected::PowerFailure { .. } if disk_lies => break,
+                Injected::Kill { .. } | Injected::PowerFailure { .. } => state.died(at),
+                Injected::DiskLies { .. } => disk_lies = true,
+                _ => {}
+            },
+            What::Fault(_) | What::Phase(_) | What::Seen(_) => {}
         }
     }
     state.settle_expiring(None);
+    case.obligations.meet_many(state.compared);
     state.findings
 }
 
 impl<'a> State<'a> {
+    fn died(&mut self, at: usize) {
+        self.ghost.server_died(at);
+        self.watching.server_died(at);
+        self.expiring.clear();
+    }
+
     fn observe(&mut self, at: usize, fact: &'a Fact) {
         match fact {
             Fact::ZnodeChanged { zxid, path, change, owner } => {
                 self.changed(at, *zxid, path, *change, *owner)
             }
             Fact::SessionExpired { session } => {
+                self.ghost.session_expired(*session);
                 self.expired.insert(*session);
                 if self.ephemerals.get(session).is_some_and(|paths| !paths.is_empty()) {
                     self.expiring.push(Expiring { session: *session, at, zxid: None });
                 }
             }
-            Fact::SessionAttached { session } => {
-                let view = self.views.entry(*session).or_default();
-                view.connection += 1;
-                view.due.clear();
+            Fact::SessionAttached { session } => self.watching.attached(*session),
+            Fact::LeaderAsked { session, request, asks } => {
+                self.open.insert((*session, *request), Open { asks, floor: self.latest });
             }
-            Fact::ZnodeRead { session, zxid, path, mzxid, watches } => {
-                let (session, zxid, watches) = (*session, *zxid, *watches);
-                let shown = Shown::Write(*mzxid);
-                self.read(at, Read { session, zxid, path, aspect: Aspect::Data, shown, watches });
+            Fact::LeaderAnswered { session, request, zxid, answer } => {
+                self.answered(at, *session, *request, *zxid, answer);
+            }
+            Fact::ZnodeRead { session, zxid, path, found: node, watches } => {
+                self.read(at, *session, *zxid, path, *node);
+                if *watches {
+                    self.watching.watch(at, *session, *zxid, (path, Aspect::Data), node.is_none());
+                }
             }
             Fact::ChildrenRead { session, zxid, path, names, watches } => {
-                let (session, zxid, watches) = (*session, *zxid, *watches);
-                let shown = Shown::Names(*names);
-                self.read(at, Read { session, zxid, path, aspect: Aspect::Children, shown, watches });
+                self.told(at, *session, *zxid);
+                self.compared += u64::from(self.ghost.knows(path, *zxid));
+                let listed = self.ghost.list(Look { at, zxid: *zxid, path }, names.as_deref());
+                self.compare(at, *session, *zxid, path, listed);
+                if *watches {
+                    self.watching.watch(at, *session, *zxid, (path, Aspect::Children), names.is_none());
+                }
             }
             Fact::WatchFired { session, path, change } => {
-                if let Some(view) = self.views.get_mut(session) {
-                    let aspects = heard(*change);
-                    view.due.retain(|due| due.path != path.as_str() || !aspects.contains(&due.aspect));
+                if let Some(set_at) = self.watching.heard(*session, path, ended_by(*change)) {
+                    let message =
+                        format!("session {session:#x} heard of a change of {path}, and there was none");
+                    self.find(message, vec![set_at, at]);
                 }
+            }
+            Fact::WatchForgotten { session, path, of_children } => {
+                let aspect = if *of_children { Aspect::Children } else { Aspect::Data };
+                self.watching.forget(*session, path, &[aspect]);
             }
             _ => {}
         }
     }
 
+    /// What the server states: evidence of a change, and of whose node it is.
     fn changed(&mut self, at: usize, zxid: Zxid, path: &'a str, change: ZnodeChange, owner: SessionId) {
         self.settle_expiring(Some(zxid));
         match change {
             ZnodeChange::Created if owner != SessionId::NONE => {
                 if self.expired.contains(&owner) {
-                    let message = format!("{path} was made for session {owner:#x}, which had expired");
-                    self.findings.push(Finding::new(None, message, vec![at]));
+                    self.find(format!("{path} was made for session {owner:#x}, which had expired"), vec![at]);
                 }
                 self.owners.insert(path, owner);
                 self.ephemerals.entry(owner).or_default().insert(path);
@@ -142,59 +173,85 @@ impl<'a> State<'a> {
             }
             _ => {}
         }
-        self.ghost.apply(at, zxid, path, change);
-        let touched = match change {
-            ZnodeChange::Created => vec![(path, Aspect::Data), (ghost::parent(path), Aspect::Children)],
-            ZnodeChange::Deleted => {
-                vec![(path, Aspect::Data), (path, Aspect::Children), (ghost::parent(path), Aspect::Children)]
-            }
-            ZnodeChange::DataChanged => vec![(path, Aspect::Data)],
-            ZnodeChange::ChildrenChanged => Vec::new(),
-        };
-        for (path, aspect) in touched {
-            for (session, connection) in self.watchers.remove(&(path, aspect)).unwrap_or_default() {
-                let Some(view) = self.views.get_mut(&session) else { continue };
-                if view.connection == connection {
-                    view.due.insert(Due { zxid, path, aspect, changed_at: at });
+        self.watching.changed(at, zxid, path, change);
+    }
+
+    fn answered(
+        &mut self,
+        at: usize,
+        session: SessionId,
+        request: i32,
+        zxid: Zxid,
+        answer: &'a LeaderAnswer,
+    ) {
+        let open = self.open.remove(&(session, request));
+        self.told(at, session, zxid);
+        let (Some(Open { asks, floor }), LeaderAnswer::Done(written)) = (open, answer) else { return };
+        match asks {
+            LeaderRequest::Write(_) => {
+                if zxid <= floor.zxid {
+                    let message = format!(
+                        "session {session:#x} wrote at zxid {zxid:#x}, though {:#x} had been told before it asked",
+                        floor.zxid
+                    );
+                    self.find(message, vec![floor.at, at]);
                 }
             }
+            LeaderRequest::Sync => {
+                let view = self.views.entry(session).or_default();
+                *view = if view.zxid < floor.zxid { floor } else { *view };
+            }
+            LeaderRequest::Close => self.ghost.session_closed(session, zxid),
+        }
+        for one in written {
+            let change = match one.node {
+                None => ZnodeChange::Deleted,
+                Some(Znode { version: 0, .. }) => ZnodeChange::Created,
+                Some(_) => ZnodeChange::DataChanged,
+            };
+            self.watching.changed(at, zxid, &one.path, change);
         }
     }
 
-    fn read(&mut self, at: usize, read: Read<'a>) {
-        let view = self.views.entry(read.session).or_default();
-        let session = format!("session {:#x}", read.session);
-        if read.zxid < view.zxid {
-            let message = format!("{session} saw zxid {:#x} after {:#x}", read.zxid, view.zxid);
-            self.findings.push(Finding::new(None, message, vec![view.seen_at, at]));
+    fn read(&mut self, at: usize, session: SessionId, zxid: Zxid, path: &'a str, node: Option<Znode>) {
+        self.told(at, session, zxid);
+        self.compared += u64::from(self.ghost.knows(path, zxid));
+        let read = self.ghost.read(Look { at, zxid, path }, node);
+        self.compare(at, session, zxid, path, read);
+    }
+
+    /// A session was told something as of `zxid`.
+    fn told(&mut self, at: usize, session: SessionId, zxid: Zxid) {
+        if zxid > self.latest.zxid {
+            self.latest = Told { zxid, at };
         }
-        (view.zxid, view.seen_at) = (view.zxid.max(read.zxid), at);
-        if let Some(due) = view.due.first().copied().filter(|due| due.zxid <= read.zxid) {
-            view.due.remove(&due);
+        let view = self.views.entry(session).or_default();
+        let seen = *view;
+        *view = Told { zxid: zxid.max(seen.zxid), at };
+        if zxid < seen.zxid {
+            let message = format!("session {session:#x} saw zxid {zxid:#x} after {:#x}", seen.zxid);
+            self.find(message, vec![seen.at, at]);
+        }
+        if let Some(due) = self.watching.answered(session, zxid) {
             let message = format!(
-                "{session} saw zxid {:#x} before it heard that {} had changed at {:#x}",
-                read.zxid, due.path, due.zxid
+                "session {session:#x} saw zxid {zxid:#x} before it heard that {} had changed at {:#x}",
+                due.path, due.zxid
             );
-            self.findings.push(Finding::new(None, message, vec![due.changed_at, at]));
+            self.find(message, vec![due.changed_at, at]);
         }
-        if let Some(written_at) = self.ghost.contradicts(read.path, read.zxid, read.shown) {
-            let message = format!(
-                "{session} read {} as of zxid {:#x}, and it is not what stood there",
-                read.path, read.zxid
-            );
-            self.findings.push(Finding::new(None, message, vec![written_at, at]));
-        }
-        if read.watches {
-            match self.ghost.next_change(read.path, read.aspect, read.zxid) {
-                Some((zxid, changed_at)) => {
-                    view.due.insert(Due { zxid, path: read.path, aspect: read.aspect, changed_at });
-                }
-                None => {
-                    let watchers = self.watchers.entry((read.path, read.aspect)).or_default();
-                    watchers.push((read.session, view.connection));
-                }
-            }
-        }
+    }
+
+    fn compare(
+        &mut self,
+        at: usize,
+        session: SessionId,
+        zxid: Zxid,
+        path: &str,
+        read: Result<(), Contradiction>,
+    ) {
+        let Err(Contradiction { why, by }) = read else { return };
+        let message = format!("session {session:#x} read {path} as of zxid {zxid:#x}: {why}");
+        self.find(message, by.into_iter().chain([at]).collect());
     }
 
     /// A change at `zxid` comes, or none any more: sessions that expired before it have no nodes left, unless
@@ -212,18 +269,20 @@ impl<'a> State<'a> {
         for (session, at) in over {
             if let Some(left) = self.ephemerals.get(&session).and_then(|paths| paths.first()) {
                 let message = format!("{left} outlives session {session:#x}, which had expired");
-                self.findings.push(Finding::new(None, message, vec![at]));
+                self.find(message, vec![at]);
             }
         }
     }
+
+    fn find(&mut self, message: String, evidence: Vec<usize>) {
+        self.findings.push(Finding::new(None, message, evidence));
+    }
 }
 
-/// The watches that an event ends.
-fn heard(change: ZnodeChange) -> &'static [Aspect] {
-    match change {
-        ZnodeChange::Created | ZnodeChange::DataChanged => &[Aspect::Data],
-        ZnodeChange::ChildrenChanged => &[Aspect::Children],
-        ZnodeChange::Deleted => &[Aspect::Data, Aspect::Children],
+fn parent(path: &str) -> &str {
+    match path.rsplit_once('/') {
+        Some(("", _)) | None => "/",
+        Some((parent, _)) => parent,
     }
 }
 

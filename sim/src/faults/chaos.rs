@@ -3,6 +3,8 @@
 //! Drawn when they strike, each from a stream of its own; whole classes are left out by the plan, and so is what
 //! would go over budget in a run that is to stay within.
 
+mod ensemble;
+
 use std::time::Duration;
 
 use seedlog::runtime::rng::Rng;
@@ -302,74 +304,6 @@ impl Injector {
             self.drift_monotonic(&target, ppm);
         }
         vec![(self.draw_lasting(), Due::End(Ongoing::WrongTimers(target)))]
-    }
-
-    fn strike_zookeeper(&mut self, kind: &str, plan: &Plan) -> Later {
-        let zookeeper: Name = ZOOKEEPER.into();
-        match kind {
-            "reconnect-storm" => self.storm_of_reconnects(),
-            "quorum-lost" => {
-                self.lose_quorum();
-                return vec![(self.draw_lasting(), Due::End(Ongoing::NoQuorum))];
-            }
-            "zookeeper-kill" => {
-                self.kill(&zookeeper);
-                return vec![(self.draw_downtime(), Due::Start(zookeeper))];
-            }
-            "zookeeper-power-failure" => {
-                self.fail_power(&zookeeper);
-                return vec![(self.draw_downtime(), Due::Start(zookeeper))];
-            }
-            "watches-late" => return self.stagger_watches(plan),
-            "lost-registration" => self.lose_some_registration(plan),
-            _ => {
-                let Some(target) = self.some_session(plan) else { return Vec::new() };
-                if kind == "lost-reply" {
-                    self.lose_reply(&target);
-                } else {
-                    self.expire_session(&target);
-                }
-            }
-        }
-        Vec::new()
-    }
-
-    /// Whoever it is may be down. One that runs has to register again now, or some time later.
-    fn lose_some_registration(&mut self, plan: &Plan) {
-        let members = member_names(plan);
-        let is_member = !members.is_empty() && self.draws.chance(3, 4);
-        let candidates = if is_member { members } else { self.broker_names() };
-        let Some(target) = self.draws.pick(&candidates).cloned() else { return };
-        self.lose_registration(&target, plan);
-        if !self.stated.is_empty() && self.draws.chance(1, 2) {
-            self.expire_session(&target);
-        }
-    }
-
-    /// Everybody who has a session hears of changes at a time of their own.
-    fn stagger_watches(&mut self, plan: &Plan) -> Later {
-        let lasting = self.draw_lasting();
-        let mut ends = Later::new();
-        for target in self.session_holders(plan) {
-            let by = self.draw_watch_delay();
-            if self.draws.chance(2, 3)
-                && let Some(fault) = self.delay_watches(&target, by)
-            {
-                ends.push((lasting, Due::End(fault)));
-            }
-        }
-        ends
-    }
-
-    /// A broker or a member of a group.
-    fn some_session(&mut self, plan: &Plan) -> Option<Name> {
-        let mut holders = self.session_holders(plan);
-        holders.retain(|name| self.is_running(name));
-        self.draws.pick(&holders).cloned()
-    }
-
-    fn session_holders(&self, plan: &Plan) -> Vec<Name> {
-        self.broker_names().into_iter().chain(member_names(plan)).collect()
     }
 
     fn strike_client(&mut self, kind: &str, plan: &Plan) -> Later {

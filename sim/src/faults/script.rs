@@ -70,6 +70,10 @@ impl Injector {
                 self.each(&targets, |injector, target| injector.reconfigure(target, key, value))
             }
             Action::LoseReply(_) => self.each(&targets, Injector::lose_reply),
+            Action::CutShort { answered, broken, .. } => {
+                self.each(&targets, |injector, target| injector.cut_short(target, *answered, *broken))
+            }
+            Action::Rejoin(_) => self.each(&targets, Injector::rejoin_all_of),
             Action::LoseRegistration(_) => {
                 self.each(&targets, |injector, target| injector.lose_registration(target, plan))
             }
@@ -169,9 +173,16 @@ impl Injector {
             Action::WatchesLate { by, lasting, .. } => {
                 (*lasting, targets.iter().filter_map(|target| self.delay_watches(target, *by)).collect())
             }
+            Action::Detach { lasting, .. } => {
+                (*lasting, targets.iter().filter_map(|target| self.detach(target)).collect())
+            }
             Action::ReconnectStorm => {
                 self.storm_of_reconnects();
                 return Vec::new();
+            }
+            Action::ServerLags { lasting } => {
+                self.let_server_lag();
+                (*lasting, vec![Ongoing::LaggingServer])
             }
             Action::QuorumLost { lasting } => {
                 self.lose_quorum();

@@ -38,7 +38,42 @@ impl Injector {
         control.lose_reply_to_create(paths);
     }
 
-    /// What was to lose its reply and was not written so far is answered.
+    /// So many more of the node's reads are answered; then so many each break its connection in the middle of the reply.
+    pub(super) fn cut_short(&mut self, target: &Name, answered: u32, broken: u32) {
+        let Some((control, session)) = self.session_of(target) else { return };
+        self.state(Injected::CutShort { target: target.clone(), session, answered, broken });
+        control.cut_short(session, answered, broken);
+    }
+
+    /// A follower without a leader serves the node; the fault that its end has to undo.
+    pub(super) fn detach(&mut self, target: &Name) -> Option<Ongoing> {
+        let (control, session) = self.session_of(target)?;
+        let fault = Ongoing::Detached(target.clone(), session);
+        if !control.cut_from_leader(session) {
+            return None;
+        }
+        self.begin(fault.clone());
+        self.state(Injected::Detach { target: target.clone(), session });
+        Some(fault)
+    }
+
+    /// Ends the detachment of the node, whichever session of its it was.
+    pub(super) fn rejoin_all_of(&mut self, target: &Name) {
+        let is_meant = |fault: &&Ongoing| matches!(fault, Ongoing::Detached(who, _) if who == target);
+        for fault in self.ongoing.iter().filter(is_meant).cloned().collect::<Vec<_>>() {
+            self.end(&fault);
+        }
+    }
+
+    pub(super) fn rejoin(&mut self, target: &Name, session: SessionId) {
+        self.state(Injected::Rejoin { target: target.clone(), session });
+        // A server that was started anew in between has forgotten it.
+        if let Some(control) = self.zookeeper() {
+            control.rejoin(session);
+        }
+    }
+
+    /// What was to lose its reply, or to have it cut short, and was not asked for so far is answered.
     pub(super) fn keep_replies(&self) {
         if let Some(control) = self.zookeeper() {
             control.keep_replies();
@@ -70,6 +105,22 @@ impl Injector {
         control.close_connections();
     }
 
+    /// A second server falls behind, and has half of the new connections.
+    pub(super) fn let_server_lag(&mut self) {
+        let Some(control) = self.zookeeper() else { return };
+        self.begin(Ongoing::LaggingServer);
+        self.state(Injected::ServerLags { target: ZOOKEEPER.into() });
+        control.lag(true);
+    }
+
+    pub(super) fn catch_up(&mut self) {
+        self.state(Injected::ServerCaughtUp { target: ZOOKEEPER.into() });
+        // A server that was started anew in between has forgotten it.
+        if let Some(control) = self.zookeeper() {
+            control.lag(false);
+        }
+    }
+
     /// ZooKeeper serves nobody; sessions survive.
     pub(super) fn lose_quorum(&mut self) {
         let Some(control) = self.zookeeper() else { return };
@@ -88,7 +139,7 @@ impl Injector {
 
     /// How late watch events are: less than what makes a client believe that nobody is there.
     pub(super) fn draw_watch_delay(&mut self) -> Duration {
-        Duration::from_millis(self.draws.between(10, self.session.as_millis() as u64 / 3))
+        Duration::from_millis(self.draws.between(10, self.session.as_millis() as u64 / 2))
     }
 
     /// The session of a node, if it is alive, and whom to ask about it.

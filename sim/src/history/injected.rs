@@ -246,6 +246,32 @@ pub enum Injected {
     LoseRegistration {
         target: Arc<str>,
     },
+    /// `answered` more reads of this session are answered; each of the next `broken` ones ends its connection in the
+    /// middle of the reply.
+    CutShort {
+        target: Arc<str>,
+        session: SessionId,
+        answered: u32,
+        broken: u32,
+    },
+    /// This session is served by a follower that is cut from its leader: pings and reads are answered from what was
+    /// known then, nothing else is.
+    Detach {
+        target: Arc<str>,
+        session: SessionId,
+    },
+    /// The follower found its leader, or gave up (`syncLimit`): it drops the session's connection.
+    Rejoin {
+        target: Arc<str>,
+        session: SessionId,
+    },
+    /// Every second new connection leads to a server that has fallen behind its leader.
+    ServerLags {
+        target: Arc<str>,
+    },
+    ServerCaughtUp {
+        target: Arc<str>,
+    },
     /// Watch events of this session, and all that follows them on its connection, come late.
     WatchesLate {
         target: Arc<str>,

@@ -54,6 +54,9 @@ impl Injected {
         "expire-session",
         "lost-reply",
         "lost-registration",
+        "cut-short",
+        "detach",
+        "server-lags",
         "watches-late",
         "reconnect-storm",
         "quorum-lost",
@@ -108,6 +111,9 @@ impl Injected {
             Injected::ExpireSession { .. } => "expire-session",
             Injected::LoseReply { .. } => "lost-reply",
             Injected::LoseRegistration { .. } => "lost-registration",
+            Injected::CutShort { .. } => "cut-short",
+            Injected::Detach { .. } => "detach",
+            Injected::ServerLags { .. } => "server-lags",
             Injected::WatchesLate { .. } => "watches-late",
             Injected::ReconnectStorm { .. } => "reconnect-storm",
             Injected::QuorumLost { .. } => "quorum-lost",
@@ -126,6 +132,8 @@ impl Injected {
             | Injected::DiskHealthy { .. }
             | Injected::EnoughDescriptors { .. }
             | Injected::ClockRight { .. }
+            | Injected::Rejoin { .. }
+            | Injected::ServerCaughtUp { .. }
             | Injected::TimersRight { .. }
             | Injected::WatchesPrompt { .. }
             | Injected::QuorumBack { .. }
@@ -173,6 +181,11 @@ impl Injected {
             | Injected::ExpireSession { target, .. }
             | Injected::LoseReply { target, .. }
             | Injected::LoseRegistration { target }
+            | Injected::CutShort { target, .. }
+            | Injected::ServerLags { target }
+            | Injected::ServerCaughtUp { target }
+            | Injected::Detach { target, .. }
+            | Injected::Rejoin { target, .. }
             | Injected::WatchesLate { target, .. }
             | Injected::WatchesPrompt { target, .. }
             | Injected::ReconnectStorm { target }

@@ -7,6 +7,7 @@ mod hasher;
 mod injected;
 mod kinds;
 mod recorder;
+mod seen;
 pub mod stored;
 mod traps;
 mod ways;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use injected::Injected;
 pub use recorder::Recorder;
+pub use seen::{FileByte, RecordAt, Seen};
 pub use traps::Trap;
 pub use ways::{DiskOperation, Errno, Failure, Refusal};
 
@@ -41,6 +43,7 @@ pub enum What {
     Fact(Fact),
     Fault(Injected),
     Phase(Entered),
+    Seen(Seen),
 }
 
 /// A phase of the run began.

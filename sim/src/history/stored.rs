@@ -69,7 +69,8 @@ fn entry(bytes: &[u8], is_whole: bool) -> Result<Entry, String> {
     if let Some(missing) = missing {
         return Err(format!("no entry of a history, `{missing}` is missing: {shown}"));
     }
-    let kind = ["fact", "fault", "phase"].into_iter().find_map(|key| Some((key, value.get(key)?.as_str()?)));
+    let kind =
+        ["fact", "fault", "phase", "seen"].into_iter().find_map(|key| Some((key, value.get(key)?.as_str()?)));
     let told = kind.map(|(key, kind)| format!("{key} `{kind}`"));
     serde_json::from_value(value).map_err(|_| match told {
         Some(told) => {

@@ -92,6 +92,7 @@ impl Progress {
             What::Phase(entered) => self.phase = Some(entered.phase),
             What::Fault(fault) => self.observe_fault(fault),
             What::Fact(fact) => self.observe_fact(fact),
+            What::Seen(_) => {}
         }
     }
 

@@ -43,7 +43,7 @@ impl Scene {
                 }
             }
             What::Fact(fact) => self.observe_fact(&entry.node, fact, known),
-            What::Fault(_) | What::Phase(_) => {}
+            What::Fault(_) | What::Phase(_) | What::Seen(_) => {}
         }
     }
 

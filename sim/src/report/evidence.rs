@@ -81,6 +81,7 @@ pub fn line(entry: &Entry) -> String {
         What::Fact(_) => person(&entry.node),
         What::Fault(_) => "FAULT".to_owned(),
         What::Phase(_) => "PHASE".to_owned(),
+        What::Seen(_) => "DISK".to_owned(),
     };
     format!("{:>4}.{:03}s  {who:<9} {}", millis / 1000, millis % 1000, text(entry))
 }
@@ -91,6 +92,7 @@ pub fn text(entry: &Entry) -> String {
         What::Fact(fact) => fact_text(fact),
         What::Fault(fault) => fault_text::text(fault),
         What::Phase(entered) => format!("{:?}", entered.phase).to_lowercase(),
+        What::Seen(seen) => seen.text(),
     }
 }
 

@@ -159,6 +159,20 @@ fn zookeeper(fault: &Injected) -> Option<String> {
         Injected::LoseRegistration { target } => {
             format!("lose the reply to the next registration of {}", person(target))
         }
+        Injected::CutShort { target, session, answered, broken } => {
+            let who = person(target);
+            format!(
+                "after {answered} reads of {who}, {broken} break off in the middle of the reply ({session:#x})"
+            )
+        }
+        Injected::Detach { target, session } => {
+            format!("the follower that serves {} loses its leader ({session:#x})", person(target))
+        }
+        Injected::Rejoin { target, session } => {
+            format!("the follower that serves {} drops it ({session:#x})", person(target))
+        }
+        Injected::ServerLags { target } => format!("a second server of {} falls behind", person(target)),
+        Injected::ServerCaughtUp { target } => format!("the second server of {} catches up", person(target)),
         Injected::WatchesLate { target, session, millis } => {
             format!("watch events reach {} {millis} ms late ({session:#x})", person(target))
         }

@@ -61,6 +61,9 @@ pub struct Verdict {
     /// What looks like a failure and is none.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub explained: Vec<Excused>,
+    /// What each check that applies to the run has compared.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub exercised: BTreeMap<String, u64>,
     /// 16 hex digits.
     pub trace_hash: String,
     pub sim_ms: u64,
@@ -209,6 +212,7 @@ impl Verdict {
             violations: Vec::new(),
             excused: Vec::new(),
             explained: Vec::new(),
+            exercised: BTreeMap::new(),
             trace_hash: String::new(),
             sim_ms: 0,
             wall_ms: 0,
@@ -280,6 +284,7 @@ impl Verdict {
 
     fn take(&mut self, history: &[Entry], judged: Judged, except: &[String]) {
         let check = judged.check;
+        self.exercised.extend(judged.met.map(|met| (check.slug.to_owned(), met)));
         let is_excepted = except.iter().any(|slug| slug == check.slug);
         let (mut excuses, mut explanations): (Reasons, Reasons) = Default::default();
         for finding in judged.findings {

@@ -133,6 +133,7 @@ impl Concern {
         match &entry.what {
             What::Fault(fault) => self.strikes(fault),
             What::Phase(_) => true,
+            What::Seen(_) => false,
             What::Fact(fact) => self.tells(fact),
         }
     }
@@ -197,7 +198,7 @@ fn host(fact: &Fact) -> Option<BrokerId> {
 fn sentence(entry: &Entry) -> String {
     let what = match &entry.what {
         What::Fault(fault) if fault.kind().is_some() => format!("FAULT: {}", evidence::text(entry)),
-        What::Fault(_) => format!("The testbed: {}", evidence::text(entry)),
+        What::Fault(_) | What::Seen(_) => format!("The testbed: {}", evidence::text(entry)),
         What::Phase(entered) => {
             format!("The phase of the {} begins", format!("{:?}", entered.phase).to_lowercase())
         }

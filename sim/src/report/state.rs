@@ -97,6 +97,7 @@ impl State {
                 What::Phase(entered) => state.phase = Some(entered.phase),
                 What::Fault(fault) => state.fault(fault, entry.at_ns / 1_000_000),
                 What::Fact(fact) => state.fact(fact, entry.at_ns / 1_000_000),
+                What::Seen(_) => {}
             }
         }
         for entry in history.iter().skip_while(|entry| entry.at_ns <= at_ns) {

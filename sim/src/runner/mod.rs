@@ -12,6 +12,7 @@ pub mod compare;
 pub mod console;
 pub mod crew;
 pub mod diff;
+mod exercised;
 pub mod explain;
 pub mod golden;
 mod groups;

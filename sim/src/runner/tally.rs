@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::atlas::Atlas;
+use super::exercised::Exercised;
 use super::groups::{GroupLine, Groups};
 use super::pool::Done;
 use crate::report::{Excused, Outcome, Verdict};
@@ -46,6 +47,8 @@ pub struct Tally {
     excused: BTreeMap<String, u64>,
     /// Likewise, what looked like a failure and was none.
     explained: BTreeMap<String, u64>,
+    /// Likewise, what was there to judge.
+    exercised: Exercised,
     /// The first failure of each cause, and how many there were.
     causes: Groups,
     /// Likewise, of those that `known.toml` knows.
@@ -77,6 +80,10 @@ struct Summary<'a> {
     reruns_equal: u64,
     excused: &'a BTreeMap<String, u64>,
     explained: &'a BTreeMap<String, u64>,
+    /// Runs by check that it applies to, and those that gave it something to compare.
+    exercised: &'a Exercised,
+    /// What the sweep proves too little of.
+    too_little: Vec<String>,
     faults: &'a BTreeMap<String, u64>,
     /// Seeds and times by kind of fault.
     atlas: &'a Atlas,
@@ -126,6 +133,7 @@ impl Tally {
             marks: Mark::ALL.iter().filter(|_| is_sweep).map(|mark| (mark.slug().to_owned(), 0)).collect(),
             excused: BTreeMap::new(),
             explained: BTreeMap::new(),
+            exercised: Exercised::default(),
             causes: Groups::default(),
             known_causes: Groups::default(),
             scenarios: BTreeMap::new(),
@@ -153,6 +161,7 @@ impl Tally {
         }
         count_checks(&mut self.excused, &verdict.excused);
         count_checks(&mut self.explained, &verdict.explained);
+        self.exercised.take(verdict);
     }
 
     fn take_outcome(&mut self, verdict: &Verdict) {
@@ -219,7 +228,8 @@ impl Tally {
     }
 
     pub fn exit(&self, ran_out_of_time: bool) -> Exit {
-        let proves_too_little = !self.over_excused().is_empty() || !self.unmet().is_empty();
+        let proves_too_little =
+            !self.over_excused().is_empty() || !self.unmet().is_empty() || !self.hardly_judged().is_empty();
         match () {
             () if self.nondeterministic > 0 => Exit::Nondeterminism,
             () if self.violations > 0 || proves_too_little => Exit::Violation,
@@ -234,6 +244,11 @@ impl Tally {
         let tells = self.limits_excuses && self.runs >= EXCUSED_RUNS_MIN;
         let is_over = |runs: u64| tells && runs * 100 > self.runs * EXCUSED_PERCENT_MAX;
         self.excused.iter().filter(|(_, runs)| is_over(**runs)).map(|(slug, _)| slug.as_str()).collect()
+    }
+
+    /// Checks that too few runs gave something to compare.
+    fn hardly_judged(&self) -> Vec<String> {
+        if self.limits_excuses { self.exercised.objections(self.runs) } else { Vec::new() }
     }
 
     /// Marks that had to be met and were not.
@@ -277,6 +292,8 @@ impl Tally {
             reruns_equal: self.reruns - self.nondeterministic,
             excused: &self.excused,
             explained: &self.explained,
+            exercised: &self.exercised,
+            too_little: self.hardly_judged(),
             faults: &self.faults,
             atlas: &self.atlas,
             never_fired: self.atlas.never(),
@@ -318,6 +335,7 @@ impl Tally {
         }
         lines.push(format!("excused (share of seeds): {}", self.excused_shares()));
         lines.push(format!("explained (share of seeds): {}", self.shares(&self.explained)));
+        lines.push(format!("exercised (share of the seeds with the feature): {}", self.exercised.text()));
         if self.known > 0 {
             lines.push(format!("failed as known: {}", self.known));
         }
@@ -330,6 +348,7 @@ impl Tally {
                 "FAIL more than {EXCUSED_PERCENT_MAX} % of the seeds were excused from {slug}"
             ));
         }
+        lines.extend(s.too_little.iter().map(|objection| format!("FAIL {objection}")));
         for mark in self.unmet() {
             let summary = mark.summary().trim();
             lines.push(format!("FAIL no seed met the mark {}: {summary}", mark.slug()));
@@ -355,7 +374,7 @@ fn speed(s: &Summary<'_>) -> [String; 2] {
     ]
 }
 
-fn listed(items: impl Iterator<Item = String>) -> String {
+pub(super) fn listed(items: impl Iterator<Item = String>) -> String {
     let items: Vec<String> = items.collect();
     if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }
@@ -407,6 +426,35 @@ mod tests {
             tally.text()
         );
         assert!(!tally.text().contains("FAIL no seed met the mark torn-tail-cut"), "{}", tally.text());
+    }
+
+    fn exercised(check: &str, seeds: u64, of: u64) -> Tally {
+        let verdict = |seed| {
+            let exercised = [(check.to_owned(), u64::from(seed < seeds))].into();
+            Verdict { exercised, ..Verdict::empty("sweep", seed) }
+        };
+        taken(&[], (0..of).map(verdict))
+    }
+
+    #[test]
+    fn a_sweep_in_which_a_check_had_too_little_to_compare_fails_and_names_it() {
+        let tally = exercised("fair-share", 99, 200);
+        assert_eq!(tally.exit(false), Exit::Violation);
+        let share =
+            "fair-share compared something in 49.5 % of the 200 seeds that it applies to, not in 50 %";
+        assert!(tally.text().contains(&format!("FAIL {share}")), "{}", tally.text());
+        assert!(tally.text().contains("feature): fair-share 49.5 % of 200\n"), "{}", tally.text());
+        let json: serde_json::Value = serde_json::from_str(&tally.json()).unwrap();
+        assert_eq!(json["exercised"]["fair-share"]["exercised"], 99);
+        assert_eq!(json["too_little"][0], share);
+    }
+
+    #[test]
+    fn a_share_that_suffices_passes_and_so_does_a_sweep_too_small_to_tell() {
+        assert_eq!(exercised("fair-share", 100, 200).exit(false), Exit::Pass);
+        assert_eq!(exercised("fair-share", 0, 199).exit(false), Exit::Pass);
+        assert_eq!(exercised("skip", 40, 200).exit(false), Exit::Pass);
+        assert_eq!(exercised("skip", 39, 200).exit(false), Exit::Violation);
     }
 
     #[test]

@@ -88,6 +88,9 @@ impl Class {
                 ("lost-reply", 2),
                 ("lost-registration", 2),
                 ("watches-late", 3),
+                ("cut-short", 2),
+                ("detach", 3),
+                ("server-lags", 2),
                 ("reconnect-storm", 1),
                 ("quorum-lost", 1),
                 ("zookeeper-kill", 1),
@@ -126,6 +129,19 @@ pub struct Mix {
 }
 
 impl Mix {
+    /// Another level, perhaps, and other weights: what strikes often in one seed is missing in the next.
+    pub fn varied(&self, class: Class, draws: &mut Rng) -> Mix {
+        let levels = [Level::Light, self.level, Level::Heavy];
+        let level = *draws.pick(&levels).expect("not empty");
+        let mut weights = BTreeMap::new();
+        for (kind, usual) in self.kinds(class) {
+            let factor = *draws.pick(&[0, 1, 1, 4]).expect("not empty");
+            weights.insert(kind.to_owned(), usual * factor);
+        }
+        let is_empty = weights.values().all(|weight| *weight == 0);
+        Mix { level, weights: if is_empty { self.weights.clone() } else { Some(weights) } }
+    }
+
     /// The kinds of `class` that this mix draws, with their weights.
     pub fn kinds(&self, class: Class) -> Vec<(&'static str, u32)> {
         let weight = |(kind, usual): &(&'static str, u32)| match &self.weights {
@@ -153,6 +169,8 @@ impl Mix {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chaos {
     pub mixes: BTreeMap<Class, Mix>,
+    /// The seed draws levels and weights too.
+    pub is_any: bool,
 }
 
 impl Chaos {
@@ -182,6 +200,17 @@ mod tests {
         let kills = drawn.iter().filter(|kind| **kind == "kill").count();
         assert!((60..140).contains(&kills), "{kills}");
         assert!(drawn.iter().all(|kind| ["kill", "pause"].contains(kind)));
+    }
+
+    #[test]
+    fn a_varied_mix_draws_something_and_not_always_everything() {
+        let usual = Mix { level: Level::Light, weights: None };
+        let mut draws = derive(1, "test");
+        let varied: Vec<Mix> = (0..100).map(|_| usual.varied(Class::Network, &mut draws)).collect();
+        assert!(varied.iter().all(|mix| !mix.kinds(Class::Network).is_empty()));
+        let all = Class::Network.kinds().len();
+        assert!(varied.iter().any(|mix| mix.kinds(Class::Network).len() < all));
+        assert!(varied.iter().any(|mix| mix.level == Level::Heavy));
     }
 
     #[test]

@@ -327,6 +327,7 @@ fn group(source: Source, scope: &Scope, raw: RawGroup) -> Checked<Group> {
         processing: time(source, raw.processing, Duration::ZERO, PROCESSING_MAX, "processing")?,
         session: time(source, raw.session, SESSION_MIN, SESSION_MAX, "session")?,
         config: settings(source, Owner::Consumer, raw.config)?,
+        habits: settings(source, Owner::Member, raw.habits)?,
         any_settings: raw.settings.is_some(),
         application: raw.application,
         is_optional: raw.optional,

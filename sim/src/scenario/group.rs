@@ -37,7 +37,9 @@ pub struct Group {
     pub session: Option<Duration>,
     /// Of its members as consumers.
     pub config: Settings,
-    /// Whether the seed draws what `config` leaves open.
+    /// What the built-in application does.
+    pub habits: Settings,
+    /// Whether the seed draws what `config` and `habits` leave open.
     pub any_settings: bool,
     /// The name under which the consuming application is registered; the built-in one where there is none.
     pub application: Option<String>,
@@ -113,9 +115,16 @@ pub struct GroupPlan {
     pub prefetch_bytes: usize,
     /// Of its members as consumers.
     pub config: Settings,
+    /// What the built-in application does.
+    pub habits: Settings,
 }
 
 impl GroupPlan {
+    /// What the application does, where the plan says something.
+    pub fn habit(&self, key: &str) -> Option<u64> {
+        self.habits.get(key).map(|value| value.cast_unsigned())
+    }
+
     /// Whether it is to read every record from the first on. The testbed's own application goes to the beginning
     /// when it is told that there is no position; what another one does is not known.
     pub fn reads_everything(&self) -> bool {
@@ -148,18 +157,14 @@ pub(super) fn draw_groups(
         let mut rng = derive(seed, &format!("group {name}"));
         let is_left_out = rng.chance(1, 2) && group.is_optional;
         let config = Owner::Consumer.draw(seed, name, &group.config, group.any_settings);
-        (!is_left_out).then(|| (name.clone(), draw_group(name, group, topics, config, &mut rng)))
+        let habits = Owner::Member.draw(seed, name, &group.habits, group.any_settings);
+        let plan = GroupPlan { config, habits, ..draw_group(name, group, topics, &mut rng) };
+        (!is_left_out).then(|| (name.clone(), plan))
     });
     drawn.collect()
 }
 
-fn draw_group(
-    name: &str,
-    group: &Group,
-    topics: &BTreeMap<String, TopicPlan>,
-    config: Settings,
-    rng: &mut Rng,
-) -> GroupPlan {
+fn draw_group(name: &str, group: &Group, topics: &BTreeMap<String, TopicPlan>, rng: &mut Rng) -> GroupPlan {
     let consumers = rng.between(1, u64::from(DRAWN_MEMBERS_MAX)) as u32;
     let commit = *rng.pick(&[Commit::Auto, Commit::Manual]).expect("not empty");
     let finish = *rng.pick(&[Finish::OnNext, Finish::Explicit]).expect("not empty");
@@ -199,7 +204,8 @@ fn draw_group(
         rebalance_backoff,
         unfinished_records,
         prefetch_bytes,
-        config,
+        config: Settings::new(),
+        habits: Settings::new(),
     }
 }
 

@@ -217,7 +217,7 @@ impl Happening {
                 (kind, fact) => fact.kind() == kind,
             },
             What::Fault(fault) => fault.kind() == Some(self.kind.as_str()),
-            What::Phase(_) => false,
+            What::Phase(_) | What::Seen(_) => false,
         };
         is_kind
             && self.subjects.iter().all(|subject| known.concerns(entry, subject))
@@ -279,7 +279,7 @@ impl Known {
     fn concerns(&self, entry: &Entry, subject: &str) -> bool {
         match &entry.what {
             What::Fault(fault) => fault.targets().iter().any(|target| self.is_meant(target, subject)),
-            What::Phase(_) => false,
+            What::Phase(_) | What::Seen(_) => false,
             What::Fact(Fact::GroupJoined { group, .. }) if group == subject => true,
             What::Fact(Fact::SessionExpired { session }) => {
                 self.holder(*session).is_some_and(|holder| self.is_meant(holder, subject))

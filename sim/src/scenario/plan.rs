@@ -15,7 +15,7 @@ use seedlog::types::{Acks, Durability, TopicPartition};
 use super::group::{self, GroupPlan, MemberPlan};
 use super::settings::{DELIVERY_TIMEOUT, Owner, Settings, draw_topic as draw_topic_settings};
 use super::{Chaos, Class, Created, Level, Scenario, Step, Within};
-use crate::checkers::{GroupTerms, Membership, ProducerTerms, Terms, TopicTerms};
+use crate::checkers::{ConsumerTerms, GroupTerms, Membership, Patience, ProducerTerms, Terms, TopicTerms};
 
 /// A topic that is made in the storm is made this early, so that something is left to happen to it.
 const CREATED_MS_MAX: u64 = 8_000;
@@ -41,6 +41,8 @@ pub struct Plan {
     pub only: Option<BTreeSet<u64>>,
     /// How long the workload takes, and with it the storm.
     pub storm: Duration,
+    /// No longer than this ZooKeeper grants a session; `None`: as long as it usually does.
+    pub session_max: Option<Duration>,
 }
 
 /// How much damage drawn faults may do. What a scenario writes down is done whatever this says.
@@ -89,6 +91,10 @@ pub struct ProducerPlan {
     pub habits: Settings,
     /// Whether it speaks the bare protocol.
     pub is_wire: bool,
+    /// Where the records go that stray: topics that are there from the beginning.
+    pub strays_to: Vec<String>,
+    /// A record's fate is known after this, at the latest.
+    pub delivery_timeout: Duration,
 }
 
 impl ProducerPlan {
@@ -113,7 +119,7 @@ impl Plan {
             .iter()
             .filter(|(_, producer)| topics.contains_key(&producer.topic))
             .filter(|(name, producer)| !is_left_out(seed, name, producer.is_optional))
-            .map(|(name, producer)| (name.clone(), draw_producer(name, producer, seed)))
+            .map(|(name, producer)| (name.clone(), draw_producer(name, producer, &topics, seed)))
             .collect();
         let longest = producers.values().map(|p| p.interval * p.records as u32).max().unwrap_or_default();
         let groups = group::draw_groups(scenario, &topics, seed);
@@ -131,10 +137,11 @@ impl Plan {
             groups,
             steps: scenario.steps.clone(),
             within: scenario.expect.within.clone(),
-            chaos: swarm(&scenario.chaos, &mut derive(seed, "swarm")),
+            chaos: swarm(&scenario.chaos, seed),
             over_budget: derive(seed, "atlas").below(100) < scenario.over_budget_percent,
             only: scenario.only.clone(),
             storm: scenario.storm.unwrap_or(longest),
+            session_max: draw_session_max(scenario, seed),
         }
     }
 
@@ -184,14 +191,66 @@ impl Plan {
 
     /// What the checks may rely on.
     pub fn terms(&self) -> Terms {
-        let topic = |t: &TopicPlan| TopicTerms { durability: t.durability, replicas: 1 };
-        let producer =
-            |p: &ProducerPlan| ProducerTerms { acks: p.acks, may_overtake: false, gives_up: p.gives_up() };
+        let topic = |t: &TopicPlan| TopicTerms {
+            durability: t.durability,
+            replicas: 1,
+            flush_interval: t
+                .config
+                .get("flush.ms")
+                .and_then(|ms| ms.parse().ok())
+                .map(Duration::from_millis),
+        };
+        let producer = |p: &ProducerPlan| ProducerTerms {
+            acks: p.acks,
+            may_overtake: false,
+            gives_up: p.gives_up(),
+            keyed: p.keyed,
+            is_wire: p.is_wire,
+            delivery_timeout: p.delivery_timeout,
+        };
+        let consumer = |c: &ConsumerPlan| ConsumerTerms { reset: c.reset, wanders: c.wanders };
         Terms {
             topics: self.topics.iter().map(|(name, t)| (Arc::from(name.as_str()), topic(t))).collect(),
             producers: self.producers.iter().map(|(name, p)| (name.clone(), producer(p))).collect(),
-            groups: self.groups.iter().map(|(name, group)| (name.clone(), group_terms(group))).collect(),
+            groups: self.groups.iter().map(|(name, group)| (name.clone(), self.group_terms(group))).collect(),
             memberships: self.groups.iter().map(|(name, g)| (name.clone(), self.membership(g))).collect(),
+            consumers: self.consumers.iter().map(|(name, c)| (name.clone(), consumer(c))).collect(),
+            patience: self.patience(),
+        }
+    }
+
+    /// The longest that anybody in the run waits.
+    fn patience(&self) -> Patience {
+        let usual = Patience::default();
+        let told = |settings: &Settings| {
+            let wait =
+                |key: &str| Duration::from_millis(settings.get(key).map_or(0, |ms| ms.cast_unsigned()));
+            wait("request.timeout.ms").max(usual.request)
+                + wait("fetch.max.wait.ms")
+                + wait("retry.backoff.ms")
+        };
+        let producers = self.producers.values().map(|producer| &producer.config);
+        let consumers = self.consumers.values().map(|consumer| &consumer.config);
+        let groups = self.groups.values().map(|group| &group.config);
+        let of_broker =
+            self.broker_config.get("zookeeper.session.timeout.ms").and_then(toml::Value::as_integer);
+        let of_broker = of_broker.map(|ms| Duration::from_millis(ms.cast_unsigned()));
+        let sessions = self.groups.values().map(|group| group.session).chain(of_broker);
+        let rebalance = |group: &GroupPlan| group.rebalance_backoff * group.rebalance_tries;
+        Patience {
+            request: producers.chain(consumers).chain(groups).map(told).max().unwrap_or(usual.request),
+            session: sessions.max().unwrap_or(usual.session),
+            delivery: DELIVERY_TIMEOUT,
+            rebalance: self.groups.values().map(rebalance).max().unwrap_or_default(),
+        }
+    }
+
+    fn group_terms(&self, group: &GroupPlan) -> GroupTerms {
+        let longest = group.members.values().map(|member| member.processing).max();
+        GroupTerms {
+            session_timeout: group.session.min(self.session_max.unwrap_or(group.session)),
+            processing: longest.unwrap_or_default(),
+            reset: group.reset,
         }
     }
 
@@ -209,15 +268,11 @@ pub(super) fn those_there(topics: &BTreeMap<String, TopicPlan>, wanted: &[String
     wanted.iter().filter(|name| topics.contains_key(*name)).cloned().collect()
 }
 
-fn group_terms(group: &GroupPlan) -> GroupTerms {
-    let longest = group.members.values().map(|member| member.processing).max();
-    GroupTerms { session_timeout: group.session, processing: longest.unwrap_or_default() }
-}
-
 /// A seed leaves each whole class out with one chance in two: faults mask each other otherwise. One class at
 /// least stays in, if the scenario has any.
-fn swarm(chaos: &Chaos, rng: &mut Rng) -> Chaos {
-    let mut swarm = Chaos::default();
+fn swarm(chaos: &Chaos, seed: u64) -> Chaos {
+    let mut rng = derive(seed, "swarm");
+    let mut swarm = Chaos { mixes: BTreeMap::new(), is_any: chaos.is_any };
     for class in Class::ALL {
         // Drawn for each class, so that one more class in a file leaves the others as they were.
         let is_in = rng.chance(1, 2);
@@ -230,6 +285,11 @@ fn swarm(chaos: &Chaos, rng: &mut Rng) -> Chaos {
         && let Some((class, mix)) = rng.pick(&demanded)
     {
         swarm.mixes.insert(**class, (*mix).clone());
+    }
+    if chaos.is_any {
+        for (class, mix) in &mut swarm.mixes {
+            *mix = mix.varied(*class, &mut derive(seed, &format!("swarm {}", class.name())));
+        }
     }
     swarm
 }
@@ -265,7 +325,12 @@ fn draw_topics(scenario: &Scenario, seed: u64) -> BTreeMap<String, TopicPlan> {
     scenario.topics.iter().filter_map(draw).collect()
 }
 
-fn draw_producer(name: &str, producer: &super::Producer, seed: u64) -> ProducerPlan {
+fn draw_producer(
+    name: &str,
+    producer: &super::Producer,
+    topics: &BTreeMap<String, TopicPlan>,
+    seed: u64,
+) -> ProducerPlan {
     let mut rng = derive(seed, &format!("producer {name}"));
     let records = rng.between(200, 600);
     let per_second = rng.between(10, 50);
@@ -275,6 +340,8 @@ fn draw_producer(name: &str, producer: &super::Producer, seed: u64) -> ProducerP
     let value_bytes = *rng.pick(&[32, 200, 2000]).expect("not empty");
     let keyed = rng.chance(1, 2);
     let compression = draw_compression(&mut rng);
+    let config = Owner::Producer.draw(seed, name, &producer.config, producer.any_settings);
+    let others = topics.iter().filter(|(name, topic)| topic.created.is_none() && **name != producer.topic);
     ProducerPlan {
         topic: producer.topic.clone(),
         records: producer.records.unwrap_or(records),
@@ -284,7 +351,9 @@ fn draw_producer(name: &str, producer: &super::Producer, seed: u64) -> ProducerP
         value_bytes: producer.value_bytes.unwrap_or(value_bytes),
         keyed: producer.keyed.unwrap_or(keyed),
         compression: producer.compression.unwrap_or(compression),
-        config: Owner::Producer.draw(seed, name, &producer.config, producer.any_settings),
+        delivery_timeout: delivery_timeout(&config),
+        config,
+        strays_to: others.map(|(name, _)| name.clone()).collect(),
         habits: Owner::Habits.draw(seed, name, &producer.habits, producer.any_settings),
         is_wire: producer.is_wire,
     }
@@ -306,6 +375,12 @@ fn draw_consumer(
     }
 }
 
+/// As the plan has it, or as the testbed's producers have it.
+fn delivery_timeout(config: &Settings) -> Duration {
+    let millis = config.get("delivery.timeout.ms");
+    millis.map_or(DELIVERY_TIMEOUT, |millis| Duration::from_millis(millis.cast_unsigned()))
+}
+
 /// Whether this seed does without an optional client.
 fn is_left_out(seed: u64, name: &str, is_optional: bool) -> bool {
     is_optional && derive(seed, &format!("client {name}")).chance(1, 2)
@@ -315,6 +390,13 @@ fn is_left_out(seed: u64, name: &str, is_optional: bool) -> bool {
 fn draw_compression(rng: &mut Rng) -> Compression {
     let codecs = [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
     if rng.chance(3, 4) { Compression::None } else { *rng.pick(&codecs).expect("not empty") }
+}
+
+/// A server that grants less than it was asked for: its clients have to go by what they were granted.
+fn draw_session_max(scenario: &Scenario, seed: u64) -> Option<Duration> {
+    let mut rng = derive(seed, "zookeeper session max");
+    let millis = *rng.pick(&[1_500, 2_500]).expect("not empty");
+    (scenario.any_broker_settings && rng.chance(1, 3)).then_some(Duration::from_millis(millis))
 }
 
 /// Settings that move the edges closer: small segments roll often, a short session expires soon.

@@ -92,7 +92,7 @@ pub fn chaos(source: Source, raw: &RawChaos) -> Checked<Chaos> {
         Class::ZooKeeper => &raw.zookeeper,
         Class::Clients => &raw.clients,
     };
-    let mut chaos = Chaos::default();
+    let mut chaos = Chaos { is_any: raw.settings.is_some(), ..Chaos::default() };
     for class in Class::ALL {
         let mix = mix(source, class, raw_mix(class))?;
         if mix.level != Level::None {

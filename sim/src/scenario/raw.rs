@@ -244,7 +244,10 @@ pub struct RawGroup {
     /// The members' settings as consumers, by Kafka's names: `"fetch.max.bytes"` and so on.
     #[schemars(with = "Option<BTreeMap<String, i64>>")]
     pub config: Option<At<toml::Table>>,
-    /// `any`: the seed draws what `config` leaves open, half of it at a time.
+    /// What the built-in application does: `records-at-once` and so on.
+    #[schemars(with = "Option<BTreeMap<String, i64>>")]
+    pub habits: Option<At<toml::Table>>,
+    /// `any`: the seed draws what `config` and `habits` leave open, half of it at a time.
     pub settings: Option<RawSettings>,
     /// The name under which an application from outside is registered.
     pub application: Option<String>,
@@ -296,6 +299,8 @@ pub struct RawChaos {
     pub zookeeper: At<RawMix>,
     #[serde(default)]
     pub clients: At<RawMix>,
+    /// `any`: the seed draws another level of each class now and then, and other weights of its kinds.
+    pub settings: Option<RawSettings>,
     /// Of the faults that the seed draws only these strike, by number.
     pub only: Option<At<Vec<u64>>>,
     /// The share of the seeds, in percent, whose drawn faults may go over budget. Left out: 0.

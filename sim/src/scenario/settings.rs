@@ -46,7 +46,7 @@ const PRODUCER: &[Setting] = &[
     setting("retry.backoff.ms", &[10, 50, 500], 1, MINUTE_MS),
     setting("batch.size", &[1, 300, 16_384], 1, MANY),
     setting("batch.records", &[1, 3, 100], 1, MANY),
-    setting("buffer.memory", &[40_000, 1 << 20], 1, MANY),
+    setting("buffer.memory", &[4_000, 40_000, 1 << 20], 1, MANY),
     setting("max.request.size", &[20_000, 200_000], 1, MANY),
 ];
 
@@ -76,8 +76,22 @@ const HABITS: &[Setting] = &[
     setting("same-time-ms", &[100, 1_000], 1, MINUTE_MS),
     // `flush` after so many records.
     setting("flush-every", &[1, 7, 50], 1, 1 << 30),
+    // So many percent of the records go to other topics, in the same requests as the rest.
+    setting("strays", &[10, 50], 0, 100),
     // In the end it closes the producer, and does not only flush it.
     setting("closes", &[1], 0, 1),
+];
+
+/// What the application does that is a member of a group.
+const MEMBER: &[Setting] = &[
+    // Records of a stream that are worked on at the same time, where they are marked when they are done.
+    setting("records-at-once", &[2, 5, 20], 1, 1_000),
+    // It asks a stream again after so long, and lets go of the first question.
+    setting("asks-again-ms", &[5, 100], 1, MINUTE_MS),
+    // It marks through the stream, and not through the consumer.
+    setting("marks-on-stream", &[1], 0, 1),
+    // It closes its consumer while its streams are being read.
+    setting("closes-under-streams", &[1], 0, 1),
 ];
 
 /// A broker's own.
@@ -105,6 +119,7 @@ pub enum Owner {
     Producer,
     Consumer,
     Habits,
+    Member,
     Broker,
     Topic,
 }
@@ -115,6 +130,7 @@ impl Owner {
             Owner::Producer => PRODUCER,
             Owner::Consumer => CONSUMER,
             Owner::Habits => HABITS,
+            Owner::Member => MEMBER,
             Owner::Broker => BROKER,
             Owner::Topic => TOPIC,
         }

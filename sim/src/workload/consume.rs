@@ -81,7 +81,7 @@ impl Wanderer {
             Ok(_) => {}
             // With `reset = "none"` it is the application that says where to go on.
             Err(ConsumeError::OutOfRange { partition, .. }) => {
-                self.consumer.seek(&partition, StartPosition::Earliest);
+                self.seek(&partition, StartPosition::Earliest);
             }
             Err(error) => {
                 self.context.shared.report(format!("{} could not read: {error}", self.context.name));
@@ -117,29 +117,51 @@ impl Wanderer {
             return;
         }
         match self.draws.below(8) {
-            0 => self.consumer.close().await,
+            0 => self.close().await,
             1 => return self.assign(StartPosition::Latest),
             2 => return self.seek(&partition, StartPosition::Earliest),
             3 => return self.seek(&partition, StartPosition::Latest),
             4 | 5 => return self.seek_to_a_time(&partition),
-            _ => {
-                let (end, _) = self.seen.get(&partition).copied().unwrap_or((Offset(8), Timestamp(0)));
-                // Now and then behind the end of the log.
-                let most = if self.draws.chance(1, 4) { end.0 + 1_000 } else { end.0 + 1 };
-                let offset = Offset(self.draws.below(most.cast_unsigned()).cast_signed());
-                return self.seek(&partition, StartPosition::At(offset));
-            }
-        }
-        let after = self.consumer.poll(Duration::ZERO).await;
-        if after != Err(ConsumeError::Closed) {
-            facts::record(|| Fact::WrongReply {
-                client: self.context.name.clone(),
-                partition: None,
-                reason: "a closed consumer goes on reading".to_owned(),
-            });
+            6 => return self.think_better_of_it(&partition).await,
+            _ => return self.seek_to_an_offset(&partition),
         }
         self.consumer = start(&self.context, &self.plan);
         self.assign(StartPosition::Earliest);
+    }
+
+    fn seek_to_an_offset(&mut self, partition: &TopicPartition) {
+        let (end, _) = self.seen.get(partition).copied().unwrap_or((Offset(8), Timestamp(0)));
+        // Now and then behind the end of the log.
+        let most = if self.draws.chance(1, 4) { end.0 + 1_000 } else { end.0 + 1 };
+        let offset = Offset(self.draws.below(most.cast_unsigned()).cast_signed());
+        self.seek(partition, StartPosition::At(offset));
+    }
+
+    /// A second seek, while the first one's question may be on its way: its answer counts no more.
+    async fn think_better_of_it(&mut self, partition: &TopicPartition) {
+        match self.draws.below(3) {
+            0 => self.seek(partition, StartPosition::Latest),
+            1 => self.seek(partition, StartPosition::Earliest),
+            _ => self.seek_to_a_time(partition),
+        }
+        let ms = *self.draws.pick(&[0, 1, 5, 30]).expect("not empty");
+        clock::sleep(Duration::from_millis(ms)).await;
+        self.seek_to_an_offset(partition);
+    }
+
+    async fn close(&mut self) {
+        self.consumer.close().await;
+        if self.consumer.poll(Duration::ZERO).await != Err(ConsumeError::Closed) {
+            self.complain("a closed consumer goes on reading");
+        }
+    }
+
+    fn complain(&self, reason: &str) {
+        facts::record(|| Fact::WrongReply {
+            client: self.context.name.clone(),
+            partition: None,
+            reason: reason.to_owned(),
+        });
     }
 
     /// To the time of a record that was read, or a little beside it.
@@ -156,6 +178,14 @@ impl Wanderer {
     }
 
     fn seek(&self, partition: &TopicPartition, to: StartPosition) {
+        let offset = if let StartPosition::At(offset) = to { Some(offset) } else { None };
+        if !matches!(to, StartPosition::Time(_)) {
+            facts::record(|| Fact::Sought {
+                consumer: self.context.name.clone(),
+                partition: partition.clone(),
+                to: offset,
+            });
+        }
         if !self.consumer.seek(partition, to) {
             self.context.shared.report(format!("{} does not have {partition}", self.context.name));
         }

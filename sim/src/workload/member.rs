@@ -1,20 +1,26 @@
 //! A member of a consumer group: the application that runs on its node, or the testbed's own.
 //!
-//! The testbed's own application works on one record of each stream at a time and says when it is done with it;
-//! it does nothing that would hide a fault of the library: whatever goes wrong ends its process.
+//! The testbed's own application says when it is done with a record; it does nothing that would hide a fault of the
+//! library: whatever goes wrong ends its process. How it works is the plan's: see `habits`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::bail;
 use seedlog::consumer::membership::{GroupConsumer, MessageStream};
 use seedlog::consumer::{ConsumeError, ConsumedRecord, StartPosition};
+use seedlog::facts::{self, Fact};
 use seedlog::runtime::clock;
 use seedlog::runtime::task::{Lane, TaskGroup};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::client::PAUSE;
 use crate::app::{AppContext, Application, Place};
 use crate::scenario::{Commit, Finish};
+
+/// Once its consumer is closed, a stream says so within this.
+const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// One incarnation of a member's process.
 pub(super) async fn live(place: Place, application: Option<Arc<dyn Application>>) {
@@ -35,9 +41,15 @@ async fn consume(context: AppContext) -> anyhow::Result<()> {
     let streams = consumer.create_message_streams(context.subscription()).await?;
     let tasks = TaskGroup::new(Lane::Data);
     let (ends, mut ended) = mpsc::channel(1);
+    let mut reading = 0;
     for stream in streams.into_values().flatten() {
-        let worker = Worker { context: context.clone(), consumer: Arc::clone(&consumer), uncommitted: 0 };
+        let worker = Arc::new(Worker {
+            context: context.clone(),
+            consumer: Arc::clone(&consumer),
+            uncommitted: AtomicU64::new(0),
+        });
         let ends = ends.clone();
+        reading += 1;
         tasks.spawn("member-stream", async move {
             let error = worker.work_off(stream).await;
             // Nobody listens where another stream's end came first.
@@ -49,10 +61,31 @@ async fn consume(context: AppContext) -> anyhow::Result<()> {
         () = context.asked_to_leave() => {}
         error = ended.recv() => bail!("a stream ended: {error:?}"),
     }
+    if context.plan.habit("closes-under-streams") == Some(1) {
+        let closed = consumer.close().await;
+        all_end(&context, ended, reading).await;
+        return Ok(closed?);
+    }
     // What is under way is not finished, and another member's from now on.
     tasks.abort_all();
     consumer.close().await?;
     Ok(())
+}
+
+/// Each of so many streams says that its consumer is closed.
+async fn all_end(context: &AppContext, mut ended: mpsc::Receiver<ConsumeError>, streams: u32) {
+    let deadline = clock::now() + CLOSED_WITHIN;
+    for _ in 0..streams {
+        let left = deadline.saturating_since(clock::now());
+        let end = clock::timeout(left, ended.recv()).await.ok().flatten();
+        if end != Some(ConsumeError::Closed) {
+            facts::record(|| Fact::WrongReply {
+                client: context.name().to_owned(),
+                partition: None,
+                reason: format!("a stream of a closed consumer answers {end:?}"),
+            });
+        }
+    }
 }
 
 /// Works off one stream.
@@ -60,15 +93,22 @@ struct Worker {
     context: AppContext,
     consumer: Arc<GroupConsumer>,
     /// Records finished since the last commit.
-    uncommitted: u64,
+    uncommitted: AtomicU64,
 }
 
 impl Worker {
     /// Goes on until the stream ends, and says why it did.
-    async fn work_off(mut self, mut stream: MessageStream) -> ConsumeError {
+    async fn work_off(self: Arc<Worker>, mut stream: MessageStream) -> ConsumeError {
+        // Ends with the stream's own task.
+        let beside = TaskGroup::new(Lane::Data);
+        let at_once = Arc::new(Semaphore::new(self.records_at_once()));
         loop {
-            match stream.next().await {
-                Ok(record) => self.handle(&record).await,
+            let turn = Arc::clone(&at_once).acquire_owned().await.expect("it is never closed");
+            match self.next(&mut stream).await {
+                Ok(record) if self.records_at_once() > 1 => {
+                    beside.spawn("member-record", Arc::clone(&self).handle_beside(record, turn));
+                }
+                Ok(record) => self.handle(&record, Some(&stream)).await,
                 // With `reset = "none"` it is the application that says where to begin.
                 Err(ConsumeError::NoPosition { partition }) => {
                     self.consumer.seek(&partition, StartPosition::Earliest);
@@ -82,22 +122,52 @@ impl Worker {
         }
     }
 
-    async fn handle(&mut self, record: &ConsumedRecord) {
+    /// What is finished by asking for the next record is worked on alone.
+    fn records_at_once(&self) -> usize {
+        let plan = &self.context.plan;
+        let wanted = plan.habit("records-at-once").unwrap_or(1);
+        let is_explicit = plan.finish == Finish::Explicit && plan.commit != Commit::BeforeProcessing;
+        if is_explicit { wanted as usize } else { 1 }
+    }
+
+    async fn next(&self, stream: &mut MessageStream) -> Result<ConsumedRecord, ConsumeError> {
+        let Some(patience) = self.context.plan.habit("asks-again-ms") else { return stream.next().await };
+        loop {
+            if let Ok(next) = clock::timeout(Duration::from_millis(patience), stream.next()).await {
+                return next;
+            }
+        }
+    }
+
+    async fn handle_beside(self: Arc<Worker>, record: ConsumedRecord, turn: OwnedSemaphorePermit) {
+        self.handle(&record, None).await;
+        drop(turn);
+    }
+
+    async fn handle(&self, record: &ConsumedRecord, stream: Option<&MessageStream>) {
         let plan = &self.context.plan;
         let (commits, marks) = (plan.commit, plan.finish == Finish::Explicit);
         if commits == Commit::BeforeProcessing {
-            self.consumer.mark_finished(&record.partition, record.offset);
+            self.mark(record, stream);
             self.commit().await;
         }
         self.context.work().await;
         self.context.processed(record);
         if marks {
-            self.consumer.mark_finished(&record.partition, record.offset);
+            self.mark(record, stream);
         }
-        self.uncommitted += 1;
-        if commits == Commit::Manual && self.uncommitted >= self.context.plan.commit_records {
+        let uncommitted = self.uncommitted.fetch_add(1, Ordering::Relaxed) + 1;
+        if commits == Commit::Manual && uncommitted >= plan.commit_records {
+            self.uncommitted.store(0, Ordering::Relaxed);
             self.commit().await;
-            self.uncommitted = 0;
+        }
+    }
+
+    fn mark(&self, record: &ConsumedRecord, stream: Option<&MessageStream>) {
+        let on_stream = self.context.plan.habit("marks-on-stream") == Some(1);
+        match stream.filter(|_| on_stream) {
+            Some(stream) => stream.mark_finished(&record.partition, record.offset),
+            None => self.consumer.mark_finished(&record.partition, record.offset),
         }
     }
 

@@ -99,14 +99,21 @@ impl Application<'_> {
             let value = Some(unique(name, number, 0));
             headers.insert(0, RecordHeader { key: Bytes::from_static(b"name"), value });
         }
+        let topic = self.topic();
         ProducerRecord {
-            topic: self.plan.topic.clone(),
+            topic,
             key,
             value: (!is_null).then(|| unique(name, number, bytes)),
             headers,
             timestamp: self.timestamp(),
             partition: None,
         }
+    }
+
+    fn topic(&mut self) -> String {
+        let strays = !self.plan.strays_to.is_empty() && self.is_one_of("strays");
+        let elsewhere = if strays { self.draws.pick(&self.plan.strays_to) } else { None };
+        elsewhere.unwrap_or(&self.plan.topic).clone()
     }
 
     fn key(&mut self) -> Option<Bytes> {

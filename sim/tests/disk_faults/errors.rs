@@ -271,6 +271,26 @@ fn a_full_disk_takes_what_fits_and_overwrites_still_work() {
 }
 
 #[test]
+fn a_removed_file_gives_its_room_back_when_nobody_has_it_open_synced_or_not() {
+    run(1, || async {
+        let node = started(|| async {
+            a_second().await;
+            let (old, new) = (open("/data/old"), open("/data/new"));
+            write(&old, b"12345678", 0).unwrap();
+            old.sync_data().await.unwrap();
+            disk::sync_dir(Path::new("/data")).await.unwrap();
+            disk::remove_file(Path::new("/data/old")).unwrap();
+            assert_eq!(write(&new, b"abcd", 0).unwrap_err().kind(), ErrorKind::StorageFull);
+            drop(old);
+            write(&new, b"abcd", 0).unwrap();
+        });
+        control::set_faults(node, |faults| faults.capacity_bytes = Some(10));
+        clock::sleep(Duration::from_secs(2)).await;
+        assert_eq!(current(node, "/data/new").unwrap(), b"abcd");
+    });
+}
+
+#[test]
 fn a_short_write_leaves_a_part() {
     let mut lengths = BTreeSet::new();
     for seed in 0..40 {

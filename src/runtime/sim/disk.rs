@@ -30,6 +30,7 @@ use underway::Sync;
 mod control;
 mod crash;
 mod data;
+mod effects;
 mod faults;
 mod machine;
 mod names;
@@ -42,6 +43,7 @@ pub use control::{
     current_image, delete_file, durable_image, faults, faults_fired, flip_bit, heal, leave_free, list_files,
     losses, rot_bit, set_faults, truncate_file, wipe,
 };
+pub use effects::{Effect as FaultEffect, take_effects};
 pub use faults::{CrashInside, Errno, FailedSync, Faults, Operation, Rate, Slow, Tally};
 
 thread_local! {
@@ -56,6 +58,7 @@ impl Simulator for DiskSim {
     fn new(_: &madsim::rand::GlobalRng, _: &madsim::time::TimeHandle, _: &madsim::Config) -> DiskSim {
         MACHINES.with_borrow_mut(BTreeMap::clear);
         process::reset();
+        effects::forget();
         DiskSim
     }
 }
@@ -63,7 +66,7 @@ impl Simulator for DiskSim {
 pub(super) fn on_birth(_life: Identity) {}
 
 pub(super) fn on_death(life: Identity, death: Death) {
-    on_machine(life.node, |machine| machine.on_death(life, death));
+    on_machine(life.node, |machine| effects::end_life(machine, life, death));
 }
 
 fn on_machine<T>(node: NodeId, f: impl FnOnce(&mut Machine) -> T) -> T {
@@ -121,12 +124,15 @@ struct Handle {
 }
 
 const EBADF: i32 = 9;
+const EINVAL: i32 = 22;
+/// A directory's own length: a small one's on ext4.
+const DIRECTORY_BYTES: u64 = 4096;
 
 impl File {
     /// Writes all of `parts` one after the other at `offset`, as one `pwritev`. After an error, how much
     /// was written is unknown.
     pub fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let life = self.writing()?;
+        let life = self.writing(EBADF)?;
         let content = parts.iter().fold(0, |hash, part| mix(hash, trace::hash_bytes(part)));
         self.trace(Kind::DiskWrite, mix(offset, content));
         conclude(life, on_machine(life.node, |machine| machine.write(life, self.0.inode, parts, offset)))
@@ -168,6 +174,7 @@ impl File {
         let life = acting(self.0.life)?;
         on_machine(life.node, |machine| match machine.tree.file(self.0.inode) {
             Some(file) => Ok(file.current().len() as u64),
+            None if machine.tree.is_directory(self.0.inode) => Ok(DIRECTORY_BYTES),
             None => Err(ErrorKind::NotFound.into()),
         })
     }
@@ -177,7 +184,7 @@ impl File {
     }
 
     pub fn truncate(&self, len: u64) -> io::Result<()> {
-        let life = self.writing()?;
+        let life = self.writing(EINVAL)?;
         self.trace(Kind::DiskWrite, mix(TRUNCATE, len));
         conclude(life, on_machine(life.node, |machine| machine.truncate(life, self.0.inode, len)))
     }
@@ -196,10 +203,11 @@ impl File {
         Ok(())
     }
 
-    fn writing(&self) -> io::Result<Identity> {
+    /// Who writes; the error of one who may not is the operation's own.
+    fn writing(&self, refusal: i32) -> io::Result<Identity> {
         let life = acting(self.0.life)?;
         drop(self.lend()?);
-        if self.0.writable { Ok(life) } else { Err(io::Error::from_raw_os_error(EBADF)) }
+        if self.0.writable { Ok(life) } else { Err(io::Error::from_raw_os_error(refusal)) }
     }
 
     /// The descriptor that an operation works with, where the file has none of its own: another description each time.
@@ -327,6 +335,9 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 /// Waits for the deletion of topics (K7): nothing but tests calls it yet.
 pub fn remove_dir_all(path: &Path) -> io::Result<()> {
     let life = naming(REMOVE_DIR, path)?;
+    // A directory is opened to be emptied. What is not there is not even opened.
+    on_machine(life.node, |machine| machine.tree.resolve(path).map(drop))?;
+    let _descriptor = Descriptor::take(life)?;
     conclude(life, on_machine(life.node, |machine| machine.remove_dir_all(life, path)))
 }
 

@@ -3,17 +3,17 @@
 //! A copy of the tree gets all of `sim/canaries`, each behind a switch of its own, and is built once; its `score` turns
 //! on one after the other. The product stays free of them.
 
-mod plant;
+pub mod plant;
 mod report;
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
 use crate::run::cargo;
-use plant::Canary;
+pub use plant::Canary;
 use report::{Score, Tally};
 
 /// The copy and what is built of it.
@@ -56,28 +56,36 @@ pub fn run(options: &Options) -> Result<()> {
     let chosen = choose(&canaries, &options.only)?;
     let tree = root.join(TREE);
     println!("== planting {} canaries in a copy of the tree", canaries.len());
-    plant::copy_tree(root, &tree, &canaries)?;
-    println!("== building it; minutes the first time");
-    let mut build = cargo(&["build", "--package", "seedlog-sim", "--bin", "seedlog-sim"]);
-    let built = root.join(BUILT);
-    let status = build.current_dir(&tree).env("CARGO_TARGET_DIR", &built).status()?;
-    if !status.success() {
-        bail!("the tree does not build with the canaries in it: {build:?}");
-    }
-    let tally = score(&tree, &built.join("debug/seedlog-sim"), &chosen, options.seeds)?;
+    let mut files = plant::edited(root, &canaries)?;
+    plant::add_switches(root, &mut files, &canaries)?;
+    plant::write_tree(root, &tree, files)?;
+    let program = build(root, &tree)?;
+    let tally = score(&tree, &program, &chosen, options.seeds)?;
     print!("{}", tally.text(&canaries));
     Ok(())
 }
 
-fn choose<'a>(canaries: &'a [Canary], only: &[String]) -> Result<Vec<&'a Canary>> {
+/// Builds the copy's testbed; names the program.
+pub fn build(root: &Path, tree: &Path) -> Result<PathBuf> {
+    println!("== building it; minutes the first time");
+    let mut build = cargo(&["build", "--package", "seedlog-sim", "--bin", "seedlog-sim"]);
+    let built = root.join(BUILT);
+    let status = build.current_dir(tree).env("CARGO_TARGET_DIR", &built).status()?;
+    if !status.success() {
+        bail!("the tree does not build with what is planted in it: {build:?}");
+    }
+    Ok(built.join("debug/seedlog-sim"))
+}
+
+pub fn choose<'a>(canaries: &'a [Canary], only: &[String]) -> Result<Vec<&'a Canary>> {
     if let Some(unknown) = only.iter().find(|name| canaries.iter().all(|canary| canary.name != **name)) {
-        bail!("there is no canary `{unknown}`; sim/canaries has {}", canaries.len());
+        bail!("`{unknown}` is none of the {} that are planted", canaries.len());
     }
     Ok(canaries.iter().filter(|canary| only.is_empty() || only.contains(&canary.name)).collect())
 }
 
 /// Runs the copy's own `score`, and shows each line as it comes.
-fn score(tree: &Path, program: &Path, chosen: &[&Canary], seeds: u64) -> Result<Tally> {
+pub fn score(tree: &Path, program: &Path, chosen: &[&Canary], seeds: u64) -> Result<Tally> {
     let mut command = std::process::Command::new(program);
     command.current_dir(tree).args(["score", "--json", "--seeds", &format!("0..{seeds}")]);
     for canary in chosen {
@@ -95,7 +103,7 @@ fn score(tree: &Path, program: &Path, chosen: &[&Canary], seeds: u64) -> Result<
     // Its exit code says whether all were found, which the tally says better.
     child.wait()?;
     if tally.count() < chosen.len() {
-        bail!("only {} of {} canaries were scored: {command:?}", tally.count(), chosen.len());
+        bail!("only {} of {} planted mistakes were scored: {command:?}", tally.count(), chosen.len());
     }
     Ok(tally)
 }

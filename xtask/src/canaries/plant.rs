@@ -33,6 +33,11 @@ struct Edit {
 }
 
 impl Canary {
+    /// A mechanical change, planted by somebody else.
+    pub fn mutant(name: String, change: String, area: String) -> Canary {
+        Canary { name, imitates: change, area, edit: Vec::new() }
+    }
+
     /// What it is called among the rules of the copy.
     pub fn rule(&self) -> String {
         format!("canary-{}", self.name)
@@ -53,11 +58,10 @@ pub fn read(folder: &Path) -> Result<Vec<Canary>> {
     Ok(canaries)
 }
 
-/// Brings `tree` up to date with what `root` has under version control, or would have, and plants the canaries. Files
+/// Brings `tree` up to date with what `root` has under version control, or would have, but for the `planted` files. Those
 /// that are as they should be are left alone, so that cargo builds only what changed.
-pub fn copy_tree(root: &Path, tree: &Path, canaries: &[Canary]) -> Result<()> {
+pub fn write_tree(root: &Path, tree: &Path, mut planted: BTreeMap<PathBuf, String>) -> Result<()> {
     let files = tracked_files(root)?;
-    let mut planted = planted(root, canaries)?;
     for file in &files {
         let content = match planted.remove(file) {
             Some(text) => text.into_bytes(),
@@ -81,35 +85,47 @@ fn tracked_files(root: &Path) -> Result<BTreeSet<PathBuf>> {
     Ok(files.filter(|file| root.join(file).is_file()).collect())
 }
 
-/// The changed files and their text.
-fn planted(root: &Path, canaries: &[Canary]) -> Result<BTreeMap<PathBuf, String>> {
-    let mut texts: BTreeMap<PathBuf, String> = BTreeMap::new();
-    let mut change = |file: &Path, find: &str, instead: &str| -> Result<()> {
-        if !texts.contains_key(file) {
-            texts.insert(file.to_owned(), fs::read_to_string(root.join(file))?);
-        }
-        let text = texts.get_mut(file).context("just read")?;
-        let found = text.matches(find).count();
-        ensure!(found == 1, "{}: its text is found {found} times", file.display());
-        *text = text.replacen(find, instead, 1);
-        Ok(())
-    };
+/// The files that the canaries change, and their text.
+pub fn edited(root: &Path, canaries: &[Canary]) -> Result<BTreeMap<PathBuf, String>> {
+    let mut texts = BTreeMap::new();
     for canary in canaries {
         for edit in &canary.edit {
-            change(&edit.file, &edit.find, &edit.instead)
+            change(root, &mut texts, &edit.file, &edit.find, &edit.instead)
                 .with_context(|| format!("canary {}", canary.name))?;
         }
     }
-    let rules: String = canaries.iter().enumerate().map(|(number, canary)| rule(number, canary)).collect();
-    change(Path::new(RULES), LAST_RULE, &format!("{LAST_RULE}{rules}"))?;
-    change(Path::new(RULES), SUSPEND, &format!("{FIRST_SUSPENDED}{SUSPEND}"))?;
-    let rules = texts.get_mut(Path::new(RULES)).context("just changed")?;
-    rules.push_str(SWITCH);
     Ok(texts)
 }
 
+/// Gives each canary a rule that can be suspended, and the copy a function that asks for it.
+pub fn add_switches(root: &Path, texts: &mut BTreeMap<PathBuf, String>, canaries: &[Canary]) -> Result<()> {
+    let file = Path::new(RULES);
+    let rules: String = canaries.iter().enumerate().map(|(number, canary)| rule(number, canary)).collect();
+    change(root, texts, file, LAST_RULE, &format!("{LAST_RULE}{rules}"))?;
+    change(root, texts, file, SUSPEND, &format!("{FIRST_SUSPENDED}{SUSPEND}"))?;
+    texts.get_mut(file).context("just changed")?.push_str(SWITCH);
+    Ok(())
+}
+
+fn change(
+    root: &Path,
+    texts: &mut BTreeMap<PathBuf, String>,
+    file: &Path,
+    find: &str,
+    instead: &str,
+) -> Result<()> {
+    if !texts.contains_key(file) {
+        texts.insert(file.to_owned(), fs::read_to_string(root.join(file))?);
+    }
+    let text = texts.get_mut(file).context("just read")?;
+    let found = text.matches(find).count();
+    ensure!(found == 1, "{}: its text is found {found} times", file.display());
+    *text = text.replacen(find, instead, 1);
+    Ok(())
+}
+
 fn rule(number: usize, canary: &Canary) -> String {
-    let imitates = canary.imitates.replace('\n', " ");
+    let imitates = canary.imitates.replace('\n', " ").replace('"', "'");
     format!("    /// A canary: {imitates}.\n    Canary{number} = \"{}\",\n", canary.rule())
 }
 

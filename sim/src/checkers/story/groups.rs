@@ -18,7 +18,9 @@ fn group() -> String {
 
 impl Story {
     pub fn group_terms(mut self, session_timeout: Duration, processing: Duration) -> Story {
-        self.terms.groups.insert(group(), GroupTerms { session_timeout, processing });
+        self.terms
+            .groups
+            .insert(group(), GroupTerms { session_timeout, processing, ..GroupTerms::default() });
         self
     }
 
@@ -49,6 +51,12 @@ impl Story {
 
     pub fn session_expired(self, session: i64) -> Story {
         self.fact("zookeeper", Fact::SessionExpired { session: SessionId(session) })
+    }
+
+    /// The session ends while its member is heard.
+    pub fn expired_by_force(self, member: &str, session: i64) -> Story {
+        let fault = Injected::ExpireSession { target: member.into(), session: SessionId(session) };
+        self.fault(fault).session_expired(session)
     }
 
     pub fn rebalancing(self, consumer: &str) -> Story {

@@ -13,6 +13,7 @@ pub fn lasts(fault: &Injected) -> bool {
                 | Injected::ExpireSession { .. }
                 | Injected::LoseReply { .. }
                 | Injected::LoseRegistration { .. }
+                | Injected::CutShort { .. }
                 | Injected::ReconnectStorm { .. }
                 | Injected::BitFlip { .. }
                 | Injected::FileTruncated { .. }
@@ -49,6 +50,10 @@ pub fn ends(end: &Injected, text: &str) -> bool {
         Injected::Accept { target } => of_node(text, target) && (text.contains("connect")),
         Injected::DiskHealthy { target } => text.starts_with(&format!("disk of {} ", person(target))),
         Injected::ClockRight { target } => text.starts_with(&format!("wall clock of {} ", person(target))),
+        Injected::Rejoin { target, session } => {
+            begins(Injected::Detach { target: target.clone(), session: *session })
+        }
+        Injected::ServerCaughtUp { target } => begins(Injected::ServerLags { target: target.clone() }),
         Injected::WatchesPrompt { .. } => text.contains("watch"),
         Injected::QuorumBack { .. } => text.contains("quorum"),
         Injected::UsualLoad { target } => of_node(text, target) && (text.contains("send")),

@@ -44,6 +44,9 @@ pub enum Lasting {
     Timers,
     Descriptors,
     Watches,
+    /// Its server has no leader.
+    Detached,
+    Lagging,
     Quorum,
     /// More, or less, to do than usual.
     Load,
@@ -108,6 +111,10 @@ fn change(fault: &Injected) -> Change {
         Injected::EnoughDescriptors { .. } => Ends(Lasting::Descriptors),
         Injected::WatchesLate { .. } => Begins(Lasting::Watches),
         Injected::WatchesPrompt { .. } => Ends(Lasting::Watches),
+        Injected::Detach { .. } => Begins(Lasting::Detached),
+        Injected::Rejoin { .. } => Ends(Lasting::Detached),
+        Injected::ServerLags { .. } => Begins(Lasting::Lagging),
+        Injected::ServerCaughtUp { .. } => Ends(Lasting::Lagging),
         Injected::QuorumLost { .. } => Begins(Lasting::Quorum),
         Injected::QuorumBack { .. } => Ends(Lasting::Quorum),
         Injected::Idle { .. } | Injected::Burst { .. } | Injected::HotKey { .. } => Begins(Lasting::Load),
@@ -131,6 +138,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::ExpireSession { .. }
         | Injected::LoseReply { .. }
         | Injected::LoseRegistration { .. }
+        | Injected::CutShort { .. }
         | Injected::ReconnectStorm { .. } => Strikes,
     }
 }
@@ -153,7 +161,7 @@ impl Bands {
     pub fn observe(&mut self, entry: &Entry, lanes: &Lanes, strings: &mut Strings) {
         let at = micros(entry.at_ns);
         match &entry.what {
-            What::Phase(_) => {}
+            What::Phase(_) | What::Seen(_) => {}
             What::Fault(fault) => self.fault(fault, entry, at, lanes, strings),
             What::Fact(fact) => {
                 let Some(lane) = lanes.node(&entry.node) else { return };

@@ -57,7 +57,7 @@ impl Lanes {
         };
         for entry in history {
             match &entry.what {
-                What::Phase(_) => {}
+                What::Phase(_) | What::Seen(_) => {}
                 What::Fault(fault) => {
                     fault.targets().into_iter().for_each(|target| see(target, by_name(target), None));
                 }

@@ -169,6 +169,7 @@ impl Marks {
             What::Fact(fact) => (fact.kind().to_owned(), fact.partition()),
             What::Fault(fault) => (tag(fault), None),
             What::Phase(_) => ("phase".to_owned(), None),
+            What::Seen(seen) => ("seen".to_owned(), seen.partition()),
         };
         self.kind.push(strings.index(&kind));
         self.text.push(strings.index(&evidence::text(entry)));
@@ -196,7 +197,7 @@ fn shown(history: &[Entry], proven: &[Vec<usize>], max: usize) -> BTreeSet<usize
 /// Where an entry is marked. Phases are the background, and have no mark.
 fn lane_of(entry: &Entry, lanes: &Lanes) -> Option<usize> {
     match &entry.what {
-        What::Phase(_) => None,
+        What::Phase(_) | What::Seen(_) => None,
         What::Fault(fault) => {
             let target = fault.targets().first().map(|target| Arc::clone(target));
             let target = target.unwrap_or_else(|| Arc::clone(&entry.node));
@@ -222,7 +223,7 @@ fn tag(fault: &Injected) -> String {
 
 fn category(entry: &Entry) -> usize {
     let name = match &entry.what {
-        What::Phase(_) => "mend",
+        What::Phase(_) | What::Seen(_) => "mend",
         What::Fault(fault) if fault.kind().is_none() => "mend",
         What::Fault(_) => "fault",
         What::Fact(fact) => match fact.kind() {
@@ -233,7 +234,8 @@ fn category(entry: &Entry) -> usize {
             "flushed" => "flush",
             "assigned" | "seeked" | "delivered" => "read",
             "finished" | "processed" => "finish",
-            "znode-read" | "znode-changed" | "children-read" | "watch-fired" => "znode",
+            "znode-read" | "znode-changed" | "children-read" | "watch-fired" | "watch-forgotten"
+            | "leader-asked" | "leader-answered" => "znode",
             "commit-invoked" | "commit-ok" | "offset-fetched" => "commit",
             "broker-registered" | "session-opened" | "session-expired" | "broker-stopped" => "session",
             "broker-start-failed"

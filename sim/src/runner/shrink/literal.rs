@@ -135,6 +135,8 @@ impl Story<'_> {
             (Injected::WatchesLate { target, .. }, Injected::WatchesPrompt { target: other, .. }) => {
                 target == other
             }
+            (Injected::Detach { session, .. }, Injected::Rejoin { session: other, .. }) => session == other,
+            (Injected::ServerLags { .. }, Injected::ServerCaughtUp { .. }) => true,
             (Injected::QuorumLost { .. }, Injected::QuorumBack { .. }) => true,
             (
                 Injected::Idle { target } | Injected::Burst { target } | Injected::HotKey { target },

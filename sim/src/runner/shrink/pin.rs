@@ -68,6 +68,7 @@ pub fn pins(plan: &Plan) -> Vec<Pin> {
     for (name, group) in &plan.groups {
         pin_group(&mut pins, name, group);
         pin_settings(&mut pins, &["groups", name, "config"], &group.config);
+        pin_settings(&mut pins, &["groups", name, "habits"], &group.habits);
     }
     pins
 }

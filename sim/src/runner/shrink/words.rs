@@ -47,6 +47,11 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::ExpireSession { target, .. } => format!("expire {}", who(target)),
         Injected::LoseReply { target, .. } => format!("lose-reply {}", who(target)),
         Injected::LoseRegistration { target } => format!("lose-reply {} at registration", who(target)),
+        Injected::CutShort { target, answered, broken, .. } => {
+            format!("cut-short {} after {answered} times {broken}", who(target))
+        }
+        Injected::ServerLags { .. } => "zookeeper-lags".to_owned(),
+        Injected::Detach { target, .. } => format!("detach {}", who(target)),
         Injected::WatchesLate { target, millis, .. } => format!("watches-late {} {millis}ms", who(target)),
         Injected::ReconnectStorm { .. } => "reconnect-storm".to_owned(),
         Injected::QuorumLost { .. } => "zookeeper-down".to_owned(),
@@ -67,7 +72,9 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         | Injected::DiskHealthy { .. }
         | Injected::EnoughDescriptors { .. }
         | Injected::ClockRight { .. }
+        | Injected::Rejoin { .. }
         | Injected::TimersRight { .. }
+        | Injected::ServerCaughtUp { .. }
         | Injected::WatchesPrompt { .. }
         | Injected::QuorumBack { .. }
         | Injected::UsualLoad { .. }

@@ -182,6 +182,21 @@ pub enum Action {
     LoseReply(Selector),
     /// Of the creation of the node under which it is registered.
     LoseRegistration(Selector),
+    /// So many more reads are answered, and so many break off after that.
+    CutShort {
+        target: Selector,
+        answered: u32,
+        broken: u32,
+    },
+    /// Served by a follower without a leader.
+    Detach {
+        target: Selector,
+        lasting: Option<Duration>,
+    },
+    Rejoin(Selector),
+    ServerLags {
+        lasting: Option<Duration>,
+    },
     WatchesLate {
         target: Selector,
         by: Duration,
@@ -270,6 +285,7 @@ impl Action {
             | Action::DiskMisdirects(who)
             | Action::LoseReply(who)
             | Action::LoseRegistration(who)
+            | Action::Rejoin(who)
             | Action::Expire(who) => vec![who],
             Action::Pause { target, .. }
             | Action::Suspend { target, .. }
@@ -291,6 +307,8 @@ impl Action {
             | Action::ClockBump { target, .. }
             | Action::ClockDrift { target, .. }
             | Action::ClockStrobe { target, .. }
+            | Action::CutShort { target, .. }
+            | Action::Detach { target, .. }
             | Action::WatchesLate { target, .. }
             | Action::Idle { target, .. }
             | Action::Burst { target, .. }
@@ -305,9 +323,10 @@ impl Action {
             Action::ResetOneEnd { of, with } => vec![of, with],
             Action::Reset { a, b } | Action::Stall { a, b, .. } | Action::Drop { a, b } => vec![a, b],
             Action::RollingRestart { .. } => vec![&Selector::Brokers],
-            Action::Split { .. } | Action::ReconnectStorm | Action::QuorumLost { .. } => {
-                vec![&Selector::ZooKeeper]
-            }
+            Action::Split { .. }
+            | Action::ReconnectStorm
+            | Action::ServerLags { .. }
+            | Action::QuorumLost { .. } => vec![&Selector::ZooKeeper],
         }
     }
 }

@@ -23,6 +23,7 @@ pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WH
      disk-sector-lost WHO [at FILE:OFFSET] [for TIME], bit-flip WHO [at FILE:OFFSET], bit-rot WHO [at FILE:OFFSET], truncate WHO [at FILE:LENGTH], \
      disk-heal WHO, clock WHO +TIME|-TIME|+Nppm|-Nppm [for TIME], \
      monotonic WHO +Nppm|-Nppm [for TIME], timers-late WHO TIME [for TIME], strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, lose-reply WHO at registration, \
+     cut-short WHO after N times N, detach WHO [for TIME], rejoin WHO, zookeeper-lags [for TIME], \
      watches-late WHO TIME [for TIME], reconnect-storm, zookeeper-down [for TIME], idle WHO [for TIME], burst WHO [for TIME], \
      hot-key WHO [for TIME], huge-record WHO BYTES, slow WHO xN [for TIME]";
 
@@ -100,6 +101,8 @@ fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Acti
         ["watches-late", who, by] => {
             Action::WatchesLate { target: selector::parse(who)?, by: units::duration(by)?, lasting }
         }
+        ["detach", who] => Action::Detach { target: selector::parse(who)?, lasting },
+        ["zookeeper-lags"] => Action::ServerLags { lasting },
         ["zookeeper-down"] => Action::QuorumLost { lasting },
         ["idle", who] => Action::Idle { target: selector::parse(who)?, lasting },
         ["burst", who] => Action::Burst { target: selector::parse(who)?, lasting },
@@ -134,6 +137,12 @@ fn that_is_sudden(said: &[&str]) -> Result<Option<Action>, String> {
         }
         ["lose-reply", who] => Action::LoseReply(selector::parse(who)?),
         ["lose-reply", who, "at", "registration"] => Action::LoseRegistration(selector::parse(who)?),
+        ["cut-short", who, "after", answered, "times", broken] => Action::CutShort {
+            target: selector::parse(who)?,
+            answered: reads(answered)?,
+            broken: reads(broken)?,
+        },
+        ["rejoin", who] => Action::Rejoin(selector::parse(who)?),
         ["reconnect-storm"] => Action::ReconnectStorm,
         ["reset", a, "|", b] => Action::Reset { a: selector::parse(a)?, b: selector::parse(b)? },
         ["reset", of, "->", with] => {
@@ -326,6 +335,12 @@ fn signed_ms(text: &str) -> Result<i64, String> {
     }
 }
 
+fn reads(text: &str) -> Result<u32, String> {
+    let wrong =
+        |_| format!("`{text}` is no number of reads; write it as `cut-short broker(1) after 2 times 3`");
+    text.parse().map_err(wrong)
+}
+
 fn slowdown(text: &str) -> Result<u32, String> {
     let factor = text.strip_prefix('x').and_then(|n| n.parse().ok());
     factor
@@ -434,6 +449,10 @@ mod tests {
             "lose-reply broker(1)",
             "lose-reply billing-2 at registration",
             "watches-late broker(1) 500ms for 4s",
+            "cut-short broker(1) after 2 times 3",
+            "detach broker(1) for 4s",
+            "rejoin broker(1)",
+            "zookeeper-lags for 4s",
             "reconnect-storm",
             "zookeeper-down for 4s",
             "idle shop for 2s",

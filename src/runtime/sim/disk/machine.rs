@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::crash::SECTOR_BYTES;
+use super::effects;
 use super::faults::{Errno, Faults, Operation, Tally, Verdict};
 use super::names::InodeId;
 use super::tree::Tree;
@@ -144,15 +145,13 @@ impl Machine {
 
     fn fired(&mut self, life: Identity, name: &'static str) {
         *self.faults_fired.entry(name).or_default() += 1;
+        effects::struck(self.node, name);
         trace::event_of(life, Kind::Fault, trace::hash_bytes(name.as_bytes()));
     }
 
     /// How many of `growth` bytes still fit.
     fn room_for(&mut self, life: Identity, growth: usize) -> usize {
         let Some(capacity) = self.faults.capacity_bytes.filter(|_| growth > 0) else { return growth };
-        if self.tree.used_bytes() + growth as u64 > capacity {
-            self.tree.sweep(); // Deleted files may still be counted.
-        }
         let free = capacity.saturating_sub(self.tree.used_bytes());
         if free >= growth as u64 {
             return growth;
@@ -269,6 +268,9 @@ impl Machine {
         } else {
             offset
         };
+        if landed != offset {
+            effects::went_astray(self.node, &self.tree, inode, &bytes, [landed, offset]);
+        }
         let file = self.tree.file_mut(inode).expect("looked up above");
         if landed != offset {
             // The size is the file system's to know, and right.
@@ -321,6 +323,9 @@ impl Machine {
         if self.meets_lost_sector(inode, offset, buffer.len() as u64) {
             self.fired(life, "sector-lost");
             return Effect::errno(Errno::Eio);
+        }
+        if self.tree.is_directory(inode) {
+            return Effect::Done(Err(ErrorKind::IsADirectory.into()));
         }
         let Some(file) = self.tree.file(inode) else { return Effect::Done(Err(stale_handle())) };
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(file.current().len());

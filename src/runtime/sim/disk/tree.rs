@@ -3,7 +3,7 @@
 //! Pure: draws come in as an argument, nothing waits, nothing fails but as POSIX says. Faults, locks and lives
 //! are `machine`'s business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
@@ -68,11 +68,12 @@ impl Tree {
         self.resolve_in(path, |directory| &directory.durable)
     }
 
-    fn parent(&self, path: &Path) -> io::Result<(InodeId, String)> {
+    /// The directory in which `path` has its last name, and that name, which nobody has looked up yet.
+    fn parent(&self, path: &Path) -> io::Result<(InodeId, io::Result<String>)> {
         let parent = self.resolve(path.parent().ok_or(ErrorKind::InvalidInput)?)?;
         self.directory(parent)?;
-        let name = components(path).last().ok_or(ErrorKind::InvalidInput)??;
-        Ok((parent, name.to_owned()))
+        let name = components(path).last().ok_or(ErrorKind::InvalidInput)?;
+        Ok((parent, name.map(str::to_owned)))
     }
 
     fn directory(&self, inode: InodeId) -> io::Result<&Directory> {
@@ -88,6 +89,16 @@ impl Tree {
             Some(Inode::Directory(directory)) => directory,
             _ => panic!("inode {inode:?} was resolved as a directory"),
         }
+    }
+
+    /// Whether a handle leads to a directory, which can neither be read nor written through it.
+    pub(super) fn is_directory(&self, inode: InodeId) -> bool {
+        self.directory(inode).is_ok()
+    }
+
+    /// The mark after a directory's changes so far; `None` of what is no directory.
+    pub(super) fn names_mark(&self, inode: InodeId) -> Option<Mark> {
+        self.directory(inode).ok().map(Directory::mark)
     }
 
     /// `None` if no such file survived the last crash.
@@ -132,11 +143,13 @@ impl Tree {
     pub(super) fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<InodeId> {
         let inode = match self.resolve(path) {
             Ok(_) if mode == OpenMode::CreateNew => return Err(ErrorKind::AlreadyExists.into()),
-            Ok(inode) if self.file(inode).is_some() => inode,
+            // A directory can be opened for reading; only the reading fails.
+            Ok(inode) if self.file(inode).is_some() || mode == OpenMode::Read => inode,
             Ok(_) => return Err(io::Error::from_raw_os_error(EISDIR)),
             Err(error) if matches!(mode, OpenMode::Read | OpenMode::ReadWrite) => return Err(error),
             Err(_) => {
                 let (parent, name) = self.parent(path)?;
+                let name = name?;
                 let inode = self.add(Inode::File(FileData::default()));
                 self.change(parent, NameChange::Link { name, inode }, None);
                 inode
@@ -158,8 +171,9 @@ impl Tree {
     pub(super) fn create_dir_all(&mut self, path: &Path) -> io::Result<()> {
         let mut at = ROOT;
         for name in components(path) {
+            let here = self.directory(at)?;
             let name = name?;
-            at = match self.directory(at)?.current.get(name) {
+            at = match here.current.get(name) {
                 Some(inode) => *inode,
                 None => {
                     let inode = self.add(Inode::Directory(Directory::default()));
@@ -181,13 +195,19 @@ impl Tree {
         Ok(directory.current.iter().map(entry).collect())
     }
 
+    /// Where several things are wrong, the first that Linux looks at is told.
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        let inode = self.resolve(from)?;
         let (from_dir, from_name) = self.parent(from)?;
         let (to_dir, to_name) = self.parent(to)?;
+        let from_name = from_name?;
+        let inode = *self.directory(from_dir)?.current.get(&from_name).ok_or(ErrorKind::NotFound)?;
+        let to_name = to_name?;
         let moved_is_dir = self.file(inode).is_none();
         if moved_is_dir && to.starts_with(from) && to != from {
             return Err(ErrorKind::InvalidInput.into());
+        }
+        if from.starts_with(to) && to != from {
+            return Err(ErrorKind::DirectoryNotEmpty.into());
         }
         if let Some(&replaced) = self.directory(to_dir)?.current.get(&to_name) {
             match self.directory(replaced) {
@@ -217,7 +237,7 @@ impl Tree {
             return Err(io::Error::from_raw_os_error(EISDIR));
         }
         let (parent, name) = self.parent(path)?;
-        self.change(parent, NameChange::Unlink { name }, None);
+        self.change(parent, NameChange::Unlink { name: name? }, None);
         Ok(())
     }
 
@@ -226,7 +246,7 @@ impl Tree {
         self.directory(inode)?;
         let (parent, name) = self.parent(path)?;
         self.empty(inode);
-        self.change(parent, NameChange::Unlink { name }, None);
+        self.change(parent, NameChange::Unlink { name: name? }, None);
         Ok(())
     }
 
@@ -325,7 +345,7 @@ impl Tree {
 
     /// Frees what no name, durable name, pending change or handle leads to.
     pub(super) fn sweep(&mut self) {
-        let mut reached: std::collections::BTreeSet<InodeId> = self.open.keys().copied().collect();
+        let mut reached: BTreeSet<InodeId> = self.open.keys().copied().collect();
         let mut work = vec![ROOT];
         reached.insert(ROOT);
         while let Some(id) = work.pop() {
@@ -339,13 +359,17 @@ impl Tree {
 
     // -- inspection --------------------------------------------------------------------------------
 
-    /// Bytes of all files.
+    /// Bytes of the files that a name or a handle leads to. What only the disk still has names of, until they are synced,
+    /// the file system gives out again as soon as somebody needs it.
     pub(super) fn used_bytes(&self) -> u64 {
-        let lens = self.inodes.values().map(|inode| match inode {
-            Inode::File(file) => file.current().len() as u64,
-            Inode::Directory(_) => 0,
-        });
-        lens.sum()
+        let mut reached: BTreeSet<InodeId> = self.open.keys().copied().collect();
+        let mut work = vec![ROOT];
+        while let Some(id) = work.pop() {
+            if let Ok(names) = self.directory(id) {
+                work.extend(names.current.values().copied().filter(|inode| reached.insert(*inode)));
+            }
+        }
+        reached.into_iter().filter_map(|id| self.file(id)).map(|file| file.current().len() as u64).sum()
     }
 
     /// Every file, by path, as programs see it.

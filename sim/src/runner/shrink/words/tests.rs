@@ -191,6 +191,15 @@ fn of_clocks_and_zookeeper() -> Vec<(Injected, Action)> {
             Injected::WatchesLate { target: broker(), session: SessionId(1), millis: 300 },
             Action::WatchesLate { target: b(), by: Duration::from_millis(300), lasting: None },
         ),
+        (
+            Injected::CutShort { target: broker(), session: SessionId(1), answered: 2, broken: 3 },
+            Action::CutShort { target: b(), answered: 2, broken: 3 },
+        ),
+        (
+            Injected::Detach { target: broker(), session: SessionId(1) },
+            Action::Detach { target: b(), lasting: None },
+        ),
+        (Injected::ServerLags { target: zookeeper() }, Action::ServerLags { lasting: None }),
         (Injected::ReconnectStorm { target: zookeeper() }, Action::ReconnectStorm),
         (Injected::QuorumLost { target: zookeeper() }, Action::QuorumLost { lasting: None }),
     ]

@@ -23,13 +23,16 @@ pub(in super::super) enum Covered {
 impl Machine {
     /// What a sync that starts now covers.
     pub(in super::super) fn covered_data(&self, inode: InodeId) -> io::Result<Covered> {
+        if let Some(mark) = self.tree.names_mark(inode) {
+            return Ok(Covered::Names(inode, mark));
+        }
         let file = self.tree.file(inode).ok_or_else(stale_handle)?;
         Ok(Covered::Data(inode, file.mark()))
     }
 
     pub(in super::super) fn covered_names(&self, path: &Path) -> io::Result<Covered> {
-        let (inode, mark) = self.tree.directory_mark(path)?;
-        Ok(Covered::Names(inode, mark))
+        // What a path leads to is synced, whatever it is.
+        self.covered_data(self.tree.resolve(path)?)
     }
 
     /// How long a sync takes.

@@ -1,0 +1,116 @@
+//! What the seed draws for ZooKeeper: sessions that end, replies and events that do not come, followers and quorums.
+
+use std::time::Duration;
+
+use super::member_names;
+use crate::cluster::ZOOKEEPER;
+use crate::faults::ongoing::Ongoing;
+use crate::faults::script::Later;
+use crate::faults::storm::Due;
+use crate::faults::{Injector, Name};
+use crate::scenario::Plan;
+
+impl Injector {
+    pub(super) fn strike_zookeeper(&mut self, kind: &str, plan: &Plan) -> Later {
+        let zookeeper: Name = ZOOKEEPER.into();
+        match kind {
+            "reconnect-storm" => self.storm_of_reconnects(),
+            "quorum-lost" => {
+                self.lose_quorum();
+                return vec![(self.draw_lasting(), Due::End(Ongoing::NoQuorum))];
+            }
+            "zookeeper-kill" => {
+                self.kill(&zookeeper);
+                return vec![(self.draw_downtime(), Due::Start(zookeeper))];
+            }
+            "zookeeper-power-failure" => {
+                self.fail_power(&zookeeper);
+                return vec![(self.draw_downtime(), Due::Start(zookeeper))];
+            }
+            "watches-late" => return self.stagger_watches(plan),
+            "cut-short" => self.cut_reads_short(plan),
+            "server-lags" => {
+                self.let_server_lag();
+                let lasting = self.draw_lasting();
+                let storm = (lasting / 2, Due::ReconnectStorm);
+                return vec![storm, (lasting, Due::End(Ongoing::LaggingServer))];
+            }
+            "detach" => return self.detach_some(plan),
+            "lost-registration" => self.lose_some_registration(plan),
+            _ => {
+                let Some(target) = self.some_session(plan) else { return Vec::new() };
+                if kind == "lost-reply" {
+                    self.lose_reply(&target);
+                } else {
+                    self.expire_session(&target);
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    /// Whoever it is may be down. One that runs has to register again now, or some time later.
+    fn lose_some_registration(&mut self, plan: &Plan) {
+        let members = member_names(plan);
+        let is_member = !members.is_empty() && self.draws.chance(3, 4);
+        let candidates = if is_member { members } else { self.broker_names() };
+        let Some(target) = self.draws.pick(&candidates).cloned() else { return };
+        self.lose_registration(&target, plan);
+        if !self.stated.is_empty() && self.draws.chance(1, 2) {
+            self.expire_session(&target);
+        }
+    }
+
+    /// Many read at once when somebody comes or goes, so one whose session ends is often among them.
+    fn cut_reads_short(&mut self, plan: &Plan) {
+        for target in self.session_holders(plan) {
+            let (answered, broken) = (self.draws.below(8) as u32, self.draws.between(1, 6) as u32);
+            if self.draws.chance(2, 3) {
+                self.cut_short(&target, answered, broken);
+            }
+        }
+        if !self.stated.is_empty()
+            && self.draws.chance(2, 3)
+            && let Some(target) = self.some_session(plan)
+        {
+            self.expire_session(&target);
+        }
+    }
+
+    /// One follower loses its leader, with all whom it serves, for as long as it goes on looking for it.
+    fn detach_some(&mut self, plan: &Plan) -> Later {
+        let session_ms = self.session.as_millis() as u64;
+        let sync_limit = Duration::from_millis(self.draws.between(session_ms / 3, session_ms * 5 / 2));
+        let mut holders = self.session_holders(plan);
+        self.draws.shuffle(&mut holders);
+        let served = self.draws.between(1, 3) as usize;
+        let faults = holders.iter().filter_map(|target| self.detach(target)).take(served);
+        faults.map(|fault| (sync_limit, Due::End(fault))).collect()
+    }
+
+    /// Everybody who has a session hears of changes at a time of their own.
+    fn stagger_watches(&mut self, plan: &Plan) -> Later {
+        let lasting = self.draw_lasting();
+        let mut ends = Later::new();
+        for target in self.session_holders(plan) {
+            let by = self.draw_watch_delay();
+            if self.draws.chance(2, 3)
+                && let Some(fault) = self.delay_watches(&target, by)
+            {
+                ends.push((lasting, Due::End(fault)));
+            }
+        }
+        ends
+    }
+
+    /// A broker or a member of a group.
+    fn some_session(&mut self, plan: &Plan) -> Option<Name> {
+        let mut holders = self.session_holders(plan);
+        holders.retain(|name| self.is_running(name));
+        self.draws.pick(&holders).cloned()
+    }
+
+    fn session_holders(&self, plan: &Plan) -> Vec<Name> {
+        self.broker_names().into_iter().chain(member_names(plan)).collect()
+    }
+}
