@@ -39,24 +39,20 @@ impl Injector {
             Action::Restart(_) => self.each(&targets, Injector::start),
             Action::DiskHeal(_) => self.each(&targets, Injector::cure_disk),
             Action::Expire(_) => self.each(&targets, Injector::expire_session),
-            Action::Reset { .. } => {
+            Action::Reset { .. } | Action::ResetOneEnd { .. } => {
                 for (a, b) in pairs(&targets, &met[1]) {
-                    self.reset(&a, &b);
+                    let reset = if let Action::Reset { .. } = action {
+                        Injector::reset
+                    } else {
+                        Injector::reset_one_end
+                    };
+                    reset(self, &a, &b);
                 }
                 Vec::new()
             }
-            Action::ResetOneEnd { .. } => {
-                for (of, with) in pairs(&targets, &met[1]) {
-                    self.reset_one_end(&of, &with);
-                }
-                Vec::new()
-            }
-            Action::Suspend { lasting, .. } => {
-                self.each(&targets, Injector::suspend);
-                undo(&targets, *lasting, Due::Resume)
-            }
-            Action::Pause { lasting, .. } => {
-                self.each(&targets, Injector::pause);
+            Action::Suspend { lasting, .. } | Action::Pause { lasting, .. } => {
+                let is_pause = matches!(action, Action::Pause { .. });
+                self.each(&targets, if is_pause { Injector::pause } else { Injector::suspend });
                 undo(&targets, *lasting, Due::Resume)
             }
             Action::Cut { both_ways, lasting, .. } => {
@@ -82,16 +78,8 @@ impl Injector {
                 self.each(&targets, |injector, target| injector.lose_registration(target, plan))
             }
             Action::DiskMisdirects(_) => self.each(&targets, Injector::misdirect_write),
-            Action::BitFlip { at, .. } => {
-                targets.retain(|target| self.flip_bit(target, at.as_ref()));
-                Vec::new()
-            }
-            Action::BitRot { at, .. } => {
-                targets.retain(|target| self.rot_bit(target, at.as_ref()));
-                Vec::new()
-            }
-            Action::Truncate { at, .. } => {
-                targets.retain(|target| self.truncate(target, at.as_ref()));
+            Action::BitFlip { .. } | Action::BitRot { .. } | Action::Truncate { .. } => {
+                targets.retain(|target| self.damage(action, target));
                 Vec::new()
             }
             Action::HugeRecord { bytes, .. } => {
@@ -108,6 +96,16 @@ impl Injector {
             _ => self.act_on_surroundings(action, &mut targets, met.get(1)),
         };
         (targets, later)
+    }
+
+    /// What changes a file for good; whether it did.
+    fn damage(&mut self, action: &Action, target: &Name) -> bool {
+        match action {
+            Action::BitFlip { at, .. } => self.flip_bit(target, at.as_ref()),
+            Action::BitRot { at, .. } => self.rot_bit(target, at.as_ref()),
+            Action::Truncate { at, .. } => self.truncate(target, at.as_ref()),
+            other => unreachable!("{other:?} is performed elsewhere"),
+        }
     }
 
     /// What befalls a disk until it is cured; whether it did.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::broker_of_node;
 use super::injected::Injected;
-use super::ways::{DiskOperation, Refusal};
+use super::ways::DiskOperation;
 use crate::cluster::ZOOKEEPER;
 
 impl Injected {
@@ -93,9 +93,7 @@ impl Injected {
             Injected::Bandwidth { .. } => "bandwidth",
             Injected::Stall { .. } => "stall",
             Injected::Drop { .. } => "silent-drop",
-            Injected::Refuse { how: Refusal::Refused, .. } => "connect-refused",
-            Injected::Refuse { how: Refusal::Unanswered, .. } => "connect-unanswered",
-            Injected::Refuse { how: Refusal::Late, .. } => "slow-accept",
+            Injected::Refuse { how, .. } => how.kind(),
             Injected::DiskError { .. } => "disk-error",
             Injected::DiskFull { .. } => "disk-full",
             Injected::DiskSlow { .. } => "disk-slow",

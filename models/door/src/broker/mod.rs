@@ -2,6 +2,7 @@
 
 #[path = "../../../../src/broker/purgatory.rs"]
 #[allow(dead_code)]
-pub mod purgatory;
+mod purgatory;
 
-pub mod partition;
+mod orders;
+mod partition;

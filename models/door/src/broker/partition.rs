@@ -10,11 +10,11 @@ use crate::types::Offset;
 mod waiting;
 
 /// As the product's, with two ends in place of a log.
-pub struct Partition {
+pub(super) struct Partition {
     state: Mutex<State>,
 }
 
-pub struct State {
+pub(super) struct State {
     flushed_end: Offset,
     readable_end: Offset,
     is_failed: bool,
@@ -22,7 +22,7 @@ pub struct State {
 }
 
 #[derive(Debug)]
-pub struct PartitionError;
+pub(super) struct PartitionError;
 
 impl Partition {
     pub fn new() -> Partition {
