@@ -40,10 +40,12 @@ struct Owed<'a> {
     is_settling: bool,
 }
 
+/// The changes known of, by zxid: where, and whether there is a node after it.
+type Changes = BTreeMap<Zxid, (usize, bool)>;
+
 #[derive(Default)]
 pub struct Watching<'a> {
-    /// The changes known of, by zxid: where, and whether there is a node after it.
-    changes: HashMap<(&'a str, Aspect), BTreeMap<Zxid, (usize, bool)>>,
+    changes: HashMap<(&'a str, Aspect), Changes>,
     watches: HashMap<(&'a str, Aspect), BTreeMap<SessionId, Watch>>,
     owed: HashMap<SessionId, Owed<'a>>,
     /// The server's last death: what it did just before may never have been stated.
