@@ -63,7 +63,7 @@ const FRAME_BYTES: u64 = 27;
 fn offsets_of(log: &[u8], bytes: &Range<u64>, fault: &str) -> Vec<(Offset, Option<Offset>)> {
     let (mut at, mut next, mut from) = (0, Offset::ZERO, None);
     let mut claimed = None;
-    let mut hides_what_is_behind = fault == "misdirected-write";
+    let mut hides_what_is_behind = ["misdirected-write", "truncate-file"].contains(&fault);
     while let Ok(header) = BatchHeader::parse(log.get(at..).unwrap_or_default()) {
         let end = at.saturating_add(header.size());
         if from.is_none() && end as u64 > bytes.start {

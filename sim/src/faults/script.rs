@@ -40,15 +40,7 @@ impl Injector {
             Action::DiskHeal(_) => self.each(&targets, Injector::cure_disk),
             Action::Expire(_) => self.each(&targets, Injector::expire_session),
             Action::Reset { .. } | Action::ResetOneEnd { .. } => {
-                for (a, b) in pairs(&targets, &met[1]) {
-                    let reset = if let Action::Reset { .. } = action {
-                        Injector::reset
-                    } else {
-                        Injector::reset_one_end
-                    };
-                    reset(self, &a, &b);
-                }
-                Vec::new()
+                self.reset_each(action, &pairs(&targets, &met[1]))
             }
             Action::Suspend { lasting, .. } | Action::Pause { lasting, .. } => {
                 let is_pause = matches!(action, Action::Pause { .. });
@@ -96,6 +88,13 @@ impl Injector {
             _ => self.act_on_surroundings(action, &mut targets, met.get(1)),
         };
         (targets, later)
+    }
+
+    fn reset_each(&mut self, action: &Action, connections: &Directions) -> Later {
+        let is_whole = matches!(action, Action::Reset { .. });
+        let reset = if is_whole { Injector::reset } else { Injector::reset_one_end };
+        connections.iter().for_each(|(a, b)| reset(self, a, b));
+        Vec::new()
     }
 
     /// What changes a file for good; whether it did.
@@ -176,9 +175,20 @@ impl Injector {
             Action::Detach { lasting, .. } => {
                 (*lasting, targets.iter().filter_map(|target| self.detach(target)).collect())
             }
+            _ => self.act_on_ensemble(action).unwrap_or_else(|| self.act_on_clocks_and_load(action, targets)),
+        };
+        let ends = lasting.into_iter().flat_map(|lasting| {
+            faults.iter().map(move |fault| (lasting, Due::End(fault.clone()))).collect::<Vec<_>>()
+        });
+        ends.collect()
+    }
+
+    /// Of ZooKeeper as a whole; `None`: it is about something else.
+    fn act_on_ensemble(&mut self, action: &Action) -> Option<(Option<Duration>, Vec<Ongoing>)> {
+        Some(match action {
             Action::ReconnectStorm => {
                 self.storm_of_reconnects();
-                return Vec::new();
+                (None, Vec::new())
             }
             Action::ServerLags { lasting } => {
                 self.let_server_lag();
@@ -188,12 +198,8 @@ impl Injector {
                 self.lose_quorum();
                 (*lasting, vec![Ongoing::NoQuorum])
             }
-            _ => self.act_on_clocks_and_load(action, targets),
-        };
-        let ends = lasting.into_iter().flat_map(|lasting| {
-            faults.iter().map(move |fault| (lasting, Due::End(fault.clone()))).collect::<Vec<_>>()
-        });
-        ends.collect()
+            _ => return None,
+        })
     }
 
     fn act_on_clocks_and_load(

@@ -122,23 +122,8 @@ impl Injected {
             Injected::HotKey { .. } => "hot-key",
             Injected::HugeRecord { .. } => "huge-record",
             Injected::Slow { .. } => "slow-consumer",
-            Injected::Resume { .. }
-            | Injected::Start { .. }
-            | Injected::Mend { .. }
-            | Injected::Prompt { .. }
-            | Injected::FullBandwidth { .. }
-            | Injected::Release { .. }
-            | Injected::Accept { .. }
-            | Injected::DiskHealthy { .. }
-            | Injected::EnoughDescriptors { .. }
-            | Injected::ClockRight { .. }
-            | Injected::Rejoin { .. }
-            | Injected::ServerCaughtUp { .. }
-            | Injected::TimersRight { .. }
-            | Injected::WatchesPrompt { .. }
-            | Injected::QuorumBack { .. }
-            | Injected::UsualLoad { .. }
-            | Injected::UsualPace { .. } => return None,
+            // The end of one.
+            _ => return None,
         };
         Some(kind)
     }

@@ -66,7 +66,18 @@ impl Simulator for DiskSim {
 pub(super) fn on_birth(_life: Identity) {}
 
 pub(super) fn on_death(life: Identity, death: Death) {
-    on_machine(life.node, |machine| effects::end_life(machine, life, death));
+    on_machine(life.node, |machine| end_life(machine, life, death));
+}
+
+/// Ends a life, and notes what the disk lost with it.
+fn end_life(machine: &mut Machine, life: Identity, death: Death) {
+    if death != Death::PowerFailure {
+        // What the page cache does not lose is not lost.
+        return machine.on_death(life, death);
+    }
+    let before = effects::images(&machine.tree);
+    machine.on_death(life, death);
+    effects::note_losses(life.node, "power-failure", before, &machine.tree);
 }
 
 fn on_machine<T>(node: NodeId, f: impl FnOnce(&mut Machine) -> T) -> T {

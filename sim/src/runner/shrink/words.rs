@@ -62,23 +62,8 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
             format!("huge-record {} {}", who(target), units::written_bytes(*bytes))
         }
         Injected::Slow { target, factor } => format!("slow {} x{factor}", who(target)),
-        Injected::Resume { .. }
-        | Injected::Start { .. }
-        | Injected::Mend { .. }
-        | Injected::Prompt { .. }
-        | Injected::FullBandwidth { .. }
-        | Injected::Release { .. }
-        | Injected::Accept { .. }
-        | Injected::DiskHealthy { .. }
-        | Injected::EnoughDescriptors { .. }
-        | Injected::ClockRight { .. }
-        | Injected::Rejoin { .. }
-        | Injected::TimersRight { .. }
-        | Injected::ServerCaughtUp { .. }
-        | Injected::WatchesPrompt { .. }
-        | Injected::QuorumBack { .. }
-        | Injected::UsualLoad { .. }
-        | Injected::UsualPace { .. } => return None,
+        // The end of one.
+        _ => return None,
     };
     Some(words)
 }

@@ -8,11 +8,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::machine::Machine;
 use super::names::InodeId;
 use super::tree::Tree;
-use crate::runtime::sim::identity::{Identity, NodeId};
-use crate::runtime::sim::world::Death;
+use crate::runtime::sim::identity::NodeId;
 
 /// Nobody asks for them in a run without a testbed.
 const EFFECTS_MAX: usize = 10_000;
@@ -92,17 +90,6 @@ pub(super) fn images(tree: &Tree) -> BTreeMap<PathBuf, Vec<u8>> {
         Some((path, current))
     };
     tree.paths().into_iter().filter_map(image).collect()
-}
-
-/// Ends a life, and notes what the disk lost with it.
-pub(super) fn end_life(machine: &mut Machine, life: Identity, death: Death) {
-    if death != Death::PowerFailure {
-        // What the page cache does not lose is not lost.
-        return machine.on_death(life, death);
-    }
-    let before = images(&machine.tree);
-    machine.on_death(life, death);
-    note_losses(life.node, "power-failure", before, &machine.tree);
 }
 
 /// From the first byte on that is another one than before.
