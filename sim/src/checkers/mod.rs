@@ -20,6 +20,7 @@ mod duplicate;
 mod fair_share;
 mod inconsistent_offsets;
 mod lag_after_heal;
+mod late_commit;
 mod late_flush;
 mod leader_epochs;
 mod liveness;
@@ -69,7 +70,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 32] = [
+pub static CHECKS: [Check; 33] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -86,6 +87,7 @@ pub static CHECKS: [Check; 32] = [
     repeatable_read::CHECK,
     commit_ahead::CHECK,
     commit_regresses::CHECK,
+    late_commit::CHECK,
     unexplained_reset::CHECK,
     needless_redelivery::CHECK,
     unfinished_flush::CHECK,

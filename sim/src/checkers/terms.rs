@@ -70,6 +70,8 @@ pub struct GroupTerms {
     pub processing: Duration,
     /// Where a member goes on that does not know where it was.
     pub reset: AutoReset,
+    /// How often members commit by themselves, if they do.
+    pub auto_commit: Option<Duration>,
 }
 
 impl Default for GroupTerms {
@@ -78,6 +80,7 @@ impl Default for GroupTerms {
             session_timeout: Duration::from_secs(6),
             processing: Duration::ZERO,
             reset: AutoReset::Earliest,
+            auto_commit: None,
         }
     }
 }
