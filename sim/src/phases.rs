@@ -258,6 +258,7 @@ fn add_outcome(
         }
     };
     count_clients_work(verdict, history);
+    verdict.count_bites(history, &ended.struck);
     let mut vacuous: Vec<String> =
         ended.unfired.iter().map(|step| format!("step never fired: {step}")).collect();
     if plan.demands_faults() && ended.injured == 0 {

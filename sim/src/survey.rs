@@ -11,7 +11,8 @@ use bytes::Bytes;
 use seedlog::facts::RecordTag;
 use seedlog::log::partition_of_directory;
 use seedlog::record::{self, BatchHeader, RecordHeader};
-use seedlog::runtime::sim::disk::{self, FaultEffect};
+use seedlog::runtime::sim::disk;
+use seedlog::runtime::sim::effects::Effect;
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
@@ -24,35 +25,27 @@ const UNPACKED_BYTES_MAX: usize = 1 << 28;
 /// Takes away what was not flushed, and no more: a checkpoint that is lost so is an older one.
 const FORGETS: &str = "power-failure";
 
-/// Whose disk it is.
-pub fn node_of(effect: &FaultEffect) -> NodeId {
-    match effect {
-        FaultEffect::Struck { node, .. } | FaultEffect::Damaged { node, .. } => *node,
-    }
-}
-
 /// What a fault did, in offsets. An index is no copy of a record.
-pub fn effect(target: &Arc<str>, effect: FaultEffect) -> Vec<Seen> {
-    let target = Arc::clone(target);
-    match effect {
-        FaultEffect::Struck { fault, .. } => vec![Seen::Struck { target, fault: fault.into() }],
-        FaultEffect::Damaged { fault, path, bytes, meant, .. } => {
-            let whole =
-                || partition_of_checkpoint(&path).map(|partition| (partition, vec![(Offset::ZERO, None)]));
-            let log =
-                || partition_of_log(&path).map(|partition| (partition, offsets_of(&meant, &bytes, fault)));
-            let of_checkpoint = || whole().filter(|_| fault != FORGETS);
-            let Some((partition, places)) = log().or_else(of_checkpoint) else { return Vec::new() };
-            let damaged = |(from, to)| Seen::Damaged {
-                target: Arc::clone(&target),
-                fault: fault.into(),
-                partition: partition.clone(),
-                from,
-                to,
-            };
-            places.into_iter().map(damaged).collect()
+pub fn effect(effect: Effect, name_of: impl Fn(NodeId) -> Arc<str>) -> Vec<Seen> {
+    let (node, fault, path, bytes, meant) = match effect {
+        Effect::Struck { node, fault } => {
+            return vec![Seen::Struck { target: name_of(node), fault: fault.into() }];
         }
-    }
+        Effect::HeldUp { from, to } => return vec![Seen::HeldUp { from: name_of(from), to: name_of(to) }],
+        Effect::Damaged { node, fault, path, bytes, meant } => (node, fault, path, bytes, meant),
+    };
+    let whole = || partition_of_checkpoint(&path).map(|partition| (partition, vec![(Offset::ZERO, None)]));
+    let log = partition_of_log(&path).map(|partition| (partition, offsets_of(&meant, &bytes, fault)));
+    let of_checkpoint = || whole().filter(|_| fault != FORGETS);
+    let Some((partition, places)) = log.or_else(of_checkpoint) else { return Vec::new() };
+    let damaged = |(from, to)| Seen::Damaged {
+        target: name_of(node),
+        fault: fault.into(),
+        partition: partition.clone(),
+        from,
+        to,
+    };
+    places.into_iter().map(damaged).collect()
 }
 
 /// What says where a batch ends and which offsets it has: who reads on from a wrong one does not find the next.
@@ -187,8 +180,8 @@ mod tests {
     fn damaged(file: &str, bytes: Range<u64>, fault: &'static str) -> Vec<(i64, Option<i64>)> {
         let path = Path::new(LOG_DIR).join(file);
         let node = seedlog::runtime::sim::identity::Identity::TESTBED.node;
-        let damage = FaultEffect::Damaged { node, fault, path, bytes, meant: log().0 };
-        let places = effect(&"broker-1".into(), damage).into_iter().map(|seen| match seen {
+        let damage = Effect::Damaged { node, fault, path, bytes, meant: log().0 };
+        let places = effect(damage, |_| "broker-1".into()).into_iter().map(|seen| match seen {
             Seen::Damaged { partition, from, to, .. } => {
                 assert_eq!(partition, TopicPartition::new("orders", 0));
                 (from.0, to.map(|to| to.0))

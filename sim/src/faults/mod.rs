@@ -2,6 +2,7 @@
 //!
 //! Every fault is stated in the history before it takes effect, and undone by the heal at the latest.
 
+mod bites;
 mod chaos;
 mod clock;
 mod disk;
@@ -27,6 +28,7 @@ use seedlog::types::BrokerId;
 use crate::cluster::Cluster;
 use crate::history::{Injected, Recorder};
 use crate::scenario::{CrashPoint, Damage, Plan};
+pub use bites::Bites;
 use network::Directions;
 use ongoing::Ongoing;
 pub use storm::Storm;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use seedlog::facts::{Fact, Sink};
 use seedlog::runtime::clock;
-use seedlog::runtime::sim::disk;
+use seedlog::runtime::sim::effects;
 use seedlog::runtime::sim::identity::{self, Identity, NodeId};
 use seedlog::runtime::sim::trace::{self, Kind};
 use seedlog::runtime::sim::world::{self, Death};
@@ -32,8 +32,8 @@ pub struct Recorder {
     lookout: RefCell<Option<Lookout>>,
     /// Topics whose brokers say when a record was sent: its producer does not know the time that readers see.
     stamped_by_brokers: BTreeSet<Arc<str>>,
-    /// Disks that were struck, by which fault, since their faults were set.
-    struck: RefCell<BTreeSet<(Arc<str>, Arc<str>)>>,
+    /// Effects that come often, and were seen since the last fault.
+    seen: RefCell<BTreeSet<String>>,
     /// A step's time has come.
     called: Notify,
 }
@@ -48,7 +48,7 @@ impl Recorder {
             traps: Traps::default(),
             lookout: RefCell::default(),
             stamped_by_brokers: BTreeSet::new(),
-            struck: RefCell::default(),
+            seen: RefCell::default(),
             called: Notify::new(),
         }
     }
@@ -130,18 +130,11 @@ impl Recorder {
         self.called.notified().await;
     }
 
-    /// What happened to disks comes before whatever is stated now.
+    /// What faults did comes before whatever is stated now.
     fn state_effects(&self) {
-        for effect in disk::take_effects() {
-            let node = survey::node_of(&effect);
-            for seen in survey::effect(&self.name_of(node), effect) {
-                let is_news = match &seen {
-                    Seen::Struck { target, fault } => {
-                        self.struck.borrow_mut().insert((Arc::clone(target), Arc::clone(fault)))
-                    }
-                    _ => true,
-                };
-                if is_news {
+        for effect in effects::take() {
+            for seen in survey::effect(effect, |node| self.name_of(node)) {
+                if !seen.comes_often() || self.seen.borrow_mut().insert(seen.text()) {
                     self.seen(seen);
                 }
             }
@@ -150,10 +143,8 @@ impl Recorder {
 
     fn push(&self, kind: Kind, hash: u64, what: What) {
         self.state_effects();
-        if let What::Fault(fault) = &what
-            && sets_disk_faults(fault)
-        {
-            self.struck.borrow_mut().retain(|(target, _)| !fault.targets().contains(&target));
+        if matches!(what, What::Fault(_)) {
+            self.seen.borrow_mut().clear();
         }
         trace::event(kind, hash);
         self.enter(what);
@@ -178,18 +169,6 @@ impl Recorder {
         let mut names = self.names.borrow_mut();
         Arc::clone(names.entry(node).or_insert_with(|| world::name_of(node).into()))
     }
-}
-
-fn sets_disk_faults(fault: &Injected) -> bool {
-    matches!(
-        fault,
-        Injected::DiskError { .. }
-            | Injected::DiskFull { .. }
-            | Injected::DiskLies { .. }
-            | Injected::DiskMisdirects { .. }
-            | Injected::DiskSectorLost { .. }
-            | Injected::DiskHealthy { .. }
-    )
 }
 
 impl Sink for Recorder {

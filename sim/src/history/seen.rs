@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "seen", rename_all = "kebab-case")]
 pub enum Seen {
-    /// A fault of the node's disk met an operation, for the first time since faults were set.
+    /// A fault met an operation of the node: it failed, had another result or was noticeably late.
     Struck { target: Arc<str>, fault: Arc<str> },
+    /// A message between two nodes was noticeably late, or lost, because of a fault.
+    HeldUp { from: Arc<str>, to: Arc<str> },
     /// What the disk of the node holds of these offsets is lost, or not what was written. `None`: of whatever is behind.
     Damaged { target: Arc<str>, fault: Arc<str>, partition: TopicPartition, from: Offset, to: Option<Offset> },
     /// A log at the end of the run is read from the disk, which holds bytes that are no whole batch from `unreadable_from`
@@ -34,9 +36,14 @@ pub struct RecordAt {
 }
 
 impl Seen {
+    /// Whether it is told once until the next fault.
+    pub fn comes_often(&self) -> bool {
+        matches!(self, Seen::Struck { .. } | Seen::HeldUp { .. })
+    }
+
     pub fn partition(&self) -> Option<&TopicPartition> {
         match self {
-            Seen::Struck { .. } => None,
+            Seen::Struck { .. } | Seen::HeldUp { .. } => None,
             Seen::Damaged { partition, .. } => Some(partition),
             Seen::FinalLog { partition, .. } | Seen::FinalBatch { partition, .. } => Some(partition),
         }
@@ -44,7 +51,8 @@ impl Seen {
 
     pub fn text(&self) -> String {
         match self {
-            Seen::Struck { target, fault } => format!("{fault} struck the disk of {target}"),
+            Seen::Struck { target, fault } => format!("{fault} struck {target}"),
+            Seen::HeldUp { from, to } => format!("what {from} sends to {to} is held up"),
             Seen::Damaged { target, fault, partition, from, to } => {
                 let to = to.map_or("the end".to_owned(), |to| to.to_string());
                 format!("{fault} damaged {partition}@{from} to {to} on {target}")

@@ -20,6 +20,7 @@ use seedlog::types::{Acks, Durability};
 use serde::{Deserialize, Serialize};
 
 use crate::checkers::{self, Case, Judged, Terms};
+use crate::faults::{Bites, Origin, Struck};
 use crate::history::{Entry, What};
 
 pub use folder::{RunFolder, seed_folder, sim_folder, with_seed, write_run};
@@ -74,6 +75,9 @@ pub struct Verdict {
     pub delivered: u64,
     /// Faults injected, by kind.
     pub faults: BTreeMap<String, u64>,
+    /// Of those that the seed drew: what they did, by kind.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub bites: BTreeMap<String, Bites>,
     pub marks: Vec<String>,
     pub budget: BudgetLine,
     /// Why a vacuous run is vacuous.
@@ -221,6 +225,7 @@ impl Verdict {
             acked: 0,
             delivered: 0,
             faults: BTreeMap::new(),
+            bites: BTreeMap::new(),
             marks: Vec::new(),
             budget: BudgetLine::default(),
             vacuous: Vec::new(),
@@ -265,6 +270,23 @@ impl Verdict {
             lossy_crashes: budget.lossy_crashes,
             over: budget.over().map(|(partition, reasons)| (partition.to_string(), reasons)).collect(),
         };
+    }
+
+    /// Counts what the drawn faults did. One that did nothing is no fault that fired.
+    pub fn count_bites(&mut self, history: &[Entry], struck: &[Struck]) {
+        let drawn = struck.iter().filter(|struck| matches!(struck.by, Origin::Drawn(_)));
+        for fault in drawn.flat_map(|struck| &struck.did) {
+            let Some(kind) = fault.kind() else { continue };
+            let bites = self.bites.entry(kind.to_owned()).or_default();
+            let before = bites.nothing;
+            bites.count(fault, history);
+            if bites.nothing > before
+                && let Some(fired) = self.faults.get_mut(kind)
+            {
+                *fired -= 1;
+            }
+        }
+        self.faults.retain(|_, fired| *fired > 0);
     }
 
     /// Decides once everything is known.

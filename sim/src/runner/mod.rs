@@ -4,6 +4,7 @@
 
 pub mod annotations;
 mod atlas;
+mod biting;
 mod cache;
 mod calendar;
 pub mod child;

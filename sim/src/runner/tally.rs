@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::atlas::Atlas;
+use super::biting::Biting;
 use super::exercised::Exercised;
 use super::groups::{GroupLine, Groups};
 use super::pool::Done;
@@ -49,6 +50,7 @@ pub struct Tally {
     explained: BTreeMap<String, u64>,
     /// Likewise, what was there to judge.
     exercised: Exercised,
+    biting: Biting,
     /// The first failure of each cause, and how many there were.
     causes: Groups,
     /// Likewise, of those that `known.toml` knows.
@@ -82,6 +84,8 @@ struct Summary<'a> {
     explained: &'a BTreeMap<String, u64>,
     /// Runs by check that it applies to, and those that gave it something to compare.
     exercised: &'a Exercised,
+    /// What drawn faults did, by kind.
+    biting: &'a Biting,
     /// What the sweep proves too little of.
     too_little: Vec<String>,
     faults: &'a BTreeMap<String, u64>,
@@ -134,6 +138,7 @@ impl Tally {
             excused: BTreeMap::new(),
             explained: BTreeMap::new(),
             exercised: Exercised::default(),
+            biting: Biting::default(),
             causes: Groups::default(),
             known_causes: Groups::default(),
             scenarios: BTreeMap::new(),
@@ -162,6 +167,7 @@ impl Tally {
         count_checks(&mut self.excused, &verdict.excused);
         count_checks(&mut self.explained, &verdict.explained);
         self.exercised.take(verdict);
+        self.biting.take(verdict);
     }
 
     fn take_outcome(&mut self, verdict: &Verdict) {
@@ -293,6 +299,7 @@ impl Tally {
             excused: &self.excused,
             explained: &self.explained,
             exercised: &self.exercised,
+            biting: &self.biting,
             too_little: self.hardly_judged(),
             faults: &self.faults,
             atlas: &self.atlas,
@@ -336,6 +343,9 @@ impl Tally {
         lines.push(format!("excused (share of seeds): {}", self.excused_shares()));
         lines.push(format!("explained (share of seeds): {}", self.shares(&self.explained)));
         lines.push(format!("exercised (share of the seeds with the feature): {}", self.exercised.text()));
+        if self.limits_excuses {
+            lines.push(format!("biting (share of the drawn faults): {}", self.biting.text()));
+        }
         if self.known > 0 {
             lines.push(format!("failed as known: {}", self.known));
         }

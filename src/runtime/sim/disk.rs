@@ -43,7 +43,6 @@ pub use control::{
     current_image, delete_file, durable_image, faults, faults_fired, flip_bit, heal, leave_free, list_files,
     losses, rot_bit, set_faults, truncate_file, wipe,
 };
-pub use effects::{Effect as FaultEffect, take_effects};
 pub use faults::{CrashInside, Errno, FailedSync, Faults, Operation, Rate, Slow, Tally};
 
 thread_local! {
@@ -58,7 +57,7 @@ impl Simulator for DiskSim {
     fn new(_: &madsim::rand::GlobalRng, _: &madsim::time::TimeHandle, _: &madsim::Config) -> DiskSim {
         MACHINES.with_borrow_mut(BTreeMap::clear);
         process::reset();
-        effects::forget();
+        super::effects::forget();
         DiskSim
     }
 }

@@ -7,6 +7,7 @@
 pub mod buggify;
 pub mod clock;
 pub mod disk;
+pub mod effects;
 pub mod identity;
 pub mod lock;
 pub mod met;

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 
+use super::effects;
 use super::identity::{self, Identity, NodeId};
 
 thread_local! {
@@ -29,6 +30,7 @@ impl Descriptor {
         TABLES.with_borrow_mut(|tables| {
             let open = tables.open.entry(life).or_default();
             if tables.limits.get(&life.node).is_some_and(|limit| *open >= *limit) {
+                effects::struck(life.node, "too-many-files");
                 return Err(io::Error::from_raw_os_error(EMFILE));
             }
             *open += 1;

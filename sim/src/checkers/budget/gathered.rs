@@ -121,15 +121,16 @@ impl<'a> Gathered<'a> {
                 let Some(reason) = self.reason(broker, fault, partition) else { return };
                 self.damage(partition, Damage { from: *from, to: *to, reason });
             }
-            Seen::FinalLog { .. } | Seen::FinalBatch { .. } => {}
+            Seen::HeldUp { .. } | Seen::FinalLog { .. } | Seen::FinalBatch { .. } => {}
         }
     }
 
     fn struck(&mut self, broker: BrokerId, fault: &str) {
         match fault {
             "lying-sync" => drop(self.lied.insert(broker)),
-            "misdirected-write" | "crash-inside" => {}
-            _ => drop(self.ill.insert(broker)),
+            "short-write" | "no-space" | "sector-lost" => drop(self.ill.insert(broker)),
+            _ if fault.ends_with("-error") => drop(self.ill.insert(broker)),
+            _ => {}
         }
         if fault == "sync-error" {
             match self.failing_sync.get(&broker) {

@@ -6,6 +6,7 @@ use seedlog::runtime::sim::world::Death;
 use seedlog::types::BrokerId;
 
 use super::super::{happening, selector, units, words};
+use super::forms::FORMS;
 use super::{Action, CrashPoint, DISK_FAILURES, Place};
 use crate::history::{DiskOperation, Errno, Refusal};
 

@@ -110,6 +110,10 @@ pub fn delete_file(node: NodeId, path: &Path) -> bool {
 fn note_damage(node: NodeId, fault: &'static str, path: &Path, bytes: impl FnOnce(u64) -> Range<u64>) {
     if let Some(before) = current_image(node, path) {
         let bytes = bytes(before.len() as u64);
+        on_machine(node, |machine| {
+            let inode = machine.tree.resolve(path).ok();
+            machine.damaged.extend(inode.map(|inode| (inode, bytes.clone())));
+        });
         effects::damaged(node, fault, path.to_owned(), bytes, before);
     }
 }

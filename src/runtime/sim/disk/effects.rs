@@ -1,66 +1,18 @@
-//! What faults did to a disk, for the testbed: operations that they struck, and stored bytes that are not what was
-//! written.
-//!
-//! A fault that is armed and meets no operation has no effect, and is not here.
+//! What faults did to a disk: which stored bytes are not what was written.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use super::names::InodeId;
 use super::tree::Tree;
+use crate::runtime::sim::effects::{self, Effect};
 use crate::runtime::sim::identity::NodeId;
-
-/// Nobody asks for them in a run without a testbed.
-const EFFECTS_MAX: usize = 10_000;
-
-/// One effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// An operation met the fault.
-    Struck { node: NodeId, fault: &'static str },
-    /// These bytes of the file are lost, or others.
-    Damaged {
-        node: NodeId,
-        fault: &'static str,
-        path: PathBuf,
-        bytes: Range<u64>,
-        /// The file as programs had reason to take it to be.
-        meant: Vec<u8>,
-    },
-}
-
-thread_local! {
-    static EFFECTS: RefCell<Vec<Effect>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A run begins.
-pub(super) fn forget() {
-    EFFECTS.with_borrow_mut(Vec::clear);
-}
-
-/// What happened since the last call, in order.
-pub fn take_effects() -> Vec<Effect> {
-    EFFECTS.with_borrow_mut(std::mem::take)
-}
-
-fn note(effect: Effect) {
-    EFFECTS.with_borrow_mut(|effects| {
-        if effects.len() < EFFECTS_MAX {
-            effects.push(effect);
-        }
-    });
-}
-
-pub(super) fn struck(node: NodeId, fault: &'static str) {
-    note(Effect::Struck { node, fault });
-}
 
 /// `meant`: the file before.
 pub(super) fn damaged(node: NodeId, fault: &'static str, path: PathBuf, bytes: Range<u64>, meant: Vec<u8>) {
     if !bytes.is_empty() {
-        note(Effect::Damaged { node, fault, path, bytes, meant });
+        effects::note(Effect::Damaged { node, fault, path, bytes, meant });
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, IoSlice};
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::tree::Tree;
 use crate::runtime::Instant;
 use crate::runtime::disk_types::{DirEntry, OpenMode};
 use crate::runtime::random::Rng;
+use crate::runtime::sim::effects::{NOTICEABLE, struck};
 use crate::runtime::sim::identity::{Identity, NodeId};
 use crate::runtime::sim::trace::{self, Kind};
 use crate::runtime::sim::world::Death;
@@ -65,6 +67,8 @@ pub(super) struct Machine {
     owed: Duration,
     /// When the device will have done what was asked of it, while it limps.
     busy_until: Instant,
+    /// Bytes that were damaged behind the back of programs.
+    pub(super) damaged: Vec<(InodeId, Range<u64>)>,
     pub(super) faults_fired: Tally,
     pub(super) losses: Tally,
     crash_draws: Rng,
@@ -90,6 +94,7 @@ impl Machine {
             locks_taken: 0,
             owed: Duration::ZERO,
             busy_until: Instant::START,
+            damaged: Vec::new(),
             faults_fired: Tally::new(),
             losses: Tally::new(),
             crash_draws: stream("crashes"),
@@ -145,7 +150,7 @@ impl Machine {
 
     fn fired(&mut self, life: Identity, name: &'static str) {
         *self.faults_fired.entry(name).or_default() += 1;
-        effects::struck(self.node, name);
+        struck(self.node, name);
         trace::event_of(life, Kind::Fault, trace::hash_bytes(name.as_bytes()));
     }
 
@@ -332,6 +337,11 @@ impl Machine {
         let found = &file.current()[start..];
         let len = found.len().min(buffer.len());
         buffer[..len].copy_from_slice(&found[..len]);
+        if self.damaged.iter().any(|(of, bytes)| {
+            *of == inode && offset < bytes.end && bytes.start < offset + buffer.len() as u64
+        }) {
+            struck(self.node, "damage-read");
+        }
         Effect::Done(Ok(len))
     }
 
@@ -370,7 +380,11 @@ impl Machine {
     pub(super) fn read_time(&mut self) -> Option<Duration> {
         let slowness = self.faults.slowness();
         let is_cold = slowness > 1 || buggify::fires("disk.cold-read");
-        is_cold.then(|| Duration::from_nanos(READ_NANOS * slowness))
+        let time = is_cold.then(|| Duration::from_nanos(READ_NANOS * slowness))?;
+        if time > NOTICEABLE {
+            struck(self.node, "slow");
+        }
+        Some(time)
     }
 
     /// An inline operation of a limping disk costs `nanos` on a healthy one.
@@ -387,7 +401,12 @@ impl Machine {
     /// Until when the task that asks has to wait for the node's inline writes.
     pub(super) fn settled_at(&mut self, now: Instant) -> Instant {
         let owed = std::mem::take(&mut self.owed);
-        if self.faults.slow.is_some_and(|slow| slow.stalls_node) { self.busy_until } else { now + owed }
+        let stalls = self.faults.slow.is_some_and(|slow| slow.stalls_node);
+        let until = if stalls { self.busy_until } else { now + owed };
+        if until > now + NOTICEABLE {
+            struck(self.node, "slow");
+        }
+        until
     }
 
     /// The machine's boot id.

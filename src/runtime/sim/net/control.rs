@@ -10,6 +10,7 @@ use super::bandwidth::Bandwidth;
 use super::conns::ConnKey;
 use super::kernel::{Net, with_net};
 use super::link::{Dialing, LinkLatency};
+use crate::runtime::sim::effects;
 use crate::runtime::sim::identity::{Identity, NodeId};
 use crate::runtime::sim::trace::{self, Kind, mix};
 
@@ -171,6 +172,7 @@ impl Control {
             for end in [0, 1] {
                 if net.conns.get(connection.id).is_some() {
                     net.stats.resets += 1;
+                    effects::held_up(connection.nodes.0, connection.nodes.1);
                     net.fail(connection.id, end, io::ErrorKind::ConnectionReset);
                 }
             }

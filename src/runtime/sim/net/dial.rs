@@ -12,6 +12,7 @@ use super::flow::Item;
 use super::kernel::Net;
 use super::link::Dialing;
 use super::timer::Event;
+use crate::runtime::sim::effects;
 use crate::runtime::sim::identity::{Identity, NodeId};
 use crate::runtime::sim::trace::{self, Kind, mix};
 use crate::runtime::sim::world;
@@ -206,10 +207,17 @@ impl Net {
     pub(super) fn syn_arrived(&mut self, dial: &Dial) -> Answer {
         let (here, there) = (dial.owner.node, dial.target);
         let cut = self.links.is_cut(here, there) || self.links.is_cut(there, here);
+        if cut {
+            effects::held_up(here, there);
+            effects::held_up(there, here);
+        }
         if cut || !world::is_powered(there) {
             return Answer::Lost;
         }
         let dialing = self.links.dialing(there);
+        if dialing.is_some() {
+            effects::struck(there, "connect-hindered");
+        }
         if dialing == Some(Dialing::Unanswered) {
             return Answer::Lost;
         }

@@ -21,6 +21,7 @@ use super::timer::{Agenda, Event};
 use crate::runtime::Instant;
 use crate::runtime::random::Rng;
 use crate::runtime::sim::disk::Pages;
+use crate::runtime::sim::effects;
 use crate::runtime::sim::trace::{self, Kind, hash_bytes, mix};
 use crate::runtime::sim::{buggify, rng};
 
@@ -227,11 +228,16 @@ impl Net {
             Item::Fin if !receiver_open => return,
             item => item,
         };
+        let (sender, owner) = conn.nodes(from);
+        let is_slowed = self.links.is_slowed(sender, owner);
         let calls_kernel = matches!(item, Item::Open | Item::Stray);
         let back = conn.flows[1 - from].latency.typical();
         let path_is_clear = conn.is_clear();
         let flow = &mut conn.flows[from];
         let arrival = flow.arrival(earliest);
+        if arrival == HELD || is_slowed && arrival > now + effects::NOTICEABLE {
+            effects::held_up(sender, owner);
+        }
         flow.push(arrival, item);
         if arrival != HELD {
             flow.reader.wake_at(arrival, now, &self.time);

@@ -95,6 +95,11 @@ impl Links {
         self.default = latency;
     }
 
+    /// Whether something makes what is sent take longer than usual.
+    pub(super) fn is_slowed(&self, from: NodeId, to: NodeId) -> bool {
+        self.latencies.contains_key(&(from, to)) || !self.bottlenecks.is_none()
+    }
+
     /// Gives one link the latency that it has without being set.
     pub(super) fn forget_latency(&mut self, from: NodeId, to: NodeId) {
         self.latencies.remove(&(from, to));

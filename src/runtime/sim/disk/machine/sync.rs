@@ -8,6 +8,7 @@ use super::super::data::Mark;
 use super::super::faults::{FailedSync, Operation, Verdict};
 use super::super::names::InodeId;
 use super::{Effect, Machine, stale_handle};
+use crate::runtime::sim::effects::{NOTICEABLE, struck};
 use crate::runtime::sim::identity::Identity;
 
 const SYNC_NANOS_LEAST: u64 = 200_000;
@@ -42,7 +43,11 @@ impl Machine {
         let slow = self.faults.slow_syncs.iter();
         let slow = slow.filter(|(path, _)| self.tree.resolve(path).is_ok_and(|found| found == inode));
         let factor: u64 = slow.map(|(_, factor)| u64::from(*factor)).product();
-        Duration::from_nanos(healthy * self.faults.slowness() * factor)
+        let time = Duration::from_nanos(healthy * self.faults.slowness() * factor);
+        if time > Duration::from_nanos(healthy) + NOTICEABLE {
+            struck(self.node, "slow");
+        }
+        time
     }
 
     /// What a description that is opened now counts as told of lost writes.
