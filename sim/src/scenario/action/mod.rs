@@ -2,6 +2,7 @@
 //!
 //! A new one is a variant here, its words in `read`, and what it does in `faults::script`.
 
+mod forms;
 mod read;
 
 use std::time::Duration;
