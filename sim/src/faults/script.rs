@@ -61,14 +61,10 @@ impl Injector {
             Action::Configure { key, value, .. } => {
                 self.each(&targets, |injector, target| injector.reconfigure(target, key, value))
             }
-            Action::LoseReply(_) => self.each(&targets, Injector::lose_reply),
-            Action::CutShort { answered, broken, .. } => {
-                self.each(&targets, |injector, target| injector.cut_short(target, *answered, *broken))
-            }
-            Action::Rejoin(_) => self.each(&targets, Injector::rejoin_all_of),
-            Action::LoseRegistration(_) => {
-                self.each(&targets, |injector, target| injector.lose_registration(target, plan))
-            }
+            Action::LoseReply(_)
+            | Action::CutShort { .. }
+            | Action::Rejoin(_)
+            | Action::LoseRegistration(_) => self.act_on_sessions(action, &targets, plan),
             Action::DiskMisdirects(_) => self.each(&targets, Injector::misdirect_write),
             Action::BitFlip { .. } | Action::BitRot { .. } | Action::Truncate { .. } => {
                 targets.retain(|target| self.damage(action, target));
@@ -120,6 +116,16 @@ impl Injector {
             other => unreachable!("{other:?} is performed elsewhere"),
         }
         true
+    }
+
+    /// What befalls the next requests of sessions, and what ends it.
+    fn act_on_sessions(&mut self, action: &Action, targets: &[Name], plan: &Plan) -> Later {
+        self.each(targets, |injector, target| match action {
+            Action::CutShort { answered, broken, .. } => injector.cut_short(target, *answered, *broken),
+            Action::LoseReply(_) => injector.lose_reply(target),
+            Action::LoseRegistration(_) => injector.lose_registration(target, plan),
+            _ => injector.rejoin_all_of(target),
+        })
     }
 
     /// What befalls links, clocks, ZooKeeper and the load.
@@ -190,10 +196,7 @@ impl Injector {
                 self.storm_of_reconnects();
                 (None, Vec::new())
             }
-            Action::ServerLags { lasting } => {
-                self.let_server_lag();
-                (*lasting, vec![Ongoing::LaggingServer])
-            }
+            Action::ServerLags { lasting } => (*lasting, vec![self.let_server_lag()]),
             Action::QuorumLost { lasting } => {
                 self.lose_quorum();
                 (*lasting, vec![Ongoing::NoQuorum])

@@ -106,11 +106,13 @@ impl Injector {
     }
 
     /// A second server falls behind, and has half of the new connections.
-    pub(super) fn let_server_lag(&mut self) {
-        let Some(control) = self.zookeeper() else { return };
-        self.begin(Ongoing::LaggingServer);
-        self.state(Injected::ServerLags { target: ZOOKEEPER.into() });
-        control.lag(true);
+    pub(super) fn let_server_lag(&mut self) -> Ongoing {
+        if let Some(control) = self.zookeeper() {
+            self.begin(Ongoing::LaggingServer);
+            self.state(Injected::ServerLags { target: ZOOKEEPER.into() });
+            control.lag(true);
+        }
+        Ongoing::LaggingServer
     }
 
     pub(super) fn catch_up(&mut self) {

@@ -80,11 +80,7 @@ impl Injected {
             Injected::Stop { target } => by_role(target, ["stop", "stop", "leave"]),
             Injected::RollingRestart { .. } => "rolling-restart",
             Injected::Wipe { .. } => "wipe",
-            Injected::CrashArmed { point, .. } => match &**point {
-                "log-recovered" => "crash-in-recovery",
-                point if DiskOperation::of_word(point).is_some() => "crash-in-disk",
-                _ => "crash-at-point",
-            },
+            Injected::CrashArmed { point, .. } => kind_of_crash(point),
             Injected::Reconfigure { .. } => "reconfigure",
             Injected::Cut { .. } => "cut",
             Injected::Reset { .. } => "reset",
@@ -195,6 +191,14 @@ impl Injected {
             | Injected::Release { a, b, .. }
             | Injected::Drop { a, b } => vec![a, b],
         }
+    }
+}
+
+fn kind_of_crash(point: &str) -> &'static str {
+    match point {
+        "log-recovered" => "crash-in-recovery",
+        point if DiskOperation::of_word(point).is_some() => "crash-in-disk",
+        _ => "crash-at-point",
     }
 }
 

@@ -42,6 +42,21 @@ const CLIENTS: &[(&str, u32)] = &[
     ("huge-record", 1),
 ];
 
+/// What ZooKeeper does to its clients, with the usual weights.
+const OF_ZOOKEEPER: &[(&str, u32)] = &[
+    ("expire-session", 4),
+    ("lost-reply", 2),
+    ("lost-registration", 2),
+    ("watches-late", 3),
+    ("cut-short", 2),
+    ("detach", 3),
+    ("server-lags", 2),
+    ("reconnect-storm", 1),
+    ("quorum-lost", 1),
+    ("zookeeper-kill", 1),
+    ("zookeeper-power-failure", 1),
+];
+
 impl Class {
     pub const ALL: [Class; 6] =
         [Class::Process, Class::Network, Class::Disk, Class::Clock, Class::ZooKeeper, Class::Clients];
@@ -98,19 +113,7 @@ impl Class {
                 ("bit-rot", 2),
                 ("file-truncated", 2),
             ],
-            Class::ZooKeeper => &[
-                ("expire-session", 4),
-                ("lost-reply", 2),
-                ("lost-registration", 2),
-                ("watches-late", 3),
-                ("cut-short", 2),
-                ("detach", 3),
-                ("server-lags", 2),
-                ("reconnect-storm", 1),
-                ("quorum-lost", 1),
-                ("zookeeper-kill", 1),
-                ("zookeeper-power-failure", 1),
-            ],
+            Class::ZooKeeper => OF_ZOOKEEPER,
             Class::Clock => &[
                 ("clock-bump", 2),
                 ("clock-drift", 1),

@@ -17,10 +17,7 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::Stop { target } => format!("stop {}", who(target)),
         Injected::RollingRestart { every_ms, .. } => format!("rolling-restart {every_ms}ms"),
         Injected::Wipe { target } => format!("wipe {}", who(target)),
-        Injected::CrashArmed { target, point, nth, power_failure } => {
-            let death = if *power_failure { "power-crash" } else { "crash" };
-            format!("{death} {} at {point} {nth}", who(target))
-        }
+        Injected::CrashArmed { .. } => of_crash(injected),
         Injected::Reconfigure { target, key, value } => format!("configure {} {key}={value}", who(target)),
         Injected::Cut { .. }
         | Injected::Reset { .. }
@@ -45,16 +42,14 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::MonotonicDrift { target, ppm } => format!("monotonic {} {ppm:+}ppm", who(target)),
         Injected::TimersLate { target, grid_ms } => format!("timers-late {} {grid_ms}ms", who(target)),
         Injected::ExpireSession { target, .. } => format!("expire {}", who(target)),
-        Injected::LoseReply { target, .. } => format!("lose-reply {}", who(target)),
-        Injected::LoseRegistration { target } => format!("lose-reply {} at registration", who(target)),
-        Injected::CutShort { target, answered, broken, .. } => {
-            format!("cut-short {} after {answered} times {broken}", who(target))
-        }
-        Injected::ServerLags { .. } => "zookeeper-lags".to_owned(),
-        Injected::Detach { target, .. } => format!("detach {}", who(target)),
-        Injected::WatchesLate { target, millis, .. } => format!("watches-late {} {millis}ms", who(target)),
-        Injected::ReconnectStorm { .. } => "reconnect-storm".to_owned(),
-        Injected::QuorumLost { .. } => "zookeeper-down".to_owned(),
+        Injected::LoseReply { .. }
+        | Injected::LoseRegistration { .. }
+        | Injected::CutShort { .. }
+        | Injected::ServerLags { .. }
+        | Injected::Detach { .. }
+        | Injected::WatchesLate { .. }
+        | Injected::ReconnectStorm { .. }
+        | Injected::QuorumLost { .. } => of_zookeeper(injected),
         Injected::Idle { target } => format!("idle {}", who(target)),
         Injected::Burst { target } => format!("burst {}", who(target)),
         Injected::HotKey { target } => format!("hot-key {}", who(target)),
@@ -66,6 +61,30 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         _ => return None,
     };
     Some(words)
+}
+
+fn of_crash(injected: &Injected) -> String {
+    let Injected::CrashArmed { target, point, nth, power_failure } = injected else {
+        unreachable!("{injected:?} is no crash to come")
+    };
+    let death = if *power_failure { "power-crash" } else { "crash" };
+    format!("{death} {} at {point} {nth}", who(target))
+}
+
+fn of_zookeeper(injected: &Injected) -> String {
+    match injected {
+        Injected::LoseReply { target, .. } => format!("lose-reply {}", who(target)),
+        Injected::LoseRegistration { target } => format!("lose-reply {} at registration", who(target)),
+        Injected::CutShort { target, answered, broken, .. } => {
+            format!("cut-short {} after {answered} times {broken}", who(target))
+        }
+        Injected::ServerLags { .. } => "zookeeper-lags".to_owned(),
+        Injected::Detach { target, .. } => format!("detach {}", who(target)),
+        Injected::WatchesLate { target, millis, .. } => format!("watches-late {} {millis}ms", who(target)),
+        Injected::ReconnectStorm { .. } => "reconnect-storm".to_owned(),
+        Injected::QuorumLost { .. } => "zookeeper-down".to_owned(),
+        other => unreachable!("{other:?} is said elsewhere"),
+    }
 }
 
 fn of_network(injected: &Injected) -> String {
