@@ -347,7 +347,7 @@ pub enum Fact {
         session: SessionId,
         zxid: Zxid,
         path: String,
-        node: Option<Znode>,
+        found: Option<Znode>,
         watches: bool,
     },
     /// As above, of the names of its children.

@@ -189,9 +189,7 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
         })
     };
     until(DRAIN_MAX, is_drained).await;
-    for (broker, name) in cluster.brokers() {
-        survey::final_logs(broker, cluster.node(name)).into_iter().for_each(|seen| recorder.seen(seen));
-    }
+    look_at_disks(&cluster, &recorder);
     recorder.phase(Phase::Judge);
     Ended {
         started,
@@ -201,6 +199,13 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
         struck: storm.struck(),
         too_late: recorder.lookout(|lookout| lookout.too_late()).unwrap_or_default(),
         never_begun: recorder.lookout(|lookout| lookout.never_begun()).unwrap_or_default(),
+    }
+}
+
+/// What the brokers' disks hold in the end.
+fn look_at_disks(cluster: &Cluster, recorder: &Recorder) {
+    for (broker, name) in cluster.brokers() {
+        survey::final_logs(broker, cluster.node(name)).into_iter().for_each(|seen| recorder.seen(seen));
     }
 }
 

@@ -3,21 +3,96 @@
 //! Sees whole batches with a true CRC, and where bytes begin that are none. Judging is the checks' job.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use seedlog::facts::RecordTag;
 use seedlog::log::partition_of_directory;
 use seedlog::record::{self, BatchHeader, RecordHeader};
-use seedlog::runtime::sim::disk;
+use seedlog::runtime::sim::disk::{self, FaultEffect};
 use seedlog::runtime::sim::identity::NodeId;
-use seedlog::types::{BrokerId, TopicPartition};
+use seedlog::types::{BrokerId, Offset, TopicPartition};
 
 use crate::cluster::LOG_DIR;
 use crate::history::{FileByte, RecordAt, Seen};
 
 /// What a batch may unpack to.
 const UNPACKED_BYTES_MAX: usize = 1 << 28;
+
+/// Takes away what was not flushed, and no more: a checkpoint that is lost so is an older one.
+const FORGETS: &str = "power-failure";
+
+/// Whose disk it is.
+pub fn node_of(effect: &FaultEffect) -> NodeId {
+    match effect {
+        FaultEffect::Struck { node, .. } | FaultEffect::Damaged { node, .. } => *node,
+    }
+}
+
+/// What a fault did, in offsets. An index is no copy of a record.
+pub fn effect(target: &Arc<str>, effect: FaultEffect) -> Vec<Seen> {
+    let target = Arc::clone(target);
+    match effect {
+        FaultEffect::Struck { fault, .. } => vec![Seen::Struck { target, fault: fault.into() }],
+        FaultEffect::Damaged { fault, path, bytes, meant, .. } => {
+            let whole =
+                || partition_of_checkpoint(&path).map(|partition| (partition, vec![(Offset::ZERO, None)]));
+            let log =
+                || partition_of_log(&path).map(|partition| (partition, offsets_of(&meant, &bytes, fault)));
+            let of_checkpoint = || whole().filter(|_| fault != FORGETS);
+            let Some((partition, places)) = log().or_else(of_checkpoint) else { return Vec::new() };
+            let damaged = |(from, to)| Seen::Damaged {
+                target: Arc::clone(&target),
+                fault: fault.into(),
+                partition: partition.clone(),
+                from,
+                to,
+            };
+            places.into_iter().map(damaged).collect()
+        }
+    }
+}
+
+/// What says where a batch ends and which offsets it has: who reads on from a wrong one does not find the next.
+const FRAME_BYTES: u64 = 27;
+
+/// The offsets of these bytes of a log, and those that a flipped bit makes of them. Where it is no longer said where
+/// batches begin, whatever is behind is hidden too.
+fn offsets_of(log: &[u8], bytes: &Range<u64>, fault: &str) -> Vec<(Offset, Option<Offset>)> {
+    let (mut at, mut next, mut from) = (0, Offset::ZERO, None);
+    let mut claimed = None;
+    let mut hides_what_is_behind = ["misdirected-write", "truncate-file"].contains(&fault);
+    while let Ok(header) = BatchHeader::parse(log.get(at..).unwrap_or_default()) {
+        let end = at.saturating_add(header.size());
+        if from.is_none() && end as u64 > bytes.start {
+            from = Some(header.base_offset);
+            // The base offset, which the CRC does not cover, is where the batch begins.
+            hides_what_is_behind |= fault == "flip-bit" && bytes.start < at as u64 + FRAME_BYTES;
+            let flips_base = fault == "flip-bit" && bytes.start < at as u64 + 8;
+            let bit = || 1_i64.checked_shl(8 * (7 - (bytes.start - at as u64) as u32)).unwrap_or_default();
+            claimed = flips_base.then(|| Offset(header.base_offset.0 ^ bit()));
+        }
+        next = header.next_offset();
+        if end as u64 >= bytes.end || header.size() == 0 {
+            let length = header.next_offset().since(header.base_offset);
+            let elsewhere = claimed.map(|base| (base, base.checked_plus(length)));
+            let to = (!hides_what_is_behind).then_some(next);
+            return elsewhere.into_iter().chain([(from.unwrap_or(next), to)]).collect();
+        }
+        at = end;
+    }
+    // What follows is no batch, and what is there in its place is not known.
+    vec![(from.unwrap_or(next), None)]
+}
+
+/// The partition whose log is trusted up to what the file says.
+fn partition_of_checkpoint(path: &Path) -> Option<TopicPartition> {
+    let directory = path.strip_prefix(LOG_DIR).ok()?.parent()?.to_str()?;
+    let is_checkpoint = path.file_name().is_some_and(|name| name == "checkpoint");
+    partition_of_directory(directory).filter(|_| is_checkpoint)
+}
 
 /// Every log on the node's disk, batch by batch, as programs see it.
 pub fn final_logs(broker: BrokerId, node: NodeId) -> Vec<Seen> {
@@ -45,13 +120,18 @@ fn final_log(broker: BrokerId, node: NodeId, partition: &TopicPartition, segment
     for path in segments {
         let mut rest = Bytes::from(disk::current_image(node, path).unwrap_or_default());
         let whole = rest.len();
-        while let Some(batch) = first_batch(&rest) {
-            drop(rest.split_to(batch.0.size()));
-            seen.push(batch_seen(partition, &batch));
-        }
-        if !rest.is_empty() && unreadable_from.is_none() {
+        while !rest.is_empty() {
+            if let Some(batch) = first_batch(&rest) {
+                drop(rest.split_to(batch.0.size()));
+                seen.push(batch_seen(partition, &batch));
+                continue;
+            }
             let byte = (whole - rest.len()) as u64;
-            unreadable_from = Some(FileByte { file: path.display().to_string().into(), byte });
+            unreadable_from =
+                unreadable_from.or(Some(FileByte { file: path.display().to_string().into(), byte }));
+            // What lies behind damage is there all the same.
+            let behind = (1..rest.len()).find(|at| first_batch(&rest.slice(at..)).is_some());
+            drop(rest.split_to(behind.unwrap_or(rest.len())));
         }
     }
     seen.insert(0, Seen::FinalLog { broker, partition: partition.clone(), unreadable_from });
@@ -76,7 +156,77 @@ fn batch_seen(partition: &TopicPartition, (header, batch): &(BatchHeader, Bytes)
     Seen::FinalBatch {
         partition: partition.clone(),
         base: header.base_offset,
-        last: seedlog::types::Offset(header.next_offset().0 - 1),
+        last: Offset(header.next_offset().0 - 1),
         records: records.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seedlog::record::{BatchBuilder, Compression};
+    use seedlog::types::Timestamp;
+
+    use super::*;
+
+    /// Batches with the offsets 0..=1, 2..=3 and 4..=5, and where each begins.
+    fn log() -> (Vec<u8>, [u64; 3]) {
+        let mut log = Vec::new();
+        let begins = [0_i64, 2, 4].map(|base| {
+            let mut builder = BatchBuilder::new(Compression::None);
+            for record in base..base + 2 {
+                builder.push(Timestamp(1), None, Some(format!("r-{record}").as_bytes()), &[]);
+            }
+            let begin = log.len() as u64;
+            log.extend_from_slice(&builder.build());
+            log[begin as usize..begin as usize + 8].copy_from_slice(&base.to_be_bytes());
+            begin
+        });
+        (log, begins)
+    }
+
+    fn damaged(file: &str, bytes: Range<u64>, fault: &'static str) -> Vec<(i64, Option<i64>)> {
+        let path = Path::new(LOG_DIR).join(file);
+        let node = seedlog::runtime::sim::identity::Identity::TESTBED.node;
+        let damage = FaultEffect::Damaged { node, fault, path, bytes, meant: log().0 };
+        let places = effect(&"broker-1".into(), damage).into_iter().map(|seen| match seen {
+            Seen::Damaged { partition, from, to, .. } => {
+                assert_eq!(partition, TopicPartition::new("orders", 0));
+                (from.0, to.map(|to| to.0))
+            }
+            other => panic!("{other:?}"),
+        });
+        places.collect()
+    }
+
+    const LOG: &str = "orders-0/00000000000000000000.log";
+
+    #[test]
+    fn bytes_of_a_log_are_the_offsets_of_the_batches_that_they_touch() {
+        let (log, [_, second, third]) = log();
+        assert_eq!(damaged(LOG, second + 40..second + 41, "flip-bit"), [(2, Some(4))]);
+        assert_eq!(damaged(LOG, third..log.len() as u64, "power-failure"), [(4, Some(6))]);
+        let behind = log.len() as u64;
+        assert_eq!(damaged(LOG, behind..behind + 9, "misdirected-write"), [(6, None)]);
+    }
+
+    #[test]
+    fn bytes_that_say_where_a_batch_ends_hide_what_is_behind_it() {
+        let (_, [_, second, third]) = log();
+        assert_eq!(damaged(LOG, second + 20..second + 21, "flip-bit"), [(2, None)]);
+        assert_eq!(damaged(LOG, second - 1..third + 1, "misdirected-write"), [(0, None)]);
+    }
+
+    #[test]
+    fn a_bit_of_a_base_offset_makes_the_batch_stand_elsewhere_too() {
+        let (_, [_, second, _]) = log();
+        assert_eq!(damaged(LOG, second + 6..second + 7, "flip-bit"), [(258, Some(260)), (2, None)]);
+    }
+
+    #[test]
+    fn a_checkpoint_stands_for_its_whole_log_and_an_index_for_nothing() {
+        assert_eq!(damaged("orders-0/checkpoint", 3..4, "flip-bit"), [(0, None)]);
+        assert!(damaged("orders-0/checkpoint", 3..4, "power-failure").is_empty(), "an older one is there");
+        assert!(damaged("orders-0/00000000000000000000.index", 3..4, "flip-bit").is_empty());
+        assert!(damaged("orders-0.8c1f-stray/00000000000000000000.log", 3..4, "flip-bit").is_empty());
     }
 }

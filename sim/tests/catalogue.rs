@@ -113,6 +113,7 @@ fn every_fault_within_budget_is_stated_and_survived() {
         ("watches-late broker(1) 500ms for 3s", "watches-late"),
         ("cut-short broker(1) after 1 times 4", "cut-short"),
         ("detach broker(1) for 8s", "detach"),
+        ("zookeeper-lags for 3s", "server-lags"),
         ("reconnect-storm", "reconnect-storm"),
         ("zookeeper-down for 5s", "quorum-lost"),
         ("idle shop for 3s", "idle"),
@@ -230,6 +231,7 @@ fn lasting_faults_end_when_they_were_to() {
         ("watches-late broker(1) 500ms for 3s", "watches-late", "watches-prompt"),
         ("zookeeper-down for 3s", "quorum-lost", "quorum-back"),
         ("detach broker(1) for 3s", "detach", "rejoin"),
+        ("zookeeper-lags for 3s", "server-lags", "server-caught-up"),
         ("idle shop for 3s", "idle", "usual-load"),
     ] {
         let run = told(&[("2s", action)]);

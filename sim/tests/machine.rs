@@ -42,7 +42,7 @@ fn noted(notes: &Notes) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn a_machine_that_was_suspended_counts_only_the_time_for_which_it_ran() {
+fn timers_of_a_machine_that_was_suspended_count_only_the_time_for_which_it_ran() {
     run(|| async {
         let notes = Notes::default();
         let node = start_ticking(Duration::from_secs(2), &notes);
@@ -54,9 +54,9 @@ fn a_machine_that_was_suspended_counts_only_the_time_for_which_it_ran() {
         world::resume(node);
         clock::sleep(Duration::from_millis(3_500)).await;
         let noted = noted(&notes);
-        let &[(first, at_first), (second, at_second)] = &noted[..] else { panic!("{noted:?}") };
-        assert!((2_000..2_010).contains(&first) && (12_000..12_010).contains(&at_first), "{noted:?}");
-        assert!((4_000..4_020).contains(&second) && (14_000..14_020).contains(&at_second), "{noted:?}");
+        let &[(first, _), (second, _)] = &noted[..] else { panic!("{noted:?}") };
+        assert!((12_000..12_010).contains(&first) && (14_000..14_020).contains(&second), "{noted:?}");
+        assert!(noted.iter().all(|(own, world)| own == world), "its clock counts all of it: {noted:?}");
     });
 }
 
@@ -70,7 +70,7 @@ fn a_clock_that_drifts_waits_by_its_own_measure_and_never_steps_back() {
         clock::set_monotonic_drift(node, 0);
         clock::sleep(Duration::from_secs(2)).await;
         let noted = noted(&notes);
-        assert_eq!(noted.iter().filter(|(_, world)| *world <= 10_000).count(), 8, "{noted:?}");
+        assert_eq!(noted.iter().filter(|(_, world)| *world < 10_000).count(), 8, "{noted:?}");
         assert!(noted.is_sorted(), "{noted:?}");
     });
 }

@@ -1,6 +1,6 @@
 //! What all parts of one broker share.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 
@@ -18,6 +18,7 @@ use super::server::{Connections, LOOKUPS_AT_ONCE_MAX, Notices, RequestMemory};
 use super::shortage::Shortage;
 use super::supervision::Supervision;
 use crate::registry::Registry;
+use crate::runtime::lock::Mutex;
 use crate::types::BrokerId;
 
 pub(super) struct Core {

@@ -1,10 +1,9 @@
 //! The one thing a broker does not survive: its log directory failed.
 
-use std::sync::Mutex;
-
 use tokio::sync::Notify;
 
 use crate::facts::{self, Fact};
+use crate::runtime::lock::Mutex;
 use crate::types::BrokerId;
 
 /// Trips once, with the reason; everyone who waits hears of it.

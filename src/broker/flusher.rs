@@ -6,7 +6,7 @@
 //! log directory: nobody knows then what is on disk, and asking again would only look like success.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -16,6 +16,7 @@ use super::metrics::Metrics;
 use super::partition::{FlushNeed, Partition};
 use super::purgatory::Waker;
 use crate::log::{CheckpointTicket, CloseTicket, FlushTicket, LogError};
+use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::{Instant, Running, clock};
 
 /// Flushes, checkpoints and closings at a time.

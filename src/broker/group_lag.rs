@@ -3,9 +3,10 @@
 //! Who finds it out stands in `group_lag_reader`.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use crate::runtime::lock::Mutex;
 use crate::runtime::{Instant, clock};
 
 /// Who did not ask for metrics for this long is not waiting for the next look.

@@ -3,10 +3,10 @@
 //!
 //! Said once in the log when it begins and when it is over; in `/health` for as long as it lasts.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::runtime::lock::Mutex;
 use crate::runtime::{Instant, clock};
 
 /// A refusal counts for so long: whether there is room again shows only when somebody asks for some.

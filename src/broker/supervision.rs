@@ -7,9 +7,10 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 
+use crate::runtime::lock::Mutex;
 use crate::runtime::task::TaskGroup;
 
 /// The tasks that ended by themselves.

@@ -4,8 +4,8 @@
 //! All methods are safe to drop half-way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::address;
@@ -17,6 +17,7 @@ use crate::protocol::messages::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic,
 };
 use crate::protocol::{Api, ErrorCode};
+use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::rng::{self, Rng};
 use crate::runtime::{Instant, clock};
 use crate::types::{BrokerId, LeaderEpoch, TopicPartition};

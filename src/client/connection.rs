@@ -8,8 +8,8 @@ use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::protocol::{
     Api, ApiKey, ErrorCode, Message, VersionRange, correlation_id, decode_response, encode_request, frame,
 };
 use crate::runtime::clock::{self, DeadlineTimer};
+use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::net::{self, ReadHalf, WriteHalf};
 use crate::runtime::task::{Lane, TaskGroup};
 use crate::runtime::{Instant, Segment};

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::Notify;
 
+use crate::runtime::lock::Mutex;
 use crate::runtime::task::TaskGroup;
 use crate::types::BrokerId;
 

@@ -7,7 +7,7 @@ mod refresh;
 mod statements;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -17,6 +17,7 @@ use super::config::ConsumerConfig;
 use super::partition::{Event, Reader};
 use super::positions::{Begin, Limits, Positions};
 use crate::client::{Backoff, Cluster, ClusterConfig, LeaderTasks, StartLeaderTask};
+use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::{buggify, task::TaskGroup};
 use crate::types::{BrokerId, Instant, Offset, TopicPartition};
 

@@ -2,7 +2,7 @@
 //!
 //! Sending itself is `sender`'s.
 
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, TryAcquireError};
@@ -19,6 +19,7 @@ use crate::facts::{self, Fact, RecordTag};
 use crate::protocol::ErrorCode;
 use crate::record::RecordHeader;
 use crate::rules::{self, Rule};
+use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::rng::{self, Rng};
 use crate::runtime::task::TaskGroup;
 use crate::runtime::{buggify, clock};

@@ -14,7 +14,9 @@ mod znodes;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
+use crate::runtime::{buggify, clock};
 use crate::types::{BrokerId, LeaderEpoch, SessionId, TopicId, TopicPartition, Zxid};
 use crate::zookeeper::{CreateMode, ZkError, ZooKeeper};
 
@@ -85,6 +87,8 @@ const ATTEMPTS_MAX: usize = 16;
 const CALLS_AT_ONCE_MAX: usize = 64;
 /// How often a read is tried; each attempt waits up to the session timeout for a connection.
 const READ_ATTEMPTS_MAX: usize = 3;
+/// How late a read may come in simulation.
+const LATE_READ: Duration = Duration::from_millis(400);
 
 /// Typed access to the cluster's znodes.
 #[derive(Clone)]
@@ -131,11 +135,15 @@ impl Registry {
     }
 }
 
-/// A read that a lost connection cut short does no harm when it is made again.
+/// A read that a lost connection cut short does no harm when it is made again. In simulation one comes late now and then,
+/// so that more happens between two that belong together.
 async fn retry_read<T, F>(read: impl Fn() -> F) -> Result<T, ZkError>
 where
     F: Future<Output = Result<T, ZkError>>,
 {
+    if buggify::fires("registry.late-read") {
+        clock::sleep(LATE_READ).await;
+    }
     for _ in 1..READ_ATTEMPTS_MAX {
         match read().await {
             Err(ZkError::ConnectionLost) => {}

@@ -69,6 +69,11 @@ impl Commit {
         &self.core
     }
 
+    /// Something arrived that the core has nothing to do with: the session stays alive.
+    pub fn heard(&mut self, from: ConnectionId, at: Moment) {
+        self.core.heard(from, at.now);
+    }
+
     /// Whether what the core holds is not on stable storage yet.
     pub fn is_saving(&self) -> bool {
         self.held.is_some()

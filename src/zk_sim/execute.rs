@@ -4,7 +4,7 @@
 
 use super::core::{Core, Moment};
 use super::follower::look;
-use super::tree::{Change, Transaction};
+use super::tree::{Change, Transaction, Tree};
 use super::watches::{Aspect, ConnectionId, TooManyWatches};
 use crate::types::SessionId;
 use crate::zookeeper::codec::{ErrorCode, EventKind, MultiReply, Op, Reply, SetWatchesRequest};
@@ -96,29 +96,49 @@ impl Core {
         connection: ConnectionId,
         request: &SetWatchesRequest,
     ) -> Result<(), TooManyWatches> {
-        let since = request.relative_zxid;
-        for path in &request.data {
-            match self.tree.stat(path) {
-                Err(_) => self.tell(connection, EventKind::Deleted, path),
-                Ok(stat) if stat.mzxid > since => self.tell(connection, EventKind::DataChanged, path),
-                Ok(_) => self.watches.add(connection, Aspect::Data, path)?,
-            }
+        let (missed, kept) = watches_to_set(&self.tree, request);
+        for (kind, path) in missed {
+            self.tell(connection, kind, &path);
         }
-        for path in &request.exist {
-            match self.tree.stat(path) {
-                Ok(_) => self.tell(connection, EventKind::Created, path),
-                Err(_) => self.watches.add(connection, Aspect::Data, path)?,
-            }
+        for path in kept.data.iter().chain(&kept.exist) {
+            self.watches.add(connection, Aspect::Data, path)?;
         }
-        for path in &request.child {
-            match self.tree.stat(path) {
-                Err(_) => self.tell(connection, EventKind::Deleted, path),
-                Ok(stat) if stat.pzxid > since => self.tell(connection, EventKind::ChildrenChanged, path),
-                Ok(_) => self.watches.add(connection, Aspect::Children, path)?,
-            }
+        for path in &kept.child {
+            self.watches.add(connection, Aspect::Children, path)?;
         }
         Ok(())
     }
+}
+
+/// Of watches to set again: what each has missed, and those that have missed nothing.
+pub(super) fn watches_to_set(
+    tree: &Tree,
+    request: &SetWatchesRequest,
+) -> (Vec<(EventKind, String)>, SetWatchesRequest) {
+    let since = request.relative_zxid;
+    let mut missed = Vec::new();
+    let mut kept = SetWatchesRequest { relative_zxid: since, ..SetWatchesRequest::default() };
+    for path in &request.data {
+        match tree.stat(path) {
+            Err(_) => missed.push((EventKind::Deleted, path.clone())),
+            Ok(stat) if stat.mzxid > since => missed.push((EventKind::DataChanged, path.clone())),
+            Ok(_) => kept.data.push(path.clone()),
+        }
+    }
+    for path in &request.exist {
+        match tree.stat(path) {
+            Ok(_) => missed.push((EventKind::Created, path.clone())),
+            Err(_) => kept.exist.push(path.clone()),
+        }
+    }
+    for path in &request.child {
+        match tree.stat(path) {
+            Err(_) => missed.push((EventKind::Deleted, path.clone())),
+            Ok(stat) if stat.pzxid > since => missed.push((EventKind::ChildrenChanged, path.clone())),
+            Ok(_) => kept.child.push(path.clone()),
+        }
+    }
+    (missed, kept)
 }
 
 /// Performs one write; what it did, in the form of a multi's result.

@@ -9,6 +9,7 @@ mod core;
 mod execute;
 mod faults;
 mod follower;
+mod lagging;
 mod path;
 mod server;
 mod sessions;

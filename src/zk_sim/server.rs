@@ -17,6 +17,7 @@ use super::sessions::SessionLimits;
 use super::shared::Shared;
 use super::snapshot::Image;
 use super::store::Store;
+use crate::runtime::lock::Mutex;
 use crate::runtime::net::Listener;
 use crate::runtime::task::{Lane, TaskGroup};
 use crate::runtime::{AcceptError, clock, disk, rng};
@@ -180,6 +181,13 @@ impl Control {
         self.shared.rejoin(session);
     }
 
+    /// Every second new connection leads to a server that lags behind from now on: it attaches no session that has seen
+    /// more than it knows, and answers reads from what stood when it fell behind, until something needs the leader.
+    /// None does any more with `false`.
+    pub fn lag(&self, begins: bool) {
+        self.shared.lag(begins);
+    }
+
     /// Every follower has a leader again; it drops its clients, which attach again or hear that they expired.
     pub fn join_leader(&self) {
         self.shared.join_leader();
@@ -273,7 +281,7 @@ async fn asked(mut stop: watch::Receiver<()>) {
 /// Why the server stopped by itself, for all who ask.
 #[derive(Default)]
 struct Failure {
-    reason: std::sync::Mutex<Option<String>>,
+    reason: Mutex<Option<String>>,
     set: Notify,
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Synchronous: every method takes the lock for a moment and wakes the tasks that have something to do.
 
+mod followers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,8 +16,10 @@ use super::commit::{Arrival, Commit, Step};
 use super::core::{Changed, Effect, Moment};
 use super::faults::{Faults, xid_of_reply};
 use super::follower::CutFollower;
+use super::lagging::LaggingServer;
 use super::watches::ConnectionId;
 use crate::facts::{self, Fact};
+use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::rng::Rng;
 use crate::runtime::{Segment, clock};
 use crate::types::{Instant, SessionId};
@@ -74,6 +78,11 @@ struct State {
     cut_followers: BTreeMap<ConnectionId, CutFollower>,
     /// Sessions to be cut from the leader as soon as what it knows is saved: a follower never knows more.
     to_cut: BTreeSet<SessionId>,
+    /// Where every second new connection leads, and those that it serves.
+    lagging: Option<LaggingServer>,
+    /// One is to fall behind as soon as what the leader knows is saved.
+    is_to_lag: bool,
+    served_late: BTreeMap<ConnectionId, LaggingServer>,
 }
 
 pub(super) struct Shared {
@@ -94,6 +103,9 @@ impl Shared {
             faults: Faults::default(),
             cut_followers: BTreeMap::new(),
             to_cut: BTreeSet::new(),
+            lagging: None,
+            is_to_lag: false,
+            served_late: BTreeMap::new(),
         };
         Shared { state: Mutex::new(state), saver: Notify::new() }
     }
@@ -117,6 +129,7 @@ impl Shared {
         let mut state = self.lock();
         state.outboxes.remove(&id);
         state.cut_followers.remove(&id);
+        state.served_late.remove(&id);
         self.arrive(&mut state, Arrival::Closed(id));
     }
 
@@ -125,13 +138,11 @@ impl Shared {
         let mut state = self.lock();
         let at = moment();
         for message in messages {
-            if state.is_without_leader(from, &message) {
+            if state.is_without_leader(from, &message) || state.is_served_late(from, &message, at) {
                 continue;
             }
-            let mut password = [0; PASSWORD_BYTES];
-            state.passwords.fill(&mut password);
             state.mark_reply(from, &message);
-            state.commit.arrive(Arrival::Message { from, message, password }, at);
+            state.take_in(from, message, at);
         }
         self.step(&mut state, at);
     }
@@ -189,38 +200,6 @@ impl Shared {
         self.lock().faults.delay_watches(session, by);
     }
 
-    /// The session's connection is from now on served by a follower that is cut from its leader: pings and reads are
-    /// answered from what is known now, nothing else is, and the leader does not hear the session. The session can
-    /// attach nowhere else: its client is cut from every other server too. Returns whether it was attached.
-    pub fn cut_from_leader(&self, session: SessionId) -> bool {
-        let mut state = self.lock();
-        if state.connection_of(session).is_none() {
-            return false;
-        }
-        state.faults.refuse_to_attach(session);
-        match state.commit.is_saving() {
-            true => drop(state.to_cut.insert(session)),
-            false => state.cut(session),
-        }
-        true
-    }
-
-    /// The session's follower has a leader again. It drops its client, as one does that joins an ensemble.
-    pub fn rejoin(&self, session: SessionId) {
-        let mut state = self.lock();
-        state.to_cut.remove(&session);
-        state.faults.let_attach(session);
-        state.drop_clients_of_followers(|follower| follower.session == session);
-    }
-
-    /// Every follower has a leader again, and drops its client.
-    pub fn join_leader(&self) {
-        let mut state = self.lock();
-        state.to_cut.clear();
-        state.faults.let_all_attach();
-        state.drop_clients_of_followers(|_| true);
-    }
-
     /// Whether the session was alive; it is not any longer.
     pub fn expire(&self, session: SessionId) -> bool {
         let mut state = self.lock();
@@ -274,6 +253,9 @@ impl Shared {
         for session in mem::take(&mut state.to_cut) {
             state.cut(session);
         }
+        if mem::take(&mut state.is_to_lag) {
+            state.fall_behind();
+        }
         self.step(&mut state, moment());
     }
 
@@ -325,39 +307,10 @@ impl Shared {
 }
 
 impl State {
-    fn connection_of(&self, session: SessionId) -> Option<ConnectionId> {
-        self.commit.core().sessions.get(session)?.connection
-    }
-
-    fn cut(&mut self, session: SessionId) {
-        let Some(connection) = self.connection_of(session) else { return };
-        let core = self.commit.core();
-        let follower = CutFollower::new(session, core.tree.clone(), core.zxid);
-        self.cut_followers.insert(connection, follower);
-    }
-
-    fn drop_clients_of_followers(&mut self, is_meant: impl Fn(&CutFollower) -> bool) {
-        let meant = self.cut_followers.iter().filter(|(_, follower)| is_meant(follower));
-        for connection in meant.map(|(connection, _)| *connection).collect::<Vec<_>>() {
-            self.cut_followers.remove(&connection);
-            self.kill(connection);
-        }
-    }
-
-    /// Deals with a message that no leader gets to see; returns whether it is one.
-    fn is_without_leader(&mut self, from: ConnectionId, message: &Bytes) -> bool {
-        if let Some(follower) = self.cut_followers.get_mut(&from) {
-            if let Some(answer) = follower.answer(message) {
-                self.send(from, answer);
-            }
-            return true;
-        }
-        let is_first = self.commit.core().session_of(from).is_none();
-        let is_refused = is_first && self.faults.refuses_to_attach(message);
-        if is_refused {
-            self.kill(from);
-        }
-        is_refused
+    fn take_in(&mut self, from: ConnectionId, message: Bytes, at: Moment) {
+        let mut password = [0; PASSWORD_BYTES];
+        self.passwords.fill(&mut password);
+        self.commit.arrive(Arrival::Message { from, message, password }, at);
     }
 
     fn kill(&self, connection: ConnectionId) {

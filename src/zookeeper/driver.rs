@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -22,6 +22,7 @@ use super::watches::Ticket;
 use super::{WatchEvent, ZkError, ZooKeeperConfig};
 use crate::facts::{self, Fact, ZnodeChange};
 use crate::runtime::clock::{self, DeadlineTimer};
+use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::net::{self, Stream, WriteHalf};
 use crate::runtime::rng::{self, Rng};
 use crate::runtime::{Instant, Segment, buggify};
@@ -136,7 +137,7 @@ impl Status {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, StatusInner> {
+    fn lock(&self) -> MutexGuard<'_, StatusInner> {
         self.inner.lock().expect("the status is never left half changed")
     }
 }
@@ -429,7 +430,9 @@ fn fact(session: SessionId, seen: Seen) -> Fact {
         Seen::Attached => Fact::SessionAttached { session },
         Seen::Asked { request, asks } => Fact::LeaderAsked { session, request, asks },
         Seen::Answered { request, zxid, answer } => Fact::LeaderAnswered { session, request, zxid, answer },
-        Seen::Node { zxid, path, node, watches } => Fact::ZnodeRead { session, zxid, path, node, watches },
+        Seen::Node { zxid, path, node, watches } => {
+            Fact::ZnodeRead { session, zxid, path, found: node, watches }
+        }
         Seen::Children { zxid, path, names, watches } => {
             Fact::ChildrenRead { session, zxid, path, names, watches }
         }

@@ -121,6 +121,22 @@ fn only_the_seam_names_the_machine_or_the_simulator() {
     assert!(violations.is_empty(), "only src/runtime may:\n{}", violations.join("\n"));
 }
 
+/// The simulation asserts the order in which the seam's are taken.
+#[test]
+fn every_lock_is_the_seams() {
+    let sources = sources();
+    let product = sources.iter().filter(|source| source.module != "runtime" && !source.is_test);
+    let of_std = |source: &&sources::Source| {
+        source
+            .names
+            .paths
+            .iter()
+            .any(|path| path.ends_with(&["sync".to_owned(), "Mutex".to_owned()]) && path[0] == "std")
+    };
+    let violations: Vec<String> = product.filter(of_std).map(|s| s.path.display().to_string()).collect();
+    assert!(violations.is_empty(), "use runtime::lock in {violations:?}");
+}
+
 #[test]
 fn pure_files_have_no_effects() {
     let mut violations = Vec::new();

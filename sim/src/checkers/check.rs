@@ -42,6 +42,8 @@ pub enum Feature {
     Wanderer,
     /// A consumer group.
     Group,
+    /// A group whose members commit by themselves.
+    AutoCommit,
     /// A topic that is flushed every so often.
     FlushInterval,
     /// Nothing but the run decides: a send certainly failed in it.
@@ -86,6 +88,7 @@ impl Feature {
             Feature::RawClient => terms.producers.values().any(|producer| producer.is_wire),
             Feature::Wanderer => terms.consumers.values().any(|consumer| consumer.wanders),
             Feature::Group => !terms.groups.is_empty(),
+            Feature::AutoCommit => terms.groups.values().any(|group| group.auto_commit.is_some()),
             Feature::FlushInterval => terms.topics.values().any(|topic| topic.flush_interval.is_some()),
             Feature::FailedSend => some_fact(|fact| matches!(fact, Fact::SendFailed { .. })),
             Feature::Reset => some_fact(|fact| matches!(fact, Fact::PositionReset { .. })),
@@ -134,7 +137,8 @@ mod tests {
     }
 
     /// Stories of their own show that these have met something.
-    const MET_ELSEWHERE: [&str; 10] = [
+    const MET_ELSEWHERE: [&str; 11] = [
+        "late-commit",
         "late-flush",
         "aborted-read",
         "unexplained-reset",

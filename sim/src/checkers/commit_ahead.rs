@@ -197,8 +197,8 @@ fn describe(case: &Case, ahead: Ahead) -> Finding {
         Some(_) => None,
         None => case
             .budget
-            .excuses_misplacement(partition)
-            .or_else(|| case.budget.excuses_loss(partition).filter(|_| missed_reset)),
+            .excuses_misplacement(partition, [offset])
+            .or_else(|| case.budget.excuses_loss(partition, offset).filter(|_| missed_reset)),
     };
     Finding::new(Some(partition), message, evidence).excused_by(excuse)
 }

@@ -61,7 +61,10 @@ fn describe(case: &Case, record: &RecordTag, stored: Stored) -> Finding {
         return finding.explained_by("it was sent again without idempotence");
     }
     finding.excused_by(
-        stored.places.keys().find_map(|(partition, _)| case.budget.excuses_misplacement(partition)),
+        stored
+            .places
+            .keys()
+            .find_map(|(partition, offset)| case.budget.excuses_misplacement(partition, [*offset])),
     )
 }
 
@@ -70,8 +73,7 @@ mod tests {
     use seedlog::facts::Fact;
 
     use super::CHECK;
-    use crate::checkers::story::{Story, broker_1, orders};
-    use crate::history::Injected;
+    use crate::checkers::story::{Story, orders};
 
     fn sent() -> Story {
         Story::new().send(0, "r-0").acked(0, 0)
@@ -104,15 +106,13 @@ mod tests {
 
     #[test]
     fn a_disk_that_changed_where_batches_stand_excuses_it_and_one_that_lied_does_not() {
-        let doubled = |fault| Story::new().appended(0, 0, 1).fault(fault).send(0, "r-0").acked(0, 0);
-        let file = "/data/orders-0/00000000000000000000.log".into();
-        let flipped = doubled(Injected::BitFlip { target: broker_1(), file, offset: 7 }).read("a", 1, "r-0");
+        let sent = || Story::new().appended(0, 0, 1).send(0, "r-0").acked(0, 0);
+        let flipped = sent().damaged("flip-bit", 0, Some(1)).read("a", 1, "r-0");
         assert!(flipped.violations(&CHECK).is_empty());
         assert_eq!(flipped.excused(&CHECK).len(), 1);
-        let file = "/data/orders-1/00000000000000000000.log".into();
-        let elsewhere = doubled(Injected::BitFlip { target: broker_1(), file, offset: 7 });
+        let elsewhere = sent().damaged("flip-bit", 7, Some(8));
         assert_eq!(elsewhere.read("a", 1, "r-0").violations(&CHECK).len(), 1);
-        let lied = doubled(Injected::DiskLies { target: broker_1() }).read("a", 1, "r-0");
+        let lied = sent().damaged("power-failure", 0, None).read("a", 1, "r-0");
         assert_eq!(lied.violations(&CHECK).len(), 1);
     }
 

@@ -145,8 +145,8 @@ mod tests {
 
     use super::CHECK;
     use crate::checkers::Patience;
-    use crate::checkers::story::{Story, broker_1};
-    use crate::history::{Injected, Phase};
+    use crate::checkers::story::Story;
+    use crate::history::Phase;
 
     fn lagging() -> Story {
         Story::new().appended(0, 1, 1).assigned("a", 0).read("a", 0, "r-0").phase(Phase::Converge)
@@ -205,8 +205,7 @@ mod tests {
     #[test]
     fn a_disk_left_broken_excuses_it() {
         let story = Story::new().appended(0, 1, 1).assigned("a", 0);
-        let story =
-            story.fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 }).phase(Phase::Converge);
+        let story = story.struck("no-space").phase(Phase::Converge);
         let story = story.after(Duration::from_secs(30)).phase(Phase::Judge);
         assert!(story.violations(&CHECK).is_empty());
         assert_eq!(story.excused(&CHECK).len(), 1);

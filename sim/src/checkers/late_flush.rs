@@ -34,13 +34,18 @@ struct Unflushed<'a> {
 }
 
 impl<'a> Unflushed<'a> {
+    /// A new incarnation has recovered what the one before left.
+    fn lives(&mut self, broker: BrokerId, incarnation: u32) {
+        if self.incarnations.insert(broker, incarnation) != Some(incarnation) {
+            self.logs.retain(|(owner, _), _| *owner != broker);
+            self.failed.remove(&broker);
+        }
+    }
+
     fn take(&mut self, at: usize, entry: &'a Entry, fact: &'a Fact) {
         match fact {
             Fact::BrokerRegistered { broker, .. } | Fact::LogRecovered { broker, .. } => {
-                if self.incarnations.insert(*broker, entry.incarnation) != Some(entry.incarnation) {
-                    self.logs.retain(|(owner, _), _| owner != broker);
-                    self.failed.remove(broker);
-                }
+                self.lives(*broker, entry.incarnation);
             }
             Fact::LogDirFailed { broker, .. } => drop(self.failed.insert(*broker)),
             Fact::Appended { broker, partition, last, .. } => {

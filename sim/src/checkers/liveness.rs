@@ -112,7 +112,7 @@ mod tests {
     use seedlog::types::{Acks, BrokerId, SessionId, TopicPartition};
 
     use super::CHECK;
-    use crate::checkers::story::{Story, broker_1, tag};
+    use crate::checkers::story::{Story, broker_1, orders, tag};
     use crate::history::{Injected, Phase};
 
     fn registered(story: Story) -> Story {
@@ -175,7 +175,6 @@ mod tests {
 
     #[test]
     fn a_send_of_a_producers_second_incarnation_is_not_taken_for_one_of_its_first() {
-        let file = "/data/orders-0/00000000000000000000.log".to_owned();
         let elsewhere = Fact::SendInvoked {
             producer: "shop".into(),
             seq: 0,
@@ -183,9 +182,9 @@ mod tests {
             record: tag("r-0"),
             acks: Acks::All,
         };
-        let refused = |file: String| {
-            let damaged = Injected::BitFlip { target: broker_1(), file: file.into(), offset: 7 };
-            let first_incarnation = Story::new().fact("shop", elsewhere.clone()).acked(0, 0).fault(damaged);
+        let refused = |damaged: TopicPartition| {
+            let first_incarnation = Story::new().fact("shop", elsewhere.clone()).acked(0, 0);
+            let first_incarnation = first_incarnation.damaged_of(damaged, "flip-bit", 0, Some(1));
             first_incarnation
                 .killed("shop")
                 .phase(Phase::Converge)
@@ -193,8 +192,8 @@ mod tests {
                 .unknown(0)
                 .phase(Phase::Drain)
         };
-        assert_eq!(refused(file.clone()).excused(&CHECK).len(), 1);
-        assert_eq!(refused(file.replace("orders-0", "orders-7")).violations(&CHECK).len(), 1);
+        assert_eq!(refused(orders()).excused(&CHECK).len(), 1);
+        assert_eq!(refused(TopicPartition::new("orders", 7)).violations(&CHECK).len(), 1);
     }
 
     #[test]
@@ -209,9 +208,9 @@ mod tests {
         assert_eq!(story.violations(&CHECK), ["broker 1 is not registered at the deadline"]);
     }
 
-    fn refusing(fault: Option<Injected>, power_fails: bool) -> Story {
+    fn refusing(has_lied: bool, power_fails: bool) -> Story {
         let story = registered(Story::new()).recovered(0, false).assigned("a", 0).appended(0, 0, 1);
-        let story = fault.into_iter().fold(story, Story::fault);
+        let story = if has_lied { story.struck("lying-sync") } else { story };
         let story = if power_fails { story.power_failure() } else { story.kill() };
         let reason = "meta.properties is empty".into();
         let story = story.fault(Injected::Start { target: broker_1() });
@@ -220,25 +219,23 @@ mod tests {
 
     #[test]
     fn a_disk_that_lied_and_lost_power_excuses_a_broker_that_refuses_to_start_and_its_partitions() {
-        let lied = || Some(Injected::DiskLies { target: broker_1() });
-        let story = refusing(lied(), true).phase(Phase::Drain);
+        let story = refusing(true, true).phase(Phase::Drain);
         assert!(story.violations(&CHECK).is_empty());
         assert_eq!(story.excused(&CHECK).len(), 2, "the broker, and who reads its partition");
-        for story in [refusing(None, true), refusing(lied(), false)] {
+        for story in [refusing(false, true), refusing(true, false)] {
             assert_eq!(story.phase(Phase::Drain).violations(&CHECK).len(), 2);
         }
     }
 
     #[test]
     fn a_disk_that_lied_excuses_no_broker_that_does_not_say_why_it_is_down() {
-        let story = registered(Story::new()).fault(Injected::DiskLies { target: broker_1() });
+        let story = registered(Story::new()).struck("lying-sync");
         assert_eq!(story.power_failure().phase(Phase::Drain).violations(&CHECK).len(), 1);
     }
 
     #[test]
     fn a_disk_that_lied_excuses_no_partition_that_was_opened_again() {
-        let lied = Some(Injected::DiskLies { target: broker_1() });
-        let story = registered(refusing(lied, true).recovered(1, false)).phase(Phase::Drain);
+        let story = registered(refusing(true, true).recovered(1, false)).phase(Phase::Drain);
         assert_eq!(story.violations(&CHECK), ["a stands at orders-0@0, the log ends at 1"]);
     }
 
@@ -247,10 +244,16 @@ mod tests {
         let story = Story::new()
             .appended(0, 0, 1)
             .assigned("a", 0)
-            .fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 })
-            .kill()
-            .phase(Phase::Drain);
-        assert!(story.violations(&CHECK).is_empty());
-        assert_eq!(story.excused(&CHECK).len(), 2);
+            .fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 });
+        let struck = story.struck("no-space").kill().phase(Phase::Drain);
+        assert!(struck.violations(&CHECK).is_empty());
+        assert_eq!(struck.excused(&CHECK).len(), 2);
+    }
+
+    #[test]
+    fn a_full_disk_that_nobody_wrote_to_excuses_no_broker() {
+        let story =
+            Story::new().appended(0, 0, 1).fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 });
+        assert_eq!(story.kill().phase(Phase::Drain).violations(&CHECK).len(), 1);
     }
 }

@@ -11,6 +11,7 @@ mod groups;
 mod ledger;
 mod moves;
 mod stored;
+mod terms;
 
 mod aborted_read;
 mod commit_ahead;
@@ -19,6 +20,7 @@ mod duplicate;
 mod fair_share;
 mod inconsistent_offsets;
 mod lag_after_heal;
+mod late_commit;
 mod late_flush;
 mod leader_epochs;
 mod liveness;
@@ -51,7 +53,7 @@ mod story;
 use seedlog::types::TopicPartition;
 use serde::Serialize;
 
-pub use budget::{Budget, ConsumerTerms, GroupTerms, Membership, Patience, ProducerTerms, Terms, TopicTerms};
+pub use budget::Budget;
 use check::Obligations;
 pub use check::{Check, Feature};
 use existing::Existing;
@@ -60,6 +62,7 @@ use ledger::Ledger;
 use moves::Moves;
 pub use never_processed::{LostRecord, lost_records};
 use stored::Stored;
+pub use terms::{ConsumerTerms, GroupTerms, Membership, Patience, ProducerTerms, Terms, TopicTerms};
 
 use crate::history::Entry;
 
@@ -67,7 +70,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 32] = [
+pub static CHECKS: [Check; 33] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -84,6 +87,7 @@ pub static CHECKS: [Check; 32] = [
     repeatable_read::CHECK,
     commit_ahead::CHECK,
     commit_regresses::CHECK,
+    late_commit::CHECK,
     unexplained_reset::CHECK,
     needless_redelivery::CHECK,
     unfinished_flush::CHECK,

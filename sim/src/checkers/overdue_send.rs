@@ -1,7 +1,8 @@
 //! H26, `overdue-send`: a record met its fate after its delivery timeout was over.
 //!
 //! The producer promises a verdict by then, whatever brokers and networks do. Only its own process may be late: while
-//! it was paused it could not tell. A record without any fate is check L1's.
+//! it was paused it could not tell, and where its timers are late it is as late as they are, each time that it looks. A
+//! record without any fate is check L1's.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -16,11 +17,16 @@ pub const CHECK: Check = Check::new("H26", "overdue-send", Feature::Any, judge);
 /// For a busy process to get to it.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Timers that run out one after the other before a verdict: of the expiry, of the request, of a pause between two tries.
+const LOOKS: u32 = 3;
+
 /// A send without a fate.
 struct Open {
     invoked: usize,
     /// How long its process had been paused by then.
     paused_ns: u64,
+    /// The coarsest grid of its process's timers meanwhile.
+    grid_ms: u32,
 }
 
 /// One incarnation of a process.
@@ -32,9 +38,18 @@ struct Process {
     /// In pauses that are over.
     paused_ns: u64,
     paused_since: Option<u64>,
+    /// Timers that are late end on a multiple of so much.
+    grid_ms: u32,
 }
 
 impl Process {
+    fn delay_timers(&mut self, grid_ms: u32) {
+        self.grid_ms = grid_ms;
+        for open in self.open.values_mut() {
+            open.grid_ms = open.grid_ms.max(grid_ms);
+        }
+    }
+
     fn paused_until(&self, now_ns: u64) -> u64 {
         self.paused_ns + self.paused_since.map_or(0, |since| now_ns - since)
     }
@@ -56,10 +71,17 @@ fn judge(case: &Case) -> Vec<Finding> {
             What::Fault(Injected::Resume { target }) => {
                 processes.entry(target).or_default().resume(entry.at_ns)
             }
+            What::Fault(Injected::TimersLate { target, grid_ms }) => {
+                processes.entry(target).or_default().delay_timers(*grid_ms);
+            }
+            What::Fault(Injected::TimersRight { target }) => {
+                processes.entry(target).or_default().grid_ms = 0;
+            }
             What::Fact(fact) => {
                 let process = processes.entry(&entry.node).or_default();
                 if process.incarnation != entry.incarnation {
-                    *process = Process { incarnation: entry.incarnation, ..Process::default() };
+                    let grid_ms = process.grid_ms;
+                    *process = Process { incarnation: entry.incarnation, grid_ms, ..Process::default() };
                 }
                 findings.extend(take(case, process, at, fact));
             }
@@ -73,7 +95,8 @@ fn take(case: &Case, process: &mut Process, at: usize, fact: &Fact) -> Option<Fi
     let now_ns = case.history[at].at_ns;
     let (producer, seq, partition) = match fact {
         Fact::SendInvoked { seq, .. } => {
-            let open = Open { invoked: at, paused_ns: process.paused_until(now_ns) };
+            let open =
+                Open { invoked: at, paused_ns: process.paused_until(now_ns), grid_ms: process.grid_ms };
             process.open.insert(*seq, open);
             return None;
         }
@@ -88,7 +111,8 @@ fn take(case: &Case, process: &mut Process, at: usize, fact: &Fact) -> Option<Fi
     let paused_ns = process.paused_until(now_ns) - open.paused_ns;
     let took = Duration::from_nanos(now_ns - case.history[open.invoked].at_ns);
     let active = took.saturating_sub(Duration::from_nanos(paused_ns));
-    (active > terms.delivery_timeout + GRACE).then(|| {
+    let late = Duration::from_millis(open.grid_ms.into()) * LOOKS;
+    (active > terms.delivery_timeout + GRACE + late).then(|| {
         let message = format!(
             "{producer} learned the fate of send {seq} after {:.1} s; its delivery timeout is {:.1} s",
             active.as_secs_f64(),
@@ -134,6 +158,16 @@ mod tests {
         let long = Story::new().send(0, "r-0").fault(pause()).after(Duration::from_secs(20)).fault(resume());
         let long = long.after(Duration::from_secs(40)).acked(0, 0);
         assert_eq!(long.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_process_whose_timers_are_late_is_late_as_well() {
+        let sent = |grid_ms| {
+            let late = Injected::TimersLate { target: "shop".into(), grid_ms };
+            Story::new().send(0, "r-0").fault(late).after(Duration::from_secs(33)).unknown(0)
+        };
+        assert!(sent(2_000).violations(&CHECK).is_empty());
+        assert_eq!(sent(20).violations(&CHECK).len(), 1);
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn describe(case: &Case, consumed: usize, now: Now) -> Finding {
         consumed.consumer, consumed.partition, consumed.offset, consumed.record.label
     );
     let evidence = [Some(consumed.at), seen_at].into_iter().flatten().collect();
-    let excuse = case.budget.excuses_loss(consumed.partition);
+    let excuse = case.budget.excuses_loss(consumed.partition, consumed.offset);
     Finding::new(Some(consumed.partition), message, evidence).excused_by(excuse)
 }
 

@@ -80,11 +80,11 @@ fn out_of_order(case: &Case, earlier: &Reached, later: &Send, offset: Offset, se
     );
     let mut evidence = vec![earlier.send.invoked, earlier.seen_at, later.invoked, seen_at];
     evidence.sort_unstable();
-    let excuse = excuse(case, earlier.send, later);
+    let excuse = excuse(case, earlier.send, later, [earlier.offset, offset]);
     Finding::new(Some(later.partition), message, evidence).excused_by(excuse)
 }
 
-fn excuse(case: &Case, earlier: &Send, later: &Send) -> Option<String> {
+fn excuse(case: &Case, earlier: &Send, later: &Send, places: [Offset; 2]) -> Option<String> {
     let is_unknown = |send: &Send| !matches!(send.outcome, Outcome::Ok { .. });
     if is_unknown(earlier) || is_unknown(later) {
         return Some("the producer had given one of the two up".into());
@@ -95,7 +95,7 @@ fn excuse(case: &Case, earlier: &Send, later: &Send) -> Option<String> {
     if case.terms.producers.get(later.producer).is_some_and(|producer| producer.may_overtake) {
         return Some("several requests in flight with retries and without idempotence".into());
     }
-    case.budget.excuses_loss(later.partition)
+    places.iter().find_map(|place| case.budget.excuses_loss(later.partition, *place))
 }
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ fn describe(case: &Case, jump: &Jump) -> Finding {
     let finding = Finding::new(Some(partition), message, vec![jump.stood_at, jump.delivered_at]);
     // What lies before its position a consumer can tell, and must not hand out.
     let is_skip = delivered > stood;
-    finding.excused_by(is_skip.then(|| case.budget.excuses_misplacement(partition)).flatten())
+    finding.excused_by(
+        is_skip.then(|| case.budget.excuses_misplacement(partition, [*stood, *delivered])).flatten(),
+    )
 }
 
 #[cfg(test)]
@@ -32,7 +34,6 @@ mod tests {
     use super::CHECK;
     use crate::checkers::story::Story;
     use crate::checkers::{skip, step_back};
-    use crate::history::Injected;
 
     fn polled(second: i64) -> Story {
         Story::new().appended(0, 9, 1).assigned("a", 0).read("a", 0, "r-0").read("a", second, "r").at_once()
@@ -55,11 +56,11 @@ mod tests {
 
     #[test]
     fn a_misdirected_write_excuses_it_and_one_elsewhere_does_not() {
-        let on = |target: &str| polled(2).fault(Injected::DiskMisdirects { target: target.into() });
-        assert!(on("broker-1").violations(&CHECK).is_empty());
-        assert_eq!(on("broker-1").excused(&CHECK).len(), 1);
-        assert_eq!(on("broker-2").violations(&CHECK).len(), 1);
-        let back = polled(0).fault(Injected::DiskMisdirects { target: "broker-1".into() });
+        let at = |offset| polled(2).damaged("misdirected-write", offset, Some(offset + 1));
+        assert!(at(1).violations(&CHECK).is_empty());
+        assert_eq!(at(1).excused(&CHECK).len(), 1);
+        assert_eq!(at(7).violations(&CHECK).len(), 1);
+        let back = polled(0).damaged("misdirected-write", 0, Some(2));
         assert_eq!(back.violations(&CHECK).len(), 1, "a return is no skip");
     }
 

@@ -44,7 +44,8 @@ struct Judge<'a> {
     read: HashMap<(&'a TopicPartition, Offset, u32), FirstRead<'a>>,
     /// Of logs that had held something.
     recoveries: u64,
-    findings: Vec<Finding>,
+    /// With the offset that each is about.
+    findings: Vec<(Offset, Finding)>,
 }
 
 fn judge(case: &Case) -> Vec<Finding> {
@@ -58,7 +59,9 @@ fn judge(case: &Case) -> Vec<Finding> {
     }
     case.obligations.meet_many(judge.recoveries);
     let excused = judge.findings.into_iter().map(|finding| {
-        let excuse = finding.partition.as_ref().and_then(|partition| case.budget.excuses_damage(partition));
+        let (offset, finding) = finding;
+        let partition = finding.partition.as_ref();
+        let excuse = partition.and_then(|partition| case.budget.excuses_damage(partition, offset));
         finding.excused_by(excuse)
     });
     excused.collect()
@@ -99,7 +102,7 @@ impl<'a> Judge<'a> {
             Fact::CorruptSkipped { consumer, partition, offset } => {
                 // The log itself held these bytes.
                 let message = format!("{consumer} met a corrupt batch at {partition}@{offset}");
-                self.findings.push(Finding::new(Some(partition), message, vec![at]));
+                self.findings.push((*offset, Finding::new(Some(partition), message, vec![at])));
             }
             _ => {}
         }
@@ -116,7 +119,7 @@ impl<'a> Judge<'a> {
         if let Some(wrong) = step(replica) {
             let message = format!("{partition} on broker {broker}: {}", wrong.message);
             let evidence = wrong.earlier.into_iter().chain([at]).collect();
-            self.findings.push(Finding::new(Some(partition), message, evidence));
+            self.findings.push((wrong.offset, Finding::new(Some(partition), message, evidence)));
         }
     }
 
@@ -179,7 +182,8 @@ impl<'a> Judge<'a> {
                 "{partition}@{offset} was read as {:?} and as {:?}, from the same batch",
                 first.record.label, record.label
             );
-            self.findings.push(Finding::new(Some(partition), message, vec![batch.appended_at, first.at, at]));
+            let evidence = vec![batch.appended_at, first.at, at];
+            self.findings.push((offset, Finding::new(Some(partition), message, evidence)));
         }
     }
 }

@@ -10,7 +10,7 @@ use seedlog::consumer::AutoReset;
 use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{Acks, BrokerId, Durability, LeaderEpoch, Offset, SessionId, TopicPartition};
 
-use super::{Case, Check, ConsumerTerms, Finding, Patience, ProducerTerms, Terms, TopicTerms};
+use super::{Budget, Case, Check, ConsumerTerms, Finding, Patience, ProducerTerms, Terms, TopicTerms};
 use crate::history::{Entered, Entry, Injected, Phase, RecordAt, Seen, What};
 
 /// Between two entries.
@@ -240,8 +240,26 @@ impl Story {
         self.fact("broker-1", Fact::BrokerRegistered { broker: BrokerId(1), session: SessionId(100) })
     }
 
+    /// Of which everything in the page cache is lost, and no topic without `durability = fsync` has anything else.
     pub fn power_failure(self) -> Story {
-        self.fault(Injected::PowerFailure { target: "broker-1".into() })
+        let failure = Injected::PowerFailure { target: "broker-1".into() };
+        self.fault(failure).damaged("power-failure", 0, None)
+    }
+
+    /// What the simulated disk reports of these offsets, the end not included.
+    pub fn damaged(self, fault: &str, from: i64, to: Option<i64>) -> Story {
+        self.damaged_of(orders(), fault, from, to)
+    }
+
+    pub fn damaged_of(self, partition: TopicPartition, fault: &str, from: i64, to: Option<i64>) -> Story {
+        let (from, to) = (Offset(from), to.map(Offset));
+        let (target, fault) = (broker_1(), fault.into());
+        self.push("testbed", What::Seen(Seen::Damaged { target, fault, partition, from, to }))
+    }
+
+    /// The simulated disk reports that an operation met the fault.
+    pub fn struck(self, fault: &str) -> Story {
+        self.push("testbed", What::Seen(Seen::Struck { target: broker_1(), fault: fault.into() }))
     }
 
     pub fn kill(self) -> Story {
@@ -267,6 +285,10 @@ impl Story {
     pub fn evidence(&self, check: &Check) -> Vec<String> {
         let evidence = self.found(check).into_iter().next().map(|found| found.evidence).unwrap_or_default();
         evidence.into_iter().map(|at| crate::report::evidence_line(&self.entries[at])).collect()
+    }
+
+    pub fn budget(&self) -> Budget {
+        Case::new(&self.entries, &self.terms).budget().clone()
     }
 
     /// How much `check` compared.

@@ -31,8 +31,10 @@ fn judge(case: &Case) -> Vec<Finding> {
             "{}@{offset} {:?} was acked and never read; the log holds {log_start} to {log_end}",
             send.partition, send.record.label
         );
-        let excuse =
-            case.budget.excuses_loss(send.partition).or_else(|| case.budget.excuses_outage(send.partition));
+        let excuse = case
+            .budget
+            .excuses_loss(send.partition, offset)
+            .or_else(|| case.budget.excuses_outage(send.partition));
         let finding = Finding::new(Some(send.partition), message, vec![send.invoked, acked_at]);
         findings.push(finding.excused_by(excuse));
     }
@@ -44,8 +46,8 @@ mod tests {
     use seedlog::types::Durability;
 
     use super::CHECK;
-    use crate::checkers::story::{Story, broker_1};
-    use crate::history::{Injected, Phase};
+    use crate::checkers::story::Story;
+    use crate::history::Phase;
 
     fn cut_after_ack() -> Story {
         Story::new().send(0, "r-0").appended(0, 0, 1).acked(0, 0).power_failure().recovered(0, false)
@@ -97,9 +99,7 @@ mod tests {
     fn a_power_failure_without_fsync_and_a_disk_left_broken_excuse_it() {
         let page_cache = cut_after_ack().durability(Durability::PageCache).phase(Phase::Judge);
         assert_eq!(page_cache.excused(&CHECK).len(), 1);
-        let full = cut_after_ack()
-            .fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 })
-            .phase(Phase::Judge);
+        let full = cut_after_ack().struck("no-space").phase(Phase::Judge);
         assert_eq!(full.excused(&CHECK).len(), 1);
         assert!(full.violations(&CHECK).is_empty());
     }

@@ -98,7 +98,8 @@ fn told_wrongly(case: &Case) -> Vec<Finding> {
                     let finding = Finding::new(Some(partition), message, vec![due.at, at]);
                     // What frames a batch can be damaged too, and then its end is not to be seen.
                     let has_met_damage = due.until > due.position;
-                    let excuse = has_met_damage.then(|| case.budget.excuses_misplacement(partition));
+                    let excuse =
+                        has_met_damage.then(|| case.budget.excuses_misplacement(partition, [due.position]));
                     findings.push(finding.excused_by(excuse.flatten()));
                 }
             }

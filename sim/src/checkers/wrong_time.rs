@@ -46,14 +46,13 @@ fn judge(case: &Case) -> Vec<Finding> {
                 let Some(asked) = sought.remove(&(consumer.as_str(), partition)) else { continue };
                 case.obligations.meet_many(u64::from(times.contains_key(partition)));
                 let wrong = times.get(partition).and_then(|times| times.objection(&asked, *position));
-                let Some(wrong) = wrong else { continue };
+                let Some((about, wrong)) = wrong else { continue };
                 let message = format!(
                     "{consumer} sought time {} in {partition} and is at {position}: {wrong}",
                     asked.timestamp
                 );
                 let finding = Finding::new(Some(partition), message, vec![asked.at, at]);
-                let excuse =
-                    case.budget.excuses_loss(partition).or_else(|| case.budget.excuses_damage(partition));
+                let excuse = case.budget.excuses_loss(partition, about);
                 findings.push(finding.excused_by(excuse));
             }
             Fact::Assigned { consumer, partition, .. } | Fact::Sought { consumer, partition, .. } => {
@@ -89,17 +88,17 @@ fn read_times<'a>(case: &'a Case) -> BTreeMap<&'a TopicPartition, Times> {
 }
 
 impl Times {
-    /// Why `position` is no answer.
-    fn objection(&self, asked: &Sought, position: Offset) -> Option<String> {
+    /// Why `position` is no answer, and which offset says so.
+    fn objection(&self, asked: &Sought, position: Offset) -> Option<(Offset, String)> {
         let is_late = |(_, time): &(&Offset, &i64)| **time >= asked.timestamp;
         // What was passed over.
         let passed = self.of.range(self.log_start..).take_while(|(offset, _)| **offset < position);
         if let Some((offset, time)) = passed.into_iter().find(is_late) {
-            return Some(format!("{offset} has {time}"));
+            return Some((*offset, format!("{offset} has {time}")));
         }
         let time = self.of.get(&position)?;
         (*time < asked.timestamp && position < asked.read_end)
-            .then(|| format!("it has {time}, and more had been read"))
+            .then(|| (position, format!("it has {time}, and more had been read")))
     }
 }
 

@@ -3,7 +3,7 @@
 //! The truth is what clients asked for and were answered: an acknowledged write stands until somebody undoes it, over
 //! every crash, for ZooKeeper syncs before it answers. What a read shows was written by somebody. Writes get their
 //! zxids in real-time order, and what one session is told never goes back. A session hears of a change that it watches
-//! for, over all its connections, before it is told anything as new. An ephemeral node goes with its session, in one
+//! for, over all its connections, before it is told anything as new, and of no other. An ephemeral node goes with its session, in one
 //! zxid. The server's own statements are evidence against it: of changes to hear of, and of sessions that expired.
 //!
 //! Not judged: sequential nodes whose creation was never answered, and what follows a crash of a disk that was wiped or
@@ -91,7 +91,7 @@ fn judge(case: &Case) -> Vec<Finding> {
                 Injected::DiskLies { .. } => disk_lies = true,
                 _ => {}
             },
-            What::Fault(_) | What::Phase(_) => {}
+            What::Fault(_) | What::Phase(_) | What::Seen(_) => {}
         }
     }
     state.settle_expiring(None);
@@ -102,6 +102,7 @@ fn judge(case: &Case) -> Vec<Finding> {
 impl<'a> State<'a> {
     fn died(&mut self, at: usize) {
         self.ghost.server_died(at);
+        self.watching.server_died(at);
         self.expiring.clear();
     }
 
@@ -124,10 +125,10 @@ impl<'a> State<'a> {
             Fact::LeaderAnswered { session, request, zxid, answer } => {
                 self.answered(at, *session, *request, *zxid, answer);
             }
-            Fact::ZnodeRead { session, zxid, path, node, watches } => {
+            Fact::ZnodeRead { session, zxid, path, found: node, watches } => {
                 self.read(at, *session, *zxid, path, *node);
                 if *watches {
-                    self.watching.watch(*session, *zxid, path, Aspect::Data, node.is_some());
+                    self.watching.watch(at, *session, *zxid, (path, Aspect::Data), node.is_none());
                 }
             }
             Fact::ChildrenRead { session, zxid, path, names, watches } => {
@@ -136,15 +137,19 @@ impl<'a> State<'a> {
                 let listed = self.ghost.list(Look { at, zxid: *zxid, path }, names.as_deref());
                 self.compare(at, *session, *zxid, path, listed);
                 if *watches {
-                    self.watching.watch(*session, *zxid, path, Aspect::Children, names.is_some());
+                    self.watching.watch(at, *session, *zxid, (path, Aspect::Children), names.is_none());
                 }
             }
             Fact::WatchFired { session, path, change } => {
-                self.watching.heard(*session, path, ended_by(*change));
+                if let Some(set_at) = self.watching.heard(*session, path, ended_by(*change)) {
+                    let message =
+                        format!("session {session:#x} heard of a change of {path}, and there was none");
+                    self.find(message, vec![set_at, at]);
+                }
             }
             Fact::WatchForgotten { session, path, of_children } => {
                 let aspect = if *of_children { Aspect::Children } else { Aspect::Data };
-                self.watching.heard(*session, path, &[aspect]);
+                self.watching.forget(*session, path, &[aspect]);
             }
             _ => {}
         }

@@ -122,10 +122,7 @@ impl Injector {
             }
             "crash-in-recovery" => return self.crash_in_recovery(target),
             "pause" => return self.pause_for_a_while(&target),
-            "suspend" => {
-                self.suspend(&target);
-                return vec![(self.draw_pause(), Due::Resume(target))];
-            }
+            "suspend" => return self.suspend_for_a_while(target),
             "few-descriptors" => {
                 let left = self.draws.below(6) as u32;
                 self.take_descriptors(&target, left);
@@ -181,6 +178,11 @@ impl Injector {
     fn pause_for_a_while(&mut self, target: &Name) -> Later {
         self.pause(target);
         vec![(self.draw_pause(), Due::Resume(target.clone()))]
+    }
+
+    fn suspend_for_a_while(&mut self, target: Name) -> Later {
+        self.suspend(&target);
+        vec![(self.draw_pause(), Due::Resume(target))]
     }
 
     /// An alternative that an operator might try.
@@ -340,6 +342,7 @@ impl Injector {
                 let point = *self.draws.pick(&MEMBER_POINTS).expect("not empty");
                 return self.crash_at(&target, point);
             }
+            "suspend" => return self.suspend_for_a_while(target),
             "pause" => return self.pause_for_a_while(&target),
             _ => {
                 self.kill(&target);

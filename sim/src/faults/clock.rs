@@ -1,5 +1,5 @@
-//! Wall clocks that jump, drift and strobe. The monotonic clock, by which everything is timed, may drift, and its timers
-//! may be late; it never steps back.
+//! Wall clocks that jump, drift and strobe. The clock by which everything is timed may drift, and timers may be late; it
+//! never steps back.
 
 use std::time::Duration;
 

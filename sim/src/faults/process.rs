@@ -147,7 +147,7 @@ impl Injector {
         }
     }
 
-    /// The machine stands still: its process, its monotonic clock and its links.
+    /// The machine stands still: its process, its timers and its links.
     pub(super) fn suspend(&mut self, target: &Name) {
         if self.is_running(target) && self.paused.insert(target.clone()) {
             self.state(Injected::Suspend { target: target.clone() });

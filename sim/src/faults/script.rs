@@ -39,24 +39,12 @@ impl Injector {
             Action::Restart(_) => self.each(&targets, Injector::start),
             Action::DiskHeal(_) => self.each(&targets, Injector::cure_disk),
             Action::Expire(_) => self.each(&targets, Injector::expire_session),
-            Action::Reset { .. } => {
-                for (a, b) in pairs(&targets, &met[1]) {
-                    self.reset(&a, &b);
-                }
-                Vec::new()
+            Action::Reset { .. } | Action::ResetOneEnd { .. } => {
+                self.reset_each(action, &pairs(&targets, &met[1]))
             }
-            Action::ResetOneEnd { .. } => {
-                for (of, with) in pairs(&targets, &met[1]) {
-                    self.reset_one_end(&of, &with);
-                }
-                Vec::new()
-            }
-            Action::Suspend { lasting, .. } => {
-                self.each(&targets, Injector::suspend);
-                undo(&targets, *lasting, Due::Resume)
-            }
-            Action::Pause { lasting, .. } => {
-                self.each(&targets, Injector::pause);
+            Action::Suspend { lasting, .. } | Action::Pause { lasting, .. } => {
+                let is_pause = matches!(action, Action::Pause { .. });
+                self.each(&targets, if is_pause { Injector::pause } else { Injector::suspend });
                 undo(&targets, *lasting, Due::Resume)
             }
             Action::Cut { both_ways, lasting, .. } => {
@@ -82,16 +70,8 @@ impl Injector {
                 self.each(&targets, |injector, target| injector.lose_registration(target, plan))
             }
             Action::DiskMisdirects(_) => self.each(&targets, Injector::misdirect_write),
-            Action::BitFlip { at, .. } => {
-                targets.retain(|target| self.flip_bit(target, at.as_ref()));
-                Vec::new()
-            }
-            Action::BitRot { at, .. } => {
-                targets.retain(|target| self.rot_bit(target, at.as_ref()));
-                Vec::new()
-            }
-            Action::Truncate { at, .. } => {
-                targets.retain(|target| self.truncate(target, at.as_ref()));
+            Action::BitFlip { .. } | Action::BitRot { .. } | Action::Truncate { .. } => {
+                targets.retain(|target| self.damage(action, target));
                 Vec::new()
             }
             Action::HugeRecord { bytes, .. } => {
@@ -108,6 +88,23 @@ impl Injector {
             _ => self.act_on_surroundings(action, &mut targets, met.get(1)),
         };
         (targets, later)
+    }
+
+    fn reset_each(&mut self, action: &Action, connections: &Directions) -> Later {
+        let is_whole = matches!(action, Action::Reset { .. });
+        let reset = if is_whole { Injector::reset } else { Injector::reset_one_end };
+        connections.iter().for_each(|(a, b)| reset(self, a, b));
+        Vec::new()
+    }
+
+    /// What changes a file for good; whether it did.
+    fn damage(&mut self, action: &Action, target: &Name) -> bool {
+        match action {
+            Action::BitFlip { at, .. } => self.flip_bit(target, at.as_ref()),
+            Action::BitRot { at, .. } => self.rot_bit(target, at.as_ref()),
+            Action::Truncate { at, .. } => self.truncate(target, at.as_ref()),
+            other => unreachable!("{other:?} is performed elsewhere"),
+        }
     }
 
     /// What befalls a disk until it is cured; whether it did.
@@ -178,20 +175,31 @@ impl Injector {
             Action::Detach { lasting, .. } => {
                 (*lasting, targets.iter().filter_map(|target| self.detach(target)).collect())
             }
-            Action::ReconnectStorm => {
-                self.storm_of_reconnects();
-                return Vec::new();
-            }
-            Action::QuorumLost { lasting } => {
-                self.lose_quorum();
-                (*lasting, vec![Ongoing::NoQuorum])
-            }
-            _ => self.act_on_clocks_and_load(action, targets),
+            _ => self.act_on_ensemble(action).unwrap_or_else(|| self.act_on_clocks_and_load(action, targets)),
         };
         let ends = lasting.into_iter().flat_map(|lasting| {
             faults.iter().map(move |fault| (lasting, Due::End(fault.clone()))).collect::<Vec<_>>()
         });
         ends.collect()
+    }
+
+    /// Of ZooKeeper as a whole; `None`: it is about something else.
+    fn act_on_ensemble(&mut self, action: &Action) -> Option<(Option<Duration>, Vec<Ongoing>)> {
+        Some(match action {
+            Action::ReconnectStorm => {
+                self.storm_of_reconnects();
+                (None, Vec::new())
+            }
+            Action::ServerLags { lasting } => {
+                self.let_server_lag();
+                (*lasting, vec![Ongoing::LaggingServer])
+            }
+            Action::QuorumLost { lasting } => {
+                self.lose_quorum();
+                (*lasting, vec![Ongoing::NoQuorum])
+            }
+            _ => return None,
+        })
     }
 
     fn act_on_clocks_and_load(

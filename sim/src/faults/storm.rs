@@ -32,6 +32,7 @@ pub(super) enum Due {
     },
     Stop(Name),
     End(Ongoing),
+    ReconnectStorm,
     /// One of the stalled connections between the two is released.
     ReleaseOne(Name, Name),
     /// The clock jumps there, or back, until no jumps are left.
@@ -235,6 +236,7 @@ impl<'a> Storm<'a> {
             Due::ArmedCrash { target, looks_left } => self.look_for_crash(target, looks_left),
             Due::Stop(name) => self.injector.stop(&name),
             Due::End(fault) => self.injector.end(&fault),
+            Due::ReconnectStorm => self.injector.storm_of_reconnects(),
             Due::ReleaseOne(a, b) => self.injector.release_one(&a, &b),
             Due::Strobe { target, by_ms, jumps_left } => {
                 if self.injector.strobe(&target, by_ms) && jumps_left > 0 {

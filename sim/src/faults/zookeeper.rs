@@ -105,6 +105,22 @@ impl Injector {
         control.close_connections();
     }
 
+    /// A second server falls behind, and has half of the new connections.
+    pub(super) fn let_server_lag(&mut self) {
+        let Some(control) = self.zookeeper() else { return };
+        self.begin(Ongoing::LaggingServer);
+        self.state(Injected::ServerLags { target: ZOOKEEPER.into() });
+        control.lag(true);
+    }
+
+    pub(super) fn catch_up(&mut self) {
+        self.state(Injected::ServerCaughtUp { target: ZOOKEEPER.into() });
+        // A server that was started anew in between has forgotten it.
+        if let Some(control) = self.zookeeper() {
+            control.lag(false);
+        }
+    }
+
     /// ZooKeeper serves nobody; sessions survive.
     pub(super) fn lose_quorum(&mut self) {
         let Some(control) = self.zookeeper() else { return };
@@ -123,7 +139,7 @@ impl Injector {
 
     /// How late watch events are: less than what makes a client believe that nobody is there.
     pub(super) fn draw_watch_delay(&mut self) -> Duration {
-        Duration::from_millis(self.draws.between(10, self.session.as_millis() as u64 / 3))
+        Duration::from_millis(self.draws.between(10, self.session.as_millis() as u64 / 2))
     }
 
     /// The session of a node, if it is alive, and whom to ask about it.

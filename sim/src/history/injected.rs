@@ -26,7 +26,7 @@ pub enum Injected {
     Resume {
         target: Arc<str>,
     },
-    /// The whole machine stands still, its monotonic clock too, and nothing reaches it; ended as a pause is.
+    /// The whole machine stands still, its timers too, and nothing reaches it; ended as a pause is.
     Suspend {
         target: Arc<str>,
     },
@@ -264,6 +264,13 @@ pub enum Injected {
     Rejoin {
         target: Arc<str>,
         session: SessionId,
+    },
+    /// Every second new connection leads to a server that has fallen behind its leader.
+    ServerLags {
+        target: Arc<str>,
+    },
+    ServerCaughtUp {
+        target: Arc<str>,
     },
     /// Watch events of this session, and all that follows them on its connection, come late.
     WatchesLate {

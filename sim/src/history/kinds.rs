@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::broker_of_node;
 use super::injected::Injected;
-use super::ways::{DiskOperation, Refusal};
+use super::ways::DiskOperation;
 use crate::cluster::ZOOKEEPER;
 
 impl Injected {
@@ -56,6 +56,7 @@ impl Injected {
         "lost-registration",
         "cut-short",
         "detach",
+        "server-lags",
         "watches-late",
         "reconnect-storm",
         "quorum-lost",
@@ -92,9 +93,7 @@ impl Injected {
             Injected::Bandwidth { .. } => "bandwidth",
             Injected::Stall { .. } => "stall",
             Injected::Drop { .. } => "silent-drop",
-            Injected::Refuse { how: Refusal::Refused, .. } => "connect-refused",
-            Injected::Refuse { how: Refusal::Unanswered, .. } => "connect-unanswered",
-            Injected::Refuse { how: Refusal::Late, .. } => "slow-accept",
+            Injected::Refuse { how, .. } => how.kind(),
             Injected::DiskError { .. } => "disk-error",
             Injected::DiskFull { .. } => "disk-full",
             Injected::DiskSlow { .. } => "disk-slow",
@@ -114,6 +113,7 @@ impl Injected {
             Injected::LoseRegistration { .. } => "lost-registration",
             Injected::CutShort { .. } => "cut-short",
             Injected::Detach { .. } => "detach",
+            Injected::ServerLags { .. } => "server-lags",
             Injected::WatchesLate { .. } => "watches-late",
             Injected::ReconnectStorm { .. } => "reconnect-storm",
             Injected::QuorumLost { .. } => "quorum-lost",
@@ -122,22 +122,8 @@ impl Injected {
             Injected::HotKey { .. } => "hot-key",
             Injected::HugeRecord { .. } => "huge-record",
             Injected::Slow { .. } => "slow-consumer",
-            Injected::Resume { .. }
-            | Injected::Start { .. }
-            | Injected::Mend { .. }
-            | Injected::Prompt { .. }
-            | Injected::FullBandwidth { .. }
-            | Injected::Release { .. }
-            | Injected::Accept { .. }
-            | Injected::DiskHealthy { .. }
-            | Injected::EnoughDescriptors { .. }
-            | Injected::ClockRight { .. }
-            | Injected::Rejoin { .. }
-            | Injected::TimersRight { .. }
-            | Injected::WatchesPrompt { .. }
-            | Injected::QuorumBack { .. }
-            | Injected::UsualLoad { .. }
-            | Injected::UsualPace { .. } => return None,
+            // The end of one.
+            _ => return None,
         };
         Some(kind)
     }
@@ -181,6 +167,8 @@ impl Injected {
             | Injected::LoseReply { target, .. }
             | Injected::LoseRegistration { target }
             | Injected::CutShort { target, .. }
+            | Injected::ServerLags { target }
+            | Injected::ServerCaughtUp { target }
             | Injected::Detach { target, .. }
             | Injected::Rejoin { target, .. }
             | Injected::WatchesLate { target, .. }

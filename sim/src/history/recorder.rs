@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use seedlog::facts::{Fact, Sink};
 use seedlog::runtime::clock;
+use seedlog::runtime::sim::disk;
 use seedlog::runtime::sim::identity::{self, Identity, NodeId};
 use seedlog::runtime::sim::trace::{self, Kind};
 use seedlog::runtime::sim::world::{self, Death};
@@ -20,6 +21,7 @@ use super::{Entered, Entry, Injected, Phase, Seen, What};
 use crate::checkers::Terms;
 use crate::liveness::Progress;
 use crate::lookout::Lookout;
+use crate::survey;
 
 /// The history of the run on this thread.
 pub struct Recorder {
@@ -30,6 +32,8 @@ pub struct Recorder {
     lookout: RefCell<Option<Lookout>>,
     /// Topics whose brokers say when a record was sent: its producer does not know the time that readers see.
     stamped_by_brokers: BTreeSet<Arc<str>>,
+    /// Disks that were struck, by which fault, since their faults were set.
+    struck: RefCell<BTreeSet<(Arc<str>, Arc<str>)>>,
     /// A step's time has come.
     called: Notify,
 }
@@ -44,6 +48,7 @@ impl Recorder {
             traps: Traps::default(),
             lookout: RefCell::default(),
             stamped_by_brokers: BTreeSet::new(),
+            struck: RefCell::default(),
             called: Notify::new(),
         }
     }
@@ -125,7 +130,31 @@ impl Recorder {
         self.called.notified().await;
     }
 
+    /// What happened to disks comes before whatever is stated now.
+    fn state_effects(&self) {
+        for effect in disk::take_effects() {
+            let node = survey::node_of(&effect);
+            for seen in survey::effect(&self.name_of(node), effect) {
+                let is_news = match &seen {
+                    Seen::Struck { target, fault } => {
+                        self.struck.borrow_mut().insert((Arc::clone(target), Arc::clone(fault)))
+                    }
+                    _ => true,
+                };
+                if is_news {
+                    self.seen(seen);
+                }
+            }
+        }
+    }
+
     fn push(&self, kind: Kind, hash: u64, what: What) {
+        self.state_effects();
+        if let What::Fault(fault) = &what
+            && sets_disk_faults(fault)
+        {
+            self.struck.borrow_mut().retain(|(target, _)| !fault.targets().contains(&target));
+        }
         trace::event(kind, hash);
         self.enter(what);
     }
@@ -149,6 +178,18 @@ impl Recorder {
         let mut names = self.names.borrow_mut();
         Arc::clone(names.entry(node).or_insert_with(|| world::name_of(node).into()))
     }
+}
+
+fn sets_disk_faults(fault: &Injected) -> bool {
+    matches!(
+        fault,
+        Injected::DiskError { .. }
+            | Injected::DiskFull { .. }
+            | Injected::DiskLies { .. }
+            | Injected::DiskMisdirects { .. }
+            | Injected::DiskSectorLost { .. }
+            | Injected::DiskHealthy { .. }
+    )
 }
 
 impl Sink for Recorder {

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "seen", rename_all = "kebab-case")]
 pub enum Seen {
+    /// A fault of the node's disk met an operation, for the first time since faults were set.
+    Struck { target: Arc<str>, fault: Arc<str> },
+    /// What the disk of the node holds of these offsets is lost, or not what was written. `None`: of whatever is behind.
+    Damaged { target: Arc<str>, fault: Arc<str>, partition: TopicPartition, from: Offset, to: Option<Offset> },
     /// A log at the end of the run is read from the disk, which holds bytes that are no whole batch from `unreadable_from`
     /// on. Its batches follow.
     FinalLog { broker: BrokerId, partition: TopicPartition, unreadable_from: Option<FileByte> },
@@ -32,12 +36,19 @@ pub struct RecordAt {
 impl Seen {
     pub fn partition(&self) -> Option<&TopicPartition> {
         match self {
+            Seen::Struck { .. } => None,
+            Seen::Damaged { partition, .. } => Some(partition),
             Seen::FinalLog { partition, .. } | Seen::FinalBatch { partition, .. } => Some(partition),
         }
     }
 
     pub fn text(&self) -> String {
         match self {
+            Seen::Struck { target, fault } => format!("{fault} struck the disk of {target}"),
+            Seen::Damaged { target, fault, partition, from, to } => {
+                let to = to.map_or("the end".to_owned(), |to| to.to_string());
+                format!("{fault} damaged {partition}@{from} to {to} on {target}")
+            }
             Seen::FinalLog { broker, partition, unreadable_from: None } => {
                 format!("broker {broker} holds a log of {partition}")
             }

@@ -91,3 +91,14 @@ pub enum Refusal {
     /// The process accepts late.
     Late,
 }
+
+impl Refusal {
+    /// As a fault.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Refusal::Refused => "connect-refused",
+            Refusal::Unanswered => "connect-unanswered",
+            Refusal::Late => "slow-accept",
+        }
+    }
+}

@@ -10,7 +10,7 @@ pub(crate) fn text(fault: &Injected) -> String {
         Injected::Kill { target } => format!("kill {}", person(target)),
         Injected::PowerFailure { target } => format!("power failure {}", person(target)),
         Injected::Pause { target } => format!("pause {}", person(target)),
-        Injected::Suspend { target } => format!("suspend {}, its clock and its links", person(target)),
+        Injected::Suspend { target } => format!("suspend {}, its timers and its links", person(target)),
         Injected::FewDescriptors { target, left } => {
             format!("{} may open {left} more files and sockets", person(target))
         }
@@ -171,6 +171,8 @@ fn zookeeper(fault: &Injected) -> Option<String> {
         Injected::Rejoin { target, session } => {
             format!("the follower that serves {} drops it ({session:#x})", person(target))
         }
+        Injected::ServerLags { target } => format!("a second server of {} falls behind", person(target)),
+        Injected::ServerCaughtUp { target } => format!("the second server of {} catches up", person(target)),
         Injected::WatchesLate { target, session, millis } => {
             format!("watch events reach {} {millis} ms late ({session:#x})", person(target))
         }

@@ -27,6 +27,21 @@ pub enum Class {
     Clients,
 }
 
+/// What befalls clients, and what they do.
+const CLIENTS: &[(&str, u32)] = &[
+    ("client-kill", 4),
+    ("client-power-failure", 1),
+    ("pause", 2),
+    ("suspend", 1),
+    ("leave", 2),
+    ("slow-consumer", 2),
+    ("crash-at-point", 2),
+    ("idle", 1),
+    ("burst", 1),
+    ("hot-key", 1),
+    ("huge-record", 1),
+];
+
 impl Class {
     pub const ALL: [Class; 6] =
         [Class::Process, Class::Network, Class::Disk, Class::Clock, Class::ZooKeeper, Class::Clients];
@@ -90,6 +105,7 @@ impl Class {
                 ("watches-late", 3),
                 ("cut-short", 2),
                 ("detach", 3),
+                ("server-lags", 2),
                 ("reconnect-storm", 1),
                 ("quorum-lost", 1),
                 ("zookeeper-kill", 1),
@@ -102,18 +118,7 @@ impl Class {
                 ("monotonic-drift", 1),
                 ("timers-late", 2),
             ],
-            Class::Clients => &[
-                ("client-kill", 4),
-                ("client-power-failure", 1),
-                ("pause", 2),
-                ("leave", 2),
-                ("slow-consumer", 2),
-                ("crash-at-point", 2),
-                ("idle", 1),
-                ("burst", 1),
-                ("hot-key", 1),
-                ("huge-record", 1),
-            ],
+            Class::Clients => CLIENTS,
         }
     }
 }

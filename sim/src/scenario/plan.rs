@@ -14,7 +14,7 @@ use seedlog::types::{Acks, Durability, TopicPartition};
 
 use super::group::{self, GroupPlan, MemberPlan};
 use super::settings::{DELIVERY_TIMEOUT, Owner, Settings, draw_topic as draw_topic_settings};
-use super::{Chaos, Class, Created, Level, Scenario, Step, Within};
+use super::{Chaos, Class, Commit, Created, Level, Scenario, Step, Within};
 use crate::checkers::{ConsumerTerms, GroupTerms, Membership, Patience, ProducerTerms, Terms, TopicTerms};
 
 /// A topic that is made in the storm is made this early, so that something is left to happen to it.
@@ -251,6 +251,7 @@ impl Plan {
             session_timeout: group.session.min(self.session_max.unwrap_or(group.session)),
             processing: longest.unwrap_or_default(),
             reset: group.reset,
+            auto_commit: (group.commit == Commit::Auto).then_some(group.commit_interval),
         }
     }
 

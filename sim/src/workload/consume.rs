@@ -81,7 +81,7 @@ impl Wanderer {
             Ok(_) => {}
             // With `reset = "none"` it is the application that says where to go on.
             Err(ConsumeError::OutOfRange { partition, .. }) => {
-                self.consumer.seek(&partition, StartPosition::Earliest);
+                self.seek(&partition, StartPosition::Earliest);
             }
             Err(error) => {
                 self.context.shared.report(format!("{} could not read: {error}", self.context.name));

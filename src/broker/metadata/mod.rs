@@ -3,10 +3,11 @@
 mod image;
 mod refresh;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::runtime::lock::Mutex;
 use crate::runtime::{Elapsed, Instant, clock};
 
 #[cfg(test)]

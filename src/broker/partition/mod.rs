@@ -8,7 +8,6 @@ mod waiting;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
 
 use super::descriptors::Permit;
 use super::metrics::PartitionCounts;
@@ -18,6 +17,7 @@ use crate::log::{
     AppendBatch, CheckpointTicket, CloseTicket, FlushTicket, Log, LogConfig, LogError, TimeLookup, TimeTarget,
 };
 use crate::record::RecordRules;
+use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::{FileRange, Instant, clock};
 use crate::types::{BrokerId, Durability, LeaderEpoch, Offset, TopicId, TopicPartition};
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
 use crate::broker::config::Limits;
 use crate::broker::purgatory::Waker;
+use crate::runtime::lock::{Mutex, MutexGuard};
 
 /// The open connections of a broker.
 pub(in crate::broker) struct Connections {

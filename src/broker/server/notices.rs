@@ -3,9 +3,9 @@
 //! Bounded: a client that calls itself something else each time fills the list, and is then not mentioned.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 
 use super::context::RequestContext;
+use crate::runtime::lock::Mutex;
 
 /// Clients remembered, each with what it asked for.
 const NOTICES_MAX: usize = 1_000;

@@ -10,7 +10,7 @@ mod gather;
 mod line;
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tracing::callsite::Identifier;
@@ -19,6 +19,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, registry};
 
+use seedlog::runtime::lock::Mutex;
 use seedlog::runtime::{clock, task};
 
 use gather::Gathered;

@@ -3,8 +3,8 @@
 //! Limit: who owns what is decided behind them, by the member's task.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
@@ -17,6 +17,7 @@ use super::{GroupConfig, GroupError};
 use crate::consumer::partition::Reader;
 use crate::consumer::shared::Shared;
 use crate::consumer::{ConsumerConfig, StartPosition, fetcher};
+use crate::runtime::lock::Mutex;
 use crate::runtime::task::{Lane, TaskGroup};
 use crate::runtime::{Elapsed, ask, clock, rng};
 use crate::types::{Offset, TopicPartition};

@@ -1,12 +1,13 @@
 //! What the handles of a group member share with each other and with the member's task.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::GroupConfig;
 use super::finished::Progress;
 use crate::consumer::shared::Shared;
 use crate::facts::{self, Fact};
+use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::types::{Offset, TopicPartition};
 
 /// See the module. `progress` is locked before the consumer's positions, never the other way round.

@@ -33,7 +33,7 @@ thread_local! {
     static FAULTS: RefCell<BTreeMap<NodeId, WallClockFault>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// The running node's monotonic clock; starts at 0 in every run.
+/// The running node's clock that never steps back, and goes on while its machine is suspended; starts at 0 in every run.
 pub fn now() -> Instant {
     monotonic::now_of(identity::current().node)
 }
@@ -71,12 +71,11 @@ pub async fn sleep(duration: Duration) {
 
 /// Waits until `deadline`; at least a millisecond.
 pub async fn sleep_until(deadline: Instant) {
-    let mut left = deadline.saturating_since(now());
+    let node = identity::current().node;
+    let until = monotonic::timers_of(node) + deadline.saturating_since(now());
     loop {
-        let wait = monotonic::wait_of(identity::current().node, deadline, left);
-        madsim::time::sleep(wait).await;
-        left = deadline.saturating_since(now());
-        if left.is_zero() {
+        madsim::time::sleep(monotonic::wait_of(node, until)).await;
+        if monotonic::timers_of(node) >= until {
             break;
         }
     }
@@ -132,7 +131,8 @@ impl DeadlineTimer {
             }
             if self.armed.is_none() || self.armed_at > deadline {
                 self.armed_at = deadline;
-                let wait = monotonic::wait_of(identity::current().node, deadline, deadline - now);
+                let node = identity::current().node;
+                let wait = monotonic::wait_of(node, monotonic::timers_of(node) + (deadline - now));
                 self.armed = Some(Box::pin(madsim::time::sleep(wait)));
             }
             let armed = self.armed.as_mut().expect("armed just above");

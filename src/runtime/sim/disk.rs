@@ -30,6 +30,7 @@ use underway::Sync;
 mod control;
 mod crash;
 mod data;
+mod effects;
 mod faults;
 mod machine;
 mod names;
@@ -42,6 +43,7 @@ pub use control::{
     current_image, delete_file, durable_image, faults, faults_fired, flip_bit, heal, leave_free, list_files,
     losses, rot_bit, set_faults, truncate_file, wipe,
 };
+pub use effects::{Effect as FaultEffect, take_effects};
 pub use faults::{CrashInside, Errno, FailedSync, Faults, Operation, Rate, Slow, Tally};
 
 thread_local! {
@@ -56,6 +58,7 @@ impl Simulator for DiskSim {
     fn new(_: &madsim::rand::GlobalRng, _: &madsim::time::TimeHandle, _: &madsim::Config) -> DiskSim {
         MACHINES.with_borrow_mut(BTreeMap::clear);
         process::reset();
+        effects::forget();
         DiskSim
     }
 }
@@ -63,7 +66,18 @@ impl Simulator for DiskSim {
 pub(super) fn on_birth(_life: Identity) {}
 
 pub(super) fn on_death(life: Identity, death: Death) {
-    on_machine(life.node, |machine| machine.on_death(life, death));
+    on_machine(life.node, |machine| end_life(machine, life, death));
+}
+
+/// Ends a life, and notes what the disk lost with it.
+fn end_life(machine: &mut Machine, life: Identity, death: Death) {
+    if death != Death::PowerFailure {
+        // What the page cache does not lose is not lost.
+        return machine.on_death(life, death);
+    }
+    let before = effects::images(&machine.tree);
+    machine.on_death(life, death);
+    effects::note_losses(life.node, "power-failure", before, &machine.tree);
 }
 
 fn on_machine<T>(node: NodeId, f: impl FnOnce(&mut Machine) -> T) -> T {

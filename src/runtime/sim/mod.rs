@@ -8,6 +8,7 @@ pub mod buggify;
 pub mod clock;
 pub mod disk;
 pub mod identity;
+pub mod lock;
 pub mod met;
 pub mod net;
 pub mod process;

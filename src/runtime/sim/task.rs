@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::identity::{self, Identity};
 use super::trace::{self, Kind};
-use super::{buggify, clock, rng};
+use super::{buggify, clock, lock, rng};
 use crate::runtime::living::Living;
 
 /// Which threads a group's tasks run on; one and the same in simulation.
@@ -218,7 +218,9 @@ impl<F: Future> Future for Identified<F> {
         trace::assert_within_limit();
         // SAFETY: as above.
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
-        identity::with(this.identity, || future.poll(cx))
+        let polled = identity::with(this.identity, || future.poll(cx));
+        lock::assert_none_held();
+        polled
     }
 }
 

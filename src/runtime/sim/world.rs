@@ -18,7 +18,7 @@ use super::met::{self, Met};
 use super::net::messages::Message;
 use super::task::Identified;
 use super::trace::{self, Event, Kind};
-use super::{buggify, clock, disk, net, rng};
+use super::{buggify, clock, disk, lock, net, rng};
 use crate::rules::{Rule, holds};
 
 /// How a life ends.
@@ -98,6 +98,7 @@ where
     identity::reset();
     rng::begin(config.seed);
     clock::begin();
+    lock::begin();
     buggify::begin(config.buggify);
     met::begin();
     trace::begin(config.keep_trace, config.event_limit);

@@ -1,72 +1,127 @@
-use seedlog::types::TopicPartition;
+use std::time::Duration;
 
-use super::{Budget, partition_of_log};
+use seedlog::types::{Durability, Offset, TopicPartition};
+
 use crate::checkers::story::{Story, broker_1, orders};
-use crate::checkers::{Case, Terms};
+use crate::checkers::{Budget, lost_write};
 use crate::history::{DiskOperation, Errno, Failure, Injected};
 
-fn budget(story: &Story) -> Budget {
-    Case::new(story.entries(), &Terms::default()).budget().clone()
+fn loss(story: &Story, offset: i64) -> bool {
+    story.budget().excuses_loss(&orders(), Offset(offset)).is_some()
 }
 
-fn flipped(file: &str) -> Story {
-    let fault = Injected::BitFlip { target: broker_1(), file: file.into(), offset: 7 };
-    Story::new().appended(0, 0, 1).fault(fault)
-}
-
-#[test]
-fn every_damage_of_a_disk_is_remembered() {
-    let story = Story::new().appended(0, 0, 1).fault(Injected::DiskMisdirects { target: broker_1() });
-    let story = story.fault(Injected::DiskLies { target: broker_1() });
-    assert!(budget(&story).excuses_misplacement(&orders()).is_some());
-    let (_, reasons) = budget(&story).over().map(|(partition, why)| (partition.clone(), why)).next().unwrap();
-    assert!(reasons.contains("lied") && reasons.contains("misdirected"), "{reasons}");
+/// Nothing is excused of the first ten offsets, nor that the broker is down.
+fn excuses_nothing(budget: &Budget) -> bool {
+    (0..10).map(Offset).all(|offset| {
+        budget.excuses_loss(&orders(), offset).is_none()
+            && budget.excuses_damage(&orders(), offset).is_none()
+            && budget.excuses_misplacement(&orders(), [offset]).is_none()
+    }) && budget.excuses_outage(&orders()).is_none()
+        && budget.excuses_absence(seedlog::types::BrokerId(1)).is_none()
 }
 
 #[test]
-fn a_flipped_bit_damages_the_partition_whose_log_it_was_in_and_no_other_of_the_broker() {
-    assert!(budget(&flipped("/data/orders-0/00000000000000000000.log")).excuses_damage(&orders()).is_some());
-    assert!(budget(&flipped("/data/orders-1/00000000000000000000.log")).excuses_damage(&orders()).is_none());
-}
-
-#[test]
-fn a_log_or_a_checkpoint_that_was_cut_off_counts_and_an_index_does_not() {
-    let cut_off = |file: &str| {
-        let file = format!("/data/orders-0/{file}").into();
-        let fault = Injected::FileTruncated { target: broker_1(), file, length: 7 };
-        budget(&Story::new().appended(0, 0, 1).fault(fault))
+fn a_fault_that_is_armed_and_meets_nothing_excuses_nothing() {
+    let target = broker_1();
+    let error = |operation, failure| Injected::DiskError {
+        target: broker_1(),
+        operation,
+        failure,
+        errno: Errno::Eio,
+        one_in: 1,
     };
-    for file in ["00000000000000000000.log", "checkpoint"] {
-        assert!(cut_off(file).excuses_damage(&orders()).is_some(), "{file}");
-        assert!(cut_off(file).excuses_outage(&orders()).is_some(), "{file}");
+    let armed = [
+        Injected::DiskLies { target: target.clone() },
+        Injected::DiskMisdirects { target: target.clone() },
+        Injected::DiskFull { target: target.clone(), free_bytes: 0 },
+        Injected::DiskSectorLost {
+            target,
+            file: "/data/orders-0/00000000000000000000.log".into(),
+            offset: 7,
+        },
+        error(DiskOperation::Fsync, Failure::Late),
+        error(DiskOperation::Fsync, Failure::Reverts),
+        error(DiskOperation::Write, Failure::Plain),
+    ];
+    for fault in armed {
+        let story = Story::new().durability(Durability::PageCache).appended(0, 9, 1).fault(fault);
+        let story = story.after(Duration::from_secs(1)).kill().recovered(10, false);
+        assert!(excuses_nothing(&story.budget()), "{:?}", story.entries());
     }
-    assert_eq!(cut_off("00000000000000000000.index").over().count(), 0);
+}
+
+#[test]
+fn damage_excuses_its_own_offsets_of_its_own_partition() {
+    let story = Story::new().appended(0, 9, 1).damaged("flip-bit", 4, Some(6));
+    assert_eq!([3, 4, 5, 6].map(|offset| loss(&story, offset)), [false, true, true, false]);
+    let budget = story.budget();
+    assert!(budget.excuses_misplacement(&orders(), [Offset(3), Offset(5)]).is_some());
+    assert!(budget.excuses_misplacement(&orders(), [Offset(3)]).is_none());
+    assert!(budget.excuses_outage(&orders()).is_some(), "a reader may have to stop in front of it");
+    assert!(budget.excuses_loss(&TopicPartition::new("orders", 1), Offset(4)).is_none());
+}
+
+#[test]
+fn a_loss_beside_the_damage_is_found() {
+    let skipped = |from, to| {
+        let story = Story::new().send(0, "r-0").acked(0, 0).send(1, "r-1").acked(1, 1);
+        story.damaged("flip-bit", from, Some(to)).assigned("a", 0).read("a", 1, "r-1")
+    };
+    assert_eq!(skipped(0, 1).excused(&lost_write::CHECK).len(), 1);
+    assert_eq!(skipped(1, 2).violations(&lost_write::CHECK).len(), 1);
+}
+
+#[test]
+fn a_log_that_is_cut_at_the_damage_loses_what_came_behind_until_then() {
+    let damaged =
+        || Story::new().appended(0, 9, 1).damaged("misdirected-write", 4, Some(6)).appended(10, 14, 2);
+    let cut = damaged().recovered(4, false).appended(4, 30, 3);
+    assert_eq!([3, 4, 12, 15].map(|offset| loss(&cut, offset)), [false, true, true, false]);
+    let elsewhere = damaged().recovered(8, false);
+    assert!(!loss(&elsewhere, 12), "the damage ends before");
+}
+
+#[test]
+fn a_power_failure_excuses_what_it_took_out_of_the_page_cache_where_no_more_was_promised() {
+    let failed = |durability| {
+        let story = Story::new().durability(durability).appended(0, 9, 1);
+        story.fault(Injected::PowerFailure { target: broker_1() }).damaged("power-failure", 6, Some(10))
+    };
+    let page_cache = failed(Durability::PageCache);
+    assert_eq!([5, 6, 9, 10].map(|offset| loss(&page_cache, offset)), [false, true, true, false]);
+    assert!(page_cache.budget().excuses_damage(&orders(), Offset(6)).is_none(), "a tail and nothing else");
+    assert!(excuses_nothing(&failed(Durability::Fsync).budget()));
+    let lied = Story::new().appended(0, 9, 1).struck("lying-sync").damaged("power-failure", 6, Some(10));
+    assert_eq!([5, 6].map(|offset| loss(&lied, offset)), [false, true]);
+}
+
+#[test]
+fn a_lie_excuses_what_the_next_power_failure_takes_and_not_what_a_later_one_does() {
+    let lied = Story::new().appended(0, 9, 1).struck("lying-sync").damaged("power-failure", 6, Some(10));
+    let honest = lied.fault(Injected::Start { target: broker_1() }).recovered(6, false).appended(6, 9, 2);
+    let story = honest.damaged("power-failure", 3, Some(6));
+    assert_eq!([3, 6].map(|offset| loss(&story, offset)), [false, true]);
 }
 
 #[test]
 fn an_fsync_that_reports_its_failure_at_the_next_one_has_lied() {
-    let fails = |failure| {
+    let failed = |failure| {
         let operation = DiskOperation::Fsync;
-        let fault =
+        let error =
             Injected::DiskError { target: broker_1(), operation, failure, errno: Errno::Eio, one_in: 1 };
-        budget(&Story::new().appended(0, 0, 1).fault(fault))
+        let story = Story::new().appended(0, 0, 1).fault(error).struck("sync-error");
+        story.damaged("power-failure", 0, Some(1))
     };
-    assert!(fails(Failure::Late).excuses_damage(&orders()).is_some());
-    assert!(fails(Failure::Reverts).excuses_damage(&orders()).is_none());
-}
-
-#[test]
-fn the_directory_names_the_partition_of_a_log() {
-    let parsed = partition_of_log("/data/two-words-12/00000000000000000003.log");
-    assert_eq!(parsed, Some(TopicPartition::new("two-words", 12)));
-    assert_eq!(partition_of_log("/data/orders-0.8c1f-stray/00000000000000000003.log"), None);
+    assert!(loss(&failed(Failure::Late), 0));
+    assert!(!loss(&failed(Failure::Reverts), 0));
+    assert!(!loss(&failed(Failure::Plain), 0));
 }
 
 #[test]
 fn a_lying_or_an_empty_disk_misplaces_nothing() {
-    for fault in [Injected::DiskLies { target: broker_1() }, Injected::Wipe { target: broker_1() }] {
-        let budget = budget(&Story::new().appended(0, 0, 1).fault(fault));
-        assert!(budget.excuses_misplacement(&orders()).is_none());
-        assert!(budget.excuses_damage(&orders()).is_some());
+    for fault in ["wipe", "power-failure"] {
+        let story = Story::new().appended(0, 0, 1).struck("lying-sync").damaged(fault, 0, Some(1));
+        assert!(story.budget().excuses_misplacement(&orders(), [Offset(0)]).is_none());
+        assert!(story.budget().excuses_damage(&orders(), Offset(0)).is_some());
     }
 }

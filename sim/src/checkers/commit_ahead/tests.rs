@@ -1,8 +1,7 @@
 use seedlog::types::{Durability, SessionId};
 
 use super::CHECK;
-use crate::checkers::story::{Story, broker_1};
-use crate::history::Injected;
+use crate::checkers::story::Story;
 
 /// Three records stand in the log, and `a` reads for the group from the first.
 fn reading() -> Story {
@@ -149,8 +148,8 @@ fn a_corrupt_batch_of_a_log_that_was_wiped_and_grew_again_ends_where_the_new_one
 
 #[test]
 fn a_misdirected_write_excuses_what_was_never_delivered_and_nothing_that_was() {
-    let fault = || Injected::DiskMisdirects { target: broker_1() };
-    let story = || Story::new().appended(0, 1, 1).member("a", 1, 0).fault(fault());
+    let damaged = |story: Story| story.damaged("misdirected-write", 0, Some(2));
+    let story = || damaged(Story::new().appended(0, 1, 1).member("a", 1, 0));
     assert!(story().commits("a", 2).violations(&CHECK).is_empty());
     assert_eq!(story().commits("a", 2).excused(&CHECK).len(), 1);
     assert_eq!(story().read("a", 0, "r-0").commits("a", 2).violations(&CHECK).len(), 1);

@@ -14,6 +14,8 @@ pub struct Batch {
 
 /// What is wrong, and the earlier entries that show it.
 pub struct Wrong {
+    /// Where.
+    pub offset: Offset,
     pub message: String,
     pub earlier: Vec<usize>,
 }
@@ -39,9 +41,10 @@ impl Replica {
         self.end = last.next();
         if base < end {
             let message = format!("a batch was appended at {base}, the log ended at {end}");
-            return Some(Wrong { message, earlier: before.into_iter().collect() });
+            return Some(Wrong { offset: base, message, earlier: before.into_iter().collect() });
         }
         (last < base).then(|| Wrong {
+            offset: base,
             message: format!("a batch ends at {last}, before its base {base}"),
             earlier: Vec::new(),
         })
@@ -53,6 +56,7 @@ impl Replica {
             (self.flushed, self.flushed_at) = (end, Some(at));
         }
         (end > log_end).then(|| Wrong {
+            offset: log_end,
             message: format!("flushed up to {end}, the log ends at {log_end}"),
             earlier: Vec::new(),
         })
@@ -61,6 +65,7 @@ impl Replica {
     pub fn truncate(&mut self, end: Offset) -> Option<Wrong> {
         let inside = self.cut(end);
         inside.map(|batch| Wrong {
+            offset: end,
             message: format!(
                 "truncated to {end}, which is inside of the batch {}..={}",
                 batch.base, batch.last
@@ -78,6 +83,7 @@ impl Replica {
         let before = std::mem::replace(&mut self.start, start);
         let first = self.batches.first().map(|batch| batch.appended_at);
         (start > before).then(|| Wrong {
+            offset: before,
             message: format!("recovered from {start} on, the log had begun at {before}"),
             earlier: first.into_iter().collect(),
         })
@@ -114,24 +120,32 @@ impl Replica {
         let earlier: Vec<usize> = self.cache_lost_at.into_iter().collect();
         if end > self.end {
             let message = format!("recovered up to {end}, the log had ended at {}", self.end);
-            return Some(Wrong { message, earlier: last.into_iter().chain(earlier).collect() });
+            return Some(Wrong {
+                offset: self.end,
+                message,
+                earlier: last.into_iter().chain(earlier).collect(),
+            });
         }
         if end < self.flushed {
             let message = format!("recovered up to {end}, though {} had been flushed", self.flushed);
-            return Some(Wrong { message, earlier: self.flushed_at.into_iter().chain(earlier).collect() });
+            return Some(Wrong {
+                offset: end,
+                message,
+                earlier: self.flushed_at.into_iter().chain(earlier).collect(),
+            });
         }
         if let Some(batch) = self.batch_at(end).filter(|batch| batch.base < end) {
             let message = format!(
                 "recovered up to {end}, which is inside of the batch {}..={}",
                 batch.base, batch.last
             );
-            return Some(Wrong { message, earlier: vec![batch.appended_at] });
+            return Some(Wrong { offset: end, message, earlier: vec![batch.appended_at] });
         }
         let may_lose = self.cache_lost_at.is_some() && !clean;
         (end < self.end && !may_lose).then(|| {
             let why = if clean { "after a clean shutdown" } else { "though the page cache had survived" };
             let message = format!("recovered up to {end} of {}, {why}", self.end);
-            Wrong { message, earlier: last.into_iter().chain(earlier).collect() }
+            Wrong { offset: end, message, earlier: last.into_iter().chain(earlier).collect() }
         })
     }
 

@@ -1,5 +1,5 @@
 use seedlog::facts::Fact;
-use seedlog::types::{BrokerId, Offset};
+use seedlog::types::{BrokerId, Offset, TopicPartition};
 
 use super::CHECK;
 use crate::checkers::story::{Story, broker_1, orders};
@@ -7,15 +7,16 @@ use crate::history::{DiskOperation, Errno, Failure, Injected};
 
 #[test]
 fn damage_behind_the_brokers_back_excuses_what_the_log_lost() {
-    let lost =
-        |fault| Story::new().appended(0, 4, 1).flushed(5).fault(fault).power_failure().recovered(0, false);
-    let wiped = lost(Injected::Wipe { target: broker_1() });
+    let flushed = || Story::new().appended(0, 4, 1).flushed(5);
+    let wiped = flushed().damaged("wipe", 0, Some(5)).recovered(0, false);
     assert!(wiped.violations(&CHECK).is_empty());
     assert_eq!(wiped.excused(&CHECK).len(), 1);
-    let lied = lost(Injected::DiskLies { target: broker_1() });
+    let lied = flushed().struck("lying-sync").power_failure().recovered(0, false);
     assert!(lied.violations(&CHECK).is_empty());
-    let of_another = lost(Injected::Wipe { target: "broker-2".into() });
-    assert_eq!(of_another.violations(&CHECK).len(), 1);
+    let armed = flushed().fault(Injected::DiskLies { target: broker_1() }).power_failure();
+    assert_eq!(armed.recovered(0, false).violations(&CHECK).len(), 1, "no fsync has met the lie");
+    let of_another = flushed().damaged_of(TopicPartition::new("orders", 1), "wipe", 0, Some(5));
+    assert_eq!(of_another.power_failure().recovered(0, false).violations(&CHECK).len(), 1);
 }
 
 #[test]

@@ -24,6 +24,12 @@ impl Story {
         self
     }
 
+    pub fn committing_every(mut self, interval: Duration) -> Story {
+        let terms = GroupTerms { auto_commit: Some(interval), ..GroupTerms::default() };
+        self.terms.groups.insert(group(), terms);
+        self
+    }
+
     pub fn joined(self, consumer: &str, session: i64) -> Story {
         self.joined_with(consumer, session, 1)
     }

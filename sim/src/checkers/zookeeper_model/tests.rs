@@ -81,12 +81,12 @@ impl Znodes for Story {
 
     fn saw(self, session: i64, zxid: i64, path: &str, node: Option<Znode>) -> Story {
         let (session, zxid, path) = (SessionId(session), Zxid(zxid), path.into());
-        self.fact("a", Fact::ZnodeRead { session, zxid, path, node, watches: false })
+        self.fact("a", Fact::ZnodeRead { session, zxid, path, found: node, watches: false })
     }
 
     fn watched(self, session: i64, zxid: i64, path: &str, node: Option<Znode>) -> Story {
         let (session, zxid, path) = (SessionId(session), Zxid(zxid), path.into());
-        self.fact("a", Fact::ZnodeRead { session, zxid, path, node, watches: true })
+        self.fact("a", Fact::ZnodeRead { session, zxid, path, found: node, watches: true })
     }
 
     fn listed(self, session: i64, zxid: i64, path: &str, names: Option<&[&str]>, watches: bool) -> Story {
@@ -341,4 +341,14 @@ fn a_node_that_came_and_went_without_a_connection_is_not_heard_of_and_one_that_s
 fn a_deletion_without_a_connection_is_heard_of_by_who_saw_the_node() {
     let story = Story::new().made(1, "/a", 0).watched(7, 1, "/a", node(1, 0)).deleted(2, "/a").attached(7);
     assert_eq!(found(&story.saw(7, 2, "/a", None)).len(), 1);
+}
+
+#[test]
+fn an_event_without_a_change_is_found_unless_the_server_died_before_it_could_say() {
+    let watching = || Story::new().made(1, "/a", 0).watched(7, 1, "/a", node(1, 0));
+    assert_eq!(
+        found(&watching().attached(7).heard(7, "/a", CREATED)),
+        ["session 0x7 heard of a change of /a, and there was none"]
+    );
+    assert!(found(&watching().killed(ZOOKEEPER).attached(7).heard(7, "/a", CHANGED)).is_empty());
 }

@@ -30,6 +30,7 @@ pub struct Due<'a> {
 struct Watch {
     since: Zxid,
     of_missing: bool,
+    set_at: usize,
 }
 
 #[derive(Default)]
@@ -39,12 +40,16 @@ struct Owed<'a> {
     is_settling: bool,
 }
 
+/// The changes known of, by zxid: where, and whether there is a node after it.
+type Changes = BTreeMap<Zxid, (usize, bool)>;
+
 #[derive(Default)]
 pub struct Watching<'a> {
-    /// The changes known of, by zxid: where, and whether there is a node after it.
-    changes: HashMap<(&'a str, Aspect), BTreeMap<Zxid, (usize, bool)>>,
+    changes: HashMap<(&'a str, Aspect), Changes>,
     watches: HashMap<(&'a str, Aspect), BTreeMap<SessionId, Watch>>,
     owed: HashMap<SessionId, Owed<'a>>,
+    /// The server's last death: what it did just before may never have been stated.
+    died_at: Option<usize>,
 }
 
 impl<'a> Watching<'a> {
@@ -78,18 +83,42 @@ impl<'a> Watching<'a> {
         });
     }
 
+    pub fn server_died(&mut self, at: usize) {
+        self.died_at = Some(at);
+    }
+
     /// A read as of `zxid` set a watch.
-    pub fn watch(&mut self, session: SessionId, zxid: Zxid, path: &'a str, aspect: Aspect, is_there: bool) {
-        let of_missing = !is_there;
-        self.watches.entry((path, aspect)).or_default().insert(session, Watch { since: zxid, of_missing });
+    pub fn watch(
+        &mut self,
+        set_at: usize,
+        session: SessionId,
+        zxid: Zxid,
+        watched: (&'a str, Aspect),
+        of_missing: bool,
+    ) {
+        let (path, aspect) = watched;
+        self.watches.entry(watched).or_default().insert(session, Watch { since: zxid, of_missing, set_at });
         let next = self.changes.get(&(path, aspect)).and_then(|all| all.range(zxid.next()..).next());
         if let Some((&changed, &(at, _))) = next {
             self.owe(at, changed, path, aspect);
         }
     }
 
-    /// An event reached the session, or nobody waits for it any longer.
-    pub fn heard(&mut self, session: SessionId, path: &'a str, aspects: &[Aspect]) {
+    /// An event reached the session; where the watch was set, if nothing has happened since that it could be told.
+    pub fn heard(&mut self, session: SessionId, path: &'a str, aspects: &[Aspect]) -> Option<usize> {
+        let set = |aspect: &Aspect| self.watches.get(&(path, *aspect))?.get(&session);
+        let watches: Vec<&Watch> = aspects.iter().filter_map(set).collect();
+        let is_owed = self
+            .owed
+            .get(&session)
+            .is_some_and(|owed| owed.due.iter().any(|due| due.path == path && aspects.contains(&due.aspect)));
+        let unfounded = watches.first().filter(|_| !is_owed).map(|watch| watch.set_at);
+        self.forget(session, path, aspects);
+        unfounded.filter(|set_at| self.died_at.is_none_or(|died| died < *set_at))
+    }
+
+    /// The session has heard of it, or nobody waits for it any longer.
+    pub fn forget(&mut self, session: SessionId, path: &'a str, aspects: &[Aspect]) {
         if let Some(owed) = self.owed.get_mut(&session) {
             owed.due.retain(|due| due.path != path || !aspects.contains(&due.aspect));
         }
@@ -127,7 +156,7 @@ impl<'a> Watching<'a> {
         let gone: Vec<Due> = owed.due.iter().filter(|due| is_gone(due)).copied().collect();
         for due in gone {
             self.owed.get_mut(&session).expect("as above").due.remove(&due);
-            self.watch(session, zxid, due.path, due.aspect, false);
+            self.watch(due.changed_at, session, zxid, (due.path, due.aspect), true);
         }
     }
 }

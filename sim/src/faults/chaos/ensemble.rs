@@ -29,6 +29,14 @@ impl Injector {
             }
             "watches-late" => return self.stagger_watches(plan),
             "cut-short" => self.cut_reads_short(plan),
+            "server-lags" => {
+                self.let_server_lag();
+                // Whoever has to connect in the middle of what it reads may get to the one that lags.
+                self.cut_reads_short(plan);
+                let lasting = self.draw_lasting();
+                let storm = (lasting / 2, Due::ReconnectStorm);
+                return vec![storm, (lasting, Due::End(Ongoing::LaggingServer))];
+            }
             "detach" => return self.detach_some(plan),
             "lost-registration" => self.lose_some_registration(plan),
             _ => {

@@ -53,6 +53,7 @@ pub fn ends(end: &Injected, text: &str) -> bool {
         Injected::Rejoin { target, session } => {
             begins(Injected::Detach { target: target.clone(), session: *session })
         }
+        Injected::ServerCaughtUp { target } => begins(Injected::ServerLags { target: target.clone() }),
         Injected::WatchesPrompt { .. } => text.contains("watch"),
         Injected::QuorumBack { .. } => text.contains("quorum"),
         Injected::UsualLoad { target } => of_node(text, target) && (text.contains("send")),

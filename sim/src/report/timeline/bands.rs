@@ -46,6 +46,7 @@ pub enum Lasting {
     Watches,
     /// Its server has no leader.
     Detached,
+    Lagging,
     Quorum,
     /// More, or less, to do than usual.
     Load,
@@ -112,6 +113,8 @@ fn change(fault: &Injected) -> Change {
         Injected::WatchesPrompt { .. } => Ends(Lasting::Watches),
         Injected::Detach { .. } => Begins(Lasting::Detached),
         Injected::Rejoin { .. } => Ends(Lasting::Detached),
+        Injected::ServerLags { .. } => Begins(Lasting::Lagging),
+        Injected::ServerCaughtUp { .. } => Ends(Lasting::Lagging),
         Injected::QuorumLost { .. } => Begins(Lasting::Quorum),
         Injected::QuorumBack { .. } => Ends(Lasting::Quorum),
         Injected::Idle { .. } | Injected::Burst { .. } | Injected::HotKey { .. } => Begins(Lasting::Load),

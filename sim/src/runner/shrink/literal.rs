@@ -136,6 +136,7 @@ impl Story<'_> {
                 target == other
             }
             (Injected::Detach { session, .. }, Injected::Rejoin { session: other, .. }) => session == other,
+            (Injected::ServerLags { .. }, Injected::ServerCaughtUp { .. }) => true,
             (Injected::QuorumLost { .. }, Injected::QuorumBack { .. }) => true,
             (
                 Injected::Idle { target } | Injected::Burst { target } | Injected::HotKey { target },

@@ -50,6 +50,7 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::CutShort { target, answered, broken, .. } => {
             format!("cut-short {} after {answered} times {broken}", who(target))
         }
+        Injected::ServerLags { .. } => "zookeeper-lags".to_owned(),
         Injected::Detach { target, .. } => format!("detach {}", who(target)),
         Injected::WatchesLate { target, millis, .. } => format!("watches-late {} {millis}ms", who(target)),
         Injected::ReconnectStorm { .. } => "reconnect-storm".to_owned(),
@@ -61,22 +62,8 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
             format!("huge-record {} {}", who(target), units::written_bytes(*bytes))
         }
         Injected::Slow { target, factor } => format!("slow {} x{factor}", who(target)),
-        Injected::Resume { .. }
-        | Injected::Start { .. }
-        | Injected::Mend { .. }
-        | Injected::Prompt { .. }
-        | Injected::FullBandwidth { .. }
-        | Injected::Release { .. }
-        | Injected::Accept { .. }
-        | Injected::DiskHealthy { .. }
-        | Injected::EnoughDescriptors { .. }
-        | Injected::ClockRight { .. }
-        | Injected::Rejoin { .. }
-        | Injected::TimersRight { .. }
-        | Injected::WatchesPrompt { .. }
-        | Injected::QuorumBack { .. }
-        | Injected::UsualLoad { .. }
-        | Injected::UsualPace { .. } => return None,
+        // The end of one.
+        _ => return None,
     };
     Some(words)
 }

@@ -21,7 +21,7 @@ pub enum Action {
         target: Selector,
         lasting: Option<Duration>,
     },
-    /// The machine stands still, clock, links and all.
+    /// The machine stands still, timers, links and all.
     Suspend {
         target: Selector,
         lasting: Option<Duration>,
@@ -194,6 +194,9 @@ pub enum Action {
         lasting: Option<Duration>,
     },
     Rejoin(Selector),
+    ServerLags {
+        lasting: Option<Duration>,
+    },
     WatchesLate {
         target: Selector,
         by: Duration,
@@ -320,9 +323,10 @@ impl Action {
             Action::ResetOneEnd { of, with } => vec![of, with],
             Action::Reset { a, b } | Action::Stall { a, b, .. } | Action::Drop { a, b } => vec![a, b],
             Action::RollingRestart { .. } => vec![&Selector::Brokers],
-            Action::Split { .. } | Action::ReconnectStorm | Action::QuorumLost { .. } => {
-                vec![&Selector::ZooKeeper]
-            }
+            Action::Split { .. }
+            | Action::ReconnectStorm
+            | Action::ServerLags { .. }
+            | Action::QuorumLost { .. } => vec![&Selector::ZooKeeper],
         }
     }
 }

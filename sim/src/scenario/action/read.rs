@@ -9,24 +9,6 @@ use super::super::{happening, selector, units, words};
 use super::{Action, CrashPoint, DISK_FAILURES, Place};
 use crate::history::{DiskOperation, Errno, Refusal};
 
-/// Every form of an action, for error messages.
-pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WHO [for TIME], suspend WHO [for TIME], \
-     few-descriptors WHO N [for TIME], resume WHO, restart WHO, \
-     join WHO, wipe WHO, rolling-restart TIME, crash WHO at POINT [N], power-crash WHO at POINT [N], \
-     configure WHO KEY=VALUE, cut WHO | WHO [for TIME], cut WHO -> WHO [for TIME], isolate WHO [for TIME], \
-     split [for TIME], reset WHO | WHO, reset WHO -> WHO, delay WHO | WHO TIME [+ TIME] [for TIME], \
-     delay WHO -> WHO TIME [+ TIME] [for TIME], limit WHO -> WHO to BYTES/s [for TIME], \
-     stall WHO | WHO [N] [for TIME], drop WHO | WHO, refuse WHO [for TIME], ignore-connects WHO [for TIME], \
-     accept-late WHO [for TIME], \
-     disk-error WHO read|write|short-write|fsync|fsync-reverts|fsync-late|rename|set-len|open|mkdir|read-dir|unlink \
-     [EIO|ENOSPC|ENFILE|EROFS] [once|1/N] [for TIME], disk-full WHO [leaving BYTES] [for TIME], disk-slow WHO xN [stalling] [for TIME], disk-lies WHO [for TIME], disk-misdirects WHO, \
-     disk-sector-lost WHO [at FILE:OFFSET] [for TIME], bit-flip WHO [at FILE:OFFSET], bit-rot WHO [at FILE:OFFSET], truncate WHO [at FILE:LENGTH], \
-     disk-heal WHO, clock WHO +TIME|-TIME|+Nppm|-Nppm [for TIME], \
-     monotonic WHO +Nppm|-Nppm [for TIME], timers-late WHO TIME [for TIME], strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, lose-reply WHO at registration, \
-     cut-short WHO after N times N, detach WHO [for TIME], rejoin WHO, \
-     watches-late WHO TIME [for TIME], reconnect-storm, zookeeper-down [for TIME], idle WHO [for TIME], burst WHO [for TIME], \
-     hot-key WHO [for TIME], huge-record WHO BYTES, slow WHO xN [for TIME]";
-
 /// Most that a clock may drift, in parts per million.
 const DRIFT_PPM_MAX: i64 = 100_000;
 /// Largest factor by which anything may be slowed down.
@@ -102,6 +84,7 @@ fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Acti
             Action::WatchesLate { target: selector::parse(who)?, by: units::duration(by)?, lasting }
         }
         ["detach", who] => Action::Detach { target: selector::parse(who)?, lasting },
+        ["zookeeper-lags"] => Action::ServerLags { lasting },
         ["zookeeper-down"] => Action::QuorumLost { lasting },
         ["idle", who] => Action::Idle { target: selector::parse(who)?, lasting },
         ["burst", who] => Action::Burst { target: selector::parse(who)?, lasting },
@@ -451,6 +434,7 @@ mod tests {
             "cut-short broker(1) after 2 times 3",
             "detach broker(1) for 4s",
             "rejoin broker(1)",
+            "zookeeper-lags for 4s",
             "reconnect-storm",
             "zookeeper-down for 4s",
             "idle shop for 2s",

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::marks::{self, Mark};
 use crate::registry::Registry;
 use crate::rules::{self, Rule};
 use crate::runtime::clock::{self, DeadlineTimer};
+use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::task::{Lane, TaskGroup};
 use crate::types::{Offset, TopicPartition};
 use crate::zookeeper::{Watch, ZkError, ZooKeeper};

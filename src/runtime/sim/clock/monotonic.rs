@@ -1,5 +1,5 @@
-//! A node's own monotonic clock and its timers: it may run fast or slow, and stand still; they may fire late, and many
-//! at once. It never steps back.
+//! A node's own clock and its timers: the clock may run fast or slow, and never steps back; timers may fire late, and many
+//! at once, and they stand still while the machine is suspended, which the clock does not (CLOCK_BOOTTIME).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,9 +18,11 @@ struct Monotonic {
     node_base: Instant,
     /// Parts per million by which it runs fast (or slow, below 0).
     drift_ppm: i64,
-    stands_still: bool,
-    /// Timers fire when the node's clock shows a multiple of this.
+    /// Timers fire when they have counted to a multiple of this.
     timer_grid: Duration,
+    /// How long timers have stood still so far, and since when they do now.
+    stood_still: Duration,
+    still_since: Option<Instant>,
 }
 
 impl Monotonic {
@@ -28,17 +30,21 @@ impl Monotonic {
         world_base: Instant::START,
         node_base: Instant::START,
         drift_ppm: 0,
-        stands_still: false,
         timer_grid: Duration::ZERO,
+        stood_still: Duration::ZERO,
+        still_since: None,
     };
 
     fn at(&self, world: Instant) -> Instant {
-        if self.stands_still {
-            return self.node_base;
-        }
         let elapsed = i128::from(world.saturating_since(self.world_base).as_nanos() as u64);
         let own = elapsed * (MILLION + i128::from(self.drift_ppm)) / MILLION;
         self.node_base + Duration::from_nanos(own as u64)
+    }
+
+    /// How far timers have counted.
+    fn timers_at(&self, world: Instant) -> Instant {
+        let counted = self.still_since.unwrap_or_else(|| self.at(world));
+        Instant::START + counted.saturating_since(Instant::START + self.stood_still)
     }
 
     /// How long the world takes for what this clock counts as `own`; rounded up.
@@ -46,6 +52,14 @@ impl Monotonic {
         let rate = MILLION + i128::from(self.drift_ppm);
         let nanos = (i128::from(own.as_nanos() as u64) * MILLION + rate - 1) / rate;
         Duration::from_nanos(nanos as u64)
+    }
+
+    fn stand_still(&mut self, stands_still: bool, now: Instant) {
+        if stands_still {
+            self.still_since = self.still_since.or(Some(now));
+        } else if let Some(since) = self.still_since.take() {
+            self.stood_still += now.saturating_since(since);
+        }
     }
 }
 
@@ -61,39 +75,45 @@ pub(super) fn now_of(node: NodeId) -> Instant {
     of(node).map_or_else(world_now, |clock| clock.at(world_now()))
 }
 
-/// How long the world goes on until a timer of `node` fires that was set to `deadline`, `left` from now.
-pub(super) fn wait_of(node: NodeId, deadline: Instant, left: Duration) -> Duration {
-    let Some(clock) = of(node) else { return left };
-    let grid = clock.timer_grid.as_nanos() as u64;
-    let late = match grid {
+/// How far the node's timers have counted.
+pub(super) fn timers_of(node: NodeId) -> Instant {
+    of(node).map_or_else(world_now, |clock| clock.timers_at(world_now()))
+}
+
+/// How long the world goes on until a timer of `node` fires that is to count to `until`, if nothing changes.
+pub(super) fn wait_of(node: NodeId, until: Instant) -> Duration {
+    let Some(clock) = of(node) else { return until.saturating_since(world_now()) };
+    let left = until.saturating_since(clock.timers_at(world_now()));
+    let late = match clock.timer_grid.as_nanos() as u64 {
         0 => Duration::ZERO,
-        grid => Duration::from_nanos(deadline.as_nanos().next_multiple_of(grid) - deadline.as_nanos()),
+        grid => Duration::from_nanos(until.as_nanos().next_multiple_of(grid) - until.as_nanos()),
     };
     clock.world_time(left + late)
 }
 
-fn change(node: NodeId, change: impl FnOnce(&mut Monotonic)) {
+fn change(node: NodeId, change: impl FnOnce(&mut Monotonic, Instant)) {
     let world = world_now();
     CLOCKS.with_borrow_mut(|clocks| {
         let clock = clocks.entry(node).or_insert(Monotonic::TRUE);
-        (clock.node_base, clock.world_base) = (clock.at(world), world);
-        change(clock);
+        let now = clock.at(world);
+        (clock.node_base, clock.world_base) = (now, world);
+        change(clock, now);
     });
 }
 
-/// From now on the node's monotonic clock runs fast by so many parts per million (or slow, below 0).
+/// From now on the node's clock runs fast by so many parts per million (or slow, below 0), and its timers with it.
 pub fn set_monotonic_drift(node: NodeId, ppm: i64) {
-    change(node, |clock| clock.drift_ppm = ppm);
+    change(node, |clock, _| clock.drift_ppm = ppm);
 }
 
-/// The node's monotonic clock stops, or goes on from where it stood.
+/// The node's timers stop counting, or go on from where they stood.
 pub fn set_stands_still(node: NodeId, stands_still: bool) {
-    change(node, |clock| clock.stands_still = stands_still);
+    change(node, |clock, now| clock.stand_still(stands_still, now));
 }
 
-/// Timers of the node fire together, when its clock shows a multiple of `grid`; at their own time if that is zero.
+/// Timers of the node fire together, when they have counted to a multiple of `grid`; at their own time if that is zero.
 pub fn set_timer_grid(node: NodeId, grid: Duration) {
-    change(node, |clock| clock.timer_grid = grid);
+    change(node, |clock, _| clock.timer_grid = grid);
 }
 
 pub(super) fn begin() {
@@ -118,8 +138,11 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_shows_when_it_stopped() {
-        let still = Monotonic { stands_still: true, node_base: seconds(7), ..Monotonic::TRUE };
-        assert_eq!(still.at(seconds(100)), seconds(7));
+    fn timers_do_not_count_for_as_long_as_they_stand_still_and_the_clock_does() {
+        let mut clock = Monotonic::TRUE;
+        clock.stand_still(true, seconds(7));
+        assert_eq!((clock.at(seconds(100)), clock.timers_at(seconds(100))), (seconds(100), seconds(7)));
+        clock.stand_still(false, seconds(107));
+        assert_eq!(clock.timers_at(seconds(110)), seconds(10));
     }
 }

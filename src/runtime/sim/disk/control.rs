@@ -2,8 +2,10 @@
 //!
 //! Nothing here belongs to a process: it works on a node's disk whoever lives there, or nobody.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::effects;
 use super::faults::{Faults, Tally};
 use super::on_machine;
 use crate::runtime::sim::identity::{Identity, NodeId};
@@ -44,12 +46,17 @@ pub fn losses(node: NodeId) -> Tally {
 pub fn wipe(node: NodeId) {
     assert!(!world::is_running(node), "node {node} is running and would lose its disk under its feet");
     trace_damage(node, "wipe", 0);
-    on_machine(node, |machine| machine.wipe());
+    on_machine(node, |machine| {
+        let before = effects::images(&machine.tree);
+        machine.wipe();
+        effects::note_losses(node, "wipe", before, &machine.tree);
+    });
 }
 
 /// Flips the lowest bit of the byte at `offset`, in page cache and storage. False if there is no such byte.
 pub fn flip_bit(node: NodeId, path: &Path, offset: u64) -> bool {
     trace_damage(node, "flip-bit", offset);
+    note_damage(node, "flip-bit", path, |len| offset..len.min(offset + 1));
     damage(node, path, |image| {
         if let Some(byte) = usize::try_from(offset).ok().and_then(|offset| image.get_mut(offset)) {
             *byte ^= 1;
@@ -62,6 +69,8 @@ pub fn flip_bit(node: NodeId, path: &Path, offset: u64) -> bool {
 /// process, or the machine, begins anew. False if the device has no such byte.
 pub fn rot_bit(node: NodeId, path: &Path, offset: u64) -> bool {
     trace_damage(node, "rot-bit", offset);
+    // From now on: nobody can say when the page cache goes.
+    note_damage(node, "flip-bit", path, |len| offset..len.min(offset + 1));
     on_machine(node, |machine| {
         let file = machine.tree.resolve(path).ok().and_then(|inode| machine.tree.file_mut(inode));
         file.zip(usize::try_from(offset).ok()).is_some_and(|(file, offset)| file.rot(offset))
@@ -79,12 +88,14 @@ pub fn leave_free(node: NodeId, free_bytes: u64) {
 /// Cuts a file to at most `len` bytes, in page cache and storage. False if there is no such file.
 pub fn truncate_file(node: NodeId, path: &Path, len: u64) -> bool {
     trace_damage(node, "truncate-file", len);
+    note_damage(node, "truncate-file", path, |before| len..before);
     damage(node, path, |image| image.truncate(usize::try_from(len).unwrap_or(usize::MAX))).is_some()
 }
 
 /// Removes a file, in page cache and storage. False if there is no such file.
 pub fn delete_file(node: NodeId, path: &Path) -> bool {
     trace_damage(node, "remove-file", 0);
+    note_damage(node, "remove-file", path, |before| 0..before);
     on_machine(node, |machine| {
         let is_removed = machine.tree.remove_file(path).is_ok();
         let parent = path.parent().unwrap_or(Path::new("/"));
@@ -93,6 +104,14 @@ pub fn delete_file(node: NodeId, path: &Path) -> bool {
         }
         is_removed
     })
+}
+
+/// Says which bytes of the file will be damaged; given its length.
+fn note_damage(node: NodeId, fault: &'static str, path: &Path, bytes: impl FnOnce(u64) -> Range<u64>) {
+    if let Some(before) = current_image(node, path) {
+        let bytes = bytes(before.len() as u64);
+        effects::damaged(node, fault, path.to_owned(), bytes, before);
+    }
 }
 
 /// The file's length before, if there is such a file.

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::crash::SECTOR_BYTES;
+use super::effects;
 use super::faults::{Errno, Faults, Operation, Tally, Verdict};
 use super::names::InodeId;
 use super::tree::Tree;
@@ -144,6 +145,7 @@ impl Machine {
 
     fn fired(&mut self, life: Identity, name: &'static str) {
         *self.faults_fired.entry(name).or_default() += 1;
+        effects::struck(self.node, name);
         trace::event_of(life, Kind::Fault, trace::hash_bytes(name.as_bytes()));
     }
 
@@ -266,6 +268,9 @@ impl Machine {
         } else {
             offset
         };
+        if landed != offset {
+            effects::went_astray(self.node, &self.tree, inode, &bytes, [landed, offset]);
+        }
         let file = self.tree.file_mut(inode).expect("looked up above");
         if landed != offset {
             // The size is the file system's to know, and right.

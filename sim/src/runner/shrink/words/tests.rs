@@ -199,6 +199,7 @@ fn of_clocks_and_zookeeper() -> Vec<(Injected, Action)> {
             Injected::Detach { target: broker(), session: SessionId(1) },
             Action::Detach { target: b(), lasting: None },
         ),
+        (Injected::ServerLags { target: zookeeper() }, Action::ServerLags { lasting: None }),
         (Injected::ReconnectStorm { target: zookeeper() }, Action::ReconnectStorm),
         (Injected::QuorumLost { target: zookeeper() }, Action::QuorumLost { lasting: None }),
     ]
