@@ -31,11 +31,13 @@ enum Runs {
 impl Runs {
     fn count(self, program: &Program) -> u64 {
         let is_racing = program.name.starts_with("net/racing/");
-        let (few, many) = match (is_racing, cfg!(feature = "real-runtime")) {
-            (false, false) => (4, 30),
-            (true, false) => (4, 300),
-            (false, true) => (1, 2),
-            (true, true) => (1, 6),
+        let meets_rare_things = program.area() == "net" && program.is_of_a_row();
+        let (few, many) = match cfg!(feature = "real-runtime") {
+            true if is_racing => (1, 6),
+            true => (1, 2),
+            false if is_racing => (4, 300),
+            false if meets_rare_things => (4, 100),
+            false => (4, 30),
         };
         match self {
             Runs::Few => few,

@@ -41,6 +41,11 @@ impl Program {
         self.name.split('/').next().unwrap_or_default()
     }
 
+    /// Not drawn.
+    pub fn is_of_a_row(&self) -> bool {
+        self.name.contains("/row ")
+    }
+
     /// The steps as one interpreter knows them.
     pub fn steps_as<S: serde::de::DeserializeOwned>(&self) -> Vec<S> {
         let parsed = |step: &Value| {

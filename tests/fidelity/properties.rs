@@ -155,7 +155,7 @@ async fn outlives_its_group() -> bool {
 }
 
 /// Looks of one that works without a pause; on a machine of several cores another thread needs far fewer.
-const LOOKS: u32 = 1_000_000;
+const LOOKS: u32 = 300_000;
 
 fn looks_until(flag: &AtomicBool) -> bool {
     (0..LOOKS).any(|look| {

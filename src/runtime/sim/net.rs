@@ -192,7 +192,10 @@ impl Stream {
             [ends[end].address, ends[1 - end].address]
         });
         let descriptor = Arc::new(descriptor);
-        let half = |half| Handle { key, end, owner, half, _descriptor: Arc::clone(&descriptor) };
+        let half = |half| {
+            let _descriptor = Arc::clone(&descriptor);
+            Handle { key, end, owner, half, was_split: false, _descriptor }
+        };
         let (read, write) = (ReadHalf(half(Half::Read)), WriteHalf(half(Half::Write)));
         Stream { read, write, local, peer }
     }
@@ -208,7 +211,9 @@ impl Stream {
     /// Two halves that may be used by two tasks. The connection closes when both are dropped; dropping the
     /// write half alone is a [`WriteHalf::shutdown`].
     pub fn into_split(self) -> (ReadHalf, WriteHalf) {
-        (self.read, self.write)
+        let Stream { mut read, mut write, .. } = self;
+        (read.0.was_split, write.0.was_split) = (true, true);
+        (read, write)
     }
 }
 
@@ -218,12 +223,13 @@ struct Handle {
     end: usize,
     owner: Identity,
     half: Half,
+    was_split: bool,
     _descriptor: Arc<Descriptor>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        with_net_if_any(|net| net.drop_half(self.key, self.end, self.half));
+        with_net_if_any(|net| net.drop_half(self.key, self.end, self.half, self.was_split));
     }
 }
 
@@ -292,7 +298,8 @@ impl WriteHalf {
     pub async fn shutdown(&mut self) -> io::Result<()> {
         let Handle { key, end, owner, .. } = self.0;
         check(owner)?;
-        with_net(|net| net.shut_down(key, end))
+        with_net(|net| net.shut_down(key, end));
+        Ok(())
     }
 
     async fn send_bytes(&self, run: &[Segment], pacer: &mut Pacer) -> io::Result<()> {

@@ -233,6 +233,10 @@ impl Flow {
         self.arrived(now).any(|item| matches!(item, Item::Rst))
     }
 
+    pub(super) fn has_arrived_end(&self, now: Instant) -> bool {
+        self.arrived(now).any(|item| matches!(item, Item::Fin))
+    }
+
     pub(super) fn has_arrived_opening(&self, now: Instant) -> bool {
         self.arrived(now).any(|item| matches!(item, Item::Open))
     }
@@ -248,12 +252,12 @@ impl Flow {
             .map(|in_flight| &in_flight.item)
     }
 
-    /// The receiver failed: what has arrived can still be read, what is on its way strays. When the first
+    /// The receiver failed: what has arrived can still be read, the end of the stream too, what is on its way strays. When the first
     /// of that arrives, if anything does.
     pub(super) fn keep_arrived_data(&mut self, now: Instant) -> Option<Instant> {
         self.queue.retain_mut(|in_flight| {
             let arrived = in_flight.arrival <= now;
-            if arrived { matches!(in_flight.item, Item::Data(_)) } else { in_flight.stray() }
+            if arrived { matches!(in_flight.item, Item::Data(_) | Item::Fin) } else { in_flight.stray() }
         });
         let first = self.queue.iter().map(|in_flight| in_flight.arrival).find(|arrival| *arrival > now);
         first.filter(|arrival| *arrival != HELD)

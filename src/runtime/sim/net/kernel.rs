@@ -319,18 +319,9 @@ impl Net {
 
     // -- endings --------------------------------------------------------------------------------------
 
-    /// Half-close, as a process asks for it.
-    pub(super) fn shut_down(&mut self, key: ConnKey, from: usize) -> io::Result<()> {
-        let end = &self.conns.of(key).ends[from];
-        match (end.failure, end.open) {
-            // There is nothing left to close; of the failure reads and writes tell.
-            (Some(_), _) => Ok(()),
-            (None, false) => Err(error(io::ErrorKind::NotConnected, "closed")),
-            (None, true) => {
-                self.send_fin(key, from);
-                Ok(())
-            }
-        }
+    /// Half-close, as a process asks for it. Of a connection that is over nothing is told (tokio swallows ENOTCONN).
+    pub(super) fn shut_down(&mut self, key: ConnKey, from: usize) {
+        self.send_fin(key, from);
     }
 
     /// The peer reads the end of the stream behind what was sent.
@@ -430,14 +421,17 @@ impl Net {
     }
 
     /// A process drops a half. A dead one changes nothing by it: its kernel closed the connection, or has no
-    /// power.
-    pub(super) fn drop_half(&mut self, key: ConnKey, end: usize, half: Half) {
+    /// power. A write half ends the stream, be it the last half or not: even where bytes are thrown away the reset has
+    /// an end in front of it. That of a stream which was never split does not.
+    pub(super) fn drop_half(&mut self, key: ConnKey, end: usize, half: Half, was_split: bool) {
         let Some(conn) = self.conns.get(key) else { return };
         conn.ends[end].held_halves &= !(half as u8);
-        if conn.ends[end].held_halves == 0 {
-            self.close(key, end);
-        } else if half == Half::Write && conn.ends[end].open {
+        let is_last = conn.ends[end].held_halves == 0;
+        if half == Half::Write && was_split {
             self.send_fin(key, end);
+        }
+        if is_last {
+            self.close(key, end);
         }
         self.conns.sweep(key);
     }

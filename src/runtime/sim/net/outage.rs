@@ -54,7 +54,11 @@ impl Net {
                 self.send_reset(key, 1 - from);
             }
         } else if flow.has_arrived_reset(now) {
-            self.fail(key, 1 - from, io::ErrorKind::ConnectionReset);
+            // Who knows the end of the stream, and has not ended his own, has written in vain (Linux: CLOSE_WAIT).
+            let writes_in_vain = flow.has_arrived_end(now) && !conn.flows[1 - from].fin_sent;
+            let kind =
+                if writes_in_vain { io::ErrorKind::BrokenPipe } else { io::ErrorKind::ConnectionReset };
+            self.fail(key, 1 - from, kind);
         } else if from == 0 && flow.has_arrived_opening(now) {
             self.opening_arrived(key);
         }
