@@ -206,7 +206,7 @@ fn run_lives(seed: u64, suspended: Option<Rule>) -> Ledger {
 #[test]
 fn recovery_finds_a_prefix_with_all_that_was_flushed() {
     let (mut recoveries, mut lossy) = (0, 0);
-    for seed in 0..650 {
+    for seed in 0..700 {
         let ledger = run_lives(seed, None);
         assert!(ledger.wrong.is_empty(), "seed {seed}: {:#?}", ledger.wrong);
         recoveries += ledger.recoveries;

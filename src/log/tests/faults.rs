@@ -79,7 +79,7 @@ fn a_failed_roll_leaves_the_log_usable() {
     on_disk(|data| async move {
         let mut log = open(&data, small()).await;
         log.append(&[batch(1, 1500)], EPOCH).unwrap();
-        break_disk(|faults| faults.fail(Operation::Write, Rate::Next(1)));
+        break_disk(|faults| faults.fail(Operation::SetLen, Rate::Next(1)));
         let refused = log.append(&[batch(1, 1500)], EPOCH);
         assert!(matches!(refused, Err(LogError::Io(_))), "{refused:?}");
         // The roll left an empty file; a smaller batch still fits the old segment, past that file's name.
