@@ -73,9 +73,6 @@ fn sign(fault: &Injected) -> Option<Sign<'_>> {
         | Injected::BitRot { target, .. }
         | Injected::FileTruncated { target, .. } => Sign::Struck(target, |fault| fault == "damage-read"),
         Injected::FewDescriptors { target, .. } => Sign::Struck(target, |fault| fault == "too-many-files"),
-        Injected::ClockBump { target, .. }
-        | Injected::ClockDrift { target, .. }
-        | Injected::ClockStrobe { target, .. } => Sign::Struck(target, |fault| fault == "wrong-time"),
         Injected::Refuse { target, .. } => Sign::Struck(target, |fault| fault == "connect-hindered"),
         Injected::Cut { from, to }
         | Injected::Delay { from, to, .. }
