@@ -6,6 +6,7 @@ use seedlog::facts::Fact;
 use seedlog::protocol::messages::ProduceRequest;
 use seedlog::protocol::{ErrorCode, decode_response};
 use seedlog::rules::{self, Rule};
+use seedlog::runtime::clock;
 use seedlog::runtime::sim::disk::{self as sim_disk, Operation, Rate};
 use seedlog::runtime::sim::world::{self, Death};
 
@@ -62,8 +63,12 @@ fn a_clean_shutdown_leaves_nothing_to_recover_and_the_registration_at_once() {
 
         cluster.shut_down(leader).await;
 
-        let left = cluster.client(other).await.metadata().await;
-        assert_eq!(left.brokers.len(), 1, "no session has to expire");
+        let gone = clock::now();
+        wait_until("the other broker knows", || async {
+            cluster.client(other).await.metadata().await.brokers.len() == 1
+        })
+        .await;
+        assert!(clock::now() - gone < Duration::from_secs(1), "no session has to expire");
         let stopped = facts_where(|fact| matches!(fact, Fact::BrokerStopped { .. }).then_some(()));
         assert_eq!(stopped.len(), 1);
         cluster.restart(leader).await;

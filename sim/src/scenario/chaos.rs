@@ -109,7 +109,7 @@ impl Class {
                 ("disk-sector-lost", 1),
                 ("disk-lies", 2),
                 ("disk-misdirects", 2),
-                ("bit-flip", 2),
+                ("bit-flip", 3),
                 ("bit-rot", 2),
                 ("file-truncated", 2),
             ],
