@@ -147,7 +147,7 @@ impl Segment {
     }
 
     /// Where the last batch ends that starts at or after byte `from` (itself a batch's start) and does not
-    /// reach beyond `limit`; `from` if there is none.
+    /// reach beyond `limit`; `from` if there is none. Whole batches before damage count: whoever reads on finds it there.
     pub fn end_of_batches_within(&self, from: u64, limit: u64) -> Result<u64, LogError> {
         if self.size <= limit {
             return Ok(self.size);
@@ -164,14 +164,16 @@ impl Segment {
         let expected = entry.map(|entry| entry.offset);
         let mut scan = BatchScan::new(&self.file, start, self.size, expected, LOOKUP_WINDOW_BYTES);
         let mut end = start;
-        while let Some((position, header)) = self.step(&mut scan)? {
-            let next = position + header.size() as u64;
-            if next > limit {
-                break;
+        loop {
+            match self.step(&mut scan) {
+                Ok(Some((position, header))) if position + header.size() as u64 <= limit => {
+                    end = position + header.size() as u64;
+                }
+                Ok(_) => return Ok(end),
+                Err(LogError::Corrupt { .. }) if entry.is_none() && end > start => return Ok(end),
+                Err(error) => return Err(error),
             }
-            end = next;
         }
-        Ok(end)
     }
 
     /// `end`, or where the last whole batch after `start` ends if the file itself ends before `end`: somebody cut it

@@ -146,7 +146,11 @@ impl Wanderer {
         }
         let ms = *self.draws.pick(&[0, 1, 5, 30]).expect("not empty");
         clock::sleep(Duration::from_millis(ms)).await;
-        self.seek_to_an_offset(partition);
+        if self.draws.chance(1, 2) {
+            self.seek_to_an_offset(partition);
+        } else {
+            self.seek_to_a_time(partition);
+        }
     }
 
     async fn close(&mut self) {

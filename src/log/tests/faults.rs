@@ -265,6 +265,28 @@ fn what_a_failed_sync_left_in_the_page_cache_alone_is_durable_after_the_next_ope
 }
 
 #[test]
+fn what_lies_before_damage_is_read_where_a_limit_ends_behind_it() {
+    on_disk(|data| async move {
+        let config = LogConfig { index_interval_bytes: 1 << 20, ..LogConfig::default() };
+        let mut log = open(&data, config).await;
+        for _ in 0..6 {
+            log.append(&[batch(1, 100)], EPOCH).unwrap();
+        }
+        let size = log.size() / 6;
+        let path = log_path(&log.directory, Offset(0));
+        // The highest byte of the third batch's length: nobody knows where the fourth begins.
+        assert!(flip_bit(identity::current().node, &path, 2 * size + 8));
+
+        for limit in [size, 2 * size, 3 * size, 5 * size] {
+            let range = log.read(Offset(0), limit, Offset(6), true).unwrap().expect("there is something");
+            assert_eq!(range.len, size * (limit / size).min(2), "{limit}");
+        }
+        let refused = log.read(Offset(2), 2 * size, Offset(6), true);
+        assert!(matches!(refused, Err(LogError::Corrupt { .. })));
+    });
+}
+
+#[test]
 fn with_its_rule_suspended_damage_stays_in_the_log() {
     on_disk(|data| async move {
         rules::suspend(Rule::CutTornTail);
