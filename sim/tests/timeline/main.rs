@@ -247,11 +247,17 @@ fn choices_hide_and_the_violation_undoes_them(name: &str, browser: &Browser, num
     browser.evaluate("document.getElementById('node').value = ''; document.getElementById('node').dispatchEvent(new Event('change'))");
 }
 
+/// The last mark of the evidence that can be clicked: the page shows the lane of the first.
+const LAST_IN_VIEW: &str = "[...seedlog.lit.keys()].findLast((lit) => { const at = seedlog.placeOf(lit);\
+    return at !== null && at.y > 0 && at.y < document.getElementById('chart').getBoundingClientRect().height; })";
+
 fn what_is_clicked_tells_its_details(name: &str, browser: &Browser, number: &dyn Fn(&str) -> f64) {
     browser.press("v\u{e00c}"); // Escape: nothing is selected.
     browser.evaluate("seedlog.drawNow()");
-    let place = "const mark = [...seedlog.lit.keys()].pop(); const place = seedlog.placeOf(mark);\
-                 const box = document.getElementById('chart').getBoundingClientRect();";
+    let place = format!(
+        "const mark = {LAST_IN_VIEW}; const place = seedlog.placeOf(mark);\
+         const box = document.getElementById('chart').getBoundingClientRect();"
+    );
     let (x, y) = (
         number(&format!("{place} return box.left + place.x")),
         number(&format!("{place} return box.top + place.y")),
@@ -259,12 +265,12 @@ fn what_is_clicked_tells_its_details(name: &str, browser: &Browser, number: &dyn
     browser.click(x, y);
     assert_eq!(
         number("return seedlog.state.selected?.index ?? -1"),
-        number("return [...seedlog.lit.keys()].pop()"),
+        number(&format!("return {LAST_IN_VIEW}")),
         "{name}: what was clicked is selected"
     );
     let details = browser.evaluate("return document.getElementById('details').innerText");
     let wanted = browser
-        .evaluate("return seedlog.detailsOf({ what: 'mark', index: [...seedlog.lit.keys()].pop() })[0][1]");
+        .evaluate(&format!("return seedlog.detailsOf({{ what: 'mark', index: {LAST_IN_VIEW} }})[0][1]"));
     let (details, wanted) = (details.as_str().expect("text"), wanted.as_str().expect("text"));
     let blanks = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(blanks(details).contains(&blanks(wanted)), "{name}: {details:?} should say {wanted:?}");

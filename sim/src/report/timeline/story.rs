@@ -21,7 +21,7 @@ pub struct Told {
     pub check: String,
     pub slug: String,
     pub message: String,
-    /// When the last of the evidence happened.
+    /// When the last of the evidence happened that has a mark: what the disks hold in the end has none.
     pub at: Option<u64>,
     /// The evidence, with the index of its mark, -1 if it has none.
     pub evidence: Vec<(String, i64)>,
@@ -64,10 +64,15 @@ pub fn story(scene: &Scene, proven: &[Vec<usize>], mark_of: &BTreeMap<usize, usi
             check: violation.check.clone(),
             slug: violation.slug.clone(),
             message: violation.message.clone(),
-            at: entries.iter().max().map(|&entry| micros(scene.history[entry].at_ns)),
+            at: last_to_be_seen(entries, mark_of).map(|entry| micros(scene.history[entry].at_ns)),
             evidence: evidence.collect(),
         }
     });
     let necessary = scene.necessary.iter().map(|line| line.trim().to_owned()).collect();
     Story { violations: told.collect(), necessary }
+}
+
+fn last_to_be_seen(entries: &[usize], mark_of: &BTreeMap<usize, usize>) -> Option<usize> {
+    let marked = entries.iter().copied().filter(|entry| mark_of.contains_key(entry));
+    marked.max().or(entries.iter().copied().max())
 }

@@ -74,6 +74,8 @@ const BANDS = {
   watches: ['odd', 'watches late'],
   timers: ['odd', 'timers wrong'],
   descriptors: ['odd', 'few descriptors'],
+  detached: ['odd', 'server without a leader'],
+  lagging: ['odd', 'server lags'],
   quorum: ['down', 'no quorum'],
   load: ['odd', 'unusual load'],
   pace: ['odd', 'slow application'],
