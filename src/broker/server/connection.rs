@@ -65,10 +65,24 @@ pub(super) struct Connection {
     _admission: Admission,
 }
 
-/// How far the request now arriving had come at some time.
+/// How far the request now arriving had come at some time, and when it last came on.
 struct Progress {
     at: Instant,
     bytes: usize,
+    came_on_at: Instant,
+}
+
+impl Progress {
+    fn now(bytes: usize) -> Progress {
+        let now = clock::now();
+        Progress { at: now, bytes, came_on_at: now }
+    }
+
+    /// When it is to be looked at. A request that stops just after a look is not given the time until the second
+    /// one: of many that stop, each has its turn while others wait.
+    fn next_look(&self) -> Instant {
+        self.at.min(self.came_on_at) + PROGRESS_TIME
+    }
 }
 
 impl Connection {
@@ -93,7 +107,7 @@ impl Connection {
             active_at: clock::now(),
             arriving_since: None,
             charge: None,
-            progress: Progress { at: clock::now(), bytes: 0 },
+            progress: Progress::now(0),
             _admission: admission,
         }
     }
@@ -166,6 +180,9 @@ impl Connection {
                 }
                 self.core.metrics.bytes_received.add(count as u64);
                 self.adapt(count, limit);
+                if self.charge.is_some() {
+                    self.progress.came_on_at = clock::now();
+                }
                 if self.arriving_since.is_none() {
                     self.arriving_since = Some(clock::now());
                 }
@@ -185,12 +202,20 @@ impl Connection {
         if now >= self.arrival_deadline() {
             return Err(if self.arriving_since.is_some() { Close::Slow } else { Close::Idle });
         }
-        if self.charge.is_some() && now >= self.progress.at + PROGRESS_TIME {
-            let falls_behind = self.buffer.len() < self.progress.bytes + self.progress_bytes_min();
-            if falls_behind && self.core.memory.is_short() {
-                return Err(Close::Stalled);
-            }
+        if self.charge.is_none() || now < self.progress.next_look() {
+            return Ok(());
+        }
+        let stands_still = now >= self.progress.came_on_at + PROGRESS_TIME;
+        let window_ends = now >= self.progress.at + PROGRESS_TIME;
+        let falls_behind = window_ends && self.buffer.len() < self.progress.bytes + self.progress_bytes_min();
+        if (stands_still || falls_behind) && self.core.memory.is_short() {
+            return Err(Close::Stalled);
+        }
+        if stands_still {
             self.note_progress();
+        } else if window_ends {
+            self.progress =
+                Progress { came_on_at: self.progress.came_on_at, ..Progress::now(self.buffer.len()) };
         }
         Ok(())
     }
@@ -208,7 +233,7 @@ impl Connection {
     }
 
     fn note_progress(&mut self) {
-        self.progress = Progress { at: clock::now(), bytes: self.buffer.len() };
+        self.progress = Progress::now(self.buffer.len());
     }
 
     /// Larger reads for those who fill them, smaller for those who do not.
@@ -223,7 +248,7 @@ impl Connection {
     /// When the client's delay is to be judged.
     fn deadline(&self) -> Instant {
         let arrival = self.arrival_deadline();
-        if self.charge.is_some() { arrival.min(self.progress.at + PROGRESS_TIME) } else { arrival }
+        if self.charge.is_some() { arrival.min(self.progress.next_look()) } else { arrival }
     }
 
     fn arrival_deadline(&self) -> Instant {
@@ -256,7 +281,7 @@ impl Connection {
 
     async fn charge(&mut self, bytes: usize) -> Result<(), Close> {
         let mut charge = self.charge.take().unwrap_or_else(|| {
-            self.progress = Progress { at: clock::now(), bytes: self.buffer.len() };
+            self.progress = Progress::now(self.buffer.len());
             Charge::new(&self.core.memory)
         });
         let handle = Arc::clone(&self.handle);
