@@ -26,6 +26,7 @@ mod leader_epochs;
 mod liveness;
 mod lost_write;
 mod moved_key;
+mod needless_failure;
 mod needless_redelivery;
 mod never_processed;
 mod overdue_send;
@@ -70,7 +71,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 33] = [
+pub static CHECKS: [Check; 34] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -99,6 +100,7 @@ pub static CHECKS: [Check; 33] = [
     storage::CHECK,
     leader_epochs::CHECK,
     late_flush::CHECK,
+    needless_failure::CHECK,
     single_owner::CHECK,
     overlapping_delivery::CHECK,
     zookeeper_model::CHECK,

@@ -62,6 +62,7 @@ pub(super) static CHECKS: &[Code] = &[
     row("S15", "State rebuilt from a log equals the state that was lost.", STORED, NotYet),
     row("S16", "A broker acts on no bytes that it has not verified.", STORED, NotYet),
     row("S17", "What was appended is flushed when its flush interval is over.", STORED, Built),
+    row("S18", "A broker gives up for what its disk did, and for nothing that is only short.", STORED, Built),
     row("C1", "Two live members never own one partition.", COORDINATION, Built),
     row("C2", "A commit of an old generation is refused.", COORDINATION, NotYet),
     row("C3", "A member that lost a partition stops delivering it within a bound.", COORDINATION, Built),
