@@ -142,7 +142,9 @@ mod tests {
     }
 
     /// Stories of their own show that these have met something.
-    const MET_ELSEWHERE: [&str; 12] = [
+    const MET_ELSEWHERE: [&str; 14] = [
+        "wrong-metric",
+        "wrong-health",
         "needless-failure",
         "late-commit",
         "late-flush",

@@ -43,6 +43,8 @@ mod storage;
 mod unexplained_reset;
 mod unfinished_flush;
 mod unseen;
+mod wrong_health;
+mod wrong_metric;
 mod wrong_position;
 mod wrong_reply;
 mod wrong_time;
@@ -71,7 +73,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 34] = [
+pub static CHECKS: [Check; 36] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -97,6 +99,8 @@ pub static CHECKS: [Check; 34] = [
     moved_key::CHECK,
     wrong_reply::CHECK,
     overdue_send::CHECK,
+    wrong_metric::CHECK,
+    wrong_health::CHECK,
     storage::CHECK,
     leader_epochs::CHECK,
     late_flush::CHECK,

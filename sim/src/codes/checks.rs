@@ -41,6 +41,8 @@ pub(super) static CHECKS: &[Code] = &[
     row("H25", "Every field of every reply is as the protocol says.", CLIENTS, Built),
     row("H26", "A record has met its fate when its delivery timeout is over.", CLIENTS, Built),
     row("H27", "A member that commits by itself has committed what it finished long ago.", CLIENTS, Built),
+    row("H28", "A page of metrics says what was so while it was asked for.", CLIENTS, Built),
+    row("H29", "A broker calls itself well where it is, and unwell where something ails it.", CLIENTS, Built),
     row("S1", "Replicas agree below the smaller of their high watermarks.", STORED, NotYet),
     row("S2", "Replicas that agree in offset and epoch agree in all before.", STORED, NotYet),
     row("S3", "A new leader has every committed record.", STORED, NotYet),
