@@ -65,6 +65,7 @@ fn sign(fault: &Injected) -> Option<Sign<'_>> {
             Sign::Struck(target, |fault| fault.ends_with("-error") || fault == "short-write")
         }
         Injected::DiskFull { target, .. } => Sign::Struck(target, |fault| fault == "no-space"),
+        Injected::DiskHangs { target, .. } => Sign::Struck(target, |fault| fault == "hanging-sync"),
         Injected::DiskSlow { target, .. } => Sign::Struck(target, |fault| fault == "slow"),
         Injected::DiskLies { target } => Sign::Struck(target, |fault| fault == "lying-sync"),
         Injected::DiskMisdirects { target } => Sign::Struck(target, |fault| fault == "misdirected-write"),
@@ -142,6 +143,7 @@ fn ends(fault: &Injected, later: &Injected) -> bool {
             Injected::DiskError { target, .. }
             | Injected::DiskFull { target, .. }
             | Injected::DiskSlow { target, .. }
+            | Injected::DiskHangs { target, .. }
             | Injected::DiskLies { target }
             | Injected::DiskMisdirects { target }
             | Injected::DiskSectorLost { target, .. },

@@ -102,6 +102,7 @@ fn change(fault: &Injected) -> Change {
         Injected::DiskError { .. }
         | Injected::DiskFull { .. }
         | Injected::DiskSlow { .. }
+        | Injected::DiskHangs { .. }
         | Injected::DiskLies { .. } => Begins(Lasting::Disk),
         Injected::DiskHealthy { .. } => Ends(Lasting::Disk),
         Injected::ClockDrift { .. } | Injected::ClockStrobe { .. } => Begins(Lasting::Clock),
@@ -140,6 +141,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::LoseReply { .. }
         | Injected::LoseRegistration { .. }
         | Injected::CutShort { .. }
+        | Injected::RegistryBreaks { .. }
         | Injected::ReconnectStorm { .. } => Strikes,
     }
 }
