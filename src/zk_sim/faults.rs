@@ -150,6 +150,11 @@ impl Faults {
         self.lost_creates.clear();
     }
 
+    /// Whether this session's next write is to lose its reply, whatever it is.
+    pub fn owes_lost_reply(&self, session: SessionId) -> bool {
+        self.lost_replies.contains(&session)
+    }
+
     /// The xid of `request` if its reply is to be lost: once for each time that somebody asked for it.
     pub fn loses_reply_to(&mut self, session: SessionId, request: &[u8]) -> Option<i32> {
         word(request, 4).filter(|operation| WRITES.contains(operation))?;
@@ -186,8 +191,7 @@ impl Faults {
 
     /// Whether `connect_request` asks for a session that is not attached anywhere.
     pub fn refuses_to_attach(&self, connect_request: &[u8]) -> bool {
-        let session = connect_request.get(SESSION_AT..).and_then(|rest| rest.first_chunk::<8>());
-        session.is_some_and(|id| self.unattachable.contains(&SessionId(i64::from_be_bytes(*id))))
+        session_asked_for(connect_request).is_some_and(|session| self.unattachable.contains(&session))
     }
 
     pub fn delay_watches(&mut self, session: SessionId, by: Option<Duration>) {
@@ -202,6 +206,17 @@ impl Faults {
         let by = self.watch_delays.get(&session)?;
         (xid_of_reply(message) == Some(EVENT)).then_some(*by)
     }
+}
+
+/// The session that a connect request names.
+pub(super) fn session_asked_for(connect_request: &[u8]) -> Option<SessionId> {
+    let id = connect_request.get(SESSION_AT..)?.first_chunk::<8>()?;
+    Some(SessionId(i64::from_be_bytes(*id)))
+}
+
+/// Whether a request only looks at the tree.
+pub(super) fn is_read(request: &[u8]) -> bool {
+    word(request, 4).is_some_and(|operation| READS.contains(&operation))
 }
 
 /// The xid that a framed reply answers.

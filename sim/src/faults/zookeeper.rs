@@ -150,7 +150,7 @@ impl Injector {
 
     /// How late watch events are: less than what makes a client believe that nobody is there.
     pub(super) fn draw_watch_delay(&mut self) -> Duration {
-        Duration::from_millis(self.draws.between(10, self.session.as_millis() as u64 / 2))
+        Duration::from_millis(self.draws.between(11, self.session.as_millis() as u64 / 2))
     }
 
     /// The session of a node, if it is alive, and whom to ask about it.

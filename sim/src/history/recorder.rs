@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use seedlog::facts::{Fact, Sink};
-use seedlog::runtime::clock;
 use seedlog::runtime::sim::effects;
 use seedlog::runtime::sim::identity::{self, Identity, NodeId};
 use seedlog::runtime::sim::trace::{self, Kind};
 use seedlog::runtime::sim::world::{self, Death};
+use seedlog::runtime::{Instant, clock};
 use tokio::sync::Notify;
 
 use super::hasher::stable_hash;
@@ -32,8 +32,8 @@ pub struct Recorder {
     lookout: RefCell<Option<Lookout>>,
     /// Topics whose brokers say when a record was sent: its producer does not know the time that readers see.
     stamped_by_brokers: BTreeSet<Arc<str>>,
-    /// Effects that come often, and were seen since the last fault.
-    seen: RefCell<BTreeSet<String>>,
+    /// When each node stated a fact of each kind last.
+    stated: RefCell<BTreeMap<(NodeId, &'static str), Instant>>,
     /// A step's time has come.
     called: Notify,
 }
@@ -48,7 +48,7 @@ impl Recorder {
             traps: Traps::default(),
             lookout: RefCell::default(),
             stamped_by_brokers: BTreeSet::new(),
-            seen: RefCell::default(),
+            stated: RefCell::default(),
             called: Notify::new(),
         }
     }
@@ -103,6 +103,7 @@ impl Recorder {
     fn spring(&self, kind: &str) {
         let node = identity::current().node;
         let Some(trap) = self.traps.step(node, kind) else { return };
+        effects::struck_here("crash-at-point");
         let target = self.name_of(node);
         self.traps.note(Arc::clone(&target));
         let death = match trap.death {
@@ -113,6 +114,16 @@ impl Recorder {
             self.fault(death);
             world::end(node, trap.death);
         });
+    }
+
+    /// When the node stated a fact of this kind last.
+    pub fn last_stated(&self, node: NodeId, kind: &'static str) -> Option<Instant> {
+        self.stated.borrow().get(&(node, kind)).copied()
+    }
+
+    /// What was stated so far.
+    pub fn history<T>(&self, ask: impl FnOnce(&[Entry]) -> T) -> T {
+        ask(&self.entries.lock().expect("history"))
     }
 
     /// Lets `lookout` see every entry from now on.
@@ -131,12 +142,10 @@ impl Recorder {
     }
 
     /// What faults did comes before whatever is stated now.
-    fn state_effects(&self) {
+    pub fn state_effects(&self) {
         for effect in effects::take() {
             for seen in survey::effect(effect, |node| self.name_of(node)) {
-                if !seen.comes_often() || self.seen.borrow_mut().insert(seen.text()) {
-                    self.seen(seen);
-                }
+                self.seen(seen);
             }
         }
     }
@@ -144,7 +153,7 @@ impl Recorder {
     fn push(&self, kind: Kind, hash: u64, what: What) {
         self.state_effects();
         if matches!(what, What::Fault(_)) {
-            self.seen.borrow_mut().clear();
+            effects::tell_again();
         }
         trace::event(kind, hash);
         self.enter(what);
@@ -176,6 +185,7 @@ impl Sink for Recorder {
         let kind = fact.kind();
         let fact = self.without_brokers_time(fact);
         self.push(Kind::Fact, stable_hash(&fact), What::Fact(fact));
+        self.stated.borrow_mut().insert((identity::current().node, kind), clock::world_now());
         self.spring(kind);
     }
 }

@@ -41,10 +41,9 @@ impl Injector {
             "detach" => return self.detach_some(plan),
             "lost-registration" => self.lose_some_registration(plan),
             _ => {
-                let Some(target) = self.some_session(plan) else { return Vec::new() };
                 if kind == "lost-reply" {
-                    self.lose_reply(&target);
-                } else {
+                    self.lose_some_reply(plan);
+                } else if let Some(target) = self.some_session(plan) {
                     self.expire_session(&target);
                 }
             }
@@ -59,9 +58,23 @@ impl Injector {
         let candidates = if is_member { members } else { self.broker_names() };
         let Some(target) = self.draws.pick(&candidates).cloned() else { return };
         self.lose_registration(&target, plan);
-        if !self.stated.is_empty() && self.draws.chance(1, 2) {
+        if !self.stated.is_empty() && self.draws.chance(5, 6) {
             self.expire_session(&target);
         }
+    }
+
+    /// Of somebody who writes.
+    fn lose_some_reply(&mut self, plan: &Plan) {
+        let mut holders = self.session_holders(plan);
+        holders.retain(|name| self.is_running(name));
+        if holders.is_empty() {
+            return;
+        }
+        let target = self.aimed(
+            |injector| injector.draws.pick(&holders).cloned().expect("somebody runs"),
+            |injector, target| injector.has_lately(target, &["leader-asked"]),
+        );
+        self.lose_reply(&target);
     }
 
     /// Many read at once when somebody comes or goes, so one whose session ends is often among them.
@@ -132,6 +145,13 @@ impl Injector {
             {
                 ends.push((lasting, Due::End(fault)));
             }
+        }
+        // Nobody hears of anything where nothing changes.
+        if !ends.is_empty()
+            && self.draws.chance(3, 4)
+            && let Some(target) = self.some_session(plan)
+        {
+            self.expire_session(&target);
         }
         ends
     }
