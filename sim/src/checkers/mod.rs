@@ -17,7 +17,9 @@ mod aborted_read;
 mod commit_ahead;
 mod commit_regresses;
 mod duplicate;
+mod exposed_early;
 mod fair_share;
+mod false_flush;
 mod inconsistent_offsets;
 mod lag_after_heal;
 mod late_commit;
@@ -25,6 +27,7 @@ mod late_flush;
 mod leader_epochs;
 mod liveness;
 mod lost_write;
+mod misshapen_log;
 mod moved_key;
 mod needless_redelivery;
 mod never_processed;
@@ -70,7 +73,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 33] = [
+pub static CHECKS: [Check; 36] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -97,6 +100,9 @@ pub static CHECKS: [Check; 33] = [
     wrong_reply::CHECK,
     overdue_send::CHECK,
     storage::CHECK,
+    false_flush::CHECK,
+    exposed_early::CHECK,
+    misshapen_log::CHECK,
     leader_epochs::CHECK,
     late_flush::CHECK,
     single_owner::CHECK,
