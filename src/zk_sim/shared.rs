@@ -14,14 +14,14 @@ use tokio::sync::Notify;
 
 use super::commit::{Arrival, Commit, Step};
 use super::core::{Changed, Effect, Moment};
-use super::faults::{Faults, xid_of_reply};
+use super::faults::{Breaking, Broken, Faults, xid_of_reply};
 use super::follower::CutFollower;
 use super::lagging::LaggingServer;
 use super::watches::ConnectionId;
 use crate::facts::{self, Fact};
 use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::rng::Rng;
-use crate::runtime::{Segment, clock};
+use crate::runtime::{Segment, clock, effects};
 use crate::types::{Instant, SessionId};
 use crate::zookeeper::codec::PASSWORD_BYTES;
 
@@ -54,6 +54,8 @@ struct Outbox {
     lost_reply: Option<i32>,
     /// The connection closes in the middle of the reply to this one.
     cut_reply: Option<i32>,
+    /// Nothing that comes over the connection is looked at any more.
+    is_deaf: bool,
     wakers: Arc<Wakers>,
 }
 
@@ -113,7 +115,11 @@ impl Shared {
     /// Takes in a connection, unless there are too many.
     pub fn open(&self) -> Option<(ConnectionId, Arc<Wakers>)> {
         let mut state = self.lock();
-        if state.stopped || state.faults.has_no_quorum() || state.outboxes.len() >= CONNECTIONS_MAX {
+        if state.faults.has_no_quorum() {
+            effects::struck_here("no-quorum");
+            return None;
+        }
+        if state.stopped || state.outboxes.len() >= CONNECTIONS_MAX {
             return None;
         }
         state.connections_made += 1;
@@ -138,6 +144,9 @@ impl Shared {
         let mut state = self.lock();
         let at = moment();
         for message in messages {
+            if state.breaks_before(from, &message) {
+                break;
+            }
             if state.is_without_leader(from, &message) || state.is_served_late(from, &message, at) {
                 continue;
             }
@@ -188,6 +197,11 @@ impl Shared {
     /// See [`Faults::cut_short`].
     pub fn cut_short(&self, session: SessionId, answered: u32, broken: u32) {
         self.lock().faults.cut_short(session, answered, broken);
+    }
+
+    /// See [`Faults::break_off`].
+    pub fn break_off(&self, breaking: Breaking) {
+        self.lock().faults.break_off(breaking);
     }
 
     pub fn keep_replies(&self) {
@@ -320,7 +334,8 @@ impl State {
     }
 
     fn send(&mut self, to: ConnectionId, bytes: Bytes) {
-        let late = self.commit.core().session_of(to).and_then(|id| self.faults.watch_delay(id, &bytes));
+        let session = self.commit.core().session_of(to);
+        let late = session.and_then(|id| self.faults.watch_delay(id, &bytes));
         let Some(outbox) = self.outboxes.get_mut(&to).filter(|outbox| !outbox.closes_after) else { return };
         if outbox.cut_reply.is_some() && outbox.cut_reply == xid_of_reply(&bytes) {
             outbox.segments.push(Segment::Bytes(bytes.slice(..bytes.len() / 2)));
@@ -331,7 +346,8 @@ impl State {
             outbox.segments.clear();
             return outbox.wakers.killer.notify_one();
         }
-        if let Some(by) = late {
+        if let (Some(by), Some(session)) = (late, session) {
+            effects::session_struck(session, "watch-late");
             let until = clock::now() + by;
             // What stands before the event was sent, or waits for an earlier one.
             outbox.held_until = Some(outbox.held_until.map_or(until, |held| held.max(until)));
@@ -342,16 +358,47 @@ impl State {
     }
 
     fn close_connections(&mut self) {
-        for outbox in self.outboxes.values() {
+        for (connection, outbox) in &self.outboxes {
+            if let Some(session) = self.commit.core().session_of(*connection) {
+                effects::session_struck(session, "connection-closed");
+            }
             outbox.wakers.killer.notify_one();
         }
+    }
+
+    /// Whether the connection breaks before this request is served; notes it if it is to break in its reply.
+    fn breaks_before(&mut self, from: ConnectionId, message: &[u8]) -> bool {
+        let session = self.commit.core().session_of(from);
+        let broken = session.and_then(|session| {
+            let broken = self.faults.breaks(message)?;
+            effects::session_struck(session, "request-broken");
+            Some(broken)
+        });
+        let Some(outbox) = self.outboxes.get_mut(&from) else { return false };
+        match broken {
+            Some(Broken::InTheReply(xid)) => outbox.cut_reply = Some(xid),
+            Some(Broken::BeforeTheReply(xid)) => outbox.lost_reply = Some(xid),
+            Some(Broken::BeforeTheRequest) => {
+                outbox.is_deaf = true;
+                outbox.wakers.killer.notify_one();
+            }
+            None => {}
+        }
+        outbox.is_deaf
     }
 
     /// Notes what is to become of the reply to this request.
     fn mark_reply(&mut self, from: ConnectionId, message: &[u8]) {
         let Some(session) = self.commit.core().session_of(from) else { return };
+        let loses_any = self.faults.owes_lost_reply(session);
         let lost = self.faults.loses_reply_to(session, message);
+        if lost.is_some() {
+            effects::session_struck(session, if loses_any { "reply-lost" } else { "registration-lost" });
+        }
         let cut = self.faults.cuts_reply_to(session, message);
+        if cut.is_some() {
+            effects::session_struck(session, "cut-short");
+        }
         let Some(outbox) = self.outboxes.get_mut(&from) else { return };
         outbox.lost_reply = lost.or(outbox.lost_reply);
         outbox.cut_reply = cut.or(outbox.cut_reply);
@@ -364,7 +411,10 @@ impl State {
                 Effect::Send(connection, _)
                 | Effect::CloseAfterSend(connection)
                 | Effect::CloseNow(connection)
-                    if self.cut_followers.contains_key(&connection) => {}
+                    if self.cut_followers.contains_key(&connection) =>
+                {
+                    effects::session_struck(self.cut_followers[&connection].session, "unheard");
+                }
                 Effect::Send(to, bytes) => self.send(to, bytes),
                 Effect::CloseAfterSend(connection) => {
                     if let Some(outbox) = self.outboxes.get_mut(&connection) {

@@ -1,4 +1,4 @@
-//! S19, `exposed-early`: a reader is given a record, or told of a position, that lies behind the readable end of its
+//! S20, `exposed-early`: a reader is given a record, or told of a position, that lies behind the readable end of its
 //! partition at that moment.
 //!
 //! The readable end is the flushed end where the topic promises readers what durability promises, else the log's end. An
@@ -12,7 +12,7 @@ use seedlog::types::{Offset, TopicPartition};
 use super::{Case, Check, Feature, Finding};
 use crate::history::What;
 
-pub const CHECK: Check = Check::new("S19", "exposed-early", Feature::ExposesFlushed, judge);
+pub const CHECK: Check = Check::new("S20", "exposed-early", Feature::ExposesFlushed, judge);
 
 /// How far a partition ever went.
 #[derive(Clone, Copy, Default)]

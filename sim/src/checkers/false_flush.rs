@@ -1,4 +1,4 @@
-//! S18, `false-flush`: a broker calls flushed what its disk would not keep if the power failed at that moment, or a record
+//! S19, `false-flush`: a broker calls flushed what its disk would not keep if the power failed at that moment, or a record
 //! is acknowledged before anybody called it flushed, where acknowledgements promise that.
 //!
 //! The testbed looks at the simulated disk whenever a broker states that a log was flushed or recovered. What a device
@@ -12,7 +12,7 @@ use seedlog::types::{Durability, Offset, TopicPartition};
 use super::{Case, Check, Feature, Finding};
 use crate::history::{Seen, What};
 
-pub const CHECK: Check = Check::new("S18", "false-flush", Feature::Any, judge);
+pub const CHECK: Check = Check::new("S19", "false-flush", Feature::Any, judge);
 
 const LIED: &str = "its device said that it had stored it";
 

@@ -1,4 +1,4 @@
-//! S20, `misshapen-log`: the files of a log are something else than whole batches from its begin to its end, or an index
+//! S21, `misshapen-log`: the files of a log are something else than whole batches from its begin to its end, or an index
 //! points at a byte where no batch begins.
 //!
 //! The testbed looks at the files, as programs see them, whenever a broker states that a log was flushed or recovered, and
@@ -10,7 +10,7 @@ use seedlog::types::Offset;
 use super::{Case, Check, Feature, Finding};
 use crate::history::{Seen, What};
 
-pub const CHECK: Check = Check::new("S20", "misshapen-log", Feature::Any, judge);
+pub const CHECK: Check = Check::new("S21", "misshapen-log", Feature::Any, judge);
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut findings = Vec::new();

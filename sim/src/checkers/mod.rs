@@ -29,6 +29,7 @@ mod liveness;
 mod lost_write;
 mod misshapen_log;
 mod moved_key;
+mod needless_failure;
 mod needless_redelivery;
 mod never_processed;
 mod overdue_send;
@@ -45,6 +46,8 @@ mod storage;
 mod unexplained_reset;
 mod unfinished_flush;
 mod unseen;
+mod wrong_health;
+mod wrong_metric;
 mod wrong_position;
 mod wrong_reply;
 mod wrong_time;
@@ -73,7 +76,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 36] = [
+pub static CHECKS: [Check; 39] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -99,12 +102,15 @@ pub static CHECKS: [Check; 36] = [
     moved_key::CHECK,
     wrong_reply::CHECK,
     overdue_send::CHECK,
+    wrong_metric::CHECK,
+    wrong_health::CHECK,
     storage::CHECK,
     false_flush::CHECK,
     exposed_early::CHECK,
     misshapen_log::CHECK,
     leader_epochs::CHECK,
     late_flush::CHECK,
+    needless_failure::CHECK,
     single_owner::CHECK,
     overlapping_delivery::CHECK,
     zookeeper_model::CHECK,

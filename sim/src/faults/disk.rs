@@ -11,17 +11,19 @@ use super::{Injector, Name};
 use crate::cluster::LOG_DIR;
 use crate::history::{DiskOperation, Errno, Failure, Injected};
 use crate::scenario::{Damage, Place};
+use crate::survey::partition_of_log;
 
 impl Injector {
     /// One fault of the class, drawn: of this kind, at some broker.
     pub(super) fn strike_disk(&mut self, kind: &str) -> Later {
-        let target = self.some_broker();
+        let target = self.broker_that(operation_met_by(kind));
         match kind {
             "disk-slow" => {
                 let factor = *self.draws.pick(&[10, 100, 1000]).expect("not empty");
                 let stalls_node = self.draws.chance(1, 2);
                 self.slow_disk(&target, factor, stalls_node);
             }
+            "disk-hangs" => self.hang_some(&target),
             "disk-full" => {
                 let free_bytes = *self.draws.pick(&[0, 1, 200, 1_500, 20_000]).expect("not empty");
                 self.fill_disk(&target, free_bytes);
@@ -34,25 +36,47 @@ impl Injector {
             }
             "bit-rot" => {
                 self.rot_bit(&target, None);
-                return Later::new();
+                return self.restart_to_read(target);
             }
             "file-truncated" => {
                 self.truncate(&target, None);
-                return Later::new();
+                return self.restart_to_read(target);
             }
             "disk-sector-lost" if self.lose_sector(&target, None) => {}
-            _ => {
-                let operation = self.draw_failing_operation();
-                let one_in = *self.draws.pick(&[0, 0, 4, 1]).expect("not empty");
-                let failure = self.draw_failure(operation);
-                let errno = match failure {
-                    Failure::Plain => *self.draws.pick(operation.errnos()).expect("each has one"),
-                    _ => Errno::Eio,
-                };
-                self.break_disk(&target, operation, failure, errno, one_in);
-            }
+            _ => return self.break_some_disk(),
         }
         vec![(self.draw_lasting(), Due::CureDisk(target))]
+    }
+
+    /// At a broker that does such operations; one that has not for a while does when it starts.
+    fn break_some_disk(&mut self) -> Later {
+        self.drawn_as = "disk-error";
+        let (target, operation) = self.aimed(
+            |injector| (injector.some_broker(), injector.draw_failing_operation()),
+            |injector, (target, operation)| injector.does(target, operation_of(*operation)),
+        );
+        let is_done = self.does(&target, operation_of(operation));
+        let one_in = *self.draws.pick(&[0, 0, 4, 1]).expect("not empty");
+        let failure = self.draw_failure(operation);
+        let errno = match failure {
+            Failure::Plain => *self.draws.pick(operation.errnos()).expect("each has one"),
+            _ => Errno::Eio,
+        };
+        self.break_disk(&target, operation, failure, errno, one_in);
+        let mut later = vec![(self.draw_lasting(), Due::CureDisk(target.clone()))];
+        if !is_done {
+            later.extend(self.restart_to_read(target));
+        }
+        later
+    }
+
+    /// What is damaged is read when the broker starts: mostly it dies now, and does.
+    fn restart_to_read(&mut self, target: Name) -> Later {
+        if self.stated.is_empty() || !self.is_running(&target) || self.draws.chance(1, 4) {
+            return Later::new();
+        }
+        self.kill(&target);
+        vec![(self.draw_downtime(), Due::Start(target))]
     }
 
     /// A failed fsync may take what it was to store out of the page cache.
@@ -125,6 +149,25 @@ impl Injector {
         });
     }
 
+    /// Of one of its logs, or of all.
+    fn hang_some(&mut self, target: &Name) {
+        let logs = disk::list_files(self.cluster.node(target));
+        let logs: Vec<_> = logs.iter().filter(|path| partition_of_log(path).is_some()).collect();
+        let one = self.draws.pick(&logs).and_then(|path| path.strip_prefix(LOG_DIR).ok()?.to_str());
+        let one = one.filter(|_| self.draws.chance(2, 3)).map(str::to_owned);
+        self.hang_disk(target, one.as_deref());
+    }
+
+    /// Fsyncs of the file below the log directory, or of all, do not come to their end.
+    pub(super) fn hang_disk(&mut self, target: &Name, file: Option<&str>) {
+        self.ill_disks.insert(target.clone());
+        self.state(Injected::DiskHangs { target: target.clone(), file: file.map(Into::into) });
+        disk::set_faults(self.cluster.node(target), |faults| match file {
+            Some(file) => drop(faults.hung_syncs.insert(Path::new(LOG_DIR).join(file))),
+            None => faults.all_syncs_hang = true,
+        });
+    }
+
     /// Fsyncs succeed, and store nothing.
     pub(super) fn lie_about_syncs(&mut self, target: &Name) {
         self.ill_disks.insert(target.clone());
@@ -142,7 +185,9 @@ impl Injector {
     /// A sector can no longer be read: of the file that is named, or of one of the node's logs; whether there
     /// was one.
     pub(super) fn lose_sector(&mut self, target: &Name, place: Option<&Place>) -> bool {
-        let Some((path, offset)) = self.byte_of_log(target, place) else { return false };
+        let is_end = place.is_none() && self.draws.chance(2, 3);
+        let found = if is_end { self.draw_end_of_log(target) } else { self.byte_of_log(target, place) };
+        let Some((path, offset)) = found else { return false };
         self.ill_disks.insert(target.clone());
         let file = path.display().to_string().into();
         self.state(Injected::DiskSectorLost { target: target.clone(), file, offset });
@@ -194,6 +239,11 @@ impl Injector {
         }
     }
 
+    /// Whether the node has a byte in a file whose name ends like this.
+    pub(super) fn has_byte(&self, target: &Name, end: &str) -> bool {
+        !self.files_with_bytes(target, end).is_empty()
+    }
+
     /// The byte that is named, if the node has it.
     fn byte_at(&self, target: &Name, place: &Place) -> Option<(PathBuf, u64)> {
         let path = Path::new(LOG_DIR).join(&place.file);
@@ -203,6 +253,12 @@ impl Injector {
 
     /// A byte of one of the node's files whose names end like this.
     fn draw_byte(&mut self, target: &Name, end: &str) -> Option<(PathBuf, u64)> {
+        let lengths = self.files_with_bytes(target, end);
+        let (path, len) = self.draws.pick(&lengths)?.clone();
+        Some((path, self.draws.below(len)))
+    }
+
+    fn files_with_bytes(&self, target: &Name, end: &str) -> Vec<(PathBuf, u64)> {
         let node = self.cluster.node(target);
         let mut files = disk::list_files(node);
         files.retain(|path| path.starts_with(LOG_DIR) && path.to_string_lossy().ends_with(end));
@@ -210,9 +266,18 @@ impl Injector {
             let len = disk::current_image(node, &path)?.len() as u64;
             (len > 0).then_some((path, len))
         });
-        let lengths: Vec<(PathBuf, u64)> = lengths.collect();
-        let (path, len) = self.draws.pick(&lengths)?.clone();
-        Some((path, self.draws.below(len)))
+        lengths.collect()
+    }
+
+    /// The sector that is written to and read from next: the last one of a partition's last segment.
+    fn draw_end_of_log(&mut self, target: &Name) -> Option<(PathBuf, u64)> {
+        let segments = self.files_with_bytes(target, ".log");
+        let is_last = |at: &usize| {
+            segments.get(at + 1).is_none_or(|(next, _)| next.parent() != segments[*at].0.parent())
+        };
+        let last: Vec<usize> = (0..segments.len()).filter(is_last).collect();
+        let (path, len) = segments[*self.draws.pick(&last)?].clone();
+        Some((path, len - 1))
     }
 
     /// The disk works well again; what it lost stays lost.
@@ -220,6 +285,15 @@ impl Injector {
         self.ill_disks.remove(target);
         self.state(Injected::DiskHealthy { target: target.clone() });
         disk::heal(self.cluster.node(target));
+    }
+}
+
+/// What a disk does of which a fault of this kind makes something else.
+fn operation_met_by(kind: &str) -> Operation {
+    match kind {
+        "disk-lies" => Operation::Sync,
+        "disk-sector-lost" => Operation::Read,
+        _ => Operation::Write,
     }
 }
 

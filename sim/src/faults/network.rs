@@ -235,6 +235,6 @@ impl Injector {
     }
 }
 
-fn both_ways(a: &Name, b: &Name) -> Directions {
+pub(super) fn both_ways(a: &Name, b: &Name) -> Directions {
     vec![(a.clone(), b.clone()), (b.clone(), a.clone())]
 }

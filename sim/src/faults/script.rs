@@ -8,7 +8,7 @@ use seedlog::runtime::sim::world::Death;
 use super::chaos::NOTICE_EVERY;
 use super::network::Directions;
 use super::ongoing::Ongoing;
-use super::storm::{Due, STROBE_EVERY};
+use super::storm::{Due, PATIENCE, STROBE_EVERY};
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
 use crate::history::Injected;
@@ -76,6 +76,7 @@ impl Injector {
             Action::DiskError { lasting, .. }
             | Action::DiskFull { lasting, .. }
             | Action::DiskSlow { lasting, .. }
+            | Action::DiskHangs { lasting, .. }
             | Action::DiskLies { lasting, .. }
             | Action::DiskSectorLost { lasting, .. } => {
                 targets.retain(|target| self.make_ill(action, target));
@@ -111,6 +112,7 @@ impl Injector {
             }
             Action::DiskFull { free_bytes, .. } => self.fill_disk(target, *free_bytes),
             Action::DiskSlow { factor, stalls, .. } => self.slow_disk(target, *factor, *stalls),
+            Action::DiskHangs { file, .. } => self.hang_disk(target, file.as_deref()),
             Action::DiskLies { .. } => self.lie_about_syncs(target),
             Action::DiskSectorLost { at, .. } => return self.lose_sector(target, at.as_ref()),
             other => unreachable!("{other:?} is performed elsewhere"),
@@ -196,6 +198,10 @@ impl Injector {
                 self.storm_of_reconnects();
                 (None, Vec::new())
             }
+            Action::BreakOff { below, answered, broken, applies } => {
+                self.break_registry(below, (*answered, *broken), *applies);
+                (None, Vec::new())
+            }
             Action::ServerLags { lasting } => (*lasting, vec![self.let_server_lag()]),
             Action::QuorumLost { lasting } => {
                 self.lose_quorum();
@@ -277,7 +283,8 @@ impl Injector {
     /// The clock jumps there and back for so long, and is right after that.
     pub(super) fn strobe_for(&mut self, target: &Name, by_ms: i64, lasting: Duration) -> Later {
         self.begin_strobe(target, by_ms);
-        let jumps_left = (lasting.as_millis() / STROBE_EVERY.as_millis()) as u32;
+        // The end of the fault ends it, which may come late.
+        let jumps_left = ((lasting + PATIENCE).as_millis() / STROBE_EVERY.as_millis()) as u32;
         let strobe = Due::Strobe { target: target.clone(), by_ms, jumps_left };
         vec![(Duration::ZERO, strobe), (lasting, Due::End(Ongoing::WrongClock(target.clone())))]
     }

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use seedlog::facts::{Fact, Sink};
-use seedlog::runtime::clock;
 use seedlog::runtime::sim::effects;
 use seedlog::runtime::sim::identity::{self, Identity, NodeId};
 use seedlog::runtime::sim::trace::{self, Kind};
 use seedlog::runtime::sim::world::{self, Death};
+use seedlog::runtime::{Instant, clock};
 use tokio::sync::Notify;
 
 use super::hasher::stable_hash;
@@ -33,8 +33,8 @@ pub struct Recorder {
     /// Topics whose brokers say when a record was sent: its producer does not know the time that readers see.
     stamped_by_brokers: BTreeSet<Arc<str>>,
     inspector: RefCell<Inspector>,
-    /// Effects that come often, and were seen since the last fault.
-    seen: RefCell<BTreeSet<String>>,
+    /// When each node stated a fact of each kind last.
+    stated: RefCell<BTreeMap<(NodeId, &'static str), Instant>>,
     /// A step's time has come.
     called: Notify,
 }
@@ -50,7 +50,7 @@ impl Recorder {
             lookout: RefCell::default(),
             stamped_by_brokers: BTreeSet::new(),
             inspector: RefCell::default(),
-            seen: RefCell::default(),
+            stated: RefCell::default(),
             called: Notify::new(),
         }
     }
@@ -110,6 +110,7 @@ impl Recorder {
     fn spring(&self, kind: &str) {
         let node = identity::current().node;
         let Some(trap) = self.traps.step(node, kind) else { return };
+        effects::struck_here("crash-at-point");
         let target = self.name_of(node);
         self.traps.note(Arc::clone(&target));
         let death = match trap.death {
@@ -120,6 +121,16 @@ impl Recorder {
             self.fault(death);
             world::end(node, trap.death);
         });
+    }
+
+    /// When the node stated a fact of this kind last.
+    pub fn last_stated(&self, node: NodeId, kind: &'static str) -> Option<Instant> {
+        self.stated.borrow().get(&(node, kind)).copied()
+    }
+
+    /// What was stated so far.
+    pub fn history<T>(&self, ask: impl FnOnce(&[Entry]) -> T) -> T {
+        ask(&self.entries.lock().expect("history"))
     }
 
     /// Lets `lookout` see every entry from now on.
@@ -138,12 +149,10 @@ impl Recorder {
     }
 
     /// What faults did comes before whatever is stated now.
-    fn state_effects(&self) {
+    pub fn state_effects(&self) {
         for effect in effects::take() {
             for seen in survey::effect(effect, |node| self.name_of(node)) {
-                if !seen.comes_often() || self.seen.borrow_mut().insert(seen.text()) {
-                    self.seen(seen);
-                }
+                self.seen(seen);
             }
         }
     }
@@ -151,7 +160,7 @@ impl Recorder {
     fn push(&self, kind: Kind, hash: u64, what: What) {
         self.state_effects();
         if matches!(what, What::Fault(_)) {
-            self.seen.borrow_mut().clear();
+            effects::tell_again();
         }
         trace::event(kind, hash);
         self.enter(what);
@@ -185,6 +194,7 @@ impl Sink for Recorder {
         let node = identity::current().node;
         let seen = self.inspector.borrow_mut().inspect(node, &fact);
         self.push(Kind::Fact, stable_hash(&fact), What::Fact(fact));
+        self.stated.borrow_mut().insert((node, kind), clock::world_now());
         seen.into_iter().for_each(|seen| self.seen(seen));
         self.spring(kind);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use seedlog::facts::RecordTag;
-use seedlog::types::{BrokerId, Offset, TopicPartition};
+use seedlog::types::{BrokerId, Offset, SessionId, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,8 @@ pub enum Seen {
     Struck { target: Arc<str>, fault: Arc<str> },
     /// A message between two nodes was noticeably late, or lost, because of a fault.
     HeldUp { from: Arc<str>, to: Arc<str> },
+    /// ZooKeeper treated this session otherwise than a healthy ensemble would have, because of a fault.
+    SessionStruck { session: SessionId, fault: Arc<str> },
     /// What the disk of the node holds of these offsets is lost, or not what was written. `None`: of whatever is behind.
     Damaged { target: Arc<str>, fault: Arc<str>, partition: TopicPartition, from: Offset, to: Option<Offset> },
     /// A log at the end of the run is read from the disk, which holds bytes that are no whole batch from `unreadable_from`
@@ -57,14 +59,9 @@ pub struct RecordAt {
 }
 
 impl Seen {
-    /// Whether it is told once until the next fault.
-    pub fn comes_often(&self) -> bool {
-        matches!(self, Seen::Struck { .. } | Seen::HeldUp { .. })
-    }
-
     pub fn partition(&self) -> Option<&TopicPartition> {
         match self {
-            Seen::Struck { .. } | Seen::HeldUp { .. } => None,
+            Seen::Struck { .. } | Seen::HeldUp { .. } | Seen::SessionStruck { .. } => None,
             Seen::Damaged { partition, .. }
             | Seen::NotStored { partition, .. }
             | Seen::Misshapen { partition, .. }
@@ -78,6 +75,7 @@ impl Seen {
         match self {
             Seen::Struck { target, fault } => format!("{fault} struck {target}"),
             Seen::HeldUp { from, to } => format!("what {from} sends to {to} is held up"),
+            Seen::SessionStruck { session, fault } => format!("{fault} struck session {session}"),
             Seen::Damaged { target, fault, partition, from, to } => {
                 let to = to.map_or("the end".to_owned(), |to| to.to_string());
                 format!("{fault} damaged {partition}@{from} to {to} on {target}")

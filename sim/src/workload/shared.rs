@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
+use seedlog::runtime::sim::effects;
 use tokio::sync::Notify;
 
 /// The slate that the testbed and all clients of a run write on.
@@ -102,7 +103,11 @@ impl Shared {
     }
 
     pub(super) fn take_huge(&self, producer: &str) -> Option<u64> {
-        self.state().huge.remove(producer)
+        let bytes = self.state().huge.remove(producer);
+        if bytes.is_some() {
+            effects::struck_here("huge-record");
+        }
+        bytes
     }
 
     /// How fast the producer sends from now on.

@@ -29,6 +29,7 @@ impl Injector {
             }
             "watches-late" => return self.stagger_watches(plan),
             "cut-short" => self.cut_reads_short(plan),
+            "registry-breaks" => return self.break_some_registry(plan),
             "server-lags" => {
                 let lag = self.let_server_lag();
                 // Whoever has to connect in the middle of what it reads may get to the one that lags.
@@ -40,10 +41,9 @@ impl Injector {
             "detach" => return self.detach_some(plan),
             "lost-registration" => self.lose_some_registration(plan),
             _ => {
-                let Some(target) = self.some_session(plan) else { return Vec::new() };
                 if kind == "lost-reply" {
-                    self.lose_reply(&target);
-                } else {
+                    self.lose_some_reply(plan);
+                } else if let Some(target) = self.some_session(plan) {
                     self.expire_session(&target);
                 }
             }
@@ -58,9 +58,23 @@ impl Injector {
         let candidates = if is_member { members } else { self.broker_names() };
         let Some(target) = self.draws.pick(&candidates).cloned() else { return };
         self.lose_registration(&target, plan);
-        if !self.stated.is_empty() && self.draws.chance(1, 2) {
+        if !self.stated.is_empty() && self.draws.chance(5, 6) {
             self.expire_session(&target);
         }
+    }
+
+    /// Of somebody who writes.
+    fn lose_some_reply(&mut self, plan: &Plan) {
+        let mut holders = self.session_holders(plan);
+        holders.retain(|name| self.is_running(name));
+        if holders.is_empty() {
+            return;
+        }
+        let target = self.aimed(
+            |injector| injector.draws.pick(&holders).cloned().expect("somebody runs"),
+            |injector, target| injector.has_lately(target, &["leader-asked"]),
+        );
+        self.lose_reply(&target);
     }
 
     /// Many read at once when somebody comes or goes, so one whose session ends is often among them.
@@ -77,6 +91,36 @@ impl Injector {
         {
             self.expire_session(&target);
         }
+    }
+
+    /// Requests about one kind of nodes break off while somebody comes, goes, or takes over: that is when they are made.
+    fn break_some_registry(&mut self, plan: &Plan) -> Later {
+        let groups: Vec<&String> = plan.groups.keys().collect();
+        let below = match self.draws.pick(&groups) {
+            Some(group) if self.draws.chance(3, 4) => {
+                let part = *self.draws.pick(&["ids", "owners", "offsets"]).expect("not empty");
+                format!("/consumers/{group}/{part}")
+            }
+            _ => (*self.draws.pick(&["/brokers/ids", "/brokers/topics"]).expect("not empty")).to_owned(),
+        };
+        let (answered, broken) = (self.draws.below(3) as u32, self.draws.between(1, 8) as u32);
+        let applies = self.draws.chance(1, 2);
+        self.break_registry(&below, (answered, broken), applies);
+        let is_of_brokers = below.starts_with("/brokers");
+        let mut concerned = if is_of_brokers { self.broker_names() } else { member_names(plan) };
+        concerned.retain(|name| self.is_running(name));
+        let Some(target) = self.draws.pick(&concerned).cloned() else { return Later::new() };
+        match self.draws.below(4) {
+            0 => self.stop(&target),
+            1 => self.kill(&target),
+            2 => {
+                self.expire_session(&target);
+                return Later::new();
+            }
+            // Whoever comes next.
+            _ => return Later::new(),
+        }
+        vec![(self.draw_downtime(), Due::Start(target))]
     }
 
     /// One follower loses its leader, with all whom it serves, for as long as it goes on looking for it.
@@ -101,6 +145,13 @@ impl Injector {
             {
                 ends.push((lasting, Due::End(fault)));
             }
+        }
+        // Nobody hears of anything where nothing changes.
+        if !ends.is_empty()
+            && self.draws.chance(3, 4)
+            && let Some(target) = self.some_session(plan)
+        {
+            self.expire_session(&target);
         }
         ends
     }

@@ -6,8 +6,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::effects;
-use super::faults::{Faults, Tally};
+use super::faults::{Faults, Operation, Tally};
 use super::on_machine;
+use crate::runtime::Instant;
 use crate::runtime::sim::identity::{Identity, NodeId};
 use crate::runtime::sim::trace::{self, Kind, mix};
 use crate::runtime::sim::world;
@@ -35,6 +36,11 @@ pub fn heal(node: NodeId) {
 /// How often each kind of fault has struck an operation.
 pub fn faults_fired(node: NodeId) -> Tally {
     on_machine(node, |machine| machine.faults_fired.clone())
+}
+
+/// When a process of the node last did such an operation.
+pub fn last_performed(node: NodeId, operation: Operation) -> Option<Instant> {
+    on_machine(node, |machine| machine.performed.get(&operation).copied())
 }
 
 /// How often power failures dealt with a file (or a directory) in each way of the crash model.
