@@ -17,7 +17,9 @@ mod aborted_read;
 mod commit_ahead;
 mod commit_regresses;
 mod duplicate;
+mod exposed_early;
 mod fair_share;
+mod false_flush;
 mod inconsistent_offsets;
 mod lag_after_heal;
 mod late_commit;
@@ -25,6 +27,7 @@ mod late_flush;
 mod leader_epochs;
 mod liveness;
 mod lost_write;
+mod misshapen_log;
 mod moved_key;
 mod needless_failure;
 mod needless_redelivery;
@@ -73,7 +76,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 36] = [
+pub static CHECKS: [Check; 39] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -102,6 +105,9 @@ pub static CHECKS: [Check; 36] = [
     wrong_metric::CHECK,
     wrong_health::CHECK,
     storage::CHECK,
+    false_flush::CHECK,
+    exposed_early::CHECK,
+    misshapen_log::CHECK,
     leader_epochs::CHECK,
     late_flush::CHECK,
     needless_failure::CHECK,

@@ -17,11 +17,11 @@ use tokio::sync::Notify;
 
 use super::hasher::stable_hash;
 use super::traps::Traps;
-use super::{Entered, Entry, Injected, Phase, Seen, What};
+use super::{Entered, Entry, Injected, Phase, Seen, What, broker_of_node};
 use crate::checkers::Terms;
 use crate::liveness::Progress;
 use crate::lookout::Lookout;
-use crate::survey;
+use crate::survey::{self, Inspector};
 
 /// The history of the run on this thread.
 pub struct Recorder {
@@ -32,6 +32,7 @@ pub struct Recorder {
     lookout: RefCell<Option<Lookout>>,
     /// Topics whose brokers say when a record was sent: its producer does not know the time that readers see.
     stamped_by_brokers: BTreeSet<Arc<str>>,
+    inspector: RefCell<Inspector>,
     /// When each node stated a fact of each kind last.
     stated: RefCell<BTreeMap<(NodeId, &'static str), Instant>>,
     /// A step's time has come.
@@ -48,6 +49,7 @@ impl Recorder {
             traps: Traps::default(),
             lookout: RefCell::default(),
             stamped_by_brokers: BTreeSet::new(),
+            inspector: RefCell::default(),
             stated: RefCell::default(),
             called: Notify::new(),
         }
@@ -71,7 +73,12 @@ impl Recorder {
 
     /// States that the testbed injected a fault, or ended one.
     pub fn fault(&self, fault: Injected) {
+        let starts = if let Injected::Start { target } = &fault { Some(Arc::clone(target)) } else { None };
         self.push(Kind::Fault, stable_hash(&fault), What::Fault(fault));
+        if let Some(broker) = starts.and_then(|target| broker_of_node(&target)) {
+            let seen = self.inspector.borrow().before_start(broker);
+            seen.into_iter().for_each(|seen| self.seen(seen));
+        }
     }
 
     /// States what the testbed saw for itself. It follows from what is in the trace already.
@@ -184,8 +191,11 @@ impl Sink for Recorder {
     fn record(&self, fact: Fact) {
         let kind = fact.kind();
         let fact = self.without_brokers_time(fact);
+        let node = identity::current().node;
+        let seen = self.inspector.borrow_mut().inspect(node, &fact);
         self.push(Kind::Fact, stable_hash(&fact), What::Fact(fact));
-        self.stated.borrow_mut().insert((identity::current().node, kind), clock::world_now());
+        self.stated.borrow_mut().insert((node, kind), clock::world_now());
+        seen.into_iter().for_each(|seen| self.seen(seen));
         self.spring(kind);
     }
 }

@@ -5,8 +5,12 @@ use crate::faults::Origin;
 use crate::history::Entered;
 
 fn history(all: impl IntoIterator<Item = What>) -> Vec<Entry> {
-    let entry =
-        |(at_ms, what): (u64, What)| Entry { at_ns: at_ms * 1_000_000, node: "broker-1".into(), incarnation: 0, what };
+    let entry = |(at_ms, what): (u64, What)| Entry {
+        at_ns: at_ms * 1_000_000,
+        node: "broker-1".into(),
+        incarnation: 0,
+        what,
+    };
     (0..).zip(all).map(entry).collect()
 }
 
