@@ -24,6 +24,7 @@ use crate::workload::{self, Servers, Shared};
 pub const ZOOKEEPER: &str = "zookeeper";
 const ZOOKEEPER_PORT: u16 = 2181;
 const BROKER_PORT: u16 = 9092;
+const HTTP_PORT: u16 = 9644;
 /// Where a broker keeps its logs.
 pub const LOG_DIR: &str = "/data";
 /// Sessions expire on multiples of this.
@@ -33,6 +34,8 @@ const ZOOKEEPER_TICK: Duration = Duration::from_millis(500);
 pub const ADMIN: &str = "admin";
 /// Writes one record to every partition after the heal.
 pub const PROBE: &str = "probe";
+/// Reads the brokers' pages, in the storm too.
+pub const OPERATOR: &str = "operator";
 /// Reads everything once more in the drain.
 pub const AUDITOR: &str = "auditor";
 
@@ -64,6 +67,7 @@ impl Cluster {
         }
         let servers = Servers {
             brokers: cluster.brokers.values().map(|name| format!("{name}:{BROKER_PORT}")).collect(),
+            pages: cluster.brokers.iter().map(|(id, name)| (*id, name.to_string(), HTTP_PORT)).collect(),
             zookeeper: format!("{ZOOKEEPER}:{ZOOKEEPER_PORT}"),
         };
         let nodes = &mut cluster.nodes;
@@ -77,7 +81,7 @@ impl Cluster {
 
     /// Every node but the testbed's own clients, which are there for its own purposes.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.nodes.keys().filter(|name| ![ADMIN, PROBE, AUDITOR].contains(&&***name))
+        self.nodes.keys().filter(|name| ![ADMIN, PROBE, OPERATOR, AUDITOR].contains(&&***name))
     }
 
     /// The broker's next incarnation runs with another setting. Panics if the value is none that a broker takes:
@@ -184,6 +188,7 @@ pub fn broker_config(
     set("advertised.listeners", format!("{name}:{BROKER_PORT}").into());
     set("log.dirs", LOG_DIR.into());
     set("zookeeper.connect", format!("{ZOOKEEPER}:{ZOOKEEPER_PORT}").into());
+    set("http_listen", format!("0.0.0.0:{HTTP_PORT}").into());
     set("auto.create.topics.enable", false.into());
     BrokerConfig::from_table(table)?.check()
 }

@@ -18,6 +18,7 @@ pub(super) struct Faults {
     /// Each set is for one create, of any of these nodes.
     lost_creates: Vec<BTreeSet<String>>,
     cut_short: BTreeMap<SessionId, CutShort>,
+    breaking: Vec<Breaking>,
     watch_delays: BTreeMap<SessionId, Duration>,
     /// Sessions that no server attaches.
     unattachable: BTreeSet<SessionId>,
@@ -28,6 +29,28 @@ pub(super) struct Faults {
 struct CutShort {
     answered: u32,
     broken: u32,
+}
+
+/// Requests about one node, or about those below it, whosever they are: so many are served first, and so many break their
+/// connections after that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breaking {
+    pub below: String,
+    pub answered: u32,
+    pub broken: u32,
+    /// Whether a write whose connection breaks is made all the same.
+    pub applies: bool,
+}
+
+/// What becomes of a request whose connection breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// It is served; the connection ends in the middle of the reply with this xid.
+    InTheReply(i32),
+    /// It is served; the connection ends in place of the reply with this xid.
+    BeforeTheReply(i32),
+    /// It never came to be served.
+    BeforeTheRequest,
 }
 
 /// The operations that only look.
@@ -85,8 +108,43 @@ impl Faults {
         word(request, 0)
     }
 
-    /// No reply is lost or cut short any more.
+    pub fn break_off(&mut self, breaking: Breaking) {
+        self.breaking.push(breaking);
+    }
+
+    /// What becomes of `request` if it is one whose connection is to break.
+    pub fn breaks(&mut self, request: &[u8]) -> Option<Broken> {
+        if self.breaking.is_empty() {
+            return None;
+        }
+        let (xid, code) = (word(request, 0)?, word(request, 4)?);
+        let is_write = WRITES.contains(&code);
+        if !is_write && !READS.contains(&code) {
+            return None;
+        }
+        let paths = paths_of(request);
+        let is_meant = |breaking: &Breaking| paths.iter().any(|path| is_below(&breaking.below, path));
+        let index = self.breaking.iter().position(is_meant)?;
+        let meant = &mut self.breaking[index];
+        if meant.answered > 0 {
+            meant.answered -= 1;
+            return None;
+        }
+        let applies = meant.applies;
+        meant.broken = meant.broken.saturating_sub(1);
+        if meant.broken == 0 {
+            self.breaking.remove(index);
+        }
+        Some(match (is_write, applies) {
+            (false, _) => Broken::InTheReply(xid),
+            (true, true) => Broken::BeforeTheReply(xid),
+            (true, false) => Broken::BeforeTheRequest,
+        })
+    }
+
+    /// No reply is lost or cut short any more, and no request.
     pub fn keep_replies(&mut self) {
+        self.breaking.clear();
         self.cut_short.clear();
         self.lost_replies.clear();
         self.lost_creates.clear();
@@ -170,16 +228,39 @@ fn word(bytes: &[u8], at: usize) -> Option<i32> {
     bytes.get(at..)?.first_chunk::<4>().map(|word| i32::from_be_bytes(*word))
 }
 
-/// The nodes that a request makes, alone or in a multi.
-fn created_by(request: &[u8]) -> Vec<String> {
+/// What a request asks for, alone or in a multi.
+fn operations_of(request: &[u8]) -> Vec<Op> {
     let mut reader = Reader::new(Bytes::copy_from_slice(request));
     let (Ok(_xid), Ok(code)) = (reader.read::<i32>(), reader.read()) else { return Vec::new() };
-    let operations = match Op::decode(code, &mut reader) {
+    match Op::decode(code, &mut reader) {
         Ok(Op::Multi(operations)) => operations,
         Ok(single) => vec![single],
         Err(_) => Vec::new(),
-    };
-    let paths = operations.into_iter().filter_map(|operation| match operation {
+    }
+}
+
+/// The nodes that a request looks at or changes.
+fn paths_of(request: &[u8]) -> Vec<String> {
+    let paths = operations_of(request).into_iter().filter_map(|operation| match operation {
+        Op::Create(create) | Op::Create2(create) => Some(create.path),
+        Op::Delete(node) | Op::Check(node) => Some(node.path),
+        Op::SetData(node) => Some(node.path),
+        Op::Exists(node) | Op::GetData(node) | Op::GetChildren(node) | Op::GetChildren2(node) => {
+            Some(node.path)
+        }
+        _ => None,
+    });
+    paths.collect()
+}
+
+/// Whether `path` is `node`, or lies below it.
+fn is_below(node: &str, path: &str) -> bool {
+    path.strip_prefix(node).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The nodes that a request makes, alone or in a multi.
+fn created_by(request: &[u8]) -> Vec<String> {
+    let paths = operations_of(request).into_iter().filter_map(|operation| match operation {
         Op::Create(create) | Op::Create2(create) => Some(create.path),
         _ => None,
     });
@@ -196,7 +277,7 @@ fn matches(wanted: &str, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zookeeper::codec::{CreateFlags, CreateRequest, PathVersion};
+    use crate::zookeeper::codec::{CreateFlags, CreateRequest, PathVersion, PathWatch};
 
     fn message(words: &[i32]) -> Vec<u8> {
         words.iter().flat_map(|word| word.to_be_bytes()).collect()
@@ -271,6 +352,29 @@ mod tests {
         assert_eq!(faults.cuts_reply_to(SessionId(1), &read(3)), Some(3));
         assert_eq!(faults.cuts_reply_to(SessionId(1), &read(4)), Some(4));
         assert_eq!(faults.cuts_reply_to(SessionId(1), &read(5)), None, "twice is enough");
+    }
+
+    #[test]
+    fn requests_about_what_lies_below_a_node_break_off_whosever_they_are() {
+        let read = |xid: i32, path: &str| {
+            Op::GetData(PathWatch { path: path.into(), watch: false }).encode(xid).slice(4..)
+        };
+        let breaking = |applies| Breaking { below: "/a/b".into(), answered: 1, broken: 2, applies };
+        let mut faults = Faults::default();
+        faults.break_off(breaking(true));
+        assert_eq!(faults.breaks(&read(1, "/a")), None, "above");
+        assert_eq!(faults.breaks(&read(1, "/a/bb")), None, "beside");
+        assert_eq!(faults.breaks(&read(1, "/a/b")), None, "answered first");
+        assert_eq!(faults.breaks(&message(&[1, opcode::PING])), None);
+        assert_eq!(faults.breaks(&read(2, "/a/b/c")), Some(Broken::InTheReply(2)));
+        let write = create("/a/b/d").encode(3).slice(4..);
+        assert_eq!(faults.breaks(&write), Some(Broken::BeforeTheReply(3)));
+        assert_eq!(faults.breaks(&write), None, "twice is enough");
+        faults.break_off(Breaking { answered: 0, ..breaking(false) });
+        let in_a_multi = Op::Multi(vec![create("/x"), create("/a/b")]).encode(4).slice(4..);
+        assert_eq!(faults.breaks(&in_a_multi), Some(Broken::BeforeTheRequest));
+        faults.keep_replies();
+        assert_eq!(faults.breaks(&write), None);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use faults::Breaking;
 pub use server::{Control, Server};
 
 /// How a server runs.

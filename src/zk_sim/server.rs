@@ -13,6 +13,7 @@ use super::ServerConfig;
 use super::commit::Commit;
 use super::connection;
 use super::core::{Core, CoreLimits};
+use super::faults::Breaking;
 use super::sessions::SessionLimits;
 use super::shared::Shared;
 use super::snapshot::Image;
@@ -161,6 +162,11 @@ impl Control {
     /// middle of the reply.
     pub fn cut_short(&self, session: SessionId, answered: u32, broken: u32) {
         self.shared.cut_short(session, answered, broken);
+    }
+
+    /// Requests about nodes that lie together break their connections, whosever they are.
+    pub fn break_off(&self, breaking: Breaking) {
+        self.shared.break_off(breaking);
     }
 
     /// No reply is lost or cut short any more.

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::commit::{Arrival, Commit, Step};
 use super::core::{Changed, Effect, Moment};
-use super::faults::{Faults, xid_of_reply};
+use super::faults::{Breaking, Broken, Faults, xid_of_reply};
 use super::follower::CutFollower;
 use super::lagging::LaggingServer;
 use super::watches::ConnectionId;
@@ -54,6 +54,8 @@ struct Outbox {
     lost_reply: Option<i32>,
     /// The connection closes in the middle of the reply to this one.
     cut_reply: Option<i32>,
+    /// Nothing that comes over the connection is looked at any more.
+    is_deaf: bool,
     wakers: Arc<Wakers>,
 }
 
@@ -142,6 +144,9 @@ impl Shared {
         let mut state = self.lock();
         let at = moment();
         for message in messages {
+            if state.breaks_before(from, &message) {
+                break;
+            }
             if state.is_without_leader(from, &message) || state.is_served_late(from, &message, at) {
                 continue;
             }
@@ -192,6 +197,11 @@ impl Shared {
     /// See [`Faults::cut_short`].
     pub fn cut_short(&self, session: SessionId, answered: u32, broken: u32) {
         self.lock().faults.cut_short(session, answered, broken);
+    }
+
+    /// See [`Faults::break_off`].
+    pub fn break_off(&self, breaking: Breaking) {
+        self.lock().faults.break_off(breaking);
     }
 
     pub fn keep_replies(&self) {
@@ -354,6 +364,27 @@ impl State {
             }
             outbox.wakers.killer.notify_one();
         }
+    }
+
+    /// Whether the connection breaks before this request is served; notes it if it is to break in its reply.
+    fn breaks_before(&mut self, from: ConnectionId, message: &[u8]) -> bool {
+        let session = self.commit.core().session_of(from);
+        let broken = session.and_then(|session| {
+            let broken = self.faults.breaks(message)?;
+            effects::session_struck(session, "request-broken");
+            Some(broken)
+        });
+        let Some(outbox) = self.outboxes.get_mut(&from) else { return false };
+        match broken {
+            Some(Broken::InTheReply(xid)) => outbox.cut_reply = Some(xid),
+            Some(Broken::BeforeTheReply(xid)) => outbox.lost_reply = Some(xid),
+            Some(Broken::BeforeTheRequest) => {
+                outbox.is_deaf = true;
+                outbox.wakers.killer.notify_one();
+            }
+            None => {}
+        }
+        outbox.is_deaf
     }
 
     /// Notes what is to become of the reply to this request.

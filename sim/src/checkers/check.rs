@@ -50,6 +50,8 @@ pub enum Feature {
     FailedSend,
     /// Likewise: a position was reset.
     Reset,
+    /// Likewise: a broker gave up its log directory or its start.
+    BrokerFailed,
 }
 
 /// What one check has met of what it is there to judge.
@@ -92,6 +94,9 @@ impl Feature {
             Feature::FlushInterval => terms.topics.values().any(|topic| topic.flush_interval.is_some()),
             Feature::FailedSend => some_fact(|fact| matches!(fact, Fact::SendFailed { .. })),
             Feature::Reset => some_fact(|fact| matches!(fact, Fact::PositionReset { .. })),
+            Feature::BrokerFailed => {
+                some_fact(|fact| matches!(fact, Fact::LogDirFailed { .. } | Fact::BrokerStartFailed { .. }))
+            }
         }
     }
 }
@@ -137,7 +142,10 @@ mod tests {
     }
 
     /// Stories of their own show that these have met something.
-    const MET_ELSEWHERE: [&str; 11] = [
+    const MET_ELSEWHERE: [&str; 14] = [
+        "wrong-metric",
+        "wrong-health",
+        "needless-failure",
         "late-commit",
         "late-flush",
         "aborted-read",

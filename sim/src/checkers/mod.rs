@@ -26,6 +26,7 @@ mod leader_epochs;
 mod liveness;
 mod lost_write;
 mod moved_key;
+mod needless_failure;
 mod needless_redelivery;
 mod never_processed;
 mod overdue_send;
@@ -42,6 +43,8 @@ mod storage;
 mod unexplained_reset;
 mod unfinished_flush;
 mod unseen;
+mod wrong_health;
+mod wrong_metric;
 mod wrong_position;
 mod wrong_reply;
 mod wrong_time;
@@ -70,7 +73,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 33] = [
+pub static CHECKS: [Check; 36] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -96,9 +99,12 @@ pub static CHECKS: [Check; 33] = [
     moved_key::CHECK,
     wrong_reply::CHECK,
     overdue_send::CHECK,
+    wrong_metric::CHECK,
+    wrong_health::CHECK,
     storage::CHECK,
     leader_epochs::CHECK,
     late_flush::CHECK,
+    needless_failure::CHECK,
     single_owner::CHECK,
     overlapping_delivery::CHECK,
     zookeeper_model::CHECK,

@@ -96,6 +96,7 @@ fn sign(fault: &Injected) -> Option<Sign<'_>> {
         Injected::Refuse { target, .. } => Sign::Struck(target, &["connect-hindered"]),
         Injected::DiskError { .. }
         | Injected::DiskFull { .. }
+        | Injected::DiskHangs { .. }
         | Injected::DiskSlow { .. }
         | Injected::DiskLies { .. }
         | Injected::DiskMisdirects { .. }
@@ -112,6 +113,7 @@ fn sign(fault: &Injected) -> Option<Sign<'_>> {
         Injected::LoseReply { session, .. } => Sign::Session(*session, &["reply-lost"]),
         Injected::LoseRegistration { target } => Sign::Registration(target),
         Injected::CutShort { session, .. } => Sign::Session(*session, &["cut-short"]),
+        Injected::RegistryBreaks { .. } => Sign::AnySession("request-broken"),
         Injected::Detach { session, .. } => {
             Sign::ExpiryOr(*session, &["unanswered", "unheard", "old-state", "sent-away"])
         }
@@ -151,6 +153,7 @@ fn sign_of_disk(fault: &Injected) -> Option<Sign<'_>> {
         Injected::DiskError { target, failure: Failure::Short, .. } => (target, &["short-write"]),
         Injected::DiskError { target, operation, .. } => (target, error_of(*operation)),
         Injected::DiskFull { target, .. } => (target, &["no-space"]),
+        Injected::DiskHangs { target, .. } => (target, &["hanging-sync"]),
         Injected::DiskSlow { target, .. } => (target, &["slow"]),
         Injected::DiskLies { target } => (target, &["lying-sync"]),
         Injected::DiskMisdirects { target } => (target, &["misdirected-write"]),
@@ -296,6 +299,7 @@ fn ends(fault: &Injected, later: &Injected) -> bool {
             Injected::DiskError { target, .. }
             | Injected::DiskFull { target, .. }
             | Injected::DiskSlow { target, .. }
+            | Injected::DiskHangs { target, .. }
             | Injected::DiskLies { target }
             | Injected::DiskMisdirects { target }
             | Injected::DiskSectorLost { target, .. },

@@ -11,6 +11,7 @@ use super::{Injector, Name};
 use crate::cluster::LOG_DIR;
 use crate::history::{DiskOperation, Errno, Failure, Injected};
 use crate::scenario::{Damage, Place};
+use crate::survey::partition_of_log;
 
 impl Injector {
     /// One fault of the class, drawn: of this kind, at some broker.
@@ -22,6 +23,7 @@ impl Injector {
                 let stalls_node = self.draws.chance(1, 2);
                 self.slow_disk(&target, factor, stalls_node);
             }
+            "disk-hangs" => self.hang_some(&target),
             "disk-full" => {
                 let free_bytes =
                     *self.draws.pick(&[0, 0, 1, 200, 200, 1_500, 1_500, 20_000]).expect("not empty");
@@ -153,6 +155,25 @@ impl Injector {
         self.state(Injected::DiskSlow { target: target.clone(), factor, stalls: stalls_node });
         disk::set_faults(self.cluster.node(target), |faults| {
             faults.slow = Some(Slow { factor, stalls_node })
+        });
+    }
+
+    /// Of one of its logs, or of all.
+    fn hang_some(&mut self, target: &Name) {
+        let logs = disk::list_files(self.cluster.node(target));
+        let logs: Vec<_> = logs.iter().filter(|path| partition_of_log(path).is_some()).collect();
+        let one = self.draws.pick(&logs).and_then(|path| path.strip_prefix(LOG_DIR).ok()?.to_str());
+        let one = one.filter(|_| self.draws.chance(2, 3)).map(str::to_owned);
+        self.hang_disk(target, one.as_deref());
+    }
+
+    /// Fsyncs of the file below the log directory, or of all, do not come to their end.
+    pub(super) fn hang_disk(&mut self, target: &Name, file: Option<&str>) {
+        self.ill_disks.insert(target.clone());
+        self.state(Injected::DiskHangs { target: target.clone(), file: file.map(Into::into) });
+        disk::set_faults(self.cluster.node(target), |faults| match file {
+            Some(file) => drop(faults.hung_syncs.insert(Path::new(LOG_DIR).join(file))),
+            None => faults.all_syncs_hang = true,
         });
     }
 

@@ -76,6 +76,7 @@ impl Injector {
             Action::DiskError { lasting, .. }
             | Action::DiskFull { lasting, .. }
             | Action::DiskSlow { lasting, .. }
+            | Action::DiskHangs { lasting, .. }
             | Action::DiskLies { lasting, .. }
             | Action::DiskSectorLost { lasting, .. } => {
                 targets.retain(|target| self.make_ill(action, target));
@@ -111,6 +112,7 @@ impl Injector {
             }
             Action::DiskFull { free_bytes, .. } => self.fill_disk(target, *free_bytes),
             Action::DiskSlow { factor, stalls, .. } => self.slow_disk(target, *factor, *stalls),
+            Action::DiskHangs { file, .. } => self.hang_disk(target, file.as_deref()),
             Action::DiskLies { .. } => self.lie_about_syncs(target),
             Action::DiskSectorLost { at, .. } => return self.lose_sector(target, at.as_ref()),
             other => unreachable!("{other:?} is performed elsewhere"),
@@ -194,6 +196,10 @@ impl Injector {
         Some(match action {
             Action::ReconnectStorm => {
                 self.storm_of_reconnects();
+                (None, Vec::new())
+            }
+            Action::BreakOff { below, answered, broken, applies } => {
+                self.break_registry(below, (*answered, *broken), *applies);
                 (None, Vec::new())
             }
             Action::ServerLags { lasting } => (*lasting, vec![self.let_server_lag()]),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use seedlog::types::SessionId;
-use seedlog::zk_sim::Control;
+use seedlog::zk_sim::{Breaking, Control};
 
 use super::ongoing::Ongoing;
 use super::{Injector, Name};
@@ -43,6 +43,15 @@ impl Injector {
         let Some((control, session)) = self.session_of(target) else { return };
         self.state(Injected::CutShort { target: target.clone(), session, answered, broken });
         control.cut_short(session, answered, broken);
+    }
+
+    /// Requests about the nodes below a path break their connections, whosever they are: so many after so many that are
+    /// served.
+    pub(super) fn break_registry(&mut self, below: &str, (answered, broken): (u32, u32), applies: bool) {
+        let Some(control) = self.zookeeper() else { return };
+        let target = ZOOKEEPER.into();
+        self.state(Injected::RegistryBreaks { target, below: below.into(), answered, broken, applies });
+        control.break_off(Breaking { below: below.to_owned(), answered, broken, applies });
     }
 
     /// A follower without a leader serves the node; the fault that its end has to undo.

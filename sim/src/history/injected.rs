@@ -163,6 +163,11 @@ pub enum Injected {
         #[serde(default)]
         stalls: bool,
     },
+    /// Fsyncs of this file, or of all, do not come to an end.
+    DiskHangs {
+        target: Arc<str>,
+        file: Option<Arc<str>>,
+    },
     /// Fsyncs succeed and store nothing.
     DiskLies {
         target: Arc<str>,
@@ -253,6 +258,16 @@ pub enum Injected {
         session: SessionId,
         answered: u32,
         broken: u32,
+    },
+    /// Of the requests about nodes below `below`, whosever they are, `answered` more are served; each of the next
+    /// `broken` ones breaks its connection: a read in the middle of the reply, a write in place of it, with or without
+    /// being made.
+    RegistryBreaks {
+        target: Arc<str>,
+        below: Arc<str>,
+        answered: u32,
+        broken: u32,
+        applies: bool,
     },
     /// This session is served by a follower that is cut from its leader: pings and reads are answered from what was
     /// known then, nothing else is.

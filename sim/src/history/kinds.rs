@@ -40,6 +40,7 @@ impl Injected {
         "disk-error",
         "disk-full",
         "disk-slow",
+        "disk-hangs",
         "disk-lies",
         "disk-misdirects",
         "disk-sector-lost",
@@ -55,6 +56,7 @@ impl Injected {
         "lost-reply",
         "lost-registration",
         "cut-short",
+        "registry-breaks",
         "detach",
         "server-lags",
         "watches-late",
@@ -93,6 +95,7 @@ impl Injected {
             Injected::DiskError { .. } => "disk-error",
             Injected::DiskFull { .. } => "disk-full",
             Injected::DiskSlow { .. } => "disk-slow",
+            Injected::DiskHangs { .. } => "disk-hangs",
             Injected::DiskLies { .. } => "disk-lies",
             Injected::DiskMisdirects { .. } => "disk-misdirects",
             Injected::DiskSectorLost { .. } => "disk-sector-lost",
@@ -108,6 +111,7 @@ impl Injected {
             Injected::LoseReply { .. } => "lost-reply",
             Injected::LoseRegistration { .. } => "lost-registration",
             Injected::CutShort { .. } => "cut-short",
+            Injected::RegistryBreaks { .. } => "registry-breaks",
             Injected::Detach { .. } => "detach",
             Injected::ServerLags { .. } => "server-lags",
             Injected::WatchesLate { .. } => "watches-late",
@@ -145,6 +149,7 @@ impl Injected {
             | Injected::DiskError { target, .. }
             | Injected::DiskFull { target, .. }
             | Injected::DiskSlow { target, .. }
+            | Injected::DiskHangs { target, .. }
             | Injected::DiskLies { target }
             | Injected::DiskMisdirects { target }
             | Injected::DiskSectorLost { target, .. }
@@ -163,6 +168,7 @@ impl Injected {
             | Injected::LoseReply { target, .. }
             | Injected::LoseRegistration { target }
             | Injected::CutShort { target, .. }
+            | Injected::RegistryBreaks { target, .. }
             | Injected::ServerLags { target }
             | Injected::ServerCaughtUp { target }
             | Injected::Detach { target, .. }

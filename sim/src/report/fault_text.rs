@@ -128,6 +128,12 @@ fn disk(fault: &Injected) -> Option<String> {
             let stalls = if *stalls { ", and a write holds up all of its process" } else { "" };
             format!("disk of {} is x{factor} slower{stalls}", person(target))
         }
+        Injected::DiskHangs { target, file: None } => {
+            format!("disk of {} does not come to the end of an fsync", person(target))
+        }
+        Injected::DiskHangs { target, file: Some(file) } => {
+            format!("disk of {} does not come to the end of an fsync of {file}", person(target))
+        }
         Injected::DiskLies { target } => format!("disk of {} lies about fsync", person(target)),
         Injected::DiskMisdirects { target } => format!("disk of {} misdirects a write", person(target)),
         Injected::DiskSectorLost { target, file, offset } => {
@@ -163,6 +169,13 @@ fn zookeeper(fault: &Injected) -> Option<String> {
             let who = person(target);
             format!(
                 "after {answered} reads of {who}, {broken} break off in the middle of the reply ({session:#x})"
+            )
+        }
+        Injected::RegistryBreaks { target, below, answered, broken, applies } => {
+            let made = if *applies { "made" } else { "not made" };
+            format!(
+                "after {answered} requests to {} about {below}, {broken} break off; writes among them are {made}",
+                person(target)
             )
         }
         Injected::Detach { target, session } => {

@@ -49,6 +49,7 @@ const OF_ZOOKEEPER: &[(&str, u32)] = &[
     ("lost-registration", 2),
     ("watches-late", 3),
     ("cut-short", 2),
+    ("registry-breaks", 4),
     ("detach", 3),
     ("server-lags", 2),
     ("reconnect-storm", 1),
@@ -105,6 +106,7 @@ impl Class {
             Class::Disk => &[
                 ("disk-error", 4),
                 ("disk-slow", 2),
+                ("disk-hangs", 1),
                 ("disk-full", 2),
                 ("disk-sector-lost", 1),
                 ("disk-lies", 2),

@@ -5,6 +5,7 @@
 mod client;
 mod consume;
 mod member;
+mod operator;
 mod produce;
 mod shared;
 mod wire;
@@ -15,16 +16,16 @@ use bytes::Bytes;
 use seedlog::consumer::AutoReset;
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::runtime::sim::world;
-use seedlog::types::TopicPartition;
+use seedlog::types::{BrokerId, TopicPartition};
 
 use crate::app::{Applications, Place};
-use crate::cluster::{ADMIN, AUDITOR, PROBE};
+use crate::cluster::{ADMIN, AUDITOR, OPERATOR, PROBE};
 use crate::scenario::plan::ConsumerPlan;
 use crate::scenario::{Plan, Settings};
 
 pub use shared::{Pace, Shared};
 
-/// Adds a node for every client of the plan, and the testbed's own three.
+/// Adds a node for every client of the plan, and the testbed's own.
 pub fn add_clients(
     plan: &Plan,
     servers: &Servers,
@@ -60,6 +61,13 @@ pub fn add_clients(
     let everything = plan.partitions_of(plan.topics.keys());
     let (probe, probed) = (context(PROBE), everything.clone());
     added(PROBE, world::add_node(PROBE, move || client::probe(probe.clone(), probed.clone())));
+    let (operator, pages) = (context(OPERATOR), servers.pages.clone());
+    let site = |(broker, host, port)| operator::Site { broker, host, port };
+    let sites: Vec<_> = pages.into_iter().map(site).collect();
+    let configs = plan.topics.iter().map(|(name, topic)| (name.clone(), topic.config.clone())).collect();
+    let configs = Arc::new(configs);
+    let operate = move || operator::operate(operator.clone(), sites.clone(), Arc::clone(&configs));
+    added(OPERATOR, world::add_node(OPERATOR, operate));
     // Out of range is possible only over budget, and then everything is read again.
     let plain = ConsumerPlan {
         topics: Vec::new(),
@@ -100,6 +108,8 @@ pub fn add_members(
 /// Where clients connect to: `host:port` each.
 pub struct Servers {
     pub brokers: Vec<String>,
+    /// Where each broker serves its pages: host and port.
+    pub pages: Vec<(BrokerId, String, u16)>,
     pub zookeeper: String,
 }
 

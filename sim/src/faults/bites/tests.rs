@@ -6,7 +6,7 @@ use crate::history::Entered;
 
 fn history(all: impl IntoIterator<Item = What>) -> Vec<Entry> {
     let entry =
-        |(at_ms, what)| Entry { at_ns: at_ms * 1_000_000, node: "broker-1".into(), incarnation: 0, what };
+        |(at_ms, what): (u64, What)| Entry { at_ns: at_ms * 1_000_000, node: "broker-1".into(), incarnation: 0, what };
     (0..).zip(all).map(entry).collect()
 }
 

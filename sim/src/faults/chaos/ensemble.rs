@@ -29,6 +29,7 @@ impl Injector {
             }
             "watches-late" => return self.stagger_watches(plan),
             "cut-short" => self.cut_reads_short(plan),
+            "registry-breaks" => return self.break_some_registry(plan),
             "server-lags" => {
                 let lag = self.let_server_lag();
                 // Whoever has to connect in the middle of what it reads may get to the one that lags.
@@ -100,6 +101,36 @@ impl Injector {
         {
             self.expire_session(&target);
         }
+    }
+
+    /// Requests about one kind of nodes break off while somebody comes, goes, or takes over: that is when they are made.
+    fn break_some_registry(&mut self, plan: &Plan) -> Later {
+        let groups: Vec<&String> = plan.groups.keys().collect();
+        let below = match self.draws.pick(&groups) {
+            Some(group) if self.draws.chance(3, 4) => {
+                let part = *self.draws.pick(&["ids", "owners", "offsets"]).expect("not empty");
+                format!("/consumers/{group}/{part}")
+            }
+            _ => (*self.draws.pick(&["/brokers/ids", "/brokers/topics"]).expect("not empty")).to_owned(),
+        };
+        let (answered, broken) = (self.draws.below(3) as u32, self.draws.between(1, 8) as u32);
+        let applies = self.draws.chance(1, 2);
+        self.break_registry(&below, (answered, broken), applies);
+        let is_of_brokers = below.starts_with("/brokers");
+        let mut concerned = if is_of_brokers { self.broker_names() } else { member_names(plan) };
+        concerned.retain(|name| self.is_running(name));
+        let Some(target) = self.draws.pick(&concerned).cloned() else { return Later::new() };
+        match self.draws.below(4) {
+            0 => self.stop(&target),
+            1 => self.kill(&target),
+            2 => {
+                self.expire_session(&target);
+                return Later::new();
+            }
+            // Whoever comes next.
+            _ => return Later::new(),
+        }
+        vec![(self.draw_downtime(), Due::Start(target))]
     }
 
     /// One follower loses its leader, with all whom it serves, for as long as it goes on looking for it.

@@ -14,6 +14,7 @@ pub fn lasts(fault: &Injected) -> bool {
                 | Injected::LoseReply { .. }
                 | Injected::LoseRegistration { .. }
                 | Injected::CutShort { .. }
+                | Injected::RegistryBreaks { .. }
                 | Injected::ReconnectStorm { .. }
                 | Injected::BitFlip { .. }
                 | Injected::FileTruncated { .. }

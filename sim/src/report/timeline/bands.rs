@@ -26,6 +26,7 @@ pub struct Band {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Lasting {
     /// No process runs.
@@ -101,6 +102,7 @@ fn change(fault: &Injected) -> Change {
         Injected::DiskError { .. }
         | Injected::DiskFull { .. }
         | Injected::DiskSlow { .. }
+        | Injected::DiskHangs { .. }
         | Injected::DiskLies { .. } => Begins(Lasting::Disk),
         Injected::DiskHealthy { .. } => Ends(Lasting::Disk),
         Injected::ClockDrift { .. } | Injected::ClockStrobe { .. } => Begins(Lasting::Clock),
@@ -139,6 +141,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::LoseReply { .. }
         | Injected::LoseRegistration { .. }
         | Injected::CutShort { .. }
+        | Injected::RegistryBreaks { .. }
         | Injected::ReconnectStorm { .. } => Strikes,
     }
 }

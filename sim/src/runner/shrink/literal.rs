@@ -117,6 +117,7 @@ impl Story<'_> {
                 Injected::DiskError { target, .. }
                 | Injected::DiskFull { target, .. }
                 | Injected::DiskSlow { target, .. }
+                | Injected::DiskHangs { target, .. }
                 | Injected::DiskLies { target }
                 | Injected::DiskSectorLost { target, .. },
                 Injected::DiskHealthy { target: other },

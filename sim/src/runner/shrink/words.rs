@@ -30,6 +30,7 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::DiskError { .. }
         | Injected::DiskFull { .. }
         | Injected::DiskSlow { .. }
+        | Injected::DiskHangs { .. }
         | Injected::DiskLies { .. }
         | Injected::DiskMisdirects { .. }
         | Injected::DiskSectorLost { .. }
@@ -45,6 +46,7 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         Injected::LoseReply { .. }
         | Injected::LoseRegistration { .. }
         | Injected::CutShort { .. }
+        | Injected::RegistryBreaks { .. }
         | Injected::ServerLags { .. }
         | Injected::Detach { .. }
         | Injected::WatchesLate { .. }
@@ -77,6 +79,10 @@ fn of_zookeeper(injected: &Injected) -> String {
         Injected::LoseRegistration { target } => format!("lose-reply {} at registration", who(target)),
         Injected::CutShort { target, answered, broken, .. } => {
             format!("cut-short {} after {answered} times {broken}", who(target))
+        }
+        Injected::RegistryBreaks { below, answered, broken, applies, .. } => {
+            let unmade = if *applies { "" } else { " unmade" };
+            format!("break-off {below} after {answered} times {broken}{unmade}")
         }
         Injected::ServerLags { .. } => "zookeeper-lags".to_owned(),
         Injected::Detach { target, .. } => format!("detach {}", who(target)),
@@ -128,6 +134,8 @@ fn of_disk(injected: &Injected) -> String {
         Injected::DiskFull { target, free_bytes } => {
             format!("disk-full {} leaving {}", who(target), units::written_bytes(*free_bytes))
         }
+        Injected::DiskHangs { target, file: None } => format!("disk-hang {}", who(target)),
+        Injected::DiskHangs { target, file: Some(file) } => format!("disk-hang {} at {file}", who(target)),
         Injected::DiskSlow { target, factor, stalls } => {
             let stalling = if *stalls { " stalling" } else { "" };
             format!("disk-slow {} x{factor}{stalling}", who(target))

@@ -64,6 +64,12 @@ pub enum Action {
         free_bytes: u64,
         lasting: Option<Duration>,
     },
+    /// Fsyncs of a file, or of all, that do not end.
+    DiskHangs {
+        target: Selector,
+        file: Option<String>,
+        lasting: Option<Duration>,
+    },
     DiskSlow {
         target: Selector,
         factor: u32,
@@ -184,6 +190,13 @@ pub enum Action {
     /// Of the creation of the node under which it is registered.
     LoseRegistration(Selector),
     /// So many more reads are answered, and so many break off after that.
+    /// Requests about what lies below a node of ZooKeeper.
+    BreakOff {
+        below: String,
+        answered: u32,
+        broken: u32,
+        applies: bool,
+    },
     CutShort {
         target: Selector,
         answered: u32,
@@ -300,6 +313,7 @@ impl Action {
             | Action::DiskError { target, .. }
             | Action::DiskFull { target, .. }
             | Action::DiskSlow { target, .. }
+            | Action::DiskHangs { target, .. }
             | Action::DiskLies { target, .. }
             | Action::DiskSectorLost { target, .. }
             | Action::BitFlip { target, .. }
@@ -326,6 +340,7 @@ impl Action {
             Action::RollingRestart { .. } => vec![&Selector::Brokers],
             Action::Split { .. }
             | Action::ReconnectStorm
+            | Action::BreakOff { .. }
             | Action::ServerLags { .. }
             | Action::QuorumLost { .. } => vec![&Selector::ZooKeeper],
         }

@@ -70,6 +70,7 @@ fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Acti
         ["refuse", who] => refuse(who, Refusal::Refused, lasting)?,
         ["ignore-connects", who] => refuse(who, Refusal::Unanswered, lasting)?,
         ["accept-late", who] => refuse(who, Refusal::Late, lasting)?,
+        ["disk-hang", who, file @ ..] => disk_hang(who, file, lasting)?,
         ["disk-lies", who] => Action::DiskLies { target: selector::parse(who)?, lasting },
         ["disk-sector-lost", who, at @ ..] => {
             Action::DiskSectorLost { target: selector::parse(who)?, at: place(at)?, lasting }
@@ -125,6 +126,9 @@ fn that_is_sudden(said: &[&str]) -> Result<Option<Action>, String> {
             answered: reads(answered)?,
             broken: reads(broken)?,
         },
+        ["break-off", below, "after", answered, "times", broken, made @ ..] => {
+            break_off(below, (answered, broken), made)?
+        }
         ["rejoin", who] => Action::Rejoin(selector::parse(who)?),
         ["reconnect-storm"] => Action::ReconnectStorm,
         ["reset", a, "|", b] => Action::Reset { a: selector::parse(a)?, b: selector::parse(b)? },
@@ -324,6 +328,35 @@ fn reads(text: &str) -> Result<u32, String> {
     text.parse().map_err(wrong)
 }
 
+fn break_off(below: &str, (answered, broken): (&str, &str), made: &[&str]) -> Result<Action, String> {
+    let applies = match made {
+        [] => true,
+        ["unmade"] => false,
+        other => return Err(format!("`{}`: only `unmade` may follow the counts", other.join(" "))),
+    };
+    if !below.starts_with('/') {
+        return Err(format!("`{below}` is no path in ZooKeeper; write it as `/consumers/billing/offsets`"));
+    }
+    let (answered, broken) = (reads(answered)?, reads(broken)?);
+    Ok(Action::BreakOff { below: below.to_owned(), answered, broken, applies })
+}
+
+fn disk_hang(who: &str, file: &[&str], lasting: Option<Duration>) -> Result<Action, String> {
+    let file = match file {
+        [] => None,
+        ["at", file] if is_below_log_dir(file) => Some((*file).to_owned()),
+        other => {
+            let hint = "write it as `at orders-0/00000000000000000000.log`";
+            return Err(format!("`{}` is no file of a log; {hint}", other.join(" ")));
+        }
+    };
+    Ok(Action::DiskHangs { target: selector::parse(who)?, file, lasting })
+}
+
+fn is_below_log_dir(file: &str) -> bool {
+    !file.starts_with('/') && !file.split('/').any(|part| part == "..")
+}
+
 fn slowdown(text: &str) -> Result<u32, String> {
     let factor = text.strip_prefix('x').and_then(|n| n.parse().ok());
     factor
@@ -433,6 +466,10 @@ mod tests {
             "lose-reply billing-2 at registration",
             "watches-late broker(1) 500ms for 4s",
             "cut-short broker(1) after 2 times 3",
+            "break-off /consumers/billing/offsets after 2 times 3",
+            "break-off /brokers/ids after 0 times 1 unmade",
+            "disk-hang broker(1) for 3s",
+            "disk-hang broker(1) at orders-0/00000000000000000000.log",
             "detach broker(1) for 4s",
             "rejoin broker(1)",
             "zookeeper-lags for 4s",
@@ -462,6 +499,9 @@ mod tests {
             ("disk-error any fsync-revert", "did you mean `fsync-reverts`?"),
             ("disk-error any fsync twice", "`1/4`"),
             ("disk-slow any x10 stallin", "[stalling]"),
+            ("break-off offsets after 0 times 1", "no path"),
+            ("break-off /a after 0 times 1 made", "`unmade`"),
+            ("disk-hang any at ../x", "no file of a log"),
             ("limit shop -> any 64KiB/s", "limit WHO -> WHO to BYTES/s [for TIME]"),
             ("limit shop | any to 64KiB/s", "limit WHO -> WHO to BYTES/s [for TIME]"),
             ("limit shop -> any to 64", "`64KiB/s`"),

@@ -159,6 +159,10 @@ pub struct Faults {
     pub slow: Option<Slow>,
     /// Files and directories whose syncs take so many times as long.
     pub slow_syncs: BTreeMap<PathBuf, u32>,
+    /// Files and directories whose syncs do not come to their end while this is so.
+    pub hung_syncs: BTreeSet<PathBuf>,
+    /// Likewise, of every sync.
+    pub all_syncs_hang: bool,
     pub crash_inside: Option<CrashInside>,
 }
 

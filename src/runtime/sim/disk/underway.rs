@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::machine::Covered;
 use super::{Handle, acting, conclude, on_machine};
@@ -11,6 +12,9 @@ use crate::runtime::Instant;
 use crate::runtime::sim::identity::Identity;
 use crate::runtime::sim::process::Descriptor;
 use crate::runtime::sim::{clock, world};
+
+/// How often a sync that hangs looks whether it still does.
+const HANG_LOOK: Duration = Duration::from_millis(50);
 
 /// A sync that the device works at.
 pub(super) struct Sync {
@@ -38,9 +42,18 @@ impl Sync {
 pub(super) async fn finished(sync: Sync) -> io::Result<()> {
     let time = on_machine(sync.life.node, |machine| machine.draw_sync_time(sync.covered));
     let at = clock::now() + time;
+    let of = (sync.life, sync.covered);
     let mut awaited = Awaited { sync: Some(sync), at };
-    clock::sleep_until(at).await;
+    device_is_done(of, at).await;
     awaited.sync.take().expect("taken here or in its destructor").finish()
+}
+
+/// Until then the device is busy; and for as long as it hangs.
+async fn device_is_done((life, covered): (Identity, Covered), at: Instant) {
+    clock::sleep_until(at).await;
+    while on_machine(life.node, |machine| machine.hangs(covered)) {
+        clock::sleep(HANG_LOOK).await;
+    }
 }
 
 struct Awaited {
@@ -53,7 +66,7 @@ impl Drop for Awaited {
         let Some(sync) = self.sync.take() else { return };
         let at = self.at;
         world::run_on(sync.life, async move {
-            clock::sleep_until(at).await;
+            device_is_done((sync.life, sync.covered), at).await;
             let _nobody_hears = sync.finish();
         });
     }

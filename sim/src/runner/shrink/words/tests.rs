@@ -128,6 +128,14 @@ fn of_disks() -> Vec<(Injected, Action)> {
             Injected::DiskFull { target: broker(), free_bytes: 1500 },
             Action::DiskFull { target: b(), free_bytes: 1500, lasting: None },
         ),
+        (
+            Injected::DiskHangs { target: broker(), file: Some("orders-0/17.log".into()) },
+            Action::DiskHangs { target: b(), file: Some("orders-0/17.log".to_owned()), lasting: None },
+        ),
+        (
+            Injected::DiskHangs { target: broker(), file: None },
+            Action::DiskHangs { target: b(), file: None, lasting: None },
+        ),
         (Injected::DiskLies { target: broker() }, Action::DiskLies { target: b(), lasting: None }),
         (Injected::DiskMisdirects { target: broker() }, Action::DiskMisdirects(b())),
         (
@@ -190,6 +198,16 @@ fn of_clocks_and_zookeeper() -> Vec<(Injected, Action)> {
         (
             Injected::WatchesLate { target: broker(), session: SessionId(1), millis: 300 },
             Action::WatchesLate { target: b(), by: Duration::from_millis(300), lasting: None },
+        ),
+        (
+            Injected::RegistryBreaks {
+                target: zookeeper(),
+                below: "/brokers".into(),
+                answered: 2,
+                broken: 3,
+                applies: false,
+            },
+            Action::BreakOff { below: "/brokers".into(), answered: 2, broken: 3, applies: false },
         ),
         (
             Injected::CutShort { target: broker(), session: SessionId(1), answered: 2, broken: 3 },

@@ -50,6 +50,18 @@ impl Machine {
         time
     }
 
+    /// Whether the sync waits for a device that does not answer.
+    pub(in super::super) fn hangs(&self, covered: Covered) -> bool {
+        let (Covered::Data(inode, _) | Covered::Names(inode, _)) = covered;
+        let mut hung = self.faults.hung_syncs.iter();
+        let hangs = self.faults.all_syncs_hang
+            || hung.any(|path| self.tree.resolve(path).is_ok_and(|found| found == inode));
+        if hangs {
+            struck(self.node, "hanging-sync");
+        }
+        hangs
+    }
+
     /// What a description that is opened now counts as told of lost writes.
     pub(in super::super) fn told_at_open(&self, inode: InodeId) -> u32 {
         self.tree.file(inode).map_or(0, |file| file.lost_writes.told_at_open())
