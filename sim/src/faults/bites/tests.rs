@@ -64,6 +64,7 @@ fn what_comes_along_with_a_fault_does_not_bite_for_it() {
     let fault = drawn("connect-refused", &[refuse.clone(), reset.clone()]);
     let told = || [What::Fault(refuse.clone()), What::Fault(reset.clone()), held_up("shop", "broker-1")];
     assert!(!has_bitten(&fault, &history(told())));
+    assert!(has_changed_anything(&fault, &history(told())));
     let hindered = told().into_iter().chain([struck("broker-1", "connect-hindered")]);
     assert!(has_bitten(&fault, &history(hindered)));
 }
