@@ -5,7 +5,7 @@
 mod client;
 mod consume;
 mod member;
-mod operator;
+mod monitor;
 mod produce;
 mod shared;
 mod wire;
@@ -19,7 +19,7 @@ use seedlog::runtime::sim::world;
 use seedlog::types::{BrokerId, TopicPartition};
 
 use crate::app::{Applications, Place};
-use crate::cluster::{ADMIN, AUDITOR, OPERATOR, PROBE};
+use crate::cluster::{ADMIN, AUDITOR, MONITOR, PROBE};
 use crate::scenario::plan::ConsumerPlan;
 use crate::scenario::{Plan, Settings};
 
@@ -61,13 +61,13 @@ pub fn add_clients(
     let everything = plan.partitions_of(plan.topics.keys());
     let (probe, probed) = (context(PROBE), everything.clone());
     added(PROBE, world::add_node(PROBE, move || client::probe(probe.clone(), probed.clone())));
-    let (operator, pages) = (context(OPERATOR), servers.pages.clone());
-    let site = |(broker, host, port)| operator::Site { broker, host, port };
+    let (monitor, pages) = (context(MONITOR), servers.pages.clone());
+    let site = |(broker, host, port)| monitor::Site { broker, host, port };
     let sites: Vec<_> = pages.into_iter().map(site).collect();
     let configs = plan.topics.iter().map(|(name, topic)| (name.clone(), topic.config.clone())).collect();
     let configs = Arc::new(configs);
-    let operate = move || operator::operate(operator.clone(), sites.clone(), Arc::clone(&configs));
-    added(OPERATOR, world::add_node(OPERATOR, operate));
+    let watch = move || monitor::watch(monitor.clone(), sites.clone(), Arc::clone(&configs));
+    added(MONITOR, world::add_node(MONITOR, watch));
     // Out of range is possible only over budget, and then everything is read again.
     let plain = ConsumerPlan {
         topics: Vec::new(),

@@ -1,4 +1,4 @@
-//! Watches over the brokers as an operator does: now and then reads one's `/metrics` and `/health`, and what it and its
+//! Watches over the brokers as a monitor does: now and then reads one's `/metrics` and `/health`, and what it and its
 //! topics are configured to, in the storm too.
 //!
 //! What a page says by itself is judged here: that it is whole, that buckets add up. What it says of the logs is stated
@@ -56,13 +56,13 @@ pub(super) struct Site {
 pub(super) type Configs = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Goes on for as long as the run does.
-pub(super) async fn operate(context: Context, sites: Vec<Site>, configs: Arc<Configs>) {
+pub(super) async fn watch(context: Context, sites: Vec<Site>, configs: Arc<Configs>) {
     let admin = Admin::start(AdminConfig {
         bootstrap: context.bootstrap.clone(),
         client_id: context.name.clone(),
         timeout: REQUEST_TIMEOUT,
     });
-    let mut draws = rng::stream("operator");
+    let mut draws = rng::stream("monitor");
     while !context.shared.has_storm_begun() {
         clock::sleep(super::client::PAUSE).await;
     }
