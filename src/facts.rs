@@ -193,6 +193,14 @@ pub enum Fact {
         partition: TopicPartition,
         to: Option<Offset>,
     },
+    /// What this broker says about who leads the partition; `None`: nobody that lives.
+    LeaderTold {
+        client: String,
+        broker: BrokerId,
+        partition: TopicPartition,
+        leader: Option<BrokerId>,
+        epoch: LeaderEpoch,
+    },
     /// A client that looks at every field was answered what no broker may answer.
     WrongReply {
         client: String,

@@ -18,6 +18,7 @@ mod commit_ahead;
 mod commit_regresses;
 mod duplicate;
 mod fair_share;
+mod fair_turns;
 mod inconsistent_offsets;
 mod lag_after_heal;
 mod late_commit;
@@ -26,6 +27,7 @@ mod leader_epochs;
 mod liveness;
 mod lost_write;
 mod moved_key;
+mod needless_expiry;
 mod needless_redelivery;
 mod never_processed;
 mod overdue_send;
@@ -37,6 +39,7 @@ mod send_order;
 mod single_owner;
 mod skip;
 mod skip_in_poll;
+mod stale_leader;
 mod step_back;
 mod storage;
 mod unexplained_reset;
@@ -70,7 +73,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 33] = [
+pub static CHECKS: [Check; 36] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -96,6 +99,8 @@ pub static CHECKS: [Check; 33] = [
     moved_key::CHECK,
     wrong_reply::CHECK,
     overdue_send::CHECK,
+    stale_leader::CHECK,
+    fair_turns::CHECK,
     storage::CHECK,
     leader_epochs::CHECK,
     late_flush::CHECK,
@@ -103,6 +108,7 @@ pub static CHECKS: [Check; 33] = [
     overlapping_delivery::CHECK,
     zookeeper_model::CHECK,
     fair_share::CHECK,
+    needless_expiry::CHECK,
     liveness::CHECK,
 ];
 

@@ -36,6 +36,8 @@ pub struct Recorder {
     seen: RefCell<BTreeSet<String>>,
     /// A step's time has come.
     called: Notify,
+    /// Told whenever a member begins to rebalance.
+    on_rebalance: RefCell<Option<Box<dyn Fn()>>>,
 }
 
 impl Recorder {
@@ -50,6 +52,7 @@ impl Recorder {
             stamped_by_brokers: BTreeSet::new(),
             seen: RefCell::default(),
             called: Notify::new(),
+            on_rebalance: RefCell::default(),
         }
     }
 
@@ -120,6 +123,11 @@ impl Recorder {
         *self.lookout.borrow_mut() = Some(lookout);
     }
 
+    /// Calls `told` from now on whenever a member of a group begins to rebalance.
+    pub fn tell_rebalances(&self, told: impl Fn() + 'static) {
+        *self.on_rebalance.borrow_mut() = Some(Box::new(told));
+    }
+
     /// Asks the lookout, if there is one.
     pub fn lookout<T>(&self, ask: impl FnOnce(&mut Lookout) -> T) -> Option<T> {
         self.lookout.borrow_mut().as_mut().map(ask)
@@ -174,6 +182,9 @@ impl Recorder {
 impl Sink for Recorder {
     fn record(&self, fact: Fact) {
         let kind = fact.kind();
+        if let (Fact::RebalanceStarted { .. }, Some(told)) = (&fact, &*self.on_rebalance.borrow()) {
+            told();
+        }
         let fact = self.without_brokers_time(fact);
         self.push(Kind::Fact, stable_hash(&fact), What::Fact(fact));
         self.spring(kind);
