@@ -281,7 +281,8 @@ impl Membership {
     }
 
     /// Steps of different partitions side by side: each waits for the disk and for ZooKeeper several times. What was
-    /// taken is noted even if another step could not be made.
+    /// taken is noted even if another step could not be made. Without a deadline: a long log takes its time to recover,
+    /// and a disk that hangs is the disk of all logs there are. What is open goes on being served; what is new waits.
     async fn perform_all(&mut self, steps: Vec<Step>, image: &mut Image) -> Result<(), Interrupted> {
         let (this, seen) = (&*self, &*image);
         let performing = steps.into_iter().map(|step| this.perform(step, seen));

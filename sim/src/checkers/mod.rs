@@ -19,6 +19,7 @@ mod commit_regresses;
 mod duplicate;
 mod exposed_early;
 mod fair_share;
+mod fair_turns;
 mod false_flush;
 mod inconsistent_offsets;
 mod lag_after_heal;
@@ -29,6 +30,7 @@ mod liveness;
 mod lost_write;
 mod misshapen_log;
 mod moved_key;
+mod needless_expiry;
 mod needless_failure;
 mod needless_redelivery;
 mod never_processed;
@@ -41,6 +43,7 @@ mod send_order;
 mod single_owner;
 mod skip;
 mod skip_in_poll;
+mod stale_leader;
 mod step_back;
 mod storage;
 mod unexplained_reset;
@@ -76,7 +79,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 39] = [
+pub static CHECKS: [Check; 42] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -104,6 +107,8 @@ pub static CHECKS: [Check; 39] = [
     overdue_send::CHECK,
     wrong_metric::CHECK,
     wrong_health::CHECK,
+    stale_leader::CHECK,
+    fair_turns::CHECK,
     storage::CHECK,
     false_flush::CHECK,
     exposed_early::CHECK,
@@ -115,6 +120,7 @@ pub static CHECKS: [Check; 39] = [
     overlapping_delivery::CHECK,
     zookeeper_model::CHECK,
     fair_share::CHECK,
+    needless_expiry::CHECK,
     liveness::CHECK,
 ];
 

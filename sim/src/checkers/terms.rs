@@ -19,6 +19,8 @@ pub struct Terms {
     /// Consumers that belong to no group.
     pub consumers: BTreeMap<String, ConsumerTerms>,
     pub patience: Patience,
+    /// A client that does not come back: nothing is demanded of it once the rest has healed.
+    pub left_dead: Option<String>,
 }
 
 /// A group as it must be once the cluster has healed.

@@ -37,6 +37,8 @@ pub struct Recorder {
     stated: RefCell<BTreeMap<(NodeId, &'static str), Instant>>,
     /// A step's time has come.
     called: Notify,
+    /// Told whenever a member begins to rebalance.
+    on_rebalance: RefCell<Option<Box<dyn Fn()>>>,
 }
 
 impl Recorder {
@@ -52,6 +54,7 @@ impl Recorder {
             inspector: RefCell::default(),
             stated: RefCell::default(),
             called: Notify::new(),
+            on_rebalance: RefCell::default(),
         }
     }
 
@@ -138,6 +141,11 @@ impl Recorder {
         *self.lookout.borrow_mut() = Some(lookout);
     }
 
+    /// Calls `told` from now on whenever a member of a group begins to rebalance.
+    pub fn tell_rebalances(&self, told: impl Fn() + 'static) {
+        *self.on_rebalance.borrow_mut() = Some(Box::new(told));
+    }
+
     /// Asks the lookout, if there is one.
     pub fn lookout<T>(&self, ask: impl FnOnce(&mut Lookout) -> T) -> Option<T> {
         self.lookout.borrow_mut().as_mut().map(ask)
@@ -190,6 +198,9 @@ impl Recorder {
 impl Sink for Recorder {
     fn record(&self, fact: Fact) {
         let kind = fact.kind();
+        if let (Fact::RebalanceStarted { .. }, Some(told)) = (&fact, &*self.on_rebalance.borrow()) {
+            told();
+        }
         let fact = self.without_brokers_time(fact);
         let node = identity::current().node;
         let seen = self.inspector.borrow_mut().inspect(node, &fact);

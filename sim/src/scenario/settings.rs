@@ -92,6 +92,8 @@ const MEMBER: &[Setting] = &[
     setting("marks-on-stream", &[1], 0, 1),
     // It closes its consumer while its streams are being read.
     setting("closes-under-streams", &[1], 0, 1),
+    // After so many records it goes back, by a few.
+    setting("rewinds-every", &[20, 100], 1, 1 << 30),
 ];
 
 /// A broker's own.
@@ -102,6 +104,7 @@ const BROKER: &[Setting] = &[
     setting("log.roll.ms", &[300, 3_000], 1, MINUTE_MS),
     setting("fetch.max.bytes", &[1_024, 65_536], 1, MANY),
     setting("connections.max.idle.ms", &[2_000, 10_000], 1, MINUTE_MS),
+    setting("request_arrival_ms_max", &[3_000, 8_000], 1, MINUTE_MS),
 ];
 
 /// A topic's own.
