@@ -23,7 +23,29 @@ pub(super) enum Availability {
     /// Left alone until an operator has decided.
     Offline,
     /// There was no room to open it: to be tried again.
-    Waiting,
+    Waiting(Raise),
+}
+
+/// Whether the leader epoch is raised with the opening of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Raise {
+    /// Even if there is no room to open the log: an earlier incarnation may have led, though nothing may be left of that,
+    /// and the other brokers read the epochs again now that this one has a new session, and not later.
+    AtOnce,
+    /// Where an earlier incarnation left something.
+    IfFound,
+    /// It was raised at once, when there was no room.
+    Done,
+}
+
+impl Raise {
+    pub fn is_due(self, is_found: bool) -> bool {
+        match self {
+            Raise::AtOnce => true,
+            Raise::IfFound => is_found,
+            Raise::Done => false,
+        }
+    }
 }
 
 /// Why a partition's leader epoch is raised, or that it need not be.
@@ -42,9 +64,8 @@ pub(super) enum Step {
     Close(TopicPartition),
     /// Lead no longer.
     Resign(TopicPartition),
-    /// Open the log, then lead: in a raised epoch if an earlier incarnation may have led, else in this one. It may have
-    /// where its directory is there, and where `may_have_led` says so though nothing is left of that.
-    Open { partition: TopicPartition, topic_id: TopicId, epoch: LeaderEpoch, may_have_led: bool },
+    /// Open the log, then lead: in a raised epoch if an earlier incarnation may have led, else in this one.
+    Open { partition: TopicPartition, topic_id: TopicId, epoch: LeaderEpoch, raise: Raise },
     /// Raise the epoch, then lead in it.
     Raise { partition: TopicPartition, epoch: LeaderEpoch },
     /// Lead in this epoch.
@@ -91,8 +112,8 @@ pub(super) fn decide(
             if let Some(epoch) = epoch_led_by(me, assigned)
                 && !is_held
             {
-                let may_have_led = session == Session::New;
-                steps.push(Step::Open { partition, topic_id: topic.topic_id, epoch, may_have_led });
+                let raise = if session == Session::New { Raise::AtOnce } else { Raise::IfFound };
+                steps.push(Step::Open { partition, topic_id: topic.topic_id, epoch, raise });
             }
         }
     }
@@ -116,10 +137,10 @@ fn keep(
     match mine.availability {
         Availability::Open => {}
         Availability::Offline => return None,
-        Availability::Waiting => {
-            // It was found in an earlier look, which may have been the first of this incarnation.
+        Availability::Waiting(raise) => {
+            let raise = if session == Session::New { Raise::AtOnce } else { raise };
             let topic_id = mine.topic_id;
-            return leads.map(|epoch| Step::Open { partition, topic_id, epoch, may_have_led: true });
+            return leads.map(|epoch| Step::Open { partition, topic_id, epoch, raise });
         }
     }
     match (leads, mine.epoch) {
@@ -168,8 +189,8 @@ mod tests {
         BTreeMap::from([(partition(number), Held { topic_id: ID, epoch, availability: Availability::Open })])
     }
 
-    fn open(epoch: i32, may_have_led: bool) -> Step {
-        Step::Open { partition: partition(0), topic_id: ID, epoch: LeaderEpoch(epoch), may_have_led }
+    fn open(epoch: i32, raise: Raise) -> Step {
+        Step::Open { partition: partition(0), topic_id: ID, epoch: LeaderEpoch(epoch), raise }
     }
 
     #[test]
@@ -178,9 +199,9 @@ mod tests {
 
         let steps = decide(&image, ME, &BTreeMap::new(), Session::New);
 
-        assert_eq!(steps, [open(3, true)]);
+        assert_eq!(steps, [open(3, Raise::AtOnce)]);
         let later = decide(&image, ME, &BTreeMap::new(), Session::Same);
-        assert_eq!(later, [open(3, false)], "nobody can have led what is news in a session that goes on");
+        assert_eq!(later, [open(3, Raise::IfFound)]);
     }
 
     #[test]
@@ -221,7 +242,7 @@ mod tests {
 
         let steps = decide(&orders(&[(0, led_by(1, 0))]), ME, &old, Session::Same);
 
-        assert_eq!(steps, [Step::Close(partition(0)), open(0, false)]);
+        assert_eq!(steps, [Step::Close(partition(0)), open(0, Raise::IfFound)]);
     }
 
     #[test]
@@ -230,8 +251,9 @@ mod tests {
         held.get_mut(&partition(0)).expect("held").availability = Availability::Offline;
         assert_eq!(decide(&orders(&[(0, led_by(1, 3))]), ME, &held, Session::New), []);
 
-        held.get_mut(&partition(0)).expect("held").availability = Availability::Waiting;
-        assert_eq!(decide(&orders(&[(0, led_by(1, 3))]), ME, &held, Session::Same), [open(3, true)]);
+        held.get_mut(&partition(0)).expect("held").availability = Availability::Waiting(Raise::Done);
+        assert_eq!(decide(&orders(&[(0, led_by(1, 3))]), ME, &held, Session::Same), [open(3, Raise::Done)]);
+        assert_eq!(decide(&orders(&[(0, led_by(1, 3))]), ME, &held, Session::New), [open(3, Raise::AtOnce)]);
         assert_eq!(
             decide(&orders(&[(0, led_by(2, 3))]), ME, &held, Session::Same),
             [Step::Close(partition(0))]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::assignment::{Availability, Held, Session, Step, decide};
+use super::assignment::{Availability, Held, Raise, Session, Step, decide};
 use super::config::topic_log_config;
 use super::core::Core;
 use super::data_dir::{DataDir, DataDirError};
@@ -32,6 +32,16 @@ const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 const DEPARTURE_MAX: Duration = Duration::from_secs(2);
 /// A registration of an earlier incarnation is waited for this many session timeouts.
 const STALE_SESSIONS_MAX: u32 = 2;
+
+/// What became of a log that was to be opened.
+enum Opened {
+    /// `is_found`: its directory was there before.
+    Open { partition: Arc<Partition>, is_found: bool },
+    /// Offline until there is room.
+    Waiting,
+    /// Offline until an operator has decided.
+    Offline,
+}
 
 pub(super) struct Membership {
     core: Arc<Core>,
@@ -273,7 +283,7 @@ impl Membership {
                 epoch: None,
                 availability: match until {
                     Until::Operator => Availability::Offline,
-                    Until::Room => Availability::Waiting,
+                    Until::Room(raise) => Availability::Waiting(*raise),
                 },
             },
         };
@@ -315,11 +325,14 @@ impl Membership {
                 }
                 return Ok(None);
             }
-            Step::Open { partition, topic_id, epoch, may_have_led } => {
-                let Some((partition, existed)) = self.open(partition, topic_id, image).await? else {
-                    return Ok(None);
-                };
-                (Some(partition), epoch, existed || may_have_led)
+            Step::Open { partition: name, topic_id, epoch, raise } => {
+                match self.open(name.clone(), topic_id, raise, image).await? {
+                    Opened::Open { partition, is_found } => (Some(partition), epoch, raise.is_due(is_found)),
+                    Opened::Waiting if raise == Raise::AtOnce => {
+                        return self.raise_without_room(name, topic_id, epoch).await;
+                    }
+                    Opened::Waiting | Opened::Offline => return Ok(None),
+                }
             }
             Step::Raise { partition, epoch } => (self.open_partition(&partition), epoch, true),
             Step::Lead { partition, epoch } => (self.open_partition(&partition), epoch, false),
@@ -353,14 +366,14 @@ impl Membership {
         }
     }
 
-    /// Opens a partition's log; `None` if that needs an operator or room (the partition is then offline). Says
-    /// whether the directory was there before.
+    /// Opens a partition's log.
     async fn open(
         &self,
         name: TopicPartition,
         topic_id: TopicId,
+        raise: Raise,
         image: &Image,
-    ) -> Result<Option<(Arc<Partition>, bool)>, Interrupted> {
+    ) -> Result<Opened, Interrupted> {
         let own = image.topics.get(&name.topic).map(|topic| topic.config.clone()).unwrap_or_default();
         let config = topic_log_config(&self.core.config, &own).unwrap_or_else(|problem| {
             tracing::error!(topic = %name.topic, %problem, "topic_config_not_usable_defaults_apply");
@@ -369,37 +382,39 @@ impl Membership {
         let descriptor = match self.core.descriptors.for_partition() {
             Ok(descriptor) => descriptor,
             Err(error) => {
-                self.take_offline(&name, topic_id, &error.to_string(), Until::Room);
-                return Ok(None);
+                self.take_offline(&name, topic_id, &error.to_string(), Until::Room(raise));
+                return Ok(Opened::Waiting);
             }
         };
         let directory = match self.data_dir.partition(&name, topic_id).await {
             Ok(directory) => directory,
             Err(error @ DataDirError::Corrupt { .. }) => {
                 self.take_offline(&name, topic_id, &error.to_string(), Until::Operator);
-                return Ok(None);
+                return Ok(Opened::Offline);
             }
             Err(error) if error.is_shortage() => {
-                self.take_offline(&name, topic_id, &error.to_string(), Until::Room);
-                return Ok(None);
+                self.take_offline(&name, topic_id, &error.to_string(), Until::Room(raise));
+                return Ok(Opened::Waiting);
             }
             Err(error) => return Err(Interrupted::Fatal(error.into())),
         };
+        // A later attempt finds what this one makes.
+        let raise = if raise == Raise::IfFound && !directory.existed { Raise::Done } else { raise };
         let opening =
             Partition::open(&directory.path, self.core.id, name.clone(), topic_id, config, descriptor);
         match opening.await {
             Ok(partition) => {
                 let partition = Arc::new(partition);
                 self.core.replicas.insert(&name, Local::Open(Arc::clone(&partition)));
-                Ok(Some((partition, directory.existed)))
+                Ok(Opened::Open { partition, is_found: directory.existed })
             }
             Err(error) if error.is_damage() => {
                 self.take_offline(&name, topic_id, &error.to_string(), Until::Operator);
-                Ok(None)
+                Ok(Opened::Offline)
             }
             Err(error) if error.is_refusal() => {
-                self.take_offline(&name, topic_id, &error.to_string(), Until::Room);
-                Ok(None)
+                self.take_offline(&name, topic_id, &error.to_string(), Until::Room(raise));
+                Ok(Opened::Waiting)
             }
             Err(error) => Err(Interrupted::Fatal(StartError::Log { partition: name, error })),
         }
@@ -421,22 +436,46 @@ impl Membership {
         raise: bool,
     ) -> Result<Option<(TopicPartition, LeaderEpoch)>, Interrupted> {
         let name = partition.name();
-        let epoch = if raise && holds(Rule::RaiseLeaderEpochOnStart) {
-            match self.registry.raise_leader_epoch(name, self.core.id).await {
-                Ok(epoch) => epoch,
-                // Deleted or given away meanwhile: the next look at the cluster says so.
-                Err(
-                    RegistryError::NotLeader { .. }
-                    | RegistryError::NoSuchPartition(_)
-                    | RegistryError::NoSuchTopic(_),
-                ) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            }
-        } else {
-            stored
-        };
+        let epoch = if raise { self.raise(name, stored).await? } else { Some(stored) };
+        let Some(epoch) = epoch else { return Ok(None) };
         partition.lead(epoch);
         Ok(Some((name.clone(), epoch)))
+    }
+
+    /// The new epoch; none if somebody else leads, or the partition is gone.
+    async fn raise(
+        &self,
+        name: &TopicPartition,
+        stored: LeaderEpoch,
+    ) -> Result<Option<LeaderEpoch>, Interrupted> {
+        if !holds(Rule::RaiseLeaderEpochOnStart) {
+            return Ok(Some(stored));
+        }
+        match self.registry.raise_leader_epoch(name, self.core.id).await {
+            Ok(epoch) => Ok(Some(epoch)),
+            // Deleted or given away meanwhile: the next look at the cluster says so.
+            Err(
+                RegistryError::NotLeader { .. }
+                | RegistryError::NoSuchPartition(_)
+                | RegistryError::NoSuchTopic(_),
+            ) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// There is no room for the log just now; it will lead in this epoch when there is.
+    async fn raise_without_room(
+        &self,
+        name: TopicPartition,
+        topic_id: TopicId,
+        stored: LeaderEpoch,
+    ) -> Result<Option<(TopicPartition, LeaderEpoch)>, Interrupted> {
+        let Some(epoch) = self.raise(&name, stored).await? else { return Ok(None) };
+        if let Some(Local::Offline { reason, .. }) = self.core.replicas.get(&name.topic, name.partition) {
+            let until = Until::Room(Raise::Done);
+            self.core.replicas.insert(&name, Local::Offline { topic_id, reason, until });
+        }
+        Ok(Some((name, epoch)))
     }
 
     fn note_epoch(&mut self, name: &TopicPartition, epoch: LeaderEpoch, image: &mut Image) {

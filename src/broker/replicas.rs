@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
+use super::assignment::Raise;
 use super::partition::Partition;
 use crate::types::{TopicId, TopicPartition};
 
@@ -30,7 +31,7 @@ pub(super) enum Until {
     /// An operator's decision: something is damaged.
     Operator,
     /// Space on the disk, or file descriptors: tried again and again.
-    Room,
+    Room(Raise),
 }
 
 impl Replicas {
@@ -68,7 +69,7 @@ impl Replicas {
     pub fn any_waits(&self) -> bool {
         let by_topic = self.by_topic.read().expect("replicas");
         let mut locals = by_topic.values().flat_map(BTreeMap::values);
-        locals.any(|local| matches!(local, Local::Offline { until: Until::Room, .. }))
+        locals.any(|local| matches!(local, Local::Offline { until: Until::Room(_), .. }))
     }
 
     /// Those whose log is open, sorted.

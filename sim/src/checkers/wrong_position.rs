@@ -52,6 +52,8 @@ fn gone_elsewhere(case: &Case) -> Vec<Finding> {
             Fact::Sought { consumer, partition, .. }
             | Fact::TimeSought { consumer, partition, .. }
             | Fact::Assigned { consumer, partition, .. }
+            // A member takes it over, for the second time perhaps, in another life even: from what was committed.
+            | Fact::PartitionOwned { consumer, partition, .. }
             | Fact::PositionReset { consumer, partition, .. } => {
                 sent.remove(&(consumer.as_str(), partition));
             }
@@ -160,6 +162,7 @@ mod tests {
         let moved = both().sought("a", 40);
         assert_eq!(moved.violations(&CHECK), ["a was sent to orders-0@3 and goes to 40"]);
         assert!(both().fact("a", sent(None)).sought("a", 40).violations(&CHECK).is_empty());
+        assert!(both().owned("a", 2).sought("a", 40).violations(&CHECK).is_empty(), "taken over anew");
     }
 
     #[test]

@@ -117,11 +117,11 @@ impl Worker {
                 Ok(record) => self.handle(&record, Some(&stream)).await,
                 // With `reset = "none"` it is the application that says where to begin.
                 Err(ConsumeError::NoPosition { partition }) => {
-                    self.consumer.seek(&partition, StartPosition::Earliest);
+                    self.seek(&partition, StartPosition::Earliest);
                 }
                 Err(ConsumeError::OutOfRange { partition, offset }) => {
                     self.context.report(format!("{partition} has no offset {offset}"));
-                    self.consumer.seek(&partition, StartPosition::Earliest);
+                    self.seek(&partition, StartPosition::Earliest);
                 }
                 Err(error) => return error,
             }
@@ -180,14 +180,19 @@ impl Worker {
         self.since_rewind.store(0, Ordering::Relaxed);
         let back = i64::try_from(handled % REWOUND_MAX).expect("a few");
         let to = Offset(record.offset.0.saturating_sub(back).max(0));
+        self.seek(&record.partition, StartPosition::At(to));
+    }
+
+    fn seek(&self, partition: &TopicPartition, to: StartPosition) {
+        let offset = if let StartPosition::At(offset) = to { Some(offset) } else { None };
         facts::record(|| Fact::Sought {
             consumer: self.context.name().to_owned(),
-            partition: record.partition.clone(),
-            to: Some(to),
+            partition: partition.clone(),
+            to: offset,
         });
         // Not its own any more: whoever has it goes on where the group is.
-        if !self.consumer.seek(&record.partition, StartPosition::At(to)) {
-            self.context.report(format!("{} is not its own to seek in", record.partition));
+        if !self.consumer.seek(partition, to) {
+            self.context.report(format!("{partition} is not its own to seek in"));
         }
     }
 
