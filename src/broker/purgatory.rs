@@ -90,6 +90,14 @@ impl Waiters {
         wake_up_to(&mut self.for_readable, readable_end);
     }
 
+    /// Whether somebody still waits for what has come true.
+    pub fn has_due(&self, flushed_end: Offset, readable_end: Offset) -> bool {
+        let is_due = |waiters: &BTreeMap<WaiterKey, Arc<Waker>>, end| {
+            waiters.first_key_value().is_some_and(|(first, _)| first.woken_at <= end)
+        };
+        is_due(&self.for_flush, flushed_end) || is_due(&self.for_readable, readable_end)
+    }
+
     /// Wakes everyone: the partition has failed, or is no longer this broker's to lead.
     pub fn wake_all(&mut self) {
         wake_up_to(&mut self.for_flush, Offset(i64::MAX));
@@ -127,9 +135,11 @@ mod tests {
         let readable = [WaitFor::ReadableBeyond(Offset(5)), WaitFor::ReadableBeyond(Offset(4))];
         let (mut waiters, keys) = waiting_for(&[flushed[0], flushed[1], readable[0], readable[1]]);
 
+        assert!(waiters.has_due(Offset(5), Offset(0)) && waiters.has_due(Offset(0), Offset(5)));
         waiters.wake(Offset(5), Offset(5));
 
         assert_eq!(left(&waiters), [keys[0], keys[2]]);
+        assert!(!waiters.has_due(Offset(5), Offset(5)));
     }
 
     #[test]

@@ -72,6 +72,9 @@ impl Injector {
             _ => Errno::Eio,
         };
         self.break_disk(&target, operation, failure, errno, one_in);
+        if self.draws.chance(1, 2) {
+            self.worsen(&target, operation, failure, one_in);
+        }
         let mut later = vec![(self.draw_lasting(), Due::CureDisk(target.clone()))];
         if !is_done {
             later.extend(self.restart_to_read(target));
@@ -88,6 +91,21 @@ impl Injector {
         vec![(self.draw_downtime(), Due::Start(target))]
     }
 
+    /// A device that fails to write something back has tried for long, and what breaks off writes does not cut them off
+    /// either.
+    fn worsen(&mut self, target: &Name, operation: DiskOperation, failure: Failure, one_in: u32) {
+        match (operation, failure) {
+            (DiskOperation::Fsync, _) => {
+                let factor = *self.draws.pick(&[100, 1_000]).expect("not empty");
+                self.slow_disk(target, factor, false);
+            }
+            (_, Failure::Short) => {
+                self.break_disk(target, DiskOperation::SetLen, Failure::Plain, Errno::Eio, one_in);
+            }
+            _ => {}
+        }
+    }
+
     /// A failed fsync may take what it was to store out of the page cache.
     fn draw_failing_operation(&mut self) -> DiskOperation {
         match self.draws.below(12) {
@@ -96,8 +114,8 @@ impl Injector {
             5 => DiskOperation::Rename,
             6 => DiskOperation::SetLen,
             7..=8 => DiskOperation::Open,
-            9 => DiskOperation::Unlink,
-            10 => *self.draws.pick(&[DiskOperation::Mkdir, DiskOperation::ReadDir]).expect("not empty"),
+            9 => *self.draws.pick(&[DiskOperation::Unlink, DiskOperation::Mkdir]).expect("not empty"),
+            10 => DiskOperation::ReadDir,
             _ => DiskOperation::Read,
         }
     }

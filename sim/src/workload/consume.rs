@@ -17,6 +17,8 @@ use crate::scenario::settings::apply_to_consumer;
 
 /// How long a poll waits; the fetch wait of the measured sweep.
 const POLL_WAIT: Duration = Duration::from_millis(500);
+/// A moment.
+const MOMENT_MS: u64 = 50;
 /// A wanderer goes elsewhere after one poll in so many.
 const STAYS: u64 = 8;
 
@@ -179,11 +181,15 @@ impl Wanderer {
         });
     }
 
-    /// To the time of a record that was read, or a little beside it.
+    /// To the time of a record that was read, or a little beside it; or to a moment ago, of which there may be records that
+    /// nobody may see yet.
     fn seek_to_a_time(&mut self, partition: &TopicPartition) {
         let Some((_, time)) = self.seen.get(partition).copied() else { return };
         let beside = *self.draws.pick(&[0, 0, 0, -1, 1, 5_000]).expect("not empty");
-        let time = Timestamp(time.0 + beside);
+        let is_of_now = self.draws.chance(1, 2);
+        let ago = self.draws.below(MOMENT_MS).cast_signed();
+        let time = if is_of_now { clock::wall_now().0 - ago } else { time.0 + beside };
+        let time = Timestamp(time);
         facts::record(|| Fact::TimeSought {
             consumer: self.context.name.clone(),
             partition: partition.clone(),

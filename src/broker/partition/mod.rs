@@ -334,6 +334,7 @@ impl Partition {
         state.is_flushing = false;
         state.log.finish_flush(ticket);
         state.wake();
+        state.assert_nobody_waits_in_vain();
         let flush = if state.is_flush_queued { FlushNeed::Now } else { FlushNeed::None };
         AfterFlush { flush, checkpoint_at: state.arrange_checkpoint() }
     }
@@ -440,6 +441,12 @@ impl State {
     /// Another leadership, or none. Whoever waits for a flush waits on: he would not be woken again.
     fn wake_readers(&mut self) {
         self.waiters.wake(self.log.flushed_end(), Offset(i64::MAX));
+    }
+
+    /// The next flush may be long in coming: who waits for this one is not left to it.
+    fn assert_nobody_waits_in_vain(&self) {
+        let is_somebody_due = self.waiters.has_due(self.log.flushed_end(), self.log.readable_end());
+        assert!(!is_somebody_due, "whoever waited for what is flushed was woken");
     }
 
     fn wake(&mut self) {
