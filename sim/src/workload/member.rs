@@ -13,7 +13,7 @@ use seedlog::consumer::{ConsumeError, ConsumedRecord, StartPosition};
 use seedlog::facts::{self, Fact};
 use seedlog::runtime::clock;
 use seedlog::runtime::task::{Lane, TaskGroup};
-use seedlog::types::Offset;
+use seedlog::types::{Offset, TopicPartition};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::client::PAUSE;
