@@ -4,6 +4,7 @@
 //! a deployed broker nothing does, or a JSON-lines journal. Log lines are for people; checkers read facts.
 
 mod about;
+mod pages;
 mod sink;
 mod tag;
 mod znodes;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Acks, BrokerId, LeaderEpoch, Offset, SessionId, TopicPartition, Zxid};
 
+pub use pages::LogEnds;
 pub use sink::{Sink, install, record};
 pub use tag::RecordTag;
 pub use znodes::{LeaderAnswer, LeaderRequest, Znode, ZnodeChange, ZnodeWrite, ZnodeWritten};
@@ -200,6 +202,24 @@ pub enum Fact {
         partition: TopicPartition,
         leader: Option<BrokerId>,
         epoch: LeaderEpoch,
+    },
+    /// A client asks for a broker's page of metrics.
+    MetricsAsked {
+        client: String,
+        broker: BrokerId,
+    },
+    /// What the page says. `appended`: records of each topic since the broker's process began.
+    MetricsRead {
+        client: String,
+        broker: BrokerId,
+        logs: Vec<LogEnds>,
+        appended: BTreeMap<String, u64>,
+    },
+    /// What a broker says of its health; no problems: it is well.
+    HealthRead {
+        client: String,
+        broker: BrokerId,
+        problems: Vec<String>,
     },
     /// A client that looks at every field was answered what no broker may answer.
     WrongReply {

@@ -15,6 +15,7 @@ use seedlog::consumer::membership::{Finish, GroupConfig};
 use seedlog::consumer::{ConsumedRecord, ConsumerConfig, OnCorruption};
 use seedlog::facts::{self, Fact};
 use seedlog::runtime::rng::Rng;
+use seedlog::runtime::sim::effects::{self, NOTICEABLE};
 use seedlog::runtime::{clock, rng};
 use seedlog::zookeeper::ZooKeeperConfig;
 
@@ -25,6 +26,8 @@ use crate::workload::Shared;
 
 /// A request of a member is given up after this.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+/// What work on a record takes at most, before it is multiplied, of a member that is slow and had none.
+const SLOW_LEAST: Duration = Duration::from_millis(5);
 
 /// What a member's process does. Any `async fn(AppContext) -> anyhow::Result<()>` is one.
 ///
@@ -169,10 +172,17 @@ impl AppContext {
     /// Takes the time that work on one record takes here: drawn from the seed, longer where the testbed made
     /// this member slow.
     pub async fn work(&self) {
-        let longest = self.member_plan().processing * self.shared.slowness(&self.member);
+        let slowness = self.shared.slowness(&self.member);
+        let usual = self.member_plan().processing;
+        // Whoever is slow takes its time even over what costs the others none.
+        let longest = if slowness > 1 { usual.max(SLOW_LEAST) * slowness } else { usual };
         if !longest.is_zero() {
             let micros = self.draws.lock().expect("no draw panics").below(longest.as_micros() as u64);
-            clock::sleep(Duration::from_micros(micros)).await;
+            let time = Duration::from_micros(micros);
+            if time - time / slowness > NOTICEABLE {
+                effects::struck_here("slow-consumer");
+            }
+            clock::sleep(time).await;
         }
     }
 

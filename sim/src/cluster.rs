@@ -24,6 +24,7 @@ use crate::workload::{self, Servers, Shared};
 pub const ZOOKEEPER: &str = "zookeeper";
 const ZOOKEEPER_PORT: u16 = 2181;
 const BROKER_PORT: u16 = 9092;
+const HTTP_PORT: u16 = 9644;
 /// Where a broker keeps its logs.
 pub const LOG_DIR: &str = "/data";
 /// Sessions expire on multiples of this.
@@ -34,9 +35,11 @@ pub const ADMIN: &str = "admin";
 /// Writes one record to every partition after the heal.
 pub const PROBE: &str = "probe";
 /// Has a tool of ZooKeeper, and makes mistakes.
-pub const OPERATOR: &str = "operator";
+pub const TINKERER: &str = "tinkerer";
 /// Looks at every broker while nothing is injured any more.
 pub const VISITOR: &str = "visitor";
+/// Reads the brokers' pages, in the storm too.
+pub const OPERATOR: &str = "operator";
 /// Reads everything once more in the drain.
 pub const AUDITOR: &str = "auditor";
 
@@ -68,6 +71,7 @@ impl Cluster {
         }
         let servers = Servers {
             brokers: cluster.brokers.values().map(|name| format!("{name}:{BROKER_PORT}")).collect(),
+            pages: cluster.brokers.iter().map(|(id, name)| (*id, name.to_string(), HTTP_PORT)).collect(),
             zookeeper: format!("{ZOOKEEPER}:{ZOOKEEPER_PORT}"),
         };
         let nodes = &mut cluster.nodes;
@@ -81,7 +85,8 @@ impl Cluster {
 
     /// Every node but the testbed's own clients, which are there for its own purposes.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.nodes.keys().filter(|name| ![ADMIN, PROBE, OPERATOR, VISITOR, AUDITOR].contains(&&***name))
+        let own = [ADMIN, PROBE, OPERATOR, TINKERER, VISITOR, AUDITOR];
+        self.nodes.keys().filter(move |name| !own.contains(&&***name))
     }
 
     /// The broker's next incarnation runs with another setting. Panics if the value is none that a broker takes:
@@ -188,6 +193,7 @@ pub fn broker_config(
     set("advertised.listeners", format!("{name}:{BROKER_PORT}").into());
     set("log.dirs", LOG_DIR.into());
     set("zookeeper.connect", format!("{ZOOKEEPER}:{ZOOKEEPER_PORT}").into());
+    set("http_listen", format!("0.0.0.0:{HTTP_PORT}").into());
     set("auto.create.topics.enable", false.into());
     BrokerConfig::from_table(table)?.check()
 }

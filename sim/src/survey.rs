@@ -2,6 +2,9 @@
 //!
 //! Sees whole batches with a true CRC, and where bytes begin that are none. Judging is the checks' job.
 
+mod indexes;
+mod inspector;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,12 +15,14 @@ use seedlog::facts::RecordTag;
 use seedlog::log::partition_of_directory;
 use seedlog::record::{self, BatchHeader, RecordHeader};
 use seedlog::runtime::sim::disk;
-use seedlog::runtime::sim::effects::Effect;
+use seedlog::runtime::sim::effects::{Bite, Effect};
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
 use crate::cluster::LOG_DIR;
 use crate::history::{FileByte, RecordAt, Seen};
+
+pub use inspector::Inspector;
 
 /// What a batch may unpack to.
 const UNPACKED_BYTES_MAX: usize = 1 << 28;
@@ -28,10 +33,7 @@ const FORGETS: &str = "power-failure";
 /// What a fault did, in offsets. An index is no copy of a record.
 pub fn effect(effect: Effect, name_of: impl Fn(NodeId) -> Arc<str>) -> Vec<Seen> {
     let (node, fault, path, bytes, meant) = match effect {
-        Effect::Struck { node, fault } => {
-            return vec![Seen::Struck { target: name_of(node), fault: fault.into() }];
-        }
-        Effect::HeldUp { from, to } => return vec![Seen::HeldUp { from: name_of(from), to: name_of(to) }],
+        Effect::Bite(bite) => return vec![bitten(bite, name_of)],
         Effect::Damaged { node, fault, path, bytes, meant } => (node, fault, path, bytes, meant),
     };
     let whole = || partition_of_checkpoint(&path).map(|partition| (partition, vec![(Offset::ZERO, None)]));
@@ -46,6 +48,14 @@ pub fn effect(effect: Effect, name_of: impl Fn(NodeId) -> Arc<str>) -> Vec<Seen>
         to,
     };
     places.into_iter().map(damaged).collect()
+}
+
+fn bitten(bite: Bite, name_of: impl Fn(NodeId) -> Arc<str>) -> Seen {
+    match bite {
+        Bite::Struck { node, fault } => Seen::Struck { target: name_of(node), fault: fault.into() },
+        Bite::HeldUp { from, to } => Seen::HeldUp { from: name_of(from), to: name_of(to) },
+        Bite::Session { session, fault } => Seen::SessionStruck { session, fault: fault.into() },
+    }
 }
 
 /// What says where a batch ends and which offsets it has: who reads on from a wrong one does not find the next.
@@ -162,7 +172,7 @@ mod tests {
     use super::*;
 
     /// Batches with the offsets 0..=1, 2..=3 and 4..=5, and where each begins.
-    fn log() -> (Vec<u8>, [u64; 3]) {
+    pub(super) fn log() -> (Vec<u8>, [u64; 3]) {
         let mut log = Vec::new();
         let begins = [0_i64, 2, 4].map(|base| {
             let mut builder = BatchBuilder::new(Compression::None);

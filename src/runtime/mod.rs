@@ -29,7 +29,7 @@ pub use accept_error::AcceptError;
 pub use ask::ask;
 pub use concurrently::{Running, concurrently};
 pub use file_range::{FileRange, Segment};
-pub use half::{buggify, clock, disk, lock, net, process, rng, task};
+pub use half::{buggify, clock, disk, effects, lock, net, process, rng, task};
 pub use pace::Pace;
 
 /// A timeout ran out.

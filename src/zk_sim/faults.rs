@@ -40,6 +40,8 @@ pub struct Breaking {
     pub broken: u32,
     /// Whether a write whose connection breaks is made all the same.
     pub applies: bool,
+    /// Whether reads count as well.
+    pub reads: bool,
 }
 
 /// What becomes of a request whose connection breaks.
@@ -123,7 +125,9 @@ impl Faults {
             return None;
         }
         let paths = paths_of(request);
-        let is_meant = |breaking: &Breaking| paths.iter().any(|path| is_below(&breaking.below, path));
+        let is_meant = |breaking: &Breaking| {
+            (is_write || breaking.reads) && paths.iter().any(|path| is_below(&breaking.below, path))
+        };
         let index = self.breaking.iter().position(is_meant)?;
         let meant = &mut self.breaking[index];
         if meant.answered > 0 {
@@ -148,6 +152,11 @@ impl Faults {
         self.cut_short.clear();
         self.lost_replies.clear();
         self.lost_creates.clear();
+    }
+
+    /// Whether this session's next write is to lose its reply, whatever it is.
+    pub fn owes_lost_reply(&self, session: SessionId) -> bool {
+        self.lost_replies.contains(&session)
     }
 
     /// The xid of `request` if its reply is to be lost: once for each time that somebody asked for it.
@@ -186,8 +195,7 @@ impl Faults {
 
     /// Whether `connect_request` asks for a session that is not attached anywhere.
     pub fn refuses_to_attach(&self, connect_request: &[u8]) -> bool {
-        let session = connect_request.get(SESSION_AT..).and_then(|rest| rest.first_chunk::<8>());
-        session.is_some_and(|id| self.unattachable.contains(&SessionId(i64::from_be_bytes(*id))))
+        session_asked_for(connect_request).is_some_and(|session| self.unattachable.contains(&session))
     }
 
     pub fn delay_watches(&mut self, session: SessionId, by: Option<Duration>) {
@@ -202,6 +210,17 @@ impl Faults {
         let by = self.watch_delays.get(&session)?;
         (xid_of_reply(message) == Some(EVENT)).then_some(*by)
     }
+}
+
+/// The session that a connect request names.
+pub(super) fn session_asked_for(connect_request: &[u8]) -> Option<SessionId> {
+    let id = connect_request.get(SESSION_AT..)?.first_chunk::<8>()?;
+    Some(SessionId(i64::from_be_bytes(*id)))
+}
+
+/// Whether a request only looks at the tree.
+pub(super) fn is_read(request: &[u8]) -> bool {
+    word(request, 4).is_some_and(|operation| READS.contains(&operation))
 }
 
 /// The xid that a framed reply answers.
@@ -344,7 +363,8 @@ mod tests {
         let read = |xid: i32, path: &str| {
             Op::GetData(PathWatch { path: path.into(), watch: false }).encode(xid).slice(4..)
         };
-        let breaking = |applies| Breaking { below: "/a/b".into(), answered: 1, broken: 2, applies };
+        let breaking =
+            |applies| Breaking { below: "/a/b".into(), answered: 1, broken: 2, applies, reads: applies };
         let mut faults = Faults::default();
         faults.break_off(breaking(true));
         assert_eq!(faults.breaks(&read(1, "/a")), None, "above");
@@ -356,6 +376,7 @@ mod tests {
         assert_eq!(faults.breaks(&write), Some(Broken::BeforeTheReply(3)));
         assert_eq!(faults.breaks(&write), None, "twice is enough");
         faults.break_off(Breaking { answered: 0, ..breaking(false) });
+        assert_eq!(faults.breaks(&read(1, "/a/b")), None, "a read");
         let in_a_multi = Op::Multi(vec![create("/x"), create("/a/b")]).encode(4).slice(4..);
         assert_eq!(faults.breaks(&in_a_multi), Some(Broken::BeforeTheRequest));
         faults.keep_replies();

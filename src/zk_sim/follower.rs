@@ -15,7 +15,7 @@ pub(super) struct CutFollower {
     pub session: SessionId,
     tree: Tree,
     /// Of the last write that it heard of.
-    zxid: Zxid,
+    pub zxid: Zxid,
     /// A request waits for the leader, and every later one behind it.
     is_stuck: bool,
 }

@@ -18,7 +18,7 @@ use crate::zookeeper::codec::{
 #[derive(Clone)]
 pub(super) struct LaggingServer {
     tree: Tree,
-    zxid: Zxid,
+    pub zxid: Zxid,
     /// Set on what was old, to be set again when it catches up.
     watched: SetWatchesRequest,
 }

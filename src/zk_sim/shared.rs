@@ -21,7 +21,7 @@ use super::watches::ConnectionId;
 use crate::facts::{self, Fact};
 use crate::runtime::lock::{Mutex, MutexGuard};
 use crate::runtime::rng::Rng;
-use crate::runtime::{Segment, clock};
+use crate::runtime::{Segment, clock, effects};
 use crate::types::{Instant, SessionId};
 use crate::zookeeper::codec::PASSWORD_BYTES;
 
@@ -115,7 +115,11 @@ impl Shared {
     /// Takes in a connection, unless there are too many.
     pub fn open(&self) -> Option<(ConnectionId, Arc<Wakers>)> {
         let mut state = self.lock();
-        if state.stopped || state.faults.has_no_quorum() || state.outboxes.len() >= CONNECTIONS_MAX {
+        if state.faults.has_no_quorum() {
+            effects::struck_here("no-quorum");
+            return None;
+        }
+        if state.stopped || state.outboxes.len() >= CONNECTIONS_MAX {
             return None;
         }
         state.connections_made += 1;
@@ -330,7 +334,8 @@ impl State {
     }
 
     fn send(&mut self, to: ConnectionId, bytes: Bytes) {
-        let late = self.commit.core().session_of(to).and_then(|id| self.faults.watch_delay(id, &bytes));
+        let session = self.commit.core().session_of(to);
+        let late = session.and_then(|id| self.faults.watch_delay(id, &bytes));
         let Some(outbox) = self.outboxes.get_mut(&to).filter(|outbox| !outbox.closes_after) else { return };
         if outbox.cut_reply.is_some() && outbox.cut_reply == xid_of_reply(&bytes) {
             outbox.segments.push(Segment::Bytes(bytes.slice(..bytes.len() / 2)));
@@ -341,7 +346,8 @@ impl State {
             outbox.segments.clear();
             return outbox.wakers.killer.notify_one();
         }
-        if let Some(by) = late {
+        if let (Some(by), Some(session)) = (late, session) {
+            effects::session_struck(session, "watch-late");
             let until = clock::now() + by;
             // What stands before the event was sent, or waits for an earlier one.
             outbox.held_until = Some(outbox.held_until.map_or(until, |held| held.max(until)));
@@ -352,16 +358,27 @@ impl State {
     }
 
     fn close_connections(&mut self) {
-        for outbox in self.outboxes.values() {
+        for (connection, outbox) in &self.outboxes {
+            if let Some(session) = self.commit.core().session_of(*connection) {
+                effects::session_struck(session, "connection-closed");
+            }
             outbox.wakers.killer.notify_one();
         }
     }
 
     /// Whether the connection breaks before this request is served; notes it if it is to break in its reply.
     fn breaks_before(&mut self, from: ConnectionId, message: &[u8]) -> bool {
-        let is_attached = self.commit.core().session_of(from).is_some();
-        let broken = if is_attached { self.faults.breaks(message) } else { None };
+        let session = self.commit.core().session_of(from);
         let Some(outbox) = self.outboxes.get_mut(&from) else { return false };
+        if outbox.is_deaf || outbox.cut_reply.is_some() || outbox.lost_reply.is_some() {
+            // It breaks once.
+            return outbox.is_deaf;
+        }
+        let broken = session.and_then(|session| {
+            let broken = self.faults.breaks(message)?;
+            effects::session_struck(session, "request-broken");
+            Some(broken)
+        });
         match broken {
             Some(Broken::InTheReply(xid)) => outbox.cut_reply = Some(xid),
             Some(Broken::BeforeTheReply(xid)) => outbox.lost_reply = Some(xid),
@@ -377,8 +394,15 @@ impl State {
     /// Notes what is to become of the reply to this request.
     fn mark_reply(&mut self, from: ConnectionId, message: &[u8]) {
         let Some(session) = self.commit.core().session_of(from) else { return };
+        let loses_any = self.faults.owes_lost_reply(session);
         let lost = self.faults.loses_reply_to(session, message);
+        if lost.is_some() {
+            effects::session_struck(session, if loses_any { "reply-lost" } else { "registration-lost" });
+        }
         let cut = self.faults.cuts_reply_to(session, message);
+        if cut.is_some() {
+            effects::session_struck(session, "cut-short");
+        }
         let Some(outbox) = self.outboxes.get_mut(&from) else { return };
         outbox.lost_reply = lost.or(outbox.lost_reply);
         outbox.cut_reply = cut.or(outbox.cut_reply);
@@ -391,7 +415,10 @@ impl State {
                 Effect::Send(connection, _)
                 | Effect::CloseAfterSend(connection)
                 | Effect::CloseNow(connection)
-                    if self.cut_followers.contains_key(&connection) => {}
+                    if self.cut_followers.contains_key(&connection) =>
+                {
+                    effects::session_struck(self.cut_followers[&connection].session, "unheard");
+                }
                 Effect::Send(to, bytes) => self.send(to, bytes),
                 Effect::CloseAfterSend(connection) => {
                     if let Some(outbox) = self.outboxes.get_mut(&connection) {

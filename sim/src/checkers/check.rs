@@ -46,10 +46,14 @@ pub enum Feature {
     AutoCommit,
     /// A topic that is flushed every so often.
     FlushInterval,
+    /// A topic of which readers are told nothing that is not flushed.
+    ExposesFlushed,
     /// Nothing but the run decides: a send certainly failed in it.
     FailedSend,
     /// Likewise: a position was reset.
     Reset,
+    /// Likewise: a broker gave up its log directory or its start.
+    BrokerFailed,
 }
 
 /// What one check has met of what it is there to judge.
@@ -89,9 +93,13 @@ impl Feature {
             Feature::Wanderer => terms.consumers.values().any(|consumer| consumer.wanders),
             Feature::Group => !terms.groups.is_empty(),
             Feature::AutoCommit => terms.groups.values().any(|group| group.auto_commit.is_some()),
+            Feature::ExposesFlushed => terms.topics.values().any(|topic| topic.exposes_flushed),
             Feature::FlushInterval => terms.topics.values().any(|topic| topic.flush_interval.is_some()),
             Feature::FailedSend => some_fact(|fact| matches!(fact, Fact::SendFailed { .. })),
             Feature::Reset => some_fact(|fact| matches!(fact, Fact::PositionReset { .. })),
+            Feature::BrokerFailed => {
+                some_fact(|fact| matches!(fact, Fact::LogDirFailed { .. } | Fact::BrokerStartFailed { .. }))
+            }
         }
     }
 }
@@ -137,7 +145,10 @@ mod tests {
     }
 
     /// Stories of their own show that these have met something.
-    const MET_ELSEWHERE: [&str; 11] = [
+    const MET_ELSEWHERE: [&str; 14] = [
+        "wrong-metric",
+        "wrong-health",
+        "needless-failure",
         "late-commit",
         "late-flush",
         "aborted-read",

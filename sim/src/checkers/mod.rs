@@ -17,8 +17,10 @@ mod aborted_read;
 mod commit_ahead;
 mod commit_regresses;
 mod duplicate;
+mod exposed_early;
 mod fair_share;
 mod fair_turns;
+mod false_flush;
 mod inconsistent_offsets;
 mod lag_after_heal;
 mod late_commit;
@@ -26,8 +28,10 @@ mod late_flush;
 mod leader_epochs;
 mod liveness;
 mod lost_write;
+mod misshapen_log;
 mod moved_key;
 mod needless_expiry;
+mod needless_failure;
 mod needless_redelivery;
 mod never_processed;
 mod overdue_send;
@@ -45,6 +49,8 @@ mod storage;
 mod unexplained_reset;
 mod unfinished_flush;
 mod unseen;
+mod wrong_health;
+mod wrong_metric;
 mod wrong_position;
 mod wrong_reply;
 mod wrong_time;
@@ -73,7 +79,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 36] = [
+pub static CHECKS: [Check; 42] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -101,9 +107,15 @@ pub static CHECKS: [Check; 36] = [
     overdue_send::CHECK,
     stale_leader::CHECK,
     fair_turns::CHECK,
+    wrong_metric::CHECK,
+    wrong_health::CHECK,
     storage::CHECK,
+    false_flush::CHECK,
+    exposed_early::CHECK,
+    misshapen_log::CHECK,
     leader_epochs::CHECK,
     late_flush::CHECK,
+    needless_failure::CHECK,
     single_owner::CHECK,
     overlapping_delivery::CHECK,
     zookeeper_model::CHECK,

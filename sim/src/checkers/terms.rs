@@ -39,6 +39,8 @@ pub struct TopicTerms {
     pub replicas: u32,
     /// What was appended is flushed after this, whether or not anybody waits for it (`flush.ms`).
     pub flush_interval: Option<Duration>,
+    /// Readers are told of nothing that is not flushed (`expose = "flushed"`, or `durability = "fsync"`).
+    pub exposes_flushed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,17 +1,17 @@
 //! Whether a fault bit: whether because of it an operation had another result, or came to its end noticeably later.
 //!
-//! Pure: judged by what the simulator saw from the fault on until it was over. Of some kinds it sees nothing yet: what
-//! they did is not measured. Two faults that last at the same time on the same link or disk share what is seen.
+//! Pure: judged by what the simulator saw from the fault on until it was over. One drawn fault may cut many links: it bit if
+//! any part of it did. Two that last at the same time on the same link or disk share what is seen.
 
 use std::sync::Arc;
 
 use seedlog::facts::Fact;
+use seedlog::types::SessionId;
 use serde::{Deserialize, Serialize};
 
-use crate::history::{Entry, Injected, Phase, Seen, What};
-
-/// How long a crash that was armed is waited for, with the time that its node stays down.
-const ARMED_NS_MAX: u64 = 10_000_000_000;
+use super::Struck;
+use crate::cluster::ZOOKEEPER;
+use crate::history::{DiskOperation, Entry, Failure, Injected, Phase, Seen, What};
 
 /// What faults of one kind did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,38 +19,61 @@ pub struct Bites {
     pub bit: u64,
     /// They changed nothing worth speaking of.
     pub nothing: u64,
-    pub not_measured: u64,
 }
 
 impl Bites {
     pub fn add(&mut self, other: Bites) {
         self.bit += other.bit;
         self.nothing += other.nothing;
-        self.not_measured += other.not_measured;
     }
 
-    /// Counts one fault, which the history holds.
-    pub fn count(&mut self, fault: &Injected, history: &[Entry]) {
-        match has_bitten(fault, history) {
-            Some(true) => self.bit += 1,
-            Some(false) => self.nothing += 1,
-            None => self.not_measured += 1,
+    /// Counts one fault.
+    pub fn count(&mut self, has_bitten: bool) {
+        match has_bitten {
+            true => self.bit += 1,
+            false => self.nothing += 1,
         }
     }
+
+    pub fn all(self) -> u64 {
+        self.bit + self.nothing
+    }
+}
+
+/// Whether it bit, so far: any part of what it was drawn as.
+pub fn has_bitten(struck: &Struck, history: &[Entry]) -> bool {
+    let since = since(struck, history);
+    struck.essence().any(|fault| has_part_bitten(fault, since))
+}
+
+/// Whether it changed anything at all: what comes along with a fault does, too.
+pub fn has_changed_anything(struck: &Struck, history: &[Entry]) -> bool {
+    let since = since(struck, history);
+    struck.did.iter().any(|fault| has_part_bitten(fault, since))
+}
+
+fn since<'a>(struck: &Struck, history: &'a [Entry]) -> &'a [Entry] {
+    &history[history.partition_point(|entry| entry.at_ns < struck.at_ns)..]
 }
 
 /// What shows that a fault bit.
 enum Sign<'a> {
     /// That it was there: a process ended, or stood still.
     Itself,
-    Struck(&'a Arc<str>, fn(&str) -> bool),
+    Struck(&'a str, &'static [&'static str]),
     HeldUp(&'a Arc<str>, &'a Arc<str>),
     /// In either direction.
     HeldUpBetween(&'a Arc<str>, &'a Arc<str>),
-    Death(&'a Arc<str>),
-    Expiry(seedlog::types::SessionId),
+    Stop,
+    Expiry(SessionId),
+    Session(SessionId, &'static [&'static str]),
+    ExpiryOr(SessionId, &'static [&'static str]),
+    AnySession(&'static str),
+    /// The creation of the node under which this one is registered.
+    Registration(&'a Arc<str>),
 }
 
+/// `None`: the end of a fault.
 fn sign(fault: &Injected) -> Option<Sign<'_>> {
     let sign = match fault {
         Injected::Kill { .. }
@@ -60,68 +83,188 @@ fn sign(fault: &Injected) -> Option<Sign<'_>> {
         | Injected::Suspend { .. }
         | Injected::Stop { .. }
         | Injected::Reconfigure { .. } => Sign::Itself,
-        Injected::CrashArmed { target, .. } => Sign::Death(target),
-        Injected::DiskError { target, .. } => {
-            Sign::Struck(target, |fault| fault.ends_with("-error") || fault == "short-write")
-        }
-        Injected::DiskFull { target, .. } => Sign::Struck(target, |fault| fault == "no-space"),
-        Injected::DiskHangs { target, .. } => Sign::Struck(target, |fault| fault == "hanging-sync"),
-        Injected::DiskSlow { target, .. } => Sign::Struck(target, |fault| fault == "slow"),
-        Injected::DiskLies { target } => Sign::Struck(target, |fault| fault == "lying-sync"),
-        Injected::DiskMisdirects { target } => Sign::Struck(target, |fault| fault == "misdirected-write"),
-        Injected::DiskSectorLost { target, .. } => Sign::Struck(target, |fault| fault == "sector-lost"),
-        Injected::BitFlip { target, .. }
-        | Injected::BitRot { target, .. }
-        | Injected::FileTruncated { target, .. } => Sign::Struck(target, |fault| fault == "damage-read"),
-        Injected::FewDescriptors { target, .. } => Sign::Struck(target, |fault| fault == "too-many-files"),
-        Injected::Refuse { target, .. } => Sign::Struck(target, |fault| fault == "connect-hindered"),
+        Injected::RollingRestart { .. } => Sign::Stop,
+        Injected::CrashArmed { target, .. } => Sign::Struck(target, &["crash-inside", "crash-at-point"]),
+        Injected::FewDescriptors { target, .. } => Sign::Struck(target, &["too-many-files"]),
         Injected::Cut { from, to }
         | Injected::Delay { from, to, .. }
         | Injected::Bandwidth { from, to, .. } => Sign::HeldUp(from, to),
-        Injected::Reset { a, b } | Injected::Stall { a, b, .. } | Injected::Drop { a, b } => {
-            Sign::HeldUpBetween(a, b)
-        }
+        Injected::Reset { a, b }
+        | Injected::ResetOneEnd { of: a, with: b }
+        | Injected::Stall { a, b, .. }
+        | Injected::Drop { a, b } => Sign::HeldUpBetween(a, b),
+        Injected::Refuse { target, .. } => Sign::Struck(target, &["connect-hindered"]),
+        Injected::DiskError { .. }
+        | Injected::DiskFull { .. }
+        | Injected::DiskHangs { .. }
+        | Injected::DiskSlow { .. }
+        | Injected::DiskLies { .. }
+        | Injected::DiskMisdirects { .. }
+        | Injected::DiskSectorLost { .. }
+        | Injected::BitFlip { .. }
+        | Injected::BitRot { .. }
+        | Injected::FileTruncated { .. } => sign_of_disk(fault)?,
+        Injected::ClockBump { target, .. }
+        | Injected::ClockDrift { target, .. }
+        | Injected::ClockStrobe { target, .. } => Sign::Struck(target, &["wrong-clock"]),
+        Injected::MonotonicDrift { target, .. } => Sign::Struck(target, &["timer-drifted"]),
+        Injected::TimersLate { target, .. } => Sign::Struck(target, &["timer-late"]),
         Injected::ExpireSession { session, .. } => Sign::Expiry(*session),
-        _ => return None,
+        Injected::LoseReply { session, .. } => Sign::Session(*session, &["reply-lost"]),
+        Injected::LoseRegistration { target } => Sign::Registration(target),
+        Injected::CutShort { session, .. } => Sign::Session(*session, &["cut-short"]),
+        Injected::RegistryBreaks { .. } => Sign::AnySession("request-broken"),
+        // The owner loses the partition at the same time.
+        Injected::OffsetGarbled { .. } => Sign::Itself,
+        Injected::Detach { session, .. } => {
+            Sign::ExpiryOr(*session, &["unanswered", "unheard", "old-state", "sent-away"])
+        }
+        Injected::ServerLags { target } => Sign::Struck(target, &["old-state", "sent-away"]),
+        Injected::WatchesLate { session, .. } => Sign::Session(*session, &["watch-late"]),
+        Injected::ReconnectStorm { .. } | Injected::QuorumLost { .. } => {
+            Sign::AnySession("connection-closed")
+        }
+        Injected::Idle { target } => Sign::Struck(target, &["idle"]),
+        Injected::Burst { target } => Sign::Struck(target, &["burst"]),
+        Injected::HotKey { target } => Sign::Struck(target, &["hot-key"]),
+        Injected::HugeRecord { target, .. } => Sign::Struck(target, &["huge-record"]),
+        Injected::Slow { target, .. } => Sign::Struck(target, &["slow-consumer"]),
+        Injected::Resume { .. }
+        | Injected::EnoughDescriptors { .. }
+        | Injected::Start { .. }
+        | Injected::Mend { .. }
+        | Injected::Prompt { .. }
+        | Injected::FullBandwidth { .. }
+        | Injected::Release { .. }
+        | Injected::Accept { .. }
+        | Injected::DiskHealthy { .. }
+        | Injected::ClockRight { .. }
+        | Injected::TimersRight { .. }
+        | Injected::Rejoin { .. }
+        | Injected::ServerCaughtUp { .. }
+        | Injected::WatchesPrompt { .. }
+        | Injected::QuorumBack { .. }
+        | Injected::UsualLoad { .. }
+        | Injected::UsualPace { .. } => return None,
     };
     Some(sign)
 }
 
-/// `None`: nobody can tell.
-fn has_bitten(fault: &Injected, history: &[Entry]) -> Option<bool> {
-    let sign = sign(fault)?;
-    if matches!(sign, Sign::Itself) {
-        return Some(true);
-    }
-    let begun = history.iter().position(|entry| matches!(&entry.what, What::Fault(f) if f == fault))?;
-    let since = history[begun].at_ns;
-    let is_on = |entry: &&Entry| match &entry.what {
-        What::Phase(entered) => entered.phase < Phase::Converge,
-        What::Fault(later) => !ends(fault, later),
-        _ => !matches!(sign, Sign::Death(_)) || entry.at_ns - since < ARMED_NS_MAX,
+fn sign_of_disk(fault: &Injected) -> Option<Sign<'_>> {
+    let (target, signs): (&Arc<str>, &'static [&'static str]) = match fault {
+        Injected::DiskError { target, failure: Failure::Short, .. } => (target, &["short-write"]),
+        Injected::DiskError { target, operation, .. } => (target, error_of(*operation)),
+        Injected::DiskFull { target, .. } => (target, &["no-space"]),
+        Injected::DiskHangs { target, .. } => (target, &["hanging-sync"]),
+        Injected::DiskSlow { target, .. } => (target, &["slow"]),
+        Injected::DiskLies { target } => (target, &["lying-sync"]),
+        Injected::DiskMisdirects { target } => (target, &["misdirected-write"]),
+        Injected::DiskSectorLost { target, .. } => (target, &["sector-lost"]),
+        Injected::BitFlip { target, .. }
+        | Injected::BitRot { target, .. }
+        | Injected::FileTruncated { target, .. } => (target, &["damage-read"]),
+        _ => return None,
     };
-    Some(history[begun + 1..].iter().take_while(is_on).any(|entry| sign.is_shown_by(&entry.what)))
+    Some(Sign::Struck(target, signs))
+}
+
+fn error_of(operation: DiskOperation) -> &'static [&'static str] {
+    match operation {
+        DiskOperation::Read => &["read-error"],
+        DiskOperation::Write => &["write-error"],
+        DiskOperation::SetLen => &["set-len-error"],
+        DiskOperation::Fsync => &["sync-error"],
+        DiskOperation::Rename => &["rename-error"],
+        DiskOperation::Open => &["open-error"],
+        DiskOperation::Mkdir => &["create-dir-error"],
+        DiskOperation::ReadDir => &["read-dir-error"],
+        DiskOperation::Unlink => &["remove-error"],
+    }
+}
+
+/// `since`: from the instant of the fault on.
+fn has_part_bitten(fault: &Injected, since: &[Entry]) -> bool {
+    let Some(sign) = sign(fault) else { return false };
+    if matches!(sign, Sign::Itself) {
+        return true;
+    }
+    let Some(begun) = since.iter().position(|entry| matches!(&entry.what, What::Fault(f) if f == fault))
+    else {
+        return false;
+    };
+    let is_on = |entry: &&Entry| match &entry.what {
+        What::Phase(entered) => outlasts_the_storm(fault) || entered.phase < Phase::Heal,
+        What::Fault(later) => !ends(fault, later),
+        What::Fact(_) | What::Seen(_) => true,
+    };
+    let mut while_on = since[begun + 1..].iter().take_while(is_on);
+    while_on.any(|entry| sign.is_shown_by(&entry.what, since))
+}
+
+/// What is broken for good.
+fn outlasts_the_storm(fault: &Injected) -> bool {
+    matches!(
+        fault,
+        Injected::Drop { .. }
+            | Injected::BitFlip { .. }
+            | Injected::BitRot { .. }
+            | Injected::FileTruncated { .. }
+            | Injected::HugeRecord { .. }
+    )
 }
 
 impl Sign<'_> {
-    fn is_shown_by(&self, what: &What) -> bool {
-        match (self, what) {
-            (Sign::Struck(target, is_it), What::Seen(Seen::Struck { target: struck, fault })) => {
-                *target == struck && is_it(fault)
+    fn is_shown_by(&self, what: &What, since: &[Entry]) -> bool {
+        match what {
+            What::Seen(seen) => self.is_seen(seen, since),
+            What::Fact(Fact::SessionExpired { session }) => {
+                matches!(self, Sign::Expiry(of) | Sign::ExpiryOr(of, _) if of == session)
             }
-            (Sign::HeldUp(from, to), What::Seen(Seen::HeldUp { from: sender, to: receiver })) => {
+            What::Fault(Injected::Stop { .. }) => matches!(self, Sign::Stop),
+            What::Fault(_) | What::Fact(_) | What::Phase(_) => false,
+        }
+    }
+
+    fn is_seen(&self, seen: &Seen, since: &[Entry]) -> bool {
+        match (self, seen) {
+            (Sign::Struck(target, signs), Seen::Struck { target: struck, fault }) => {
+                *target == &**struck && signs.contains(&&**fault)
+            }
+            (Sign::HeldUp(from, to), Seen::HeldUp { from: sender, to: receiver }) => {
                 (*from, *to) == (sender, receiver)
             }
-            (Sign::HeldUpBetween(a, b), What::Seen(Seen::HeldUp { from, to })) => {
+            (Sign::HeldUpBetween(a, b), Seen::HeldUp { from, to }) => {
                 (*a, *b) == (from, to) || (*b, *a) == (from, to)
             }
-            (Sign::Death(of), What::Fault(Injected::Kill { target } | Injected::PowerFailure { target })) => {
-                *of == target
+            (
+                Sign::Session(of, signs) | Sign::ExpiryOr(of, signs),
+                Seen::SessionStruck { session, fault },
+            ) => of == session && signs.contains(&&**fault),
+            (Sign::AnySession(sign), Seen::SessionStruck { fault, .. }) => **fault == **sign,
+            (Sign::AnySession(_), Seen::Struck { target, fault }) => {
+                **target == *ZOOKEEPER && **fault == *"no-quorum"
             }
-            (Sign::Expiry(of), What::Fact(Fact::SessionExpired { session })) => of == session,
+            (Sign::Registration(of), Seen::SessionStruck { session, fault }) => {
+                **fault == *"registration-lost" && is_session_of(of, *session, since)
+            }
             _ => false,
         }
     }
+}
+
+/// Whether the node attached the session, or is told that it has it.
+fn is_session_of(node: &Arc<str>, session: SessionId, since: &[Entry]) -> bool {
+    since.iter().any(|entry| {
+        let attached = match &entry.what {
+            What::Fact(
+                Fact::BrokerRegistered { session, .. }
+                | Fact::GroupJoined { session, .. }
+                | Fact::SessionAttached { session, .. },
+            ) => Some(*session),
+            _ => None,
+        };
+        entry.node == *node && attached == Some(session)
+    })
 }
 
 /// Whether `later` ends what `fault` began.
@@ -129,16 +272,31 @@ fn ends(fault: &Injected, later: &Injected) -> bool {
     match (fault, later) {
         (Injected::Cut { from, to }, Injected::Mend { from: f, to: t })
         | (Injected::Delay { from, to, .. }, Injected::Prompt { from: f, to: t })
-        | (Injected::Bandwidth { from, to, .. }, Injected::FullBandwidth { from: f, to: t }) => {
+        | (Injected::Bandwidth { from, to, .. }, Injected::FullBandwidth { from: f, to: t })
+        | (Injected::Stall { a: from, b: to, .. }, Injected::Release { a: f, b: t, .. }) => {
             (from, to) == (f, t)
         }
+        (Injected::Detach { session, .. }, Injected::Rejoin { session: s, .. })
+        | (Injected::WatchesLate { session, .. }, Injected::WatchesPrompt { session: s, .. }) => session == s,
+        (Injected::ServerLags { .. }, Injected::ServerCaughtUp { .. })
+        | (Injected::QuorumLost { .. }, Injected::QuorumBack { .. }) => true,
         (Injected::Refuse { target, .. }, Injected::Accept { target: t })
+        | (Injected::FewDescriptors { target, .. }, Injected::EnoughDescriptors { target: t })
         | (
             Injected::ClockBump { target, .. }
             | Injected::ClockDrift { target, .. }
             | Injected::ClockStrobe { target, .. },
             Injected::ClockRight { target: t },
         )
+        | (
+            Injected::MonotonicDrift { target, .. } | Injected::TimersLate { target, .. },
+            Injected::TimersRight { target: t },
+        )
+        | (
+            Injected::Idle { target } | Injected::Burst { target } | Injected::HotKey { target },
+            Injected::UsualLoad { target: t },
+        )
+        | (Injected::Slow { target, .. }, Injected::UsualPace { target: t })
         | (
             Injected::DiskError { target, .. }
             | Injected::DiskFull { target, .. }
@@ -154,57 +312,4 @@ fn ends(fault: &Injected, later: &Injected) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(at_ms: u64, what: What) -> Entry {
-        Entry { at_ns: at_ms * 1_000_000, node: "testbed".into(), incarnation: 0, what }
-    }
-
-    fn bites(fault: Injected, then: Vec<What>) -> Bites {
-        let history: Vec<Entry> = [What::Fault(fault.clone())]
-            .into_iter()
-            .chain(then)
-            .enumerate()
-            .map(|(at, what)| entry(at as u64, what))
-            .collect();
-        let mut bites = Bites::default();
-        bites.count(&fault, &history);
-        bites
-    }
-
-    fn held_up(from: &str, to: &str) -> What {
-        What::Seen(Seen::HeldUp { from: from.into(), to: to.into() })
-    }
-
-    const BIT: Bites = Bites { bit: 1, nothing: 0, not_measured: 0 };
-    const NOTHING: Bites = Bites { bit: 0, nothing: 1, not_measured: 0 };
-
-    #[test]
-    fn a_cut_between_nodes_that_do_not_speak_does_nothing() {
-        let cut = || Injected::Cut { from: "shop".into(), to: "broker-1".into() };
-        assert_eq!(bites(cut(), vec![held_up("shop", "broker-1")]), BIT);
-        assert_eq!(bites(cut(), vec![held_up("broker-1", "shop"), held_up("shop", "broker-2")]), NOTHING);
-        let mended = What::Fault(Injected::Mend { from: "shop".into(), to: "broker-1".into() });
-        assert_eq!(bites(cut(), vec![mended, held_up("shop", "broker-1")]), NOTHING);
-    }
-
-    #[test]
-    fn a_disk_that_fails_nobody_does_nothing_and_one_that_was_cured_does_no_more() {
-        let full = || Injected::DiskFull { target: "broker-1".into(), free_bytes: 0 };
-        let struck = |target: &str, fault: &str| {
-            What::Seen(Seen::Struck { target: target.into(), fault: fault.into() })
-        };
-        assert_eq!(bites(full(), vec![struck("broker-1", "no-space")]), BIT);
-        assert_eq!(bites(full(), vec![struck("broker-2", "no-space"), struck("broker-1", "slow")]), NOTHING);
-        let cured = What::Fault(Injected::DiskHealthy { target: "broker-1".into() });
-        assert_eq!(bites(full(), vec![cured, struck("broker-1", "no-space")]), NOTHING);
-    }
-
-    #[test]
-    fn a_kill_bites_and_a_kind_of_which_nothing_is_seen_is_not_measured() {
-        assert_eq!(bites(Injected::Kill { target: "broker-1".into() }, Vec::new()), BIT);
-        let storm = bites(Injected::ReconnectStorm { target: "zookeeper".into() }, Vec::new());
-        assert_eq!(storm, Bites { not_measured: 1, ..Bites::default() });
-    }
-}
+mod tests;

@@ -3,42 +3,30 @@
 //! Drawn when they strike, each from a stream of its own; whole classes are left out by the plan, and so is what
 //! would go over budget in a run that is to stay within.
 
+mod crashes;
 mod ensemble;
 
 use std::time::Duration;
 
 use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::rng;
-use seedlog::runtime::sim::world::Death;
 
+use super::network::both_ways;
 use super::ongoing::Ongoing;
 use super::script::Later;
 use super::storm::Due;
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
-use crate::history::{DiskOperation, Refusal};
-use crate::scenario::{Class, CrashPoint, Damage, Level, Plan};
+use crate::history::Refusal;
+use crate::scenario::{Class, Damage, Level, Plan};
+
+pub(super) use crashes::NOTICE_EVERY;
 
 /// The shortest time between two faults of a class.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
 
 /// How many kinds are drawn for one fault until one finds somebody to strike.
 const DRAWS_MAX: u32 = 8;
-
-/// How often, and how many times, the testbed looks whether an armed crash has come.
-pub(super) const NOTICE_EVERY: Duration = Duration::from_millis(20);
-const NOTICE_LOOKS_MAX: u32 = 100;
-/// Points at which a broker may die; the mean time between two differs, so the count to wait for is small.
-const BROKER_POINTS: [&str; 4] = ["appended", "flushed", "segment-rolled", "broker-registered"];
-/// Points at which a member of a group may die.
-const MEMBER_POINTS: [&str; 6] = [
-    "partition-owned",
-    "partition-released",
-    "rebalance-started",
-    "commit-invoked",
-    "delivered",
-    "group-joined",
-];
 
 /// Values that fill many segments, and one that nobody takes.
 const HUGE_RECORD_BYTES: [u64; 4] = [64 << 10, 256 << 10, 1_000_000, 1 << 20];
@@ -87,6 +75,7 @@ impl Injector {
     }
 
     fn strike_with(&mut self, class: Class, kind: &'static str, plan: &Plan) -> Later {
+        self.drawn_as = kind;
         match class {
             Class::Process => self.strike_process(kind),
             Class::Network => self.strike_network(kind, plan),
@@ -107,6 +96,7 @@ impl Injector {
             "wipe" => self.wipe(&target),
             "stop" if self.draws.chance(1, 4) => {
                 let every = self.draw_lasting();
+                self.drawn_as = "rolling-restart";
                 return self.restart_one_by_one(&self.broker_names(), every);
             }
             "stop" => self.stop(&target),
@@ -115,64 +105,27 @@ impl Injector {
                 self.reconfigure(&target, key, &value);
                 self.stop(&target);
             }
-            "crash-in-disk" => return self.crash_in_disk(&target),
-            "crash-at-point" => {
-                let point = *self.draws.pick(&BROKER_POINTS).expect("not empty");
-                return self.crash_at(&target, point);
-            }
+            "crash-in-disk" => return self.crash_in_disk(target),
+            "crash-at-point" => return self.crash_broker_at_point(target),
             "crash-in-recovery" => return self.crash_in_recovery(target),
             "pause" => return self.pause_for_a_while(&target),
             "suspend" => return self.suspend_for_a_while(target),
-            "few-descriptors" => {
-                let left = self.draws.below(6) as u32;
-                self.take_descriptors(&target, left);
-                return vec![(self.draw_lasting(), Due::End(Ongoing::FewDescriptors(target)))];
-            }
+            "few-descriptors" => return self.leave_few_descriptors(target),
             _ => self.kill(&target),
         }
         vec![(self.draw_downtime(), Due::Start(target))]
     }
 
-    /// Dies inside of a disk operation: by loss of power where that is allowed.
-    fn crash_in_disk(&mut self, target: &Name) -> Later {
-        let operations =
-            [DiskOperation::Fsync, DiskOperation::Fsync, DiskOperation::Write, DiskOperation::Rename];
-        let operation = *self.draws.pick(&operations).expect("not empty");
-        let nth = self.draws.between(1, 3) as u32;
-        let death = self.draw_death();
-        self.arm_crash(target, &CrashPoint::Disk(operation), nth, death);
-        vec![self.look_for_crash_of(target)]
-    }
-
-    fn crash_at(&mut self, target: &Name, point: &str) -> Later {
-        let nth = self.draws.between(1, 3) as u32;
-        let death = self.draw_death();
-        self.arm_crash(target, &CrashPoint::Fact(point.to_owned()), nth, death);
-        vec![self.look_for_crash_of(target)]
-    }
-
-    /// Dies, and again in the recovery after that.
-    fn crash_in_recovery(&mut self, target: Name) -> Later {
-        self.kill(&target);
-        let death = self.draw_death();
-        if self.draws.chance(1, 2) {
-            self.arm_crash(&target, &CrashPoint::Fact("log-recovered".into()), 1, death);
-        } else {
-            let nth = self.draws.between(1, 8) as u32;
-            self.arm_crash(&target, &CrashPoint::Disk(DiskOperation::Write), nth, death);
+    /// Mostly none is left, and somebody has to connect anew while the old connection still has its own.
+    fn leave_few_descriptors(&mut self, target: Name) -> Later {
+        let left = if self.draws.chance(7, 8) { 0 } else { self.draws.below(6) as u32 };
+        self.take_descriptors(&target, left);
+        if self.draws.chance(1, 2)
+            && let Some(peer) = self.some_client_of(&target)
+        {
+            self.reset_one_end(&peer, &target);
         }
-        let (after, look) = self.look_for_crash_of(&target);
-        let downtime = self.draw_downtime();
-        vec![(downtime, Due::Start(target)), (downtime + after, look)]
-    }
-
-    fn look_for_crash_of(&self, target: &Name) -> (Duration, Due) {
-        (NOTICE_EVERY, Due::ArmedCrash { target: target.clone(), looks_left: Some(NOTICE_LOOKS_MAX) })
-    }
-
-    fn draw_death(&mut self) -> Death {
-        let power = self.damage > Damage::NoLoss && self.draws.chance(1, 2);
-        if power { Death::PowerFailure } else { Death::Kill }
+        vec![(self.draw_lasting(), Due::End(Ongoing::FewDescriptors(target)))]
     }
 
     fn pause_for_a_while(&mut self, target: &Name) -> Later {
@@ -200,7 +153,10 @@ impl Injector {
         let clients = client_names(plan);
         match kind {
             "cut" => {
-                let directions = self.draw_cut(&clients);
+                let directions = self.aimed(
+                    |injector| injector.draw_cut(&clients),
+                    |injector, directions| injector.speak(directions),
+                );
                 // A broker may have been drawn against itself.
                 if directions.is_empty() {
                     return Vec::new();
@@ -219,11 +175,20 @@ impl Injector {
                     _ => Refusal::Late,
                 };
                 self.refuse(&target, how);
+                // Who stays connected connects to nobody.
+                if self.draws.chance(5, 6)
+                    && let Some(peer) = self.some_client_of(&target)
+                {
+                    self.reset(&peer, &target);
+                }
                 return vec![(self.draw_lasting(), Due::End(Ongoing::Refusal(target)))];
             }
             _ => {}
         }
-        let (a, b) = self.draw_link(&clients);
+        let (a, b) = self.aimed(
+            |injector| injector.draw_link(&clients),
+            |injector, (a, b)| injector.speak(&both_ways(a, b)),
+        );
         match kind {
             "reset" => self.reset(&a, &b),
             "reset-one-end" if self.draws.chance(1, 2) => self.reset_one_end(&a, &b),
@@ -272,7 +237,10 @@ impl Injector {
             return self.strike_timers(kind, &names);
         }
         names.push(ZOOKEEPER.into());
-        let target = self.draws.pick(&names).cloned().expect("a cluster has brokers");
+        let target = self.aimed(
+            |injector| injector.draws.pick(&names).cloned().expect("a cluster has brokers"),
+            |injector, target| injector.looks_at_clock(target),
+        );
         match kind {
             "clock-drift" => {
                 let ppm = self.draw_drift_ppm();
@@ -295,7 +263,10 @@ impl Injector {
 
     /// Of anybody but the ZooKeeper server, by whose clock the simulation's sessions are counted.
     fn strike_timers(&mut self, kind: &str, names: &[Name]) -> Later {
-        let target = self.draws.pick(names).cloned().expect("a cluster has brokers");
+        let target = self.aimed(
+            |injector| injector.draws.pick(names).cloned().expect("a cluster has brokers"),
+            |injector, target| injector.is_at_work(target),
+        );
         if kind == "timers-late" {
             let grid = self.draw_timer_grid();
             self.delay_timers(&target, grid);
@@ -307,7 +278,7 @@ impl Injector {
     }
 
     fn strike_client(&mut self, kind: &str, plan: &Plan) -> Later {
-        let producers: Vec<Name> = plan.producers.keys().map(|name| name.as_str().into()).collect();
+        let producers = self.senders(kind, plan);
         let members = member_names(plan);
         let mut candidates = match kind {
             "idle" | "burst" | "hot-key" | "huge-record" => producers,
@@ -315,7 +286,13 @@ impl Injector {
             _ => client_names(plan),
         };
         candidates.retain(|name| self.is_running(name));
-        let Some(target) = self.draws.pick(&candidates).cloned() else { return Vec::new() };
+        if candidates.is_empty() {
+            return Vec::new();
+        }
+        let target = self.aimed(
+            |injector| injector.draws.pick(&candidates).cloned().expect("somebody runs"),
+            |injector, target| kind != "slow-consumer" || injector.has_lately(target, &["delivered"]),
+        );
         match kind {
             "idle" => self.idle(&target),
             "burst" => self.burst(&target),
@@ -338,10 +315,7 @@ impl Injector {
                 self.stop(&target);
                 return vec![(self.draw_downtime(), Due::Start(target))];
             }
-            "crash-at-point" => {
-                let point = *self.draws.pick(&MEMBER_POINTS).expect("not empty");
-                return self.crash_at(&target, point);
-            }
+            "crash-at-point" => return self.crash_member_at_point(target, plan),
             "suspend" => return self.suspend_for_a_while(target),
             "pause" => return self.pause_for_a_while(&target),
             _ => {
@@ -365,6 +339,13 @@ fn client_names(plan: &Plan) -> Vec<Name> {
 
 fn member_names(plan: &Plan) -> Vec<Name> {
     plan.members().map(|(name, _)| name.as_str().into()).collect()
+}
+
+/// The other members of the group that this node is one of; nobody where it is none.
+fn others_of_group(member: &Name, plan: &Plan) -> Vec<Name> {
+    let of_group = plan.groups.values().find(|group| group.members.contains_key(&**member));
+    let members = of_group.into_iter().flat_map(|group| group.members.keys());
+    members.filter(|other| ***other != **member).map(|other| other.as_str().into()).collect()
 }
 
 #[cfg(test)]

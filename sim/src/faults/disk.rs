@@ -16,7 +16,7 @@ use crate::survey::partition_of_log;
 impl Injector {
     /// One fault of the class, drawn: of this kind, at some broker.
     pub(super) fn strike_disk(&mut self, kind: &str) -> Later {
-        let target = self.some_broker();
+        let target = self.broker_that(operation_met_by(kind));
         match kind {
             "disk-slow" => {
                 let factor = *self.draws.pick(&[10, 100, 1000]).expect("not empty");
@@ -25,7 +25,8 @@ impl Injector {
             }
             "disk-hangs" => self.hang_some(&target),
             "disk-full" => {
-                let free_bytes = *self.draws.pick(&[0, 1, 200, 1_500, 20_000]).expect("not empty");
+                let free_bytes =
+                    *self.draws.pick(&[0, 0, 1, 200, 200, 1_500, 1_500, 20_000]).expect("not empty");
                 self.fill_disk(&target, free_bytes);
             }
             "disk-lies" => self.lie_about_syncs(&target),
@@ -36,25 +37,55 @@ impl Injector {
             }
             "bit-rot" => {
                 self.rot_bit(&target, None);
-                return Later::new();
+                return self.restart_to_read(target);
             }
             "file-truncated" => {
                 self.truncate(&target, None);
-                return Later::new();
+                return self.restart_to_read(target);
             }
-            "disk-sector-lost" if self.lose_sector(&target, None) => {}
-            _ => {
-                let operation = self.draw_failing_operation();
-                let one_in = *self.draws.pick(&[0, 0, 4, 1]).expect("not empty");
-                let failure = self.draw_failure(operation);
-                let errno = match failure {
-                    Failure::Plain => *self.draws.pick(operation.errnos()).expect("each has one"),
-                    _ => Errno::Eio,
-                };
-                self.break_disk(&target, operation, failure, errno, one_in);
+            "disk-sector-lost" if self.lose_sector(&target, None) => {
+                let cure = (self.draw_lasting(), Due::CureDisk(target.clone()));
+                let mut later = self.restart_to_read(target);
+                later.push(cure);
+                return later;
             }
+            _ => return self.break_some_disk(),
         }
         vec![(self.draw_lasting(), Due::CureDisk(target))]
+    }
+
+    /// At a broker that does such operations; one that has not for a while does when it starts.
+    fn break_some_disk(&mut self) -> Later {
+        self.drawn_as = "disk-error";
+        let (target, operation) = self.aimed(
+            |injector| (injector.some_broker(), injector.draw_failing_operation()),
+            |injector, (target, operation)| injector.does(target, operation_of(*operation)),
+        );
+        let is_done = self.does(&target, operation_of(operation));
+        let comes_often =
+            [DiskOperation::Read, DiskOperation::Write, DiskOperation::Fsync].contains(&operation);
+        let rates: &[u32] = if comes_often { &[0, 0, 4, 1] } else { &[0, 0, 0, 4, 1, 1, 1] };
+        let one_in = *self.draws.pick(rates).expect("not empty");
+        let failure = self.draw_failure(operation);
+        let errno = match failure {
+            Failure::Plain => *self.draws.pick(operation.errnos()).expect("each has one"),
+            _ => Errno::Eio,
+        };
+        self.break_disk(&target, operation, failure, errno, one_in);
+        let mut later = vec![(self.draw_lasting(), Due::CureDisk(target.clone()))];
+        if !is_done {
+            later.extend(self.restart_to_read(target));
+        }
+        later
+    }
+
+    /// What is damaged is read when the broker starts: mostly it dies now, and does.
+    fn restart_to_read(&mut self, target: Name) -> Later {
+        if self.stated.is_empty() || !self.is_running(&target) || self.draws.chance(1, 4) {
+            return Later::new();
+        }
+        self.kill(&target);
+        vec![(self.draw_downtime(), Due::Start(target))]
     }
 
     /// A failed fsync may take what it was to store out of the page cache.
@@ -163,7 +194,9 @@ impl Injector {
     /// A sector can no longer be read: of the file that is named, or of one of the node's logs; whether there
     /// was one.
     pub(super) fn lose_sector(&mut self, target: &Name, place: Option<&Place>) -> bool {
-        let Some((path, offset)) = self.byte_of_log(target, place) else { return false };
+        let is_end = place.is_none() && self.draws.chance(7, 8);
+        let found = if is_end { self.draw_end_of_log(target) } else { self.byte_of_log(target, place) };
+        let Some((path, offset)) = found else { return false };
         self.ill_disks.insert(target.clone());
         let file = path.display().to_string().into();
         self.state(Injected::DiskSectorLost { target: target.clone(), file, offset });
@@ -224,6 +257,12 @@ impl Injector {
 
     /// A byte of one of the node's files whose names end like this.
     fn draw_byte(&mut self, target: &Name, end: &str) -> Option<(PathBuf, u64)> {
+        let lengths = self.files_with_bytes(target, end);
+        let (path, len) = self.draws.pick(&lengths)?.clone();
+        Some((path, self.draws.below(len)))
+    }
+
+    fn files_with_bytes(&self, target: &Name, end: &str) -> Vec<(PathBuf, u64)> {
         let node = self.cluster.node(target);
         let mut files = disk::list_files(node);
         files.retain(|path| path.starts_with(LOG_DIR) && path.to_string_lossy().ends_with(end));
@@ -231,9 +270,18 @@ impl Injector {
             let len = disk::current_image(node, &path)?.len() as u64;
             (len > 0).then_some((path, len))
         });
-        let lengths: Vec<(PathBuf, u64)> = lengths.collect();
-        let (path, len) = self.draws.pick(&lengths)?.clone();
-        Some((path, self.draws.below(len)))
+        lengths.collect()
+    }
+
+    /// The sector that is written to and read from next: the last one of a partition's last segment.
+    fn draw_end_of_log(&mut self, target: &Name) -> Option<(PathBuf, u64)> {
+        let segments = self.files_with_bytes(target, ".log");
+        let is_last = |at: &usize| {
+            segments.get(at + 1).is_none_or(|(next, _)| next.parent() != segments[*at].0.parent())
+        };
+        let last: Vec<usize> = (0..segments.len()).filter(is_last).collect();
+        let (path, len) = segments[*self.draws.pick(&last)?].clone();
+        Some((path, len - 1))
     }
 
     /// The disk works well again; what it lost stays lost.
@@ -241,6 +289,15 @@ impl Injector {
         self.ill_disks.remove(target);
         self.state(Injected::DiskHealthy { target: target.clone() });
         disk::heal(self.cluster.node(target));
+    }
+}
+
+/// What a disk does of which a fault of this kind makes something else.
+fn operation_met_by(kind: &str) -> Operation {
+    match kind {
+        "disk-lies" => Operation::Sync,
+        "disk-sector-lost" => Operation::Read,
+        _ => Operation::Write,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every fault is stated in the history before it takes effect, and undone by the heal at the latest.
 
+mod aim;
 mod bites;
 mod chaos;
 mod clock;
@@ -28,7 +29,7 @@ use seedlog::types::BrokerId;
 use crate::cluster::Cluster;
 use crate::history::{Injected, Recorder};
 use crate::scenario::{CrashPoint, Damage, LeftBroken, Plan};
-pub use bites::Bites;
+pub use bites::{Bites, has_bitten, has_changed_anything};
 use network::Directions;
 use ongoing::Ongoing;
 pub use storm::Storm;
@@ -63,9 +64,10 @@ pub struct Injector {
     left_dead: Option<Name>,
     /// What is not undone.
     left_on: Option<Ongoing>,
-    injured: u64,
     /// What was stated since the storm looked last.
     stated: Vec<Injected>,
+    /// What the fault was drawn as that strikes now.
+    drawn_as: &'static str,
 }
 
 impl Injector {
@@ -88,14 +90,9 @@ impl Injector {
             damage: plan.damage(),
             left_dead: None,
             left_on: None,
-            injured: 0,
             stated: Vec::new(),
+            drawn_as: "",
         }
-    }
-
-    /// How many faults were injected.
-    pub fn injured(&self) -> u64 {
-        self.injured
     }
 
     /// Starts every node of `names` that does not run.
@@ -154,9 +151,7 @@ impl Injector {
         assert!(self.paused.is_empty(), "nodes that pause: {:?}", self.paused);
     }
 
-    /// States the fault, and counts it if it injures.
     fn state(&mut self, fault: Injected) {
-        self.injured += u64::from(fault.kind().is_some());
         self.stated.push(fault.clone());
         self.recorder.fault(fault);
     }

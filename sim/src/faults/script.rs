@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seedlog::runtime::sim::world::Death;
+use seedlog::zk_sim::Breaking;
 
 use super::chaos::NOTICE_EVERY;
 use super::network::Directions;
 use super::ongoing::Ongoing;
-use super::storm::{Due, STROBE_EVERY};
+use super::storm::{Due, PATIENCE, STROBE_EVERY};
 use super::{Injector, Name};
 use crate::cluster::ZOOKEEPER;
 use crate::history::Injected;
@@ -203,8 +204,9 @@ impl Injector {
                 self.garble_offset(group, partition, *lasting);
                 (None, Vec::new())
             }
-            Action::BreakOff { below, answered, broken, applies } => {
-                self.break_registry(below, (*answered, *broken), *applies);
+            Action::BreakOff { below, answered, broken, applies, reads } => {
+                let (below, answered, broken) = (below.clone(), *answered, *broken);
+                self.break_registry(Breaking { below, answered, broken, applies: *applies, reads: *reads });
                 (None, Vec::new())
             }
             Action::ServerLags { lasting } => (*lasting, vec![self.let_server_lag()]),
@@ -288,7 +290,8 @@ impl Injector {
     /// The clock jumps there and back for so long, and is right after that.
     pub(super) fn strobe_for(&mut self, target: &Name, by_ms: i64, lasting: Duration) -> Later {
         self.begin_strobe(target, by_ms);
-        let jumps_left = (lasting.as_millis() / STROBE_EVERY.as_millis()) as u32;
+        // The end of the fault ends it, which may come late.
+        let jumps_left = ((lasting + PATIENCE).as_millis() / STROBE_EVERY.as_millis()) as u32;
         let strobe = Due::Strobe { target: target.clone(), by_ms, jumps_left };
         vec![(Duration::ZERO, strobe), (lasting, Due::End(Ongoing::WrongClock(target.clone())))]
     }

@@ -14,7 +14,7 @@ use super::chaos::{self, NOTICE_EVERY};
 use super::network::Directions;
 use super::ongoing::Ongoing;
 use super::script::Bound;
-use super::{Injector, Name, Origin, Struck};
+use super::{Injector, Name, Origin, Struck, has_bitten};
 use crate::scenario::{Class, Plan, Trigger};
 
 /// Something to do at its time.
@@ -44,12 +44,29 @@ pub(super) enum Due {
     Resume(Name),
     Mend(Directions),
     CureDisk(Name),
+    /// The time of the drawn fault of this number is over: this is due once it has bitten, or has met nobody for long.
+    Over {
+        number: u64,
+        then: Box<Due>,
+        looks_left: u32,
+    },
     /// Look for brokers that ended by themselves.
     Supervise,
 }
 
 /// How long after the workload's end a step may still wait for what it is to follow.
 const AWAITED_AFTER_END_MAX: Duration = Duration::from_secs(30);
+
+/// How often, and how many times, a fault whose time is over looks whether it has met somebody.
+const BITTEN_EVERY: Duration = Duration::from_millis(200);
+const BITTEN_LOOKS_MAX: u32 = 100;
+
+/// How much longer a storm lasts whose last faults have yet to bite.
+const LAST_FAULTS_MAX: Duration = Duration::from_secs(3);
+
+/// How long a drawn fault that has met nobody goes on after its time.
+pub(super) const PATIENCE: Duration =
+    Duration::from_millis(BITTEN_EVERY.as_millis() as u64 * BITTEN_LOOKS_MAX as u64);
 
 /// Why the storm stopped sleeping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,8 +199,19 @@ impl<'a> Storm<'a> {
         let recorder = &self.injector.recorder;
         let is_awaiting = recorder.lookout(|lookout| lookout.is_awaiting()) == Some(true);
         self.schedule.values().any(|due| matches!(due, Due::Step(_)))
+            || (now < end + LAST_FAULTS_MAX && self.has_just_struck_nobody())
             || (is_awaiting && now < end + AWAITED_AFTER_END_MAX)
             || recorder.lookout(|lookout| lookout.has_open_limits(now.as_nanos())) == Some(true)
+    }
+
+    /// Whether one of the last drawn faults has yet to bite.
+    fn has_just_struck_nobody(&self) -> bool {
+        let since = clock::now().as_nanos().saturating_sub(LAST_FAULTS_MAX.as_nanos() as u64);
+        let drawn = |struck: &&Struck| matches!(struck.by, Origin::Drawn(_)) && struck.injures();
+        let last = self.struck.iter().rev().take_while(|struck| struck.at_ns >= since).filter(drawn);
+        let recorder = &self.injector.recorder;
+        recorder.state_effects();
+        recorder.history(|history| last.into_iter().any(|struck| !has_bitten(struck, history)))
     }
 
     /// Sleeps until `at`, or until what a step waits for happens.
@@ -254,6 +282,9 @@ impl<'a> Storm<'a> {
             Due::Resume(name) => self.injector.resume(&name),
             Due::Mend(directions) => self.injector.mend(&directions),
             Due::CureDisk(name) => self.injector.cure_disk(&name),
+            Due::Over { number, then, looks_left } => {
+                self.end_if_bitten(number, then, looks_left, is_raging);
+            }
             Due::Supervise => {
                 self.supervise();
                 self.schedule(clock::now() + SUPERVISE_EVERY, Due::Supervise);
@@ -269,14 +300,31 @@ impl<'a> Storm<'a> {
             self.injector.stated.clear();
             let later = self.injector.strike(class, number, self.plan);
             self.note(Origin::Drawn(number));
-            self.schedule_all(later);
+            let later = later.into_iter().map(|(delay, due)| (delay, over(number, due)));
+            self.schedule_all(later.collect());
+        }
+    }
+
+    /// Ends a drawn fault whose time is over, unless it has yet to bite: one that met nobody has tried nothing.
+    fn end_if_bitten(&mut self, number: u64, then: Box<Due>, looks_left: u32, is_raging: bool) {
+        let is_it = |struck: &&Struck| struck.by == Origin::Drawn(number);
+        let struck = self.struck.iter().rev().find(is_it);
+        let recorder = &self.injector.recorder;
+        recorder.state_effects();
+        let has_bitten = |struck| recorder.history(|history| has_bitten(struck, history));
+        if looks_left == 0 || struck.is_none_or(has_bitten) {
+            self.perform(*then, is_raging);
+        } else {
+            let again = Due::Over { number, then, looks_left: looks_left - 1 };
+            self.schedule(clock::now() + BITTEN_EVERY, again);
         }
     }
 
     /// Remembers what was just done, and by what.
     fn note(&mut self, by: Origin) {
         let did = std::mem::take(&mut self.injector.stated);
-        self.struck.push(Struck { by, at_ns: clock::now().as_nanos(), did });
+        let drawn_as = matches!(by, Origin::Drawn(_)).then(|| self.injector.drawn_as.to_owned());
+        self.struck.push(Struck { by, kind: drawn_as, at_ns: clock::now().as_nanos(), did });
     }
 
     fn look_for_crash(&mut self, target: Name, looks_left: Option<u32>) {
@@ -330,5 +378,24 @@ impl<'a> Storm<'a> {
                 self.schedule(clock::now() + downtime, Due::Start(name));
             }
         }
+    }
+}
+
+/// What is due when the time of a drawn fault is over, if this ends it.
+fn over(number: u64, due: Due) -> Due {
+    match due {
+        Due::End(_) | Due::Mend(_) | Due::CureDisk(_) | Due::ReleaseOne(..) => {
+            Due::Over { number, then: Box::new(due), looks_left: BITTEN_LOOKS_MAX }
+        }
+        Due::Step(_)
+        | Due::Chaos(_)
+        | Due::Start(_)
+        | Due::ArmedCrash { .. }
+        | Due::Stop(_)
+        | Due::ReconnectStorm
+        | Due::Strobe { .. }
+        | Due::Resume(_)
+        | Due::Over { .. }
+        | Due::Supervise => due,
     }
 }

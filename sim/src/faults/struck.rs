@@ -11,6 +11,9 @@ use crate::history::Injected;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Struck {
     pub by: Origin,
+    /// What was drawn, as `Injected::kind` names it. It may have brought others along: a reset, so that clients connect.
+    #[serde(default)]
+    pub kind: Option<String>,
     /// Virtual nanoseconds since the run began.
     pub at_ns: u64,
     /// What it did at once. Empty where it found nobody to strike.
@@ -27,6 +30,19 @@ pub enum Origin {
 }
 
 impl Struck {
+    /// What is to bite, of a drawn fault: that which it was drawn as.
+    pub fn essence(&self) -> impl Iterator<Item = &Injected> {
+        let has_any = self.did.iter().any(|did| self.is_drawn_as(did));
+        self.did.iter().filter(move |did| !has_any || self.is_drawn_as(did))
+    }
+
+    fn is_drawn_as(&self, did: &Injected) -> bool {
+        match self.kind.as_deref() {
+            Some("crash-in-recovery") => matches!(did, Injected::CrashArmed { .. }),
+            kind => kind.is_some() && did.kind() == kind,
+        }
+    }
+
     /// Whether somebody was struck at once.
     pub fn injures(&self) -> bool {
         self.did.iter().any(|did| did.kind().is_some())

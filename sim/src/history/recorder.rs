@@ -8,20 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use seedlog::facts::{Fact, Sink};
-use seedlog::runtime::clock;
 use seedlog::runtime::sim::effects;
 use seedlog::runtime::sim::identity::{self, Identity, NodeId};
 use seedlog::runtime::sim::trace::{self, Kind};
 use seedlog::runtime::sim::world::{self, Death};
+use seedlog::runtime::{Instant, clock};
 use tokio::sync::Notify;
 
 use super::hasher::stable_hash;
 use super::traps::Traps;
-use super::{Entered, Entry, Injected, Phase, Seen, What};
+use super::{Entered, Entry, Injected, Phase, Seen, What, broker_of_node};
 use crate::checkers::Terms;
 use crate::liveness::Progress;
 use crate::lookout::Lookout;
-use crate::survey;
+use crate::survey::{self, Inspector};
 
 /// The history of the run on this thread.
 pub struct Recorder {
@@ -32,8 +32,9 @@ pub struct Recorder {
     lookout: RefCell<Option<Lookout>>,
     /// Topics whose brokers say when a record was sent: its producer does not know the time that readers see.
     stamped_by_brokers: BTreeSet<Arc<str>>,
-    /// Effects that come often, and were seen since the last fault.
-    seen: RefCell<BTreeSet<String>>,
+    inspector: RefCell<Inspector>,
+    /// When each node stated a fact of each kind last.
+    stated: RefCell<BTreeMap<(NodeId, &'static str), Instant>>,
     /// A step's time has come.
     called: Notify,
     /// Told whenever a member begins to rebalance.
@@ -50,7 +51,8 @@ impl Recorder {
             traps: Traps::default(),
             lookout: RefCell::default(),
             stamped_by_brokers: BTreeSet::new(),
-            seen: RefCell::default(),
+            inspector: RefCell::default(),
+            stated: RefCell::default(),
             called: Notify::new(),
             on_rebalance: RefCell::default(),
         }
@@ -74,7 +76,12 @@ impl Recorder {
 
     /// States that the testbed injected a fault, or ended one.
     pub fn fault(&self, fault: Injected) {
+        let starts = if let Injected::Start { target } = &fault { Some(Arc::clone(target)) } else { None };
         self.push(Kind::Fault, stable_hash(&fault), What::Fault(fault));
+        if let Some(broker) = starts.and_then(|target| broker_of_node(&target)) {
+            let seen = self.inspector.borrow().before_start(broker);
+            seen.into_iter().for_each(|seen| self.seen(seen));
+        }
     }
 
     /// States what the testbed saw for itself. It follows from what is in the trace already.
@@ -106,6 +113,7 @@ impl Recorder {
     fn spring(&self, kind: &str) {
         let node = identity::current().node;
         let Some(trap) = self.traps.step(node, kind) else { return };
+        effects::struck_here("crash-at-point");
         let target = self.name_of(node);
         self.traps.note(Arc::clone(&target));
         let death = match trap.death {
@@ -116,6 +124,16 @@ impl Recorder {
             self.fault(death);
             world::end(node, trap.death);
         });
+    }
+
+    /// When the node stated a fact of this kind last.
+    pub fn last_stated(&self, node: NodeId, kind: &'static str) -> Option<Instant> {
+        self.stated.borrow().get(&(node, kind)).copied()
+    }
+
+    /// What was stated so far.
+    pub fn history<T>(&self, ask: impl FnOnce(&[Entry]) -> T) -> T {
+        ask(&self.entries.lock().expect("history"))
     }
 
     /// Lets `lookout` see every entry from now on.
@@ -139,12 +157,10 @@ impl Recorder {
     }
 
     /// What faults did comes before whatever is stated now.
-    fn state_effects(&self) {
+    pub fn state_effects(&self) {
         for effect in effects::take() {
             for seen in survey::effect(effect, |node| self.name_of(node)) {
-                if !seen.comes_often() || self.seen.borrow_mut().insert(seen.text()) {
-                    self.seen(seen);
-                }
+                self.seen(seen);
             }
         }
     }
@@ -152,7 +168,7 @@ impl Recorder {
     fn push(&self, kind: Kind, hash: u64, what: What) {
         self.state_effects();
         if matches!(what, What::Fault(_)) {
-            self.seen.borrow_mut().clear();
+            effects::tell_again();
         }
         trace::event(kind, hash);
         self.enter(what);
@@ -186,7 +202,11 @@ impl Sink for Recorder {
             told();
         }
         let fact = self.without_brokers_time(fact);
+        let node = identity::current().node;
+        let seen = self.inspector.borrow_mut().inspect(node, &fact);
         self.push(Kind::Fact, stable_hash(&fact), What::Fact(fact));
+        self.stated.borrow_mut().insert((node, kind), clock::world_now());
+        seen.into_iter().for_each(|seen| self.seen(seen));
         self.spring(kind);
     }
 }

@@ -20,8 +20,8 @@ use seedlog::types::{Acks, Durability};
 use serde::{Deserialize, Serialize};
 
 use crate::checkers::{self, Case, Judged, Terms};
-use crate::faults::{Bites, Origin, Struck};
-use crate::history::{Entry, What};
+use crate::faults::{self, Bites, Struck};
+use crate::history::{Entry, Injected, What};
 
 pub use folder::{RunFolder, seed_folder, sim_folder, with_seed, write_run};
 pub use text::{failure, sum_line};
@@ -42,7 +42,7 @@ const MARKS: [&str; 8] = [
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     Pass,
-    /// Nothing was tried: no fault fired though some were demanded, or nothing was sent.
+    /// Nothing was tried: no fault changed anything though some were demanded, or nothing was sent.
     Vacuous,
     Violation,
     Nondeterministic,
@@ -272,21 +272,23 @@ impl Verdict {
         };
     }
 
-    /// Counts what the drawn faults did. One that did nothing is no fault that fired.
-    pub fn count_bites(&mut self, history: &[Entry], struck: &[Struck]) {
-        let drawn = struck.iter().filter(|struck| matches!(struck.by, Origin::Drawn(_)));
-        for fault in drawn.flat_map(|struck| &struck.did) {
-            let Some(kind) = fault.kind() else { continue };
-            let bites = self.bites.entry(kind.to_owned()).or_default();
-            let before = bites.nothing;
-            bites.count(fault, history);
-            if bites.nothing > before
-                && let Some(fired) = self.faults.get_mut(kind)
-            {
-                *fired -= 1;
+    /// Counts what the drawn faults did; one that did nothing is no fault that fired. Whether any changed something, be it
+    /// drawn or written.
+    pub fn count_bites(&mut self, history: &[Entry], struck: &[Struck]) -> bool {
+        let mut is_changed = false;
+        for fault in struck.iter().filter(|struck| struck.injures()) {
+            let has_bitten = faults::has_bitten(fault, history);
+            is_changed |= faults::has_changed_anything(fault, history);
+            let Some(kind) = &fault.kind else { continue };
+            self.bites.entry(kind.clone()).or_default().count(has_bitten);
+            for kind in fault.did.iter().filter(|_| !has_bitten).filter_map(Injected::kind) {
+                if let Some(fired) = self.faults.get_mut(kind) {
+                    *fired -= 1;
+                }
             }
         }
         self.faults.retain(|_, fired| *fired > 0);
+        is_changed
     }
 
     /// Decides once everything is known.

@@ -235,7 +235,7 @@ impl Tally {
 
     pub fn exit(&self, ran_out_of_time: bool) -> Exit {
         let proves_too_little =
-            !self.over_excused().is_empty() || !self.unmet().is_empty() || !self.hardly_judged().is_empty();
+            !self.over_excused().is_empty() || !self.unmet().is_empty() || !self.too_little().is_empty();
         match () {
             () if self.nondeterministic > 0 => Exit::Nondeterminism,
             () if self.violations > 0 || proves_too_little => Exit::Violation,
@@ -252,9 +252,12 @@ impl Tally {
         self.excused.iter().filter(|(_, runs)| is_over(**runs)).map(|(slug, _)| slug.as_str()).collect()
     }
 
-    /// Checks that too few runs gave something to compare.
-    fn hardly_judged(&self) -> Vec<String> {
-        if self.limits_excuses { self.exercised.objections(self.runs) } else { Vec::new() }
+    /// Checks that too few runs gave something to compare, and faults that did nothing.
+    fn too_little(&self) -> Vec<String> {
+        if !self.limits_excuses {
+            return Vec::new();
+        }
+        self.exercised.objections(self.runs).into_iter().chain(self.biting.objection(self.runs)).collect()
     }
 
     /// Marks that had to be met and were not.
@@ -300,7 +303,7 @@ impl Tally {
             explained: &self.explained,
             exercised: &self.exercised,
             biting: &self.biting,
-            too_little: self.hardly_judged(),
+            too_little: self.too_little(),
             faults: &self.faults,
             atlas: &self.atlas,
             never_fired: self.atlas.never(),

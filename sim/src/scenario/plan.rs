@@ -261,6 +261,7 @@ impl Plan {
                 .get("flush.ms")
                 .and_then(|ms| ms.parse().ok())
                 .map(Duration::from_millis),
+            exposes_flushed: t.durability == Durability::Fsync || self.exposes_flushed(t),
         };
         let producer = |p: &ProducerPlan| ProducerTerms {
             acks: p.acks,
@@ -280,6 +281,11 @@ impl Plan {
             consumers: self.consumers.iter().map(|(name, c)| (name.clone(), consumer(c))).collect(),
             patience: self.patience(),
         }
+    }
+
+    fn exposes_flushed(&self, topic: &TopicPlan) -> bool {
+        let of_broker = self.broker_config.get("expose").and_then(toml::Value::as_str);
+        topic.config.get("expose").map(String::as_str).or(of_broker) == Some("flushed")
     }
 
     /// The longest that anybody in the run waits.

@@ -46,7 +46,7 @@ const PRODUCER: &[Setting] = &[
     setting("retry.backoff.ms", &[10, 50, 500], 1, MINUTE_MS),
     setting("batch.size", &[1, 300, 16_384], 1, MANY),
     setting("batch.records", &[1, 3, 100], 1, MANY),
-    setting("buffer.memory", &[4_000, 40_000, 1 << 20], 1, MANY),
+    setting("buffer.memory", &[1_000, 4_000, 40_000, 1 << 20], 1, MANY),
     setting("max.request.size", &[20_000, 200_000], 1, MANY),
 ];
 

@@ -8,6 +8,7 @@ mod member;
 mod operator;
 mod produce;
 mod shared;
+mod tinkerer;
 mod visitor;
 mod wire;
 
@@ -18,10 +19,10 @@ use bytes::Bytes;
 use seedlog::consumer::AutoReset;
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::runtime::sim::world;
-use seedlog::types::TopicPartition;
+use seedlog::types::{BrokerId, TopicPartition};
 
 use crate::app::{Applications, Place};
-use crate::cluster::{ADMIN, AUDITOR, OPERATOR, PROBE, VISITOR};
+use crate::cluster::{ADMIN, AUDITOR, OPERATOR, PROBE, TINKERER, VISITOR};
 use crate::scenario::plan::ConsumerPlan;
 use crate::scenario::{Created, Plan, Settings};
 
@@ -35,7 +36,7 @@ fn auditors_settings() -> Settings {
     Settings::from([("max.poll.records".to_owned(), AUDITED_AT_A_TIME.cast_signed())])
 }
 
-/// Adds a node for every client of the plan, and the testbed's own three.
+/// Adds a node for every client of the plan, and the testbed's own.
 pub fn add_clients(
     plan: &Plan,
     servers: &Servers,
@@ -74,12 +75,19 @@ pub fn add_clients(
     added(PROBE, world::add_node(PROBE, move || client::probe(probe.clone(), probed.clone())));
     let members =
         plan.groups.iter().map(|(name, group)| (name.clone(), group.members.keys().cloned().collect()));
-    let tool = operator::Tool { zookeeper: servers.zookeeper.clone(), members: members.collect() };
-    let operator = context(OPERATOR);
-    added(OPERATOR, world::add_node(OPERATOR, move || operator::operate(operator.clone(), tool.clone())));
+    let tool = tinkerer::Tool { zookeeper: servers.zookeeper.clone(), members: members.collect() };
+    let tinkerer = context(TINKERER);
+    added(TINKERER, world::add_node(TINKERER, move || tinkerer::tinker(tinkerer.clone(), tool.clone())));
     let visit = visitor::Visit::of(plan);
     let visitor = context(VISITOR);
     added(VISITOR, world::add_node(VISITOR, move || visitor::visit(visitor.clone(), visit.clone())));
+    let (operator, pages) = (context(OPERATOR), servers.pages.clone());
+    let site = |(broker, host, port)| operator::Site { broker, host, port };
+    let sites: Vec<_> = pages.into_iter().map(site).collect();
+    let configs = plan.topics.iter().map(|(name, topic)| (name.clone(), topic.config.clone())).collect();
+    let configs = Arc::new(configs);
+    let operate = move || operator::operate(operator.clone(), sites.clone(), Arc::clone(&configs));
+    added(OPERATOR, world::add_node(OPERATOR, operate));
     // Out of range is possible only over budget, and then everything is read again.
     let plain = ConsumerPlan {
         topics: Vec::new(),
@@ -121,6 +129,8 @@ pub fn add_members(
 /// Where clients connect to: `host:port` each.
 pub struct Servers {
     pub brokers: Vec<String>,
+    /// Where each broker serves its pages: host and port.
+    pub pages: Vec<(BrokerId, String, u16)>,
     pub zookeeper: String,
 }
 

@@ -5,6 +5,7 @@ use seedlog::facts::{self, Fact};
 use seedlog::producer::{Producer, ProducerConfig, ProducerRecord, SendError};
 use seedlog::record::RecordHeader;
 use seedlog::runtime::rng::Rng;
+use seedlog::runtime::sim::effects::{self, NOTICEABLE};
 use seedlog::runtime::{Instant, clock, rng};
 use seedlog::types::Timestamp;
 
@@ -73,10 +74,15 @@ async fn close(context: &Context, producer: &Producer, topic: &str) {
 /// Waits until the next record is due, as the load has it now.
 pub(super) async fn wait_for_turn(context: &Context, due: Instant) {
     while context.shared.pace(&context.name) == Pace::Idle {
+        if clock::now() > due + NOTICEABLE {
+            effects::struck_here("idle");
+        }
         clock::sleep(PAUSE).await;
     }
     if context.shared.pace(&context.name) != Pace::Burst {
         clock::sleep_until(due).await;
+    } else if due > clock::now() + NOTICEABLE {
+        effects::struck_here("burst");
     }
 }
 
@@ -120,6 +126,7 @@ impl Application<'_> {
         let drawn = format!("key-{}", self.draws.below(KEYS));
         let is_null = self.is_one_of("null-keys");
         if self.context.shared.pace(&self.context.name) == Pace::HotKey {
+            effects::struck_here("hot-key");
             return Some(Bytes::from_static(b"key-hot"));
         }
         (self.plan.keyed && !is_null).then(|| Bytes::from(drawn))

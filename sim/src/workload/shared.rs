@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use seedlog::runtime::sim::effects;
 use seedlog::types::TopicPartition;
 use tokio::sync::Notify;
 
@@ -135,7 +136,11 @@ impl Shared {
     }
 
     pub(super) fn take_huge(&self, producer: &str) -> Option<u64> {
-        self.state().huge.remove(producer)
+        let bytes = self.state().huge.remove(producer);
+        if bytes.is_some() {
+            effects::struck_here("huge-record");
+        }
+        bytes
     }
 
     /// How fast the producer sends from now on.

@@ -3,6 +3,7 @@
 pub mod buggify;
 pub mod clock;
 pub mod disk;
+pub mod effects;
 pub mod lock;
 pub mod net;
 pub mod process;

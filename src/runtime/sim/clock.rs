@@ -10,11 +10,13 @@ use std::time::Duration;
 
 mod monotonic;
 
+use super::effects;
 use super::identity::{self, NodeId};
 use super::trace::{self, Kind};
 use crate::runtime::{Elapsed, Instant};
 use crate::types::Timestamp;
 
+use monotonic::Wait;
 pub use monotonic::{set_monotonic_drift, set_stands_still, set_timer_grid};
 
 /// The wall clock at the start of every run: 2026-01-01T00:00:00Z.
@@ -29,8 +31,17 @@ pub struct WallClockFault {
     pub drift_ppm: i64,
 }
 
+/// Reads of a wall clock in a row count as one.
+const ANOTHER_READ: Duration = Duration::from_millis(300);
+
+struct Reads {
+    before: Option<Instant>,
+    last: Instant,
+}
+
 thread_local! {
     static FAULTS: RefCell<BTreeMap<NodeId, WallClockFault>> = const { RefCell::new(BTreeMap::new()) };
+    static READ: RefCell<BTreeMap<NodeId, Reads>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// The running node's clock that never steps back, and goes on while its machine is suspended; starts at 0 in every run.
@@ -49,9 +60,29 @@ pub fn world_now() -> Instant {
 /// The running node's wall clock, in milliseconds since 1970.
 pub fn wall_now() -> Timestamp {
     let elapsed_ms = world_now().as_millis() as i64;
-    let fault = wall_clock_fault(identity::current().node);
-    let drifted = elapsed_ms + elapsed_ms * fault.drift_ppm / 1_000_000;
-    Timestamp(WALL_START_MS + drifted + fault.skew_ms)
+    let node = identity::current().node;
+    note_read(node);
+    let fault = wall_clock_fault(node);
+    let off_ms = elapsed_ms * fault.drift_ppm / 1_000_000 + fault.skew_ms;
+    if u128::from(off_ms.unsigned_abs()) > effects::NOTICEABLE.as_millis() {
+        effects::struck(node, "wrong-clock");
+    }
+    Timestamp(WALL_START_MS + elapsed_ms + off_ms)
+}
+
+fn note_read(node: NodeId) {
+    let now = world_now();
+    READ.with_borrow_mut(|read| {
+        let Reads { before, last } = read.entry(node).or_insert(Reads { before: None, last: now });
+        if now.saturating_since(*last) >= ANOTHER_READ {
+            (*before, *last) = (Some(*last), now);
+        }
+    });
+}
+
+/// When a process of `node` asked for its wall clock, not the last time but once before that: who goes on asking has twice.
+pub fn wall_read_before(node: NodeId) -> Option<Instant> {
+    READ.with_borrow(|read| read.get(&node).and_then(|reads| reads.before))
 }
 
 /// How far off `node`'s wall clock is.
@@ -72,13 +103,14 @@ pub async fn sleep(duration: Duration) {
 /// Waits until `deadline`; at least a millisecond.
 pub async fn sleep_until(deadline: Instant) {
     let node = identity::current().node;
-    let until = monotonic::timers_of(node) + deadline.saturating_since(now());
+    let wait = Wait::of(node, deadline.saturating_since(now()));
     loop {
-        madsim::time::sleep(monotonic::wait_of(node, until)).await;
-        if monotonic::timers_of(node) >= until {
+        madsim::time::sleep(monotonic::wait_of(node, wait.until)).await;
+        if monotonic::timers_of(node) >= wait.until {
             break;
         }
     }
+    wait.note_effects(node);
     trace::event(Kind::Timer, deadline.as_nanos());
 }
 
@@ -96,6 +128,7 @@ pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Outp
 /// leaves the armed one in place: it wakes once, sees the new deadline, and arms again.
 pub struct DeadlineTimer {
     armed: Option<Pin<Box<madsim::time::Sleep>>>,
+    waits: Option<Wait>,
     armed_at: Instant,
     deadline: Option<Instant>,
 }
@@ -103,7 +136,7 @@ pub struct DeadlineTimer {
 impl DeadlineTimer {
     /// A timer that is not armed.
     pub fn new() -> DeadlineTimer {
-        DeadlineTimer { armed: None, armed_at: Instant::FAR_FUTURE, deadline: None }
+        DeadlineTimer { armed: None, waits: None, armed_at: Instant::FAR_FUTURE, deadline: None }
     }
 
     /// Arms the timer; `None` disarms it.
@@ -126,14 +159,18 @@ impl DeadlineTimer {
             let now = now();
             if now >= deadline {
                 self.armed = None;
+                if let Some(wait) = self.waits.take() {
+                    wait.note_effects(identity::current().node);
+                }
                 trace::event(Kind::Timer, deadline.as_nanos());
                 return Poll::Ready(());
             }
             if self.armed.is_none() || self.armed_at > deadline {
                 self.armed_at = deadline;
                 let node = identity::current().node;
-                let wait = monotonic::wait_of(node, monotonic::timers_of(node) + (deadline - now));
-                self.armed = Some(Box::pin(madsim::time::sleep(wait)));
+                let wait = Wait::of(node, deadline - now);
+                self.armed = Some(Box::pin(madsim::time::sleep(monotonic::wait_of(node, wait.until))));
+                self.waits = Some(wait);
             }
             let armed = self.armed.as_mut().expect("armed just above");
             match armed.as_mut().poll(cx) {
@@ -152,5 +189,6 @@ impl Default for DeadlineTimer {
 
 pub(super) fn begin() {
     FAULTS.with_borrow_mut(BTreeMap::clear);
+    READ.with_borrow_mut(BTreeMap::clear);
     monotonic::begin();
 }

@@ -4,11 +4,13 @@
 //! A fault that is armed and meets nothing has no effect, and is not here. Nothing of the simulated world depends on it.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::identity::NodeId;
+use super::identity::{self, NodeId};
+use crate::types::SessionId;
 
 /// Nobody asks for them in a run without a testbed.
 const EFFECTS_MAX: usize = 10_000;
@@ -18,10 +20,7 @@ pub const NOTICEABLE: Duration = Duration::from_millis(10);
 /// One effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// An operation of the node had another result because of the fault, or was noticeably late.
-    Struck { node: NodeId, fault: &'static str },
-    /// A message was noticeably late, or lost.
-    HeldUp { from: NodeId, to: NodeId },
+    Bite(Bite),
     /// These bytes of the file are lost, or others.
     Damaged {
         node: NodeId,
@@ -33,33 +32,74 @@ pub enum Effect {
     },
 }
 
+/// A fault met somebody. Many alike come in a row: each is told once, until they are to be told again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bite {
+    /// An operation of the node had another result because of the fault, or was noticeably late.
+    Struck { node: NodeId, fault: &'static str },
+    /// A message was noticeably late, or lost.
+    HeldUp { from: NodeId, to: NodeId },
+    /// ZooKeeper treated this session otherwise than a healthy ensemble would have.
+    Session { session: SessionId, fault: &'static str },
+}
+
+struct Effects {
+    untold: Vec<Effect>,
+    noted: BTreeSet<Bite>,
+}
+
 thread_local! {
-    static EFFECTS: RefCell<Vec<Effect>> = const { RefCell::new(Vec::new()) };
+    static EFFECTS: RefCell<Effects> =
+        const { RefCell::new(Effects { untold: Vec::new(), noted: BTreeSet::new() }) };
 }
 
 /// A run begins.
 pub(super) fn forget() {
-    EFFECTS.with_borrow_mut(Vec::clear);
+    EFFECTS.with_borrow_mut(|effects| {
+        effects.untold.clear();
+        effects.noted.clear();
+    });
 }
 
 /// What happened since the last call, in order.
 pub fn take() -> Vec<Effect> {
-    EFFECTS.with_borrow_mut(std::mem::take)
+    EFFECTS.with_borrow_mut(|effects| std::mem::take(&mut effects.untold))
+}
+
+/// Bites that were told are told once more when they come again.
+pub fn tell_again() {
+    EFFECTS.with_borrow_mut(|effects| effects.noted.clear());
 }
 
 pub(super) fn note(effect: Effect) {
     EFFECTS.with_borrow_mut(|effects| {
-        // Many alike come in a row.
-        if effects.len() < EFFECTS_MAX && effects.last() != Some(&effect) {
-            effects.push(effect);
+        if effects.untold.len() < EFFECTS_MAX {
+            effects.untold.push(effect);
         }
     });
 }
 
+fn bite(bite: Bite) {
+    let is_new = EFFECTS.with_borrow_mut(|effects| effects.noted.insert(bite));
+    if is_new {
+        note(Effect::Bite(bite));
+    }
+}
+
 pub(super) fn struck(node: NodeId, fault: &'static str) {
-    note(Effect::Struck { node, fault });
+    bite(Bite::Struck { node, fault });
+}
+
+/// A fault met the process that runs now.
+pub fn struck_here(fault: &'static str) {
+    struck(identity::current().node, fault);
 }
 
 pub(super) fn held_up(from: NodeId, to: NodeId) {
-    note(Effect::HeldUp { from, to });
+    bite(Bite::HeldUp { from, to });
+}
+
+/// A fault met what this session asked for, or was to hear.
+pub fn session_struck(session: SessionId, fault: &'static str) {
+    bite(Bite::Session { session, fault });
 }

@@ -5,8 +5,10 @@ use std::mem;
 use bytes::Bytes;
 
 use super::{Shared, State, moment};
+use crate::runtime::effects;
 use crate::types::SessionId;
 use crate::zk_sim::core::Moment;
+use crate::zk_sim::faults::{is_read, session_asked_for};
 use crate::zk_sim::follower::CutFollower;
 use crate::zk_sim::lagging::{Handled, LaggingServer};
 use crate::zk_sim::watches::ConnectionId;
@@ -93,14 +95,25 @@ impl State {
     /// Deals with a message that no leader gets to see; returns whether it is one.
     pub(super) fn is_without_leader(&mut self, from: ConnectionId, message: &Bytes) -> bool {
         if let Some(follower) = self.cut_followers.get_mut(&from) {
-            if let Some(answer) = follower.answer(message) {
-                self.send(from, answer);
+            let session = follower.session;
+            let is_behind = follower.zxid < self.commit.core().zxid;
+            match follower.answer(message) {
+                Some(answer) => {
+                    if is_behind && is_read(message) {
+                        effects::session_struck(session, "old-state");
+                    }
+                    self.send(from, answer);
+                }
+                None => effects::session_struck(session, "unanswered"),
             }
             return true;
         }
         let is_first = self.commit.core().session_of(from).is_none();
         let is_refused = is_first && self.faults.refuses_to_attach(message);
         if is_refused {
+            if let Some(session) = session_asked_for(message) {
+                effects::session_struck(session, "sent-away");
+            }
             self.kill(from);
         }
         is_refused
@@ -115,18 +128,23 @@ impl State {
                 self.served_late.insert(from, server.clone());
             }
             if attaches == Some(false) {
+                effects::struck_here("sent-away");
                 self.kill(from);
             }
             return attaches == Some(false);
         }
-        match self.served_late.get_mut(&from).map(|server| server.handle(message)) {
-            None => false,
-            Some(Handled::Answered(answers)) => {
+        let Some(server) = self.served_late.get_mut(&from) else { return false };
+        let is_behind = server.zxid < self.commit.core().zxid;
+        match server.handle(message) {
+            Handled::Answered(answers) => {
+                if is_behind && is_read(message) {
+                    effects::struck_here("old-state");
+                }
                 self.commit.heard(from, at);
                 answers.into_iter().for_each(|answer| self.send(from, answer));
                 true
             }
-            Some(Handled::CatchesUp(watches)) => {
+            Handled::CatchesUp(watches) => {
                 self.served_late.remove(&from);
                 self.take_in(from, watches, at);
                 false

@@ -26,6 +26,8 @@ pub struct Gathered<'a> {
     lied: BTreeSet<BrokerId>,
     /// Likewise, and then lost what it was.
     lied_and_lost: BTreeSet<BrokerId>,
+    /// Likewise, since they were started last.
+    lost_by_now: BTreeSet<BrokerId>,
     start_failed: BTreeSet<BrokerId>,
 }
 
@@ -43,6 +45,7 @@ impl<'a> Gathered<'a> {
             ill: BTreeSet::new(),
             lied: BTreeSet::new(),
             lied_and_lost: BTreeSet::new(),
+            lost_by_now: BTreeSet::new(),
             start_failed: BTreeSet::new(),
         }
     }
@@ -99,7 +102,9 @@ impl<'a> Gathered<'a> {
             Injected::Start { .. } => {
                 self.opened.remove(&broker);
                 // What it had claimed to store is lost by now, or never will be.
-                self.lied.retain(|liar| *liar != broker || !self.lied_and_lost.contains(liar));
+                if self.lost_by_now.remove(&broker) {
+                    self.lied.remove(&broker);
+                }
             }
             Injected::DiskError { failure, .. } => drop(self.failing_sync.insert(broker, *failure)),
             Injected::DiskHealthy { .. } => {
@@ -121,7 +126,7 @@ impl<'a> Gathered<'a> {
                 let Some(reason) = self.reason(broker, fault, partition) else { return };
                 self.damage(partition, Damage { from: *from, to: *to, reason });
             }
-            Seen::HeldUp { .. } | Seen::FinalLog { .. } | Seen::FinalBatch { .. } => {}
+            _ => {}
         }
     }
 
@@ -157,6 +162,7 @@ impl<'a> Gathered<'a> {
         match fault {
             "power-failure" if self.lied.contains(&broker) => {
                 self.lied_and_lost.insert(broker);
+                self.lost_by_now.insert(broker);
                 Some(LIED)
             }
             "power-failure" => (!self.terms.survive_loss_of_cache(partition)).then_some(LOST_CACHE),

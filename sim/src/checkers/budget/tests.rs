@@ -104,6 +104,17 @@ fn a_lie_excuses_what_the_next_power_failure_takes_and_not_what_a_later_one_does
 }
 
 #[test]
+fn a_disk_that_lies_once_more_excuses_once_more_what_it_loses_some_processes_later() {
+    let started = |story: Story| story.fault(Injected::Start { target: broker_1() });
+    let lost = Story::new().appended(0, 9, 1).struck("lying-sync").damaged("power-failure", 6, Some(10));
+    let again = started(lost).recovered(6, false).struck("lying-sync").appended(6, 9, 2);
+    let story = started(again.kill()).recovered(10, false).damaged("power-failure", 8, Some(10));
+    assert!(loss(&story, 8));
+    let then = started(story).recovered(8, false).appended(8, 9, 3).damaged("power-failure", 3, Some(6));
+    assert!(!loss(&then, 3), "it has not lied since");
+}
+
+#[test]
 fn an_fsync_that_reports_its_failure_at_the_next_one_has_lied() {
     let failed = |failure| {
         let operation = DiskOperation::Fsync;

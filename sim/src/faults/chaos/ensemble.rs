@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::member_names;
+use seedlog::zk_sim::Breaking;
+
+use super::{member_names, others_of_group};
 use crate::cluster::ZOOKEEPER;
 use crate::faults::ongoing::Ongoing;
 use crate::faults::script::Later;
@@ -42,10 +44,9 @@ impl Injector {
             "detach" => return self.detach_some(plan),
             "lost-registration" => self.lose_some_registration(plan),
             _ => {
-                let Some(target) = self.some_session(plan) else { return Vec::new() };
                 if kind == "lost-reply" {
-                    self.lose_reply(&target);
-                } else {
+                    self.lose_some_reply(plan);
+                } else if let Some(target) = self.some_session(plan) {
                     self.expire_session(&target);
                 }
             }
@@ -60,8 +61,32 @@ impl Injector {
         let candidates = if is_member { members } else { self.broker_names() };
         let Some(target) = self.draws.pick(&candidates).cloned() else { return };
         self.lose_registration(&target, plan);
-        if !self.stated.is_empty() && self.draws.chance(1, 2) {
+        if !self.stated.is_empty() && self.draws.chance(9, 10) {
             self.expire_session(&target);
+        }
+    }
+
+    /// Of somebody who writes: mostly a member, since a broker does so only when it registers.
+    fn lose_some_reply(&mut self, plan: &Plan) {
+        let members = member_names(plan);
+        let is_member = !members.is_empty() && self.draws.chance(15, 16);
+        let mut holders = if is_member { members } else { self.session_holders(plan) };
+        holders.retain(|name| self.is_running(name));
+        if holders.is_empty() {
+            return;
+        }
+        let target = self.aimed(
+            |injector| injector.draws.pick(&holders).cloned().expect("somebody runs"),
+            |injector, target| injector.has_lately(target, &["leader-asked"]),
+        );
+        self.lose_reply(&target);
+        // A member writes when another one comes or goes.
+        let others = others_of_group(&target, plan);
+        if !self.stated.is_empty()
+            && self.draws.chance(3, 4)
+            && let Some(other) = self.draws.pick(&others).cloned()
+        {
+            self.expire_session(&other);
         }
     }
 
@@ -104,10 +129,10 @@ impl Injector {
             }
             _ => (*self.draws.pick(&["/brokers/ids", "/brokers/topics"]).expect("not empty")).to_owned(),
         };
-        let (answered, broken) = (self.draws.below(3) as u32, self.draws.between(1, 8) as u32);
-        let applies = self.draws.chance(1, 2);
-        self.break_registry(&below, (answered, broken), applies);
         let is_of_brokers = below.starts_with("/brokers");
+        let (answered, broken) = (self.draws.below(3) as u32, self.draws.between(1, 8) as u32);
+        let (applies, reads) = (self.draws.chance(1, 2), self.draws.chance(2, 3));
+        self.break_registry(Breaking { below, answered, broken, applies, reads });
         let mut concerned = if is_of_brokers { self.broker_names() } else { member_names(plan) };
         concerned.retain(|name| self.is_running(name));
         let Some(target) = self.draws.pick(&concerned).cloned() else { return Later::new() };
@@ -147,6 +172,13 @@ impl Injector {
             {
                 ends.push((lasting, Due::End(fault)));
             }
+        }
+        // Nobody hears of anything where nothing changes.
+        if !ends.is_empty()
+            && self.draws.chance(3, 4)
+            && let Some(target) = self.some_session(plan)
+        {
+            self.expire_session(&target);
         }
         ends
     }

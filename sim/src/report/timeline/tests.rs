@@ -240,3 +240,29 @@ fn the_page_asks_nobody_for_anything() {
         assert!(!page.contains(asks), "{asks}");
     }
 }
+
+/// The words between the head of a table in the page's script and its end, one of each line.
+fn keys_of_the_page(head: &str) -> BTreeSet<String> {
+    let script = include_str!("page/data.js");
+    let table = script.split_once(head).expect("the table").1;
+    let table = table.split_once("\n};").expect("its end").0;
+    table.lines().filter_map(|line| line.trim().split_once(':')).map(|(key, _)| key.to_owned()).collect()
+}
+
+/// The names by which an enum of words alone is written.
+fn words_of<T: schemars::JsonSchema>() -> BTreeSet<String> {
+    let schema = schemars::schema_for!(T).to_value();
+    let alone = schema["enum"].as_array().into_iter().flatten();
+    let described = schema["oneOf"].as_array().into_iter().flatten();
+    let all = described.flat_map(|one| one["enum"].as_array().into_iter().flatten().chain(one.get("const")));
+    all.chain(alone).map(|word| word.as_str().expect("a word").to_owned()).collect()
+}
+
+/// The page stops at a kind that it does not know.
+#[test]
+fn the_page_has_words_for_every_kind_of_band_and_of_mark() {
+    let bands = words_of::<Lasting>();
+    assert!(bands.len() > 10, "{bands:?}");
+    assert_eq!(keys_of_the_page("const BANDS = {"), bands);
+    assert_eq!(keys_of_the_page("const LOOKS = {"), CATEGORIES.map(str::to_owned).into());
+}

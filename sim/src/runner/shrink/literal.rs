@@ -212,7 +212,7 @@ mod tests {
         let mut history = vec![entry(500, What::Phase(Entered { phase: Phase::Storm }))];
         history.extend(did.iter().map(|did| fault(1_500, did.clone())));
         history.extend(later);
-        let struck = Struck { by: Origin::Drawn(3), at_ns: 1_500_000_000, did };
+        let struck = Struck { by: Origin::Drawn(3), kind: None, at_ns: 1_500_000_000, did };
         let steps = steps(&struck, &history, "fault3").unwrap();
         let text = |step: &Table, key: &str| step.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
         steps.iter().map(|s| format!("{} {} {}", text(s, "at"), text(s, "after"), text(s, "do"))).collect()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::world_now;
 use crate::runtime::Instant;
+use crate::runtime::sim::effects::{NOTICEABLE, struck};
 use crate::runtime::sim::identity::NodeId;
 
 const MILLION: i128 = 1_000_000;
@@ -54,6 +55,14 @@ impl Monotonic {
         Duration::from_nanos(nanos as u64)
     }
 
+    /// How much later than at `until` a timer fires because timers fire together.
+    fn lateness(&self, until: Instant) -> Duration {
+        match self.timer_grid.as_nanos() as u64 {
+            0 => Duration::ZERO,
+            grid => Duration::from_nanos(until.as_nanos().next_multiple_of(grid) - until.as_nanos()),
+        }
+    }
+
     fn stand_still(&mut self, stands_still: bool, now: Instant) {
         if stands_still {
             self.still_since = self.still_since.or(Some(now));
@@ -84,11 +93,33 @@ pub(super) fn timers_of(node: NodeId) -> Instant {
 pub(super) fn wait_of(node: NodeId, until: Instant) -> Duration {
     let Some(clock) = of(node) else { return until.saturating_since(world_now()) };
     let left = until.saturating_since(clock.timers_at(world_now()));
-    let late = match clock.timer_grid.as_nanos() as u64 {
-        0 => Duration::ZERO,
-        grid => Duration::from_nanos(until.as_nanos().next_multiple_of(grid) - until.as_nanos()),
-    };
-    clock.world_time(left + late)
+    clock.world_time(left + clock.lateness(until))
+}
+
+/// A timer that runs.
+#[derive(Clone, Copy)]
+pub(super) struct Wait {
+    /// What the node's timers have counted to when it fires.
+    pub until: Instant,
+    asked: Duration,
+}
+
+impl Wait {
+    /// One that begins now, and was asked to take so long.
+    pub fn of(node: NodeId, asked: Duration) -> Wait {
+        Wait { until: timers_of(node) + asked, asked }
+    }
+
+    /// It fires: what was wrong with the node's timers may have made it late or early.
+    pub fn note_effects(self, node: NodeId) {
+        let Some(clock) = of(node) else { return };
+        if clock.lateness(self.until) > NOTICEABLE {
+            struck(node, "timer-late");
+        }
+        if clock.world_time(self.asked).abs_diff(self.asked) > NOTICEABLE {
+            struck(node, "timer-drifted");
+        }
+    }
 }
 
 fn change(node: NodeId, change: impl FnOnce(&mut Monotonic, Instant)) {

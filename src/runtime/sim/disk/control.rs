@@ -6,8 +6,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::effects;
-use super::faults::{Faults, Tally};
+use super::faults::{Faults, Operation, Tally};
 use super::on_machine;
+use crate::runtime::Instant;
 use crate::runtime::sim::identity::{Identity, NodeId};
 use crate::runtime::sim::trace::{self, Kind, mix};
 use crate::runtime::sim::world;
@@ -35,6 +36,11 @@ pub fn heal(node: NodeId) {
 /// How often each kind of fault has struck an operation.
 pub fn faults_fired(node: NodeId) -> Tally {
     on_machine(node, |machine| machine.faults_fired.clone())
+}
+
+/// When a process of the node last did such an operation.
+pub fn last_performed(node: NodeId, operation: Operation) -> Option<Instant> {
+    on_machine(node, |machine| machine.performed.get(&operation).copied())
 }
 
 /// How often power failures dealt with a file (or a directory) in each way of the crash model.
@@ -142,6 +148,44 @@ pub fn durable_image(node: NodeId, path: &Path) -> Option<Vec<u8>> {
     on_machine(node, |machine| {
         let inode = machine.tree.resolve_durable(path).ok()?;
         Some(machine.tree.file(inode)?.durable().to_vec())
+    })
+}
+
+/// Where a file is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// As programs see it.
+    Current,
+    /// What is there if the power fails and nothing unsynced survives, names included.
+    Durable,
+    /// The same, if the device had never lied about a sync.
+    Claimed,
+}
+
+/// The bytes at `path` from byte `from` on; `None` where no such name is there.
+pub fn bytes_from(node: NodeId, path: &Path, view: View, from: u64) -> Option<Vec<u8>> {
+    on_machine(node, |machine| {
+        let tree = &machine.tree;
+        let inode = match view {
+            View::Current => tree.resolve(path),
+            View::Durable => tree.resolve_durable(path),
+            View::Claimed => tree.resolve_claimed(path),
+        };
+        let file = tree.file(inode.ok()?)?;
+        let bytes = match view {
+            View::Current => file.current(),
+            View::Durable => file.durable(),
+            View::Claimed => file.claimed(),
+        };
+        Some(bytes.get(from as usize..).unwrap_or_default().to_vec())
+    })
+}
+
+/// Where the last write to the file at `path` went; nowhere if there was none.
+pub fn last_write(node: NodeId, path: &Path) -> Range<u64> {
+    on_machine(node, |machine| {
+        let file = machine.tree.resolve(path).ok().and_then(|inode| machine.tree.file(inode));
+        file.map_or(0..0, |file| file.last_write.clone())
     })
 }
 

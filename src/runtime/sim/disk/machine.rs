@@ -22,7 +22,7 @@ use crate::runtime::sim::effects::{NOTICEABLE, struck};
 use crate::runtime::sim::identity::{Identity, NodeId};
 use crate::runtime::sim::trace::{self, Kind};
 use crate::runtime::sim::world::Death;
-use crate::runtime::sim::{buggify, rng};
+use crate::runtime::sim::{buggify, clock, rng};
 
 mod sync;
 
@@ -69,6 +69,8 @@ pub(super) struct Machine {
     busy_until: Instant,
     /// Bytes that were damaged behind the back of programs.
     pub(super) damaged: Vec<(InodeId, Range<u64>)>,
+    /// When a living process last did each.
+    pub(super) performed: BTreeMap<Operation, Instant>,
     pub(super) faults_fired: Tally,
     pub(super) losses: Tally,
     crash_draws: Rng,
@@ -95,6 +97,7 @@ impl Machine {
             owed: Duration::ZERO,
             busy_until: Instant::START,
             damaged: Vec::new(),
+            performed: BTreeMap::new(),
             faults_fired: Tally::new(),
             losses: Tally::new(),
             crash_draws: stream("crashes"),
@@ -141,6 +144,7 @@ impl Machine {
         if !life.is_alive() {
             return Verdict::Proceed;
         }
+        self.performed.insert(operation, clock::world_now());
         let verdict = self.faults.judge(operation, &mut self.fault_draws);
         if let Some(name) = verdict.name(operation) {
             self.fired(life, name);

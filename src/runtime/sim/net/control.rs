@@ -10,6 +10,7 @@ use super::bandwidth::Bandwidth;
 use super::conns::ConnKey;
 use super::kernel::{Net, with_net};
 use super::link::{Dialing, LinkLatency};
+use crate::runtime::Instant;
 use crate::runtime::sim::effects;
 use crate::runtime::sim::identity::{Identity, NodeId};
 use crate::runtime::sim::trace::{self, Kind, mix};
@@ -41,6 +42,8 @@ pub struct Connection {
     /// Bytes read from it, in both directions.
     pub bytes_delivered: u64,
     pub stalled: bool,
+    /// When the node that connected sent data last, and the one that accepted.
+    pub last_sent: (Option<Instant>, Option<Instant>),
 }
 
 /// The controls of this thread's simulated network.
@@ -170,11 +173,7 @@ impl Control {
         fault(7, connection.id.id, 0);
         with_net(|net| {
             for end in [0, 1] {
-                if net.conns.get(connection.id).is_some() {
-                    net.stats.resets += 1;
-                    effects::held_up(connection.nodes.0, connection.nodes.1);
-                    net.fail(connection.id, end, io::ErrorKind::ConnectionReset);
-                }
+                reset_end(net, connection, end);
             }
         });
     }
@@ -185,10 +184,7 @@ impl Control {
         for_each_between(of, with, |connection| {
             fault(18, connection.id.id, u64::from(of.0));
             let end = usize::from(connection.nodes.0 != of);
-            with_net(|net| {
-                net.stats.resets += 1;
-                net.fail(connection.id, end, io::ErrorKind::ConnectionReset);
-            });
+            with_net(|net| reset_end(net, connection, end));
         })
     }
 
@@ -287,7 +283,18 @@ fn describe(net: &mut Net, key: ConnKey) -> Option<Connection> {
         addresses: (conn.ends[0].address, conn.ends[1].address),
         bytes_delivered: conn.bytes_delivered,
         stalled: conn.stalled,
+        last_sent: (conn.flows[0].last_sent, conn.flows[1].last_sent),
     })
+}
+
+fn reset_end(net: &mut Net, connection: &Connection, end: usize) {
+    let Some(conn) = net.conns.get(connection.id) else { return };
+    net.stats.resets += 1;
+    if conn.ends[end].open {
+        let (there, here) = conn.nodes(1 - end);
+        effects::held_up(there, here);
+    }
+    net.fail(connection.id, end, io::ErrorKind::ConnectionReset);
 }
 
 fn for_each_between(a: NodeId, b: NodeId, injure: impl Fn(&Connection)) -> usize {

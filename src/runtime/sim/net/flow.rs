@@ -61,6 +61,8 @@ pub(super) struct Flow {
     /// Whether what is sent now gets there.
     pub(super) forward_open: bool,
     pub(super) fin_sent: bool,
+    /// When data was sent last.
+    pub(super) last_sent: Option<Instant>,
 
     /// Bytes sent whose room in the window has not been given back.
     outstanding: u64,
@@ -87,6 +89,7 @@ impl Flow {
             latency,
             forward_open: true,
             fin_sent: false,
+            last_sent: None,
             outstanding: 0,
             read_since_update: 0,
             updates: VecDeque::new(),
@@ -279,13 +282,15 @@ impl Flow {
 
     // -- cut links ------------------------------------------------------------------------------------
 
-    /// The link is cut: what is on its way is lost, and waits to be sent again; resets do not.
-    pub(super) fn hold(&mut self, now: Instant) {
+    /// The link is cut: what is on its way is lost, and waits to be sent again; resets do not. Whether anything was.
+    pub(super) fn hold(&mut self, now: Instant) -> bool {
+        let is_under_way = self.in_flight(now) > 0;
         self.queue.retain(|in_flight| in_flight.arrival <= now || !matches!(in_flight.item, Item::Rst));
         for in_flight in self.queue.iter_mut().rev().take_while(|in_flight| in_flight.arrival > now) {
             in_flight.arrival = HELD;
         }
         self.last_arrival = self.last_arrival.min(now);
+        is_under_way
     }
 
     /// The link back is cut: the updates on their way are lost.

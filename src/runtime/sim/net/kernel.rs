@@ -221,6 +221,7 @@ impl Net {
         let conn = self.conns.of(key);
         if let Item::Data(bytes) = &item {
             messages::on_sent(key, from, conn, bytes, now);
+            conn.flows[from].last_sent = Some(now);
         }
         let receiver_open = conn.ends[1 - from].open;
         let item = match item {

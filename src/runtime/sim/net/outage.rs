@@ -13,6 +13,7 @@ use super::kernel::Net;
 use super::link::next_retransmission;
 use super::timer::Event;
 use crate::rules::{Rule, holds};
+use crate::runtime::sim::effects;
 use crate::runtime::sim::identity::{Identity, LINGER, NodeId};
 use crate::runtime::sim::world::{self, Death};
 
@@ -178,7 +179,9 @@ impl Net {
             let open = !stuck && !self.links.is_cut(sender, receiver) && world::is_powered(receiver);
             conn.flows[from].latency = self.links.latency(sender, receiver);
             if !open && conn.flows[from].forward_open {
-                conn.flows[from].hold(now);
+                if conn.flows[from].hold(now) {
+                    effects::held_up(sender, receiver);
+                }
                 conn.flows[1 - from].hold_updates(now);
             }
             conn.flows[from].forward_open = open;

@@ -129,8 +129,8 @@ fn of_disks() -> Vec<(Injected, Action)> {
             Action::DiskFull { target: b(), free_bytes: 1500, lasting: None },
         ),
         (
-            Injected::DiskHangs { target: broker(), file: Some(file.clone()) },
-            Action::DiskHangs { target: b(), file: Some(FILE.to_owned()), lasting: None },
+            Injected::DiskHangs { target: broker(), file: Some("orders-0/17.log".into()) },
+            Action::DiskHangs { target: b(), file: Some("orders-0/17.log".to_owned()), lasting: None },
         ),
         (
             Injected::DiskHangs { target: broker(), file: None },
@@ -219,8 +219,15 @@ fn of_clocks_and_zookeeper() -> Vec<(Injected, Action)> {
                 answered: 2,
                 broken: 3,
                 applies: false,
+                reads: false,
             },
-            Action::BreakOff { below: "/brokers".into(), answered: 2, broken: 3, applies: false },
+            Action::BreakOff {
+                below: "/brokers".into(),
+                answered: 2,
+                broken: 3,
+                applies: false,
+                reads: false,
+            },
         ),
         (
             Injected::CutShort { target: broker(), session: SessionId(1), answered: 2, broken: 3 },
