@@ -195,6 +195,14 @@ pub enum Fact {
         partition: TopicPartition,
         to: Option<Offset>,
     },
+    /// What this broker says about who leads the partition; `None`: nobody that lives.
+    LeaderTold {
+        client: String,
+        broker: BrokerId,
+        partition: TopicPartition,
+        leader: Option<BrokerId>,
+        epoch: LeaderEpoch,
+    },
     /// A client asks for a broker's page of metrics.
     MetricsAsked {
         client: String,
@@ -212,14 +220,6 @@ pub enum Fact {
         client: String,
         broker: BrokerId,
         problems: Vec<String>,
-    },
-    /// What this broker says about who leads the partition; `None`: nobody that lives.
-    LeaderTold {
-        client: String,
-        broker: BrokerId,
-        partition: TopicPartition,
-        leader: Option<BrokerId>,
-        epoch: LeaderEpoch,
     },
     /// A client that looks at every field was answered what no broker may answer.
     WrongReply {

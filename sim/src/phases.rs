@@ -17,7 +17,7 @@ use seedlog::runtime::sim::world::{self, Finished, RunConfig};
 use seedlog::runtime::{Instant, clock};
 
 use crate::app::Applications;
-use crate::cluster::{ADMIN, AUDITOR, Cluster, MONITOR, PROBE, VISITOR, ZOOKEEPER};
+use crate::cluster::{ADMIN, AUDITOR, Cluster, OPERATOR, PROBE, VISITOR, ZOOKEEPER};
 use crate::faults::{Injector, Storm, Struck};
 use crate::history::{Entry, Phase, Recorder, What};
 use crate::lookout::{Lookout, TooLate};

@@ -40,6 +40,8 @@ pub struct Breaking {
     pub broken: u32,
     /// Whether a write whose connection breaks is made all the same.
     pub applies: bool,
+    /// Whether reads count as well.
+    pub reads: bool,
 }
 
 /// What becomes of a request whose connection breaks.
@@ -123,7 +125,9 @@ impl Faults {
             return None;
         }
         let paths = paths_of(request);
-        let is_meant = |breaking: &Breaking| paths.iter().any(|path| is_below(&breaking.below, path));
+        let is_meant = |breaking: &Breaking| {
+            (is_write || breaking.reads) && paths.iter().any(|path| is_below(&breaking.below, path))
+        };
         let index = self.breaking.iter().position(is_meant)?;
         let meant = &mut self.breaking[index];
         if meant.answered > 0 {
@@ -359,7 +363,8 @@ mod tests {
         let read = |xid: i32, path: &str| {
             Op::GetData(PathWatch { path: path.into(), watch: false }).encode(xid).slice(4..)
         };
-        let breaking = |applies| Breaking { below: "/a/b".into(), answered: 1, broken: 2, applies };
+        let breaking =
+            |applies| Breaking { below: "/a/b".into(), answered: 1, broken: 2, applies, reads: applies };
         let mut faults = Faults::default();
         faults.break_off(breaking(true));
         assert_eq!(faults.breaks(&read(1, "/a")), None, "above");
@@ -371,6 +376,7 @@ mod tests {
         assert_eq!(faults.breaks(&write), Some(Broken::BeforeTheReply(3)));
         assert_eq!(faults.breaks(&write), None, "twice is enough");
         faults.break_off(Breaking { answered: 0, ..breaking(false) });
+        assert_eq!(faults.breaks(&read(1, "/a/b")), None, "a read");
         let in_a_multi = Op::Multi(vec![create("/x"), create("/a/b")]).encode(4).slice(4..);
         assert_eq!(faults.breaks(&in_a_multi), Some(Broken::BeforeTheRequest));
         faults.keep_replies();

@@ -369,12 +369,16 @@ impl State {
     /// Whether the connection breaks before this request is served; notes it if it is to break in its reply.
     fn breaks_before(&mut self, from: ConnectionId, message: &[u8]) -> bool {
         let session = self.commit.core().session_of(from);
+        let Some(outbox) = self.outboxes.get_mut(&from) else { return false };
+        if outbox.is_deaf || outbox.cut_reply.is_some() || outbox.lost_reply.is_some() {
+            // It breaks once.
+            return outbox.is_deaf;
+        }
         let broken = session.and_then(|session| {
             let broken = self.faults.breaks(message)?;
             effects::session_struck(session, "request-broken");
             Some(broken)
         });
-        let Some(outbox) = self.outboxes.get_mut(&from) else { return false };
         match broken {
             Some(Broken::InTheReply(xid)) => outbox.cut_reply = Some(xid),
             Some(Broken::BeforeTheReply(xid)) => outbox.lost_reply = Some(xid),

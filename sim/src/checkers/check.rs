@@ -145,7 +145,9 @@ mod tests {
     }
 
     /// Stories of their own show that these have met something.
-    const MET_ELSEWHERE: [&str; 14] = [
+    const MET_ELSEWHERE: [&str; 16] = [
+        "stale-leader",
+        "fair-turns",
         "wrong-metric",
         "wrong-health",
         "needless-failure",

@@ -1,4 +1,4 @@
-//! H29, `fair-turns`: a reader is given records of some of its partitions for long, while another one that the same
+//! H31, `fair-turns`: a reader is given records of some of its partitions for long, while another one that the same
 //! broker leads waits with records and gets no turn.
 //!
 //! Judged while everything is read once more in a cluster at peace: all records are there, what one broker leads is
@@ -16,7 +16,7 @@ use crate::history::{Phase, What};
 
 /// Half of the runs have an auditor that takes its time; of these not all have two partitions with records at one
 /// broker.
-pub const CHECK: Check = Check::new("H29", "fair-turns", Feature::Any, judge).exercised_in(10);
+pub const CHECK: Check = Check::new("H31", "fair-turns", Feature::Any, judge).exercised_in(10);
 
 /// A fetch that waits for more in other partitions is under way for half a second.
 const WAITING_MAX: Duration = Duration::from_secs(1);

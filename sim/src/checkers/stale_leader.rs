@@ -1,4 +1,4 @@
-//! H28, `stale-leader`: once the cluster is at peace, a broker says of some partition that another one leads it than
+//! H30, `stale-leader`: once the cluster is at peace, a broker says of some partition that another one leads it than
 //! does, or in another epoch, or that nobody does.
 //!
 //! A broker takes in what others state within moments; what was told within two seconds of a change is not judged.
@@ -12,7 +12,7 @@ use seedlog::types::{BrokerId, LeaderEpoch, TopicPartition};
 use super::{Case, Check, Feature, Finding};
 use crate::history::What;
 
-pub const CHECK: Check = Check::new("H28", "stale-leader", Feature::Any, judge);
+pub const CHECK: Check = Check::new("H30", "stale-leader", Feature::Any, judge);
 
 /// Until everybody knows.
 const KNOWN_WITHIN: Duration = Duration::from_secs(2);

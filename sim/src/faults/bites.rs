@@ -115,6 +115,8 @@ fn sign(fault: &Injected) -> Option<Sign<'_>> {
         Injected::CutShort { session, .. } => Sign::Session(*session, &["cut-short"]),
         Injected::OffsetGarbled { .. } => Sign::Struck(OPERATOR, &["offset-garbled"]),
         Injected::RegistryBreaks { .. } => Sign::AnySession("request-broken"),
+        // The owner loses the partition at the same time.
+        Injected::OffsetGarbled { .. } => Sign::Itself,
         Injected::Detach { session, .. } => {
             Sign::ExpiryOr(*session, &["unanswered", "unheard", "old-state", "sent-away"])
         }

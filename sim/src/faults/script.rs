@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seedlog::runtime::sim::world::Death;
+use seedlog::zk_sim::Breaking;
 
 use super::chaos::NOTICE_EVERY;
 use super::network::Directions;
@@ -203,8 +204,9 @@ impl Injector {
                 self.garble_offset(group, partition, *lasting);
                 (None, Vec::new())
             }
-            Action::BreakOff { below, answered, broken, applies } => {
-                self.break_registry(below, (*answered, *broken), *applies);
+            Action::BreakOff { below, answered, broken, applies, reads } => {
+                let (below, answered, broken) = (below.clone(), *answered, *broken);
+                self.break_registry(Breaking { below, answered, broken, applies: *applies, reads: *reads });
                 (None, Vec::new())
             }
             Action::ServerLags { lasting } => (*lasting, vec![self.let_server_lag()]),

@@ -9,7 +9,7 @@ use seedlog::zk_sim::{Breaking, Control};
 
 use super::ongoing::Ongoing;
 use super::{Injector, Name};
-use crate::cluster::{OPERATOR, ZOOKEEPER};
+use crate::cluster::{TINKERER, ZOOKEEPER};
 use crate::history::{Injected, broker_of_node};
 use crate::scenario::Plan;
 use crate::workload::Slip;
@@ -57,16 +57,17 @@ impl Injector {
             millis,
         });
         self.cluster.shared().slip(Slip { group: group.to_owned(), partition, lasting });
-        self.start(&OPERATOR.into());
+        self.start(&TINKERER.into());
     }
 
     /// Requests about the nodes below a path break their connections, whosever they are: so many after so many that are
     /// served.
-    pub(super) fn break_registry(&mut self, below: &str, (answered, broken): (u32, u32), applies: bool) {
+    pub(super) fn break_registry(&mut self, breaking: Breaking) {
         let Some(control) = self.zookeeper() else { return };
-        let target = ZOOKEEPER.into();
-        self.state(Injected::RegistryBreaks { target, below: below.into(), answered, broken, applies });
-        control.break_off(Breaking { below: below.to_owned(), answered, broken, applies });
+        let Breaking { below, answered, broken, applies, reads } = breaking.clone();
+        let (target, below) = (ZOOKEEPER.into(), below.into());
+        self.state(Injected::RegistryBreaks { target, below, answered, broken, applies, reads });
+        control.break_off(breaking);
     }
 
     /// A follower without a leader serves the node; the fault that its end has to undo.

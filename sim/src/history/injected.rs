@@ -275,6 +275,9 @@ pub enum Injected {
         answered: u32,
         broken: u32,
         applies: bool,
+        /// Whether reads count, or writes alone.
+        #[serde(default)]
+        reads: bool,
     },
     /// This session is served by a follower that is cut from its leader: pings and reads are answered from what was
     /// known then, nothing else is.

@@ -174,10 +174,11 @@ fn zookeeper(fault: &Injected) -> Option<String> {
         Injected::OffsetGarbled { group, partition, millis, .. } => {
             format!("what {group} committed of {partition} is no offset for {millis} ms")
         }
-        Injected::RegistryBreaks { target, below, answered, broken, applies } => {
+        Injected::RegistryBreaks { target, below, answered, broken, applies, reads } => {
+            let what = if *reads { "requests" } else { "writes" };
             let made = if *applies { "made" } else { "not made" };
             format!(
-                "after {answered} requests to {} about {below}, {broken} break off; writes among them are {made}",
+                "after {answered} {what} to {} about {below}, {broken} break off; writes among them are {made}",
                 person(target)
             )
         }

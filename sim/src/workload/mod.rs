@@ -9,6 +9,7 @@ mod monitor;
 mod operator;
 mod produce;
 mod shared;
+mod tinkerer;
 mod visitor;
 mod wire;
 
@@ -22,7 +23,7 @@ use seedlog::runtime::sim::world;
 use seedlog::types::{BrokerId, TopicPartition};
 
 use crate::app::{Applications, Place};
-use crate::cluster::{ADMIN, AUDITOR, MONITOR, OPERATOR, PROBE, VISITOR};
+use crate::cluster::{ADMIN, AUDITOR, OPERATOR, PROBE, TINKERER, VISITOR};
 use crate::scenario::plan::ConsumerPlan;
 use crate::scenario::{Created, Plan, Settings};
 
@@ -73,21 +74,21 @@ pub fn add_clients(
     let are_there = plan.topics.iter().filter(|(_, topic)| topic.created != Created::Healed);
     let (probe, probed) = (context(PROBE), plan.partitions_of(are_there.map(|(name, _)| name)));
     added(PROBE, world::add_node(PROBE, move || client::probe(probe.clone(), probed.clone())));
-    let (monitor, pages) = (context(MONITOR), servers.pages.clone());
-    let site = |(broker, host, port)| monitor::Site { broker, host, port };
-    let sites: Vec<_> = pages.into_iter().map(site).collect();
-    let configs = plan.topics.iter().map(|(name, topic)| (name.clone(), topic.config.clone())).collect();
-    let configs = Arc::new(configs);
-    let watch = move || monitor::watch(monitor.clone(), sites.clone(), Arc::clone(&configs));
-    added(MONITOR, world::add_node(MONITOR, watch));
     let members =
         plan.groups.iter().map(|(name, group)| (name.clone(), group.members.keys().cloned().collect()));
-    let tool = operator::Tool { zookeeper: servers.zookeeper.clone(), members: members.collect() };
-    let operator = context(OPERATOR);
-    added(OPERATOR, world::add_node(OPERATOR, move || operator::operate(operator.clone(), tool.clone())));
+    let tool = tinkerer::Tool { zookeeper: servers.zookeeper.clone(), members: members.collect() };
+    let tinkerer = context(TINKERER);
+    added(TINKERER, world::add_node(TINKERER, move || tinkerer::tinker(tinkerer.clone(), tool.clone())));
     let visit = visitor::Visit::of(plan);
     let visitor = context(VISITOR);
     added(VISITOR, world::add_node(VISITOR, move || visitor::visit(visitor.clone(), visit.clone())));
+    let (operator, pages) = (context(OPERATOR), servers.pages.clone());
+    let site = |(broker, host, port)| operator::Site { broker, host, port };
+    let sites: Vec<_> = pages.into_iter().map(site).collect();
+    let configs = plan.topics.iter().map(|(name, topic)| (name.clone(), topic.config.clone())).collect();
+    let configs = Arc::new(configs);
+    let operate = move || operator::operate(operator.clone(), sites.clone(), Arc::clone(&configs));
+    added(OPERATOR, world::add_node(OPERATOR, operate));
     // Out of range is possible only over budget, and then everything is read again.
     let plain = ConsumerPlan {
         topics: Vec::new(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use seedlog::zk_sim::Breaking;
+
 use super::{member_names, others_of_group};
 use crate::cluster::ZOOKEEPER;
 use crate::faults::ongoing::Ongoing;
@@ -127,10 +129,10 @@ impl Injector {
             }
             _ => (*self.draws.pick(&["/brokers/ids", "/brokers/topics"]).expect("not empty")).to_owned(),
         };
-        let (answered, broken) = (self.draws.below(3) as u32, self.draws.between(1, 8) as u32);
-        let applies = self.draws.chance(1, 2);
-        self.break_registry(&below, (answered, broken), applies);
         let is_of_brokers = below.starts_with("/brokers");
+        let (answered, broken) = (self.draws.below(3) as u32, self.draws.between(1, 8) as u32);
+        let (applies, reads) = (self.draws.chance(1, 2), self.draws.chance(2, 3));
+        self.break_registry(Breaking { below, answered, broken, applies, reads });
         let mut concerned = if is_of_brokers { self.broker_names() } else { member_names(plan) };
         concerned.retain(|name| self.is_running(name));
         let Some(target) = self.draws.pick(&concerned).cloned() else { return Later::new() };

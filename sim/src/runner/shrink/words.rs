@@ -84,9 +84,10 @@ fn of_zookeeper(injected: &Injected) -> String {
         Injected::OffsetGarbled { group, partition, millis, .. } => {
             format!("garble-offset {group} {partition} for {millis}ms")
         }
-        Injected::RegistryBreaks { below, answered, broken, applies, .. } => {
+        Injected::RegistryBreaks { below, answered, broken, applies, reads, .. } => {
+            let writes = if *reads { "" } else { " writes" };
             let unmade = if *applies { "" } else { " unmade" };
-            format!("break-off {below} after {answered} times {broken}{unmade}")
+            format!("break-off {below} after {answered} times {broken}{writes}{unmade}")
         }
         Injected::ServerLags { .. } => "zookeeper-lags".to_owned(),
         Injected::Detach { target, reaches_others: false, .. } => format!("detach {}", who(target)),

@@ -202,6 +202,7 @@ pub enum Action {
         answered: u32,
         broken: u32,
         applies: bool,
+        reads: bool,
     },
     /// So many more reads are answered, and so many break off after that.
     CutShort {

@@ -330,16 +330,20 @@ fn reads(text: &str) -> Result<u32, String> {
 }
 
 fn break_off(below: &str, (answered, broken): (&str, &str), made: &[&str]) -> Result<Action, String> {
-    let applies = match made {
-        [] => true,
-        ["unmade"] => false,
-        other => return Err(format!("`{}`: only `unmade` may follow the counts", other.join(" "))),
+    let (answered, broken) = (reads(answered)?, reads(broken)?);
+    let (reads, applies) = match made {
+        [] => (true, true),
+        ["unmade"] => (true, false),
+        ["writes"] => (false, true),
+        ["writes", "unmade"] => (false, false),
+        other => {
+            return Err(format!("`{}`: only `writes` and `unmade` may follow the counts", other.join(" ")));
+        }
     };
     if !below.starts_with('/') {
         return Err(format!("`{below}` is no path in ZooKeeper; write it as `/consumers/billing/offsets`"));
     }
-    let (answered, broken) = (reads(answered)?, reads(broken)?);
-    Ok(Action::BreakOff { below: below.to_owned(), answered, broken, applies })
+    Ok(Action::BreakOff { below: below.to_owned(), answered, broken, applies, reads })
 }
 
 fn disk_hang(who: &str, file: &[&str], lasting: Option<Duration>) -> Result<Action, String> {

@@ -219,8 +219,15 @@ fn of_clocks_and_zookeeper() -> Vec<(Injected, Action)> {
                 answered: 2,
                 broken: 3,
                 applies: false,
+                reads: false,
             },
-            Action::BreakOff { below: "/brokers".into(), answered: 2, broken: 3, applies: false },
+            Action::BreakOff {
+                below: "/brokers".into(),
+                answered: 2,
+                broken: 3,
+                applies: false,
+                reads: false,
+            },
         ),
         (
             Injected::CutShort { target: broker(), session: SessionId(1), answered: 2, broken: 3 },
