@@ -141,7 +141,7 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     storm.injector().start_all([ZOOKEEPER].into_iter());
     storm.injector().start_all(brokers.iter().map(String::as_str));
     let registered = until(START_MAX, || recorder.progress(|progress| progress.all_registered())).await;
-    storm.injector().start_all([ADMIN, MONITOR].into_iter());
+    storm.injector().start_all([ADMIN, OPERATOR].into_iter());
     let started = registered && until(START_MAX, || shared.topics_made()).await;
     if !started {
         return Ended { trouble: shared.trouble(), ..Ended::default() };

@@ -5,7 +5,6 @@
 mod client;
 mod consume;
 mod member;
-mod monitor;
 mod operator;
 mod produce;
 mod shared;

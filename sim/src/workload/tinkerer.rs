@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use seedlog::runtime::clock;
+use seedlog::runtime::sim::effects;
 use seedlog::types::TopicPartition;
 use seedlog::zookeeper::{ZkError, ZooKeeper, ZooKeeperConfig};
 
@@ -53,6 +54,9 @@ async fn slip_and_mend(context: &Context, zookeeper: &ZooKeeper, slip: &Slip) ->
     let path = path_of(&slip.group, &slip.partition);
     let (committed, stat) = zookeeper.get_data(&path).await?;
     let written = zookeeper.set_data(&path, NO_OFFSET, Some(stat.version)).await;
+    if written.is_ok() {
+        effects::struck_here("offset-garbled");
+    }
     let mend_at = clock::now() + slip.lasting;
     while clock::now() < mend_at && !context.shared.is_storm_over() {
         clock::sleep(PAUSE.min(slip.lasting)).await;
