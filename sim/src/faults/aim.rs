@@ -72,9 +72,14 @@ impl Injector {
             && is_lately(disk::last_performed(node, operation))
     }
 
-    /// Whether the node's process asked for the time lately.
+    /// Whether the node's process asks for the time again and again.
     pub(super) fn looks_at_clock(&self, target: &Name) -> bool {
-        self.is_running(target) && is_lately(clock::wall_last_read(self.cluster.node(target)))
+        self.is_running(target) && is_lately(clock::wall_read_before(self.cluster.node(target)))
+    }
+
+    /// Whether the node's process has something left to do.
+    pub(super) fn is_at_work(&self, target: &Name) -> bool {
+        self.is_running(target) && !self.cluster.shared().has_finished(target)
     }
 
     /// Whether the node stated one of these kinds of facts lately.

@@ -40,10 +40,20 @@ impl Bites {
     }
 }
 
-/// Whether any part of it bit, so far.
+/// Whether it bit, so far: any part of what it was drawn as.
 pub fn has_bitten(struck: &Struck, history: &[Entry]) -> bool {
-    let since = &history[history.partition_point(|entry| entry.at_ns < struck.at_ns)..];
+    let since = since(struck, history);
     struck.essence().any(|fault| has_part_bitten(fault, since))
+}
+
+/// Whether it changed anything at all: what comes along with a fault does, too.
+pub fn has_changed_anything(struck: &Struck, history: &[Entry]) -> bool {
+    let since = since(struck, history);
+    struck.did.iter().any(|fault| has_part_bitten(fault, since))
+}
+
+fn since<'a>(struck: &Struck, history: &'a [Entry]) -> &'a [Entry] {
+    &history[history.partition_point(|entry| entry.at_ns < struck.at_ns)..]
 }
 
 /// What shows that a fault bit.

@@ -118,7 +118,7 @@ impl Injector {
 
     /// Mostly none is left, and somebody has to connect anew while the old connection still has its own.
     fn leave_few_descriptors(&mut self, target: Name) -> Later {
-        let left = if self.draws.chance(3, 4) { 0 } else { self.draws.below(6) as u32 };
+        let left = if self.draws.chance(7, 8) { 0 } else { self.draws.below(6) as u32 };
         self.take_descriptors(&target, left);
         if self.draws.chance(1, 2)
             && let Some(peer) = self.some_client_of(&target)
@@ -265,7 +265,7 @@ impl Injector {
     fn strike_timers(&mut self, kind: &str, names: &[Name]) -> Later {
         let target = self.aimed(
             |injector| injector.draws.pick(names).cloned().expect("a cluster has brokers"),
-            |injector, target| injector.is_running(target),
+            |injector, target| injector.is_at_work(target),
         );
         if kind == "timers-late" {
             let grid = self.draw_timer_grid();
@@ -339,6 +339,13 @@ fn client_names(plan: &Plan) -> Vec<Name> {
 
 fn member_names(plan: &Plan) -> Vec<Name> {
     plan.members().map(|(name, _)| name.as_str().into()).collect()
+}
+
+/// The other members of the group that this node is one of; nobody where it is none.
+fn others_of_group(member: &Name, plan: &Plan) -> Vec<Name> {
+    let of_group = plan.groups.values().find(|group| group.members.contains_key(&**member));
+    let members = of_group.into_iter().flat_map(|group| group.members.keys());
+    members.filter(|other| ***other != **member).map(|other| other.as_str().into()).collect()
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use crate::history::Injected;
 
 /// How far a clock jumps, either way.
 const BUMP_MS: (u64, u64) = (11, 288_000);
-/// How fast a clock drifts, either way: as far as NTP corrects it, doubled up to so many times where nobody measured the
-/// machine's timer.
+/// How fast a clock drifts, either way: as far as NTP corrects it, which nobody notices within a minute; mostly that doubled
+/// so many times and once more, as where nobody measured the machine's timer.
 const DRIFT_PPM_MAX: u64 = 500;
 const DRIFT_DOUBLINGS: u64 = 6;
 
@@ -89,8 +89,13 @@ impl Injector {
     }
 
     pub(super) fn draw_drift_ppm(&mut self) -> i64 {
-        let most = DRIFT_PPM_MAX << self.draws.between(0, DRIFT_DOUBLINGS);
-        self.draw_sign() * self.draws.between(1, most) as i64
+        let (least, most) = if self.draws.chance(1, 8) {
+            (1, DRIFT_PPM_MAX)
+        } else {
+            let half = DRIFT_PPM_MAX << self.draws.between(4, DRIFT_DOUBLINGS);
+            (half, half * 2)
+        };
+        self.draw_sign() * self.draws.between(least, most) as i64
     }
 
     fn draw_sign(&mut self) -> i64 {

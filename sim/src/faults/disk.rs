@@ -25,7 +25,8 @@ impl Injector {
             }
             "disk-hangs" => self.hang_some(&target),
             "disk-full" => {
-                let free_bytes = *self.draws.pick(&[0, 1, 200, 1_500, 20_000]).expect("not empty");
+                let free_bytes =
+                    *self.draws.pick(&[0, 0, 1, 200, 200, 1_500, 1_500, 20_000]).expect("not empty");
                 self.fill_disk(&target, free_bytes);
             }
             "disk-lies" => self.lie_about_syncs(&target),
@@ -42,7 +43,12 @@ impl Injector {
                 self.truncate(&target, None);
                 return self.restart_to_read(target);
             }
-            "disk-sector-lost" if self.lose_sector(&target, None) => {}
+            "disk-sector-lost" if self.lose_sector(&target, None) => {
+                let cure = (self.draw_lasting(), Due::CureDisk(target.clone()));
+                let mut later = self.restart_to_read(target);
+                later.push(cure);
+                return later;
+            }
             _ => return self.break_some_disk(),
         }
         vec![(self.draw_lasting(), Due::CureDisk(target))]
@@ -56,7 +62,10 @@ impl Injector {
             |injector, (target, operation)| injector.does(target, operation_of(*operation)),
         );
         let is_done = self.does(&target, operation_of(operation));
-        let one_in = *self.draws.pick(&[0, 0, 4, 1]).expect("not empty");
+        let comes_often =
+            [DiskOperation::Read, DiskOperation::Write, DiskOperation::Fsync].contains(&operation);
+        let rates: &[u32] = if comes_often { &[0, 0, 4, 1] } else { &[0, 0, 0, 4, 1, 1, 1] };
+        let one_in = *self.draws.pick(rates).expect("not empty");
         let failure = self.draw_failure(operation);
         let errno = match failure {
             Failure::Plain => *self.draws.pick(operation.errnos()).expect("each has one"),
@@ -185,7 +194,7 @@ impl Injector {
     /// A sector can no longer be read: of the file that is named, or of one of the node's logs; whether there
     /// was one.
     pub(super) fn lose_sector(&mut self, target: &Name, place: Option<&Place>) -> bool {
-        let is_end = place.is_none() && self.draws.chance(2, 3);
+        let is_end = place.is_none() && self.draws.chance(7, 8);
         let found = if is_end { self.draw_end_of_log(target) } else { self.byte_of_log(target, place) };
         let Some((path, offset)) = found else { return false };
         self.ill_disks.insert(target.clone());
@@ -237,11 +246,6 @@ impl Injector {
             Some(place) => self.byte_at(target, place),
             None => self.draw_byte(target, ".log"),
         }
-    }
-
-    /// Whether the node has a byte in a file whose name ends like this.
-    pub(super) fn has_byte(&self, target: &Name, end: &str) -> bool {
-        !self.files_with_bytes(target, end).is_empty()
     }
 
     /// The byte that is named, if the node has it.

@@ -200,7 +200,10 @@ impl Injector {
         let links = self.draw_directions(a, b);
         let lasting = self.draw_lasting();
         let ends = links.into_iter().map(|(from, to)| {
-            let bytes_per_second = BANDWIDTH_MIN << self.draws.below(BANDWIDTH_DOUBLINGS);
+            // What is said to ZooKeeper is short.
+            let is_terse = *from == *ZOOKEEPER || *to == *ZOOKEEPER;
+            let doublings = if is_terse { BANDWIDTH_DOUBLINGS / 2 } else { BANDWIDTH_DOUBLINGS };
+            let bytes_per_second = BANDWIDTH_MIN << self.draws.below(doublings);
             self.limit(&from, &to, bytes_per_second);
             (lasting, Due::End(Ongoing::Bandwidth(from, to)))
         });

@@ -59,7 +59,10 @@ const AWAITED_AFTER_END_MAX: Duration = Duration::from_secs(30);
 
 /// How often, and how many times, a fault whose time is over looks whether it has met somebody.
 const BITTEN_EVERY: Duration = Duration::from_millis(200);
-const BITTEN_LOOKS_MAX: u32 = 50;
+const BITTEN_LOOKS_MAX: u32 = 100;
+
+/// How much longer a storm lasts whose last faults have yet to bite.
+const LAST_FAULTS_MAX: Duration = Duration::from_secs(3);
 
 /// How long a drawn fault that has met nobody goes on after its time.
 pub(super) const PATIENCE: Duration =
@@ -189,8 +192,19 @@ impl<'a> Storm<'a> {
         let recorder = &self.injector.recorder;
         let is_awaiting = recorder.lookout(|lookout| lookout.is_awaiting()) == Some(true);
         self.schedule.values().any(|due| matches!(due, Due::Step(_)))
+            || (now < end + LAST_FAULTS_MAX && self.has_just_struck_nobody())
             || (is_awaiting && now < end + AWAITED_AFTER_END_MAX)
             || recorder.lookout(|lookout| lookout.has_open_limits(now.as_nanos())) == Some(true)
+    }
+
+    /// Whether one of the last drawn faults has yet to bite.
+    fn has_just_struck_nobody(&self) -> bool {
+        let since = clock::now().as_nanos().saturating_sub(LAST_FAULTS_MAX.as_nanos() as u64);
+        let drawn = |struck: &&Struck| matches!(struck.by, Origin::Drawn(_)) && struck.injures();
+        let last = self.struck.iter().rev().take_while(|struck| struck.at_ns >= since).filter(drawn);
+        let recorder = &self.injector.recorder;
+        recorder.state_effects();
+        recorder.history(|history| last.into_iter().any(|struck| !has_bitten(struck, history)))
     }
 
     /// Sleeps until `at`, or until what a step waits for happens.

@@ -31,9 +31,17 @@ pub struct WallClockFault {
     pub drift_ppm: i64,
 }
 
+/// Reads of a wall clock in a row count as one.
+const ANOTHER_READ: Duration = Duration::from_millis(300);
+
+struct Reads {
+    before: Option<Instant>,
+    last: Instant,
+}
+
 thread_local! {
     static FAULTS: RefCell<BTreeMap<NodeId, WallClockFault>> = const { RefCell::new(BTreeMap::new()) };
-    static READ: RefCell<BTreeMap<NodeId, Instant>> = const { RefCell::new(BTreeMap::new()) };
+    static READ: RefCell<BTreeMap<NodeId, Reads>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// The running node's clock that never steps back, and goes on while its machine is suspended; starts at 0 in every run.
@@ -53,7 +61,7 @@ pub fn world_now() -> Instant {
 pub fn wall_now() -> Timestamp {
     let elapsed_ms = world_now().as_millis() as i64;
     let node = identity::current().node;
-    READ.with_borrow_mut(|read| read.insert(node, world_now()));
+    note_read(node);
     let fault = wall_clock_fault(node);
     let off_ms = elapsed_ms * fault.drift_ppm / 1_000_000 + fault.skew_ms;
     if u128::from(off_ms.unsigned_abs()) > effects::NOTICEABLE.as_millis() {
@@ -62,9 +70,19 @@ pub fn wall_now() -> Timestamp {
     Timestamp(WALL_START_MS + elapsed_ms + off_ms)
 }
 
-/// When a process of `node` asked for its wall clock last.
-pub fn wall_last_read(node: NodeId) -> Option<Instant> {
-    READ.with_borrow(|read| read.get(&node).copied())
+fn note_read(node: NodeId) {
+    let now = world_now();
+    READ.with_borrow_mut(|read| {
+        let Reads { before, last } = read.entry(node).or_insert(Reads { before: None, last: now });
+        if now.saturating_since(*last) >= ANOTHER_READ {
+            (*before, *last) = (Some(*last), now);
+        }
+    });
+}
+
+/// When a process of `node` asked for its wall clock, not the last time but once before that: who goes on asking has twice.
+pub fn wall_read_before(node: NodeId) -> Option<Instant> {
+    READ.with_borrow(|read| read.get(&node).and_then(|reads| reads.before))
 }
 
 /// How far off `node`'s wall clock is.

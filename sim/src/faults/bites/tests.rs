@@ -5,8 +5,12 @@ use crate::faults::Origin;
 use crate::history::Entered;
 
 fn history(all: impl IntoIterator<Item = What>) -> Vec<Entry> {
-    let entry =
-        |(at_ms, what): (u64, What)| Entry { at_ns: at_ms * 1_000_000, node: "broker-1".into(), incarnation: 0, what };
+    let entry = |(at_ms, what): (u64, What)| Entry {
+        at_ns: at_ms * 1_000_000,
+        node: "broker-1".into(),
+        incarnation: 0,
+        what,
+    };
     (0..).zip(all).map(entry).collect()
 }
 
@@ -60,6 +64,7 @@ fn what_comes_along_with_a_fault_does_not_bite_for_it() {
     let fault = drawn("connect-refused", &[refuse.clone(), reset.clone()]);
     let told = || [What::Fault(refuse.clone()), What::Fault(reset.clone()), held_up("shop", "broker-1")];
     assert!(!has_bitten(&fault, &history(told())));
+    assert!(has_changed_anything(&fault, &history(told())));
     let hindered = told().into_iter().chain([struck("broker-1", "connect-hindered")]);
     assert!(has_bitten(&fault, &history(hindered)));
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use seedlog::runtime::sim::world::Death;
 
+use super::others_of_group;
 use crate::faults::disk::operation_of;
 use crate::faults::script::Later;
 use crate::faults::storm::Due;
@@ -13,7 +14,7 @@ use crate::scenario::{CrashPoint, Damage, Plan};
 
 /// How often, and how many times, the testbed looks whether an armed crash has come.
 pub(in crate::faults) const NOTICE_EVERY: Duration = Duration::from_millis(20);
-const NOTICE_LOOKS_MAX: u32 = 500;
+const NOTICE_LOOKS_MAX: u32 = 1_000;
 
 /// Points at which a broker may die; the mean time between two differs, so the count to wait for is small.
 const BROKER_POINTS: [&str; 4] = ["appended", "flushed", "segment-rolled", REGISTERED];
@@ -76,12 +77,7 @@ impl Injector {
         match point {
             OWNED | JOINED => self.expire_session(&target),
             RELEASED | REBALANCE => {
-                let of_group = plan.groups.values().find(|group| group.members.contains_key(&*target));
-                let members = of_group.into_iter().flat_map(|group| group.members.keys());
-                let others: Vec<Name> = members
-                    .filter(|member| ***member != *target)
-                    .map(|member| member.as_str().into())
-                    .collect();
+                let others = others_of_group(&target, plan);
                 let expired = self.draws.pick(&others).cloned().unwrap_or_else(|| target.clone());
                 self.expire_session(&expired);
             }
@@ -103,7 +99,7 @@ impl Injector {
         let brokers = self.running_brokers();
         let target = self.aimed(
             |injector| injector.draws.pick(&brokers).cloned().unwrap_or(target.clone()),
-            |injector, target| injector.has_byte(target, ".log"),
+            |injector, target| injector.has_lately(target, &["appended"]),
         );
         self.kill(&target);
         let death = self.draw_death();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::member_names;
+use super::{member_names, others_of_group};
 use crate::cluster::ZOOKEEPER;
 use crate::faults::ongoing::Ongoing;
 use crate::faults::script::Later;
@@ -58,14 +58,16 @@ impl Injector {
         let candidates = if is_member { members } else { self.broker_names() };
         let Some(target) = self.draws.pick(&candidates).cloned() else { return };
         self.lose_registration(&target, plan);
-        if !self.stated.is_empty() && self.draws.chance(5, 6) {
+        if !self.stated.is_empty() && self.draws.chance(9, 10) {
             self.expire_session(&target);
         }
     }
 
-    /// Of somebody who writes.
+    /// Of somebody who writes: mostly a member, since a broker does so only when it registers.
     fn lose_some_reply(&mut self, plan: &Plan) {
-        let mut holders = self.session_holders(plan);
+        let members = member_names(plan);
+        let is_member = !members.is_empty() && self.draws.chance(15, 16);
+        let mut holders = if is_member { members } else { self.session_holders(plan) };
         holders.retain(|name| self.is_running(name));
         if holders.is_empty() {
             return;
@@ -75,6 +77,14 @@ impl Injector {
             |injector, target| injector.has_lately(target, &["leader-asked"]),
         );
         self.lose_reply(&target);
+        // A member writes when another one comes or goes.
+        let others = others_of_group(&target, plan);
+        if !self.stated.is_empty()
+            && self.draws.chance(3, 4)
+            && let Some(other) = self.draws.pick(&others).cloned()
+        {
+            self.expire_session(&other);
+        }
     }
 
     /// Many read at once when somebody comes or goes, so one whose session ends is often among them.
