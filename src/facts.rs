@@ -213,6 +213,14 @@ pub enum Fact {
         broker: BrokerId,
         problems: Vec<String>,
     },
+    /// What this broker says about who leads the partition; `None`: nobody that lives.
+    LeaderTold {
+        client: String,
+        broker: BrokerId,
+        partition: TopicPartition,
+        leader: Option<BrokerId>,
+        epoch: LeaderEpoch,
+    },
     /// A client that looks at every field was answered what no broker may answer.
     WrongReply {
         client: String,

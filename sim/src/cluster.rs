@@ -35,7 +35,11 @@ pub const ADMIN: &str = "admin";
 /// Writes one record to every partition after the heal.
 pub const PROBE: &str = "probe";
 /// Reads the brokers' pages, in the storm too.
+pub const MONITOR: &str = "monitor";
+/// Has a tool of ZooKeeper, and makes mistakes.
 pub const OPERATOR: &str = "operator";
+/// Looks at every broker while nothing is injured any more.
+pub const VISITOR: &str = "visitor";
 /// Reads everything once more in the drain.
 pub const AUDITOR: &str = "auditor";
 
@@ -81,7 +85,9 @@ impl Cluster {
 
     /// Every node but the testbed's own clients, which are there for its own purposes.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.nodes.keys().filter(|name| ![ADMIN, PROBE, OPERATOR, AUDITOR].contains(&&***name))
+        self.nodes
+            .keys()
+            .filter(|name| ![ADMIN, PROBE, MONITOR, OPERATOR, VISITOR, AUDITOR].contains(&&***name))
     }
 
     /// The broker's next incarnation runs with another setting. Panics if the value is none that a broker takes:

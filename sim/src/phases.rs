@@ -17,8 +17,7 @@ use seedlog::runtime::sim::world::{self, Finished, RunConfig};
 use seedlog::runtime::{Instant, clock};
 
 use crate::app::Applications;
-use crate::checkers::GroupTerms;
-use crate::cluster::{ADMIN, AUDITOR, Cluster, OPERATOR, PROBE, ZOOKEEPER};
+use crate::cluster::{ADMIN, AUDITOR, Cluster, MONITOR, PROBE, VISITOR, ZOOKEEPER};
 use crate::faults::{Injector, Storm, Struck};
 use crate::history::{Entry, Phase, Recorder, What};
 use crate::lookout::{Lookout, TooLate};
@@ -55,12 +54,12 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// Virtual time after which nobody waits any longer for a healed cluster to work again. Check L1 has a deadline of its
 /// own, which comes from the run's timeouts, and demands everything at the earlier of the two.
 const CONVERGE_MAX: Duration = Duration::from_secs(120);
-/// How long nothing may happen to a cluster that has healed: so many session timeouts, and this much more. Timers that
-/// fire late and sessions that expire late are part of the run.
-const QUIET_SESSIONS: u32 = 2;
-const QUIET_MORE: Duration = Duration::from_secs(10);
 /// How often a broker that ended by itself after the heal is started again.
 const TEND_EVERY: Duration = Duration::from_secs(2);
+/// How long nobody writes into a cluster that does not come to rest. By then check H13 has something to say.
+const PROBE_LATE_MAX: Duration = Duration::from_secs(60);
+/// How much longer than the quiet the look at all brokers may take: a send of its own may wait for its timeout.
+const VISIT_MAX: Duration = Duration::from_secs(40);
 /// Virtual time to read everything in.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// How often a phase looks whether it may end.
@@ -142,7 +141,7 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     storm.injector().start_all([ZOOKEEPER].into_iter());
     storm.injector().start_all(brokers.iter().map(String::as_str));
     let registered = until(START_MAX, || recorder.progress(|progress| progress.all_registered())).await;
-    storm.injector().start_all([ADMIN, OPERATOR].into_iter());
+    storm.injector().start_all([ADMIN, MONITOR].into_iter());
     let started = registered && until(START_MAX, || shared.topics_made()).await;
     if !started {
         return Ended { trouble: shared.trouble(), ..Ended::default() };
@@ -159,23 +158,24 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     recorder.phase(Phase::Heal);
     buggify::enable(false);
     storm.heal();
+    storm.leave_broken();
     shared.end_storm();
 
     recorder.phase(Phase::Converge);
-    storm.injector().start_all([PROBE].into_iter());
-    let is_healed = || {
-        plan.producers.keys().all(|name| shared.has_finished(name))
-            && shared.has_finished(PROBE)
-            && recorder.progress(|progress| progress.is_settled())
+    let is_settled = || {
+        let mut awaited = plan.producers.keys().filter(|name| Some(*name) != plan.left_dead());
+        awaited.all(|name| shared.has_finished(name)) && recorder.progress(|progress| progress.is_settled())
     };
-    let deadline = clock::now() + CONVERGE_MAX;
-    while !until(TEND_EVERY, &is_healed).await && clock::now() < deadline {
-        storm.tend();
+    if plan.has_late_probe() {
+        tend_until(&mut storm, PROBE_LATE_MAX, &is_settled).await;
     }
-
-    if is_healed() {
+    storm.injector().start_all([PROBE].into_iter());
+    let is_healed = || shared.has_finished(PROBE) && is_settled();
+    if tend_until(&mut storm, CONVERGE_MAX, &is_healed).await {
         storm.injector().assert_at_peace();
-        clock::sleep(quiet_time(&plan)).await;
+        storm.injector().start_all([VISITOR].into_iter());
+        clock::sleep(plan.quiet_time()).await;
+        until(VISIT_MAX, || shared.has_finished(VISITOR)).await;
     }
 
     recorder.phase(Phase::Drain);
@@ -207,12 +207,16 @@ fn look_at_disks(cluster: &Cluster, recorder: &Recorder) {
     }
 }
 
-/// How long the quiet lasts: the longest session of the run counts.
-fn quiet_time(plan: &Plan) -> Duration {
-    let terms = plan.terms();
-    let groups = terms.groups.values().map(|group| group.session_timeout);
-    let longest = groups.max().unwrap_or_default().max(GroupTerms::default().session_timeout);
-    longest * QUIET_SESSIONS + QUIET_MORE
+/// Waits until `reached`, at most for `longest`, and has what ended by itself started again; whether it was reached.
+async fn tend_until(storm: &mut Storm<'_>, longest: Duration, reached: impl Fn() -> bool) -> bool {
+    let deadline = clock::now() + longest;
+    while !until(TEND_EVERY, &reached).await {
+        if clock::now() >= deadline {
+            return false;
+        }
+        storm.tend();
+    }
+    true
 }
 
 /// Waits until `reached`, at most for `longest`; whether it was reached.
@@ -288,7 +292,7 @@ fn idle_groups(plan: &Plan, history: &[Entry]) -> Vec<String> {
 
 /// Counts what the plan's own clients did; the probe's and the auditor's work is no load.
 fn count_clients_work(verdict: &mut Verdict, history: &[Entry]) {
-    for entry in history.iter().filter(|entry| *entry.node != *PROBE && *entry.node != *AUDITOR) {
+    for entry in history.iter().filter(|entry| ![PROBE, VISITOR, AUDITOR].contains(&&*entry.node)) {
         let What::Fact(fact) = &entry.what else { continue };
         match fact {
             Fact::SendInvoked { .. } => verdict.sends += 1,

@@ -2,6 +2,9 @@
 //!
 //! Sees whole batches with a true CRC, and where bytes begin that are none. Judging is the checks' job.
 
+mod indexes;
+mod inspector;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -18,6 +21,8 @@ use seedlog::types::{BrokerId, Offset, TopicPartition};
 
 use crate::cluster::LOG_DIR;
 use crate::history::{FileByte, RecordAt, Seen};
+
+pub use inspector::Inspector;
 
 /// What a batch may unpack to.
 const UNPACKED_BYTES_MAX: usize = 1 << 28;
@@ -167,7 +172,7 @@ mod tests {
     use super::*;
 
     /// Batches with the offsets 0..=1, 2..=3 and 4..=5, and where each begins.
-    fn log() -> (Vec<u8>, [u64; 3]) {
+    pub(super) fn log() -> (Vec<u8>, [u64; 3]) {
         let mut log = Vec::new();
         let begins = [0_i64, 2, 4].map(|base| {
             let mut builder = BatchBuilder::new(Compression::None);

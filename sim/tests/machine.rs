@@ -21,16 +21,21 @@ fn note(notes: &Notes) {
     notes.lock().unwrap().push((clock::now().as_millis(), clock::world_now().as_millis()));
 }
 
+/// A node with a process that takes notes.
+fn add_node<F>(name: &str, notes: &Notes, process: impl Fn(Notes) -> F + Send + Sync + 'static) -> NodeId
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let notes = Arc::clone(notes);
+    world::add_node(name, move || process(Arc::clone(&notes)))
+}
+
 /// A node that notes the time every `every` by its own clock.
 fn start_ticking(every: Duration, notes: &Notes) -> NodeId {
-    let notes = Arc::clone(notes);
-    let node = world::add_node("ticking", move || {
-        let notes = Arc::clone(&notes);
-        async move {
-            loop {
-                clock::sleep(every).await;
-                note(&notes);
-            }
+    let node = add_node("ticking", notes, move |notes| async move {
+        loop {
+            clock::sleep(every).await;
+            note(&notes);
         }
     });
     world::start(node);
@@ -79,24 +84,20 @@ fn a_clock_that_drifts_waits_by_its_own_measure_and_never_steps_back() {
 fn late_timers_fire_together() {
     run(|| async {
         let notes = Notes::default();
-        let of_node = Arc::clone(&notes);
-        let node = world::add_node("late", move || {
-            let notes = Arc::clone(&of_node);
-            async move {
-                let group = task::TaskGroup::new(task::Lane::Data);
-                for millis in [1_100, 1_200, 1_900] {
-                    let notes = Arc::clone(&notes);
-                    group.spawn("timer", async move {
-                        let mut timer = DeadlineTimer::new();
-                        timer.set(Some(clock::now() + Duration::from_millis(millis)));
-                        timer.expired().await;
-                        note(&notes);
-                    });
-                }
-                clock::sleep(Duration::from_millis(1_500)).await;
-                note(&notes);
-                pending::<()>().await;
+        let node = add_node("late", &notes, |notes| async move {
+            let group = task::TaskGroup::new(task::Lane::Data);
+            for millis in [1_100, 1_200, 1_900] {
+                let notes = Arc::clone(&notes);
+                group.spawn("timer", async move {
+                    let mut timer = DeadlineTimer::new();
+                    timer.set(Some(clock::now() + Duration::from_millis(millis)));
+                    timer.expired().await;
+                    note(&notes);
+                });
             }
+            clock::sleep(Duration::from_millis(1_500)).await;
+            note(&notes);
+            pending::<()>().await;
         });
         clock::set_timer_grid(node, Duration::from_secs(1));
         world::start(node);
@@ -111,20 +112,16 @@ fn late_timers_fire_together() {
 fn work_on_threads_of_its_own_runs_side_by_side_takes_time_and_cannot_be_called_back() {
     run(|| async {
         let notes = Notes::default();
-        let of_node = Arc::clone(&notes);
-        let node = world::add_node("working", move || {
-            let notes = Arc::clone(&of_node);
-            async move {
-                let work = |notes: &Notes| {
-                    let notes = Arc::clone(notes);
-                    task::blocking(move || note(&notes))
-                };
-                // Nobody waits for the first any longer.
-                assert!(clock::timeout(Duration::ZERO, work(&notes)).await.is_err());
-                tokio::join!(work(&notes), work(&notes));
-                assert!(clock::now().as_millis() > 0, "it took time");
-                pending::<()>().await;
-            }
+        let node = add_node("working", &notes, |notes| async move {
+            let work = |notes: &Notes| {
+                let notes = Arc::clone(notes);
+                task::blocking(move || note(&notes))
+            };
+            // Nobody waits for the first any longer.
+            assert!(clock::timeout(Duration::ZERO, work(&notes)).await.is_err());
+            tokio::join!(work(&notes), work(&notes));
+            assert!(clock::now().as_millis() > 0, "it took time");
+            pending::<()>().await;
         });
         world::start(node);
         clock::sleep(Duration::from_secs(3)).await;
@@ -136,12 +133,8 @@ fn work_on_threads_of_its_own_runs_side_by_side_takes_time_and_cannot_be_called_
 fn work_on_a_thread_of_its_own_ends_with_the_life_that_asked_for_it() {
     run(|| async {
         let notes = Notes::default();
-        let of_node = Arc::clone(&notes);
-        let node = world::add_node("working", move || {
-            let notes = Arc::clone(&of_node);
-            async move {
-                task::blocking(move || note(&notes)).await;
-            }
+        let node = add_node("working", &notes, |notes| async move {
+            task::blocking(move || note(&notes)).await;
         });
         world::start(node);
         task::yield_now().await;

@@ -42,8 +42,9 @@ pub(super) enum Step {
     Close(TopicPartition),
     /// Lead no longer.
     Resign(TopicPartition),
-    /// Open the log, then lead: in a raised epoch if an earlier incarnation may have led, else in this one.
-    Open { partition: TopicPartition, topic_id: TopicId, epoch: LeaderEpoch },
+    /// Open the log, then lead: in a raised epoch if an earlier incarnation may have led, else in this one. It may have
+    /// where its directory is there, and where `may_have_led` says so though nothing is left of that.
+    Open { partition: TopicPartition, topic_id: TopicId, epoch: LeaderEpoch, may_have_led: bool },
     /// Raise the epoch, then lead in it.
     Raise { partition: TopicPartition, epoch: LeaderEpoch },
     /// Lead in this epoch.
@@ -90,7 +91,8 @@ pub(super) fn decide(
             if let Some(epoch) = epoch_led_by(me, assigned)
                 && !is_held
             {
-                steps.push(Step::Open { partition, topic_id: topic.topic_id, epoch });
+                let may_have_led = session == Session::New;
+                steps.push(Step::Open { partition, topic_id: topic.topic_id, epoch, may_have_led });
             }
         }
     }
@@ -115,7 +117,9 @@ fn keep(
         Availability::Open => {}
         Availability::Offline => return None,
         Availability::Waiting => {
-            return leads.map(|epoch| Step::Open { partition, topic_id: mine.topic_id, epoch });
+            // It was found in an earlier look, which may have been the first of this incarnation.
+            let topic_id = mine.topic_id;
+            return leads.map(|epoch| Step::Open { partition, topic_id, epoch, may_have_led: true });
         }
     }
     match (leads, mine.epoch) {
@@ -164,14 +168,19 @@ mod tests {
         BTreeMap::from([(partition(number), Held { topic_id: ID, epoch, availability: Availability::Open })])
     }
 
+    fn open(epoch: i32, may_have_led: bool) -> Step {
+        Step::Open { partition: partition(0), topic_id: ID, epoch: LeaderEpoch(epoch), may_have_led }
+    }
+
     #[test]
     fn a_partition_that_this_broker_leads_is_opened_and_others_are_not() {
         let image = orders(&[(0, led_by(1, 3)), (1, led_by(2, 3))]);
 
         let steps = decide(&image, ME, &BTreeMap::new(), Session::New);
 
-        let open = Step::Open { partition: partition(0), topic_id: ID, epoch: LeaderEpoch(3) };
-        assert_eq!(steps, [open]);
+        assert_eq!(steps, [open(3, true)]);
+        let later = decide(&image, ME, &BTreeMap::new(), Session::Same);
+        assert_eq!(later, [open(3, false)], "nobody can have led what is news in a session that goes on");
     }
 
     #[test]
@@ -212,8 +221,7 @@ mod tests {
 
         let steps = decide(&orders(&[(0, led_by(1, 0))]), ME, &old, Session::Same);
 
-        let open = Step::Open { partition: partition(0), topic_id: ID, epoch: LeaderEpoch(0) };
-        assert_eq!(steps, [Step::Close(partition(0)), open]);
+        assert_eq!(steps, [Step::Close(partition(0)), open(0, false)]);
     }
 
     #[test]
@@ -223,8 +231,7 @@ mod tests {
         assert_eq!(decide(&orders(&[(0, led_by(1, 3))]), ME, &held, Session::New), []);
 
         held.get_mut(&partition(0)).expect("held").availability = Availability::Waiting;
-        let open = Step::Open { partition: partition(0), topic_id: ID, epoch: LeaderEpoch(3) };
-        assert_eq!(decide(&orders(&[(0, led_by(1, 3))]), ME, &held, Session::Same), [open]);
+        assert_eq!(decide(&orders(&[(0, led_by(1, 3))]), ME, &held, Session::Same), [open(3, true)]);
         assert_eq!(
             decide(&orders(&[(0, led_by(2, 3))]), ME, &held, Session::Same),
             [Step::Close(partition(0))]

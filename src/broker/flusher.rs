@@ -157,6 +157,8 @@ impl Flusher {
         self.queue().later.keys().next().map(|(at, _)| *at)
     }
 
+    /// Without a deadline: the operating system tells a sync's error once, and nobody can call a sync back. One that does
+    /// not end holds up its own partition, and nobody else while there is a place left.
     async fn perform(&self, job: Job, failure: &Failure, metrics: &Metrics) -> Done {
         match job {
             Job::Flush(partition, ticket) => self.flush(&partition, ticket, failure, metrics).await,

@@ -255,8 +255,8 @@ impl Membership {
         let steps = decide(&image, self.core.id, &self.held(), session);
         // What is closed may have to be opened again, as another topic's.
         let (ending, taking): (Vec<_>, Vec<_>) = steps.into_iter().partition(Step::is_end);
-        self.perform_all(ending, &mut image, session).await?;
-        self.perform_all(taking, &mut image, session).await?;
+        self.perform_all(ending, &mut image).await?;
+        self.perform_all(taking, &mut image).await?;
         self.core.metadata.publish(image);
         Ok(())
     }
@@ -281,15 +281,11 @@ impl Membership {
     }
 
     /// Steps of different partitions side by side: each waits for the disk and for ZooKeeper several times. What was
-    /// taken is noted even if another step could not be made.
-    async fn perform_all(
-        &mut self,
-        steps: Vec<Step>,
-        image: &mut Image,
-        session: Session,
-    ) -> Result<(), Interrupted> {
+    /// taken is noted even if another step could not be made. Without a deadline: a long log takes its time to recover,
+    /// and a disk that hangs is the disk of all logs there are. What is open goes on being served; what is new waits.
+    async fn perform_all(&mut self, steps: Vec<Step>, image: &mut Image) -> Result<(), Interrupted> {
         let (this, seen) = (&*self, &*image);
-        let performing = steps.into_iter().map(|step| this.perform(step, seen, session));
+        let performing = steps.into_iter().map(|step| this.perform(step, seen));
         let performed = concurrently(STEPS_AT_ONCE_MAX, performing.collect()).await;
         let mut interrupted = Ok(());
         for outcome in performed {
@@ -307,7 +303,6 @@ impl Membership {
         &self,
         step: Step,
         image: &Image,
-        session: Session,
     ) -> Result<Option<(TopicPartition, LeaderEpoch)>, Interrupted> {
         let (partition, epoch, raise) = match step {
             Step::Close(name) => {
@@ -320,11 +315,11 @@ impl Membership {
                 }
                 return Ok(None);
             }
-            Step::Open { partition, topic_id, epoch } => {
+            Step::Open { partition, topic_id, epoch, may_have_led } => {
                 let Some((partition, existed)) = self.open(partition, topic_id, image).await? else {
                     return Ok(None);
                 };
-                (Some(partition), epoch, existed || session == Session::New)
+                (Some(partition), epoch, existed || may_have_led)
             }
             Step::Raise { partition, epoch } => (self.open_partition(&partition), epoch, true),
             Step::Lead { partition, epoch } => (self.open_partition(&partition), epoch, false),

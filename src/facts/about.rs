@@ -31,6 +31,7 @@ impl Fact {
             Fact::Processed { .. } => "processed",
             Fact::FlushReturned { .. } => "flush-returned",
             Fact::ProducerClosed { .. } => "producer-closed",
+            Fact::LeaderTold { .. } => "leader-told",
             Fact::PositionTold { .. } => "position-told",
             Fact::TimeSought { .. } => "time-sought",
             Fact::Sought { .. } => "sought",
@@ -89,6 +90,7 @@ impl Fact {
             | Fact::CorruptSkipped { partition, .. }
             | Fact::Finished { partition, .. }
             | Fact::Processed { partition, .. }
+            | Fact::LeaderTold { partition, .. }
             | Fact::PositionTold { partition, .. }
             | Fact::TimeSought { partition, .. }
             | Fact::Sought { partition, .. }

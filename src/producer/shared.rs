@@ -120,7 +120,8 @@ impl Shared {
         }
     }
 
-    /// Waits for room in the buffer. Batches do not linger while somebody waits.
+    /// Waits for room in the buffer. Batches do not linger while somebody waits. Without a deadline of its own: each batch
+    /// gives its room back when its delivery timeout is over, at the latest.
     pub(super) async fn reserve(&self, bytes: u32) -> Result<SemaphorePermit<'_>, SendError> {
         match self.room.try_acquire_many(bytes) {
             Ok(room) => return Ok(room),

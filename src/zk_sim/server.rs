@@ -177,8 +177,8 @@ impl Control {
     /// The session is served by a follower that is cut from its leader, and can reach no other server: pings and reads
     /// are answered, writes and `sync` are not, watches are silent, and the leader expires the session in its time. Until
     /// [`Control::rejoin`] or [`Control::join_leader`]. Returns whether the session was attached.
-    pub fn cut_from_leader(&self, session: SessionId) -> bool {
-        self.shared.cut_from_leader(session)
+    pub fn cut_from_leader(&self, session: SessionId, reaches_others: bool) -> bool {
+        self.shared.cut_from_leader(session, reaches_others)
     }
 
     /// The follower of this session has a leader again, or gave up looking for it (`syncLimit`): it drops its client,

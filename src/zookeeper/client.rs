@@ -320,6 +320,8 @@ impl ZooKeeper {
         (self.make(op, Some((request, fire))).await, Watch { event })
     }
 
+    /// Without a deadline of its own: a connection over which no leader is heard is left after two thirds of the session,
+    /// what was sent over it is answered then, and what waits for a connection after a session timeout.
     async fn make(
         &self,
         op: Op,

@@ -141,7 +141,7 @@ fn a_member_whose_server_is_cut_from_its_leader_stops_before_another_takes_over(
         take(&mut streams[0], 1).await;
         let (second, mut others) = join(config("b"), 1).await;
         until("the second has nothing to do", || sessions_of("b").len() == 1).await;
-        assert!(control.cut_from_leader(sessions_of("a")[0]));
+        assert!(control.cut_from_leader(sessions_of("a")[0], false));
 
         let reading = async {
             while let Ok(Ok(_)) = clock::timeout(SESSION * 3, streams[0].next()).await {

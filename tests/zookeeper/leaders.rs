@@ -26,7 +26,7 @@ pub async fn cut_follower(at: Setting) {
     assert_eq!(raw.ask(&ephemeral("/raw")).await.len(), 1);
     let confirmed_at = zk.leader_confirmed_at();
     for session in [zk.session_id(), raw.session] {
-        assert!(server.control().cut_from_leader(session));
+        assert!(server.control().cut_from_leader(session, false));
     }
 
     // Reads are answered, until one stands behind a sync; then the client leaves the follower.
@@ -71,7 +71,7 @@ pub async fn follower_that_comes_back(at: Setting) {
     let zk = connect(address, SESSION).await;
     zk.create("/mine", b"", CreateMode::Ephemeral).await.expect("created");
     let session = zk.session_id();
-    assert!(server.control().cut_from_leader(session));
+    assert!(server.control().cut_from_leader(session, false));
     // In flight to a leader that is not there.
     let written = clock::timeout(SESSION / 3, zk.set_data("/mine", b"1", None)).await;
     assert!(written.is_err(), "{written:?}");

@@ -46,6 +46,8 @@ pub enum Feature {
     AutoCommit,
     /// A topic that is flushed every so often.
     FlushInterval,
+    /// A topic of which readers are told nothing that is not flushed.
+    ExposesFlushed,
     /// Nothing but the run decides: a send certainly failed in it.
     FailedSend,
     /// Likewise: a position was reset.
@@ -91,6 +93,7 @@ impl Feature {
             Feature::Wanderer => terms.consumers.values().any(|consumer| consumer.wanders),
             Feature::Group => !terms.groups.is_empty(),
             Feature::AutoCommit => terms.groups.values().any(|group| group.auto_commit.is_some()),
+            Feature::ExposesFlushed => terms.topics.values().any(|topic| topic.exposes_flushed),
             Feature::FlushInterval => terms.topics.values().any(|topic| topic.flush_interval.is_some()),
             Feature::FailedSend => some_fact(|fact| matches!(fact, Fact::SendFailed { .. })),
             Feature::Reset => some_fact(|fact| matches!(fact, Fact::PositionReset { .. })),

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use seedlog::facts::{Fact, LeaderAnswer};
-use seedlog::types::{SessionId, TopicPartition};
+use seedlog::types::{SessionId, TopicPartition, Zxid};
 
 use crate::history::{Entry, Injected, What};
 
@@ -28,8 +28,8 @@ pub enum Turn<'a> {
     Ended { node: &'a str },
     /// The ensemble ended the session.
     Expired { session: SessionId },
-    /// A node went, by this session's doing.
-    Deleted { session: SessionId, path: &'a str },
+    /// A node went, by this session's doing, at this time of ZooKeeper's; the session may be told so much later.
+    Deleted { session: SessionId, path: &'a str, zxid: Zxid },
 }
 
 pub struct Groups<'a> {
@@ -89,9 +89,11 @@ impl<'a> Groups<'a> {
     fn turn(&self, entry: &'a Entry) -> Option<Turn<'a>> {
         match &entry.what {
             What::Fact(Fact::SessionExpired { session }) => Some(Turn::Expired { session: *session }),
-            What::Fact(Fact::LeaderAnswered { session, answer: LeaderAnswer::Done(written), .. }) => {
+            What::Fact(Fact::LeaderAnswered {
+                session, zxid, answer: LeaderAnswer::Done(written), ..
+            }) => {
                 let deleted = written.iter().find(|one| one.node.is_none())?;
-                Some(Turn::Deleted { session: *session, path: &deleted.path })
+                Some(Turn::Deleted { session: *session, path: &deleted.path, zxid: *zxid })
             }
             What::Fact(fact) => {
                 let incarnation = Incarnation::of(entry, fact)?;

@@ -46,7 +46,9 @@ fn judge(case: &Case) -> Vec<Finding> {
     let mut state = State::default();
     for (at, entry) in case.history.iter().enumerate() {
         match &entry.what {
-            What::Phase(entered) if entered.phase == Phase::Converge => state.heal(at),
+            What::Phase(entered) if entered.phase == Phase::Converge => {
+                state.heal(at, case.terms.left_dead.as_deref());
+            }
             What::Fact(fact) => state.observe(case, at, entry, fact),
             _ => {}
         }
@@ -95,10 +97,11 @@ impl Reader<'_> {
 
 impl<'a> State<'a> {
     /// Whoever reads by now is held to reading what is there by now.
-    fn heal(&mut self, at: usize) {
+    fn heal(&mut self, at: usize, left_dead: Option<&str>) {
         self.healed_at = Some(at);
         for (&(reader, partition), &position) in &self.positions {
-            if self.ends.contains_key(partition) {
+            let is_dead = left_dead.is_some_and(|dead| reader == Reader::Consumer(dead));
+            if self.ends.contains_key(partition) && !is_dead {
                 let behind = Behind { from: position, position, reached_at: at };
                 self.behind.insert((reader, partition), behind);
             }

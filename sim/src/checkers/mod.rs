@@ -17,7 +17,10 @@ mod aborted_read;
 mod commit_ahead;
 mod commit_regresses;
 mod duplicate;
+mod exposed_early;
 mod fair_share;
+mod fair_turns;
+mod false_flush;
 mod inconsistent_offsets;
 mod lag_after_heal;
 mod late_commit;
@@ -25,7 +28,9 @@ mod late_flush;
 mod leader_epochs;
 mod liveness;
 mod lost_write;
+mod misshapen_log;
 mod moved_key;
+mod needless_expiry;
 mod needless_failure;
 mod needless_redelivery;
 mod never_processed;
@@ -38,6 +43,7 @@ mod send_order;
 mod single_owner;
 mod skip;
 mod skip_in_poll;
+mod stale_leader;
 mod step_back;
 mod storage;
 mod unexplained_reset;
@@ -73,7 +79,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 36] = [
+pub static CHECKS: [Check; 42] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -101,7 +107,12 @@ pub static CHECKS: [Check; 36] = [
     overdue_send::CHECK,
     wrong_metric::CHECK,
     wrong_health::CHECK,
+    stale_leader::CHECK,
+    fair_turns::CHECK,
     storage::CHECK,
+    false_flush::CHECK,
+    exposed_early::CHECK,
+    misshapen_log::CHECK,
     leader_epochs::CHECK,
     late_flush::CHECK,
     needless_failure::CHECK,
@@ -109,6 +120,7 @@ pub static CHECKS: [Check; 36] = [
     overlapping_delivery::CHECK,
     zookeeper_model::CHECK,
     fair_share::CHECK,
+    needless_expiry::CHECK,
     liveness::CHECK,
 ];
 

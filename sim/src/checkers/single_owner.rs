@@ -8,11 +8,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use seedlog::facts::Fact;
-use seedlog::types::{Offset, SessionId, TopicPartition};
+use seedlog::facts::{Fact, LeaderAnswer, ZnodeWritten};
+use seedlog::types::{Offset, SessionId, TopicPartition, Zxid};
 
 use super::groups::{GroupPartition, Incarnation, Turn, sessions_expired_by_force};
 use super::{Case, Check, Feature, Finding};
+use crate::history::{Entry, What};
 
 pub const CHECK: Check = Check::new("C1", "single-owner", Feature::Group, judge);
 
@@ -37,6 +38,8 @@ struct Ownership<'a> {
     places: HashMap<String, GroupPartition<'a>>,
     /// Who took each partition last.
     latest: HashMap<GroupPartition<'a>, Incarnation<'a>>,
+    /// When each node was made, and by which session, as its maker was told.
+    made: BTreeMap<(&'a str, Zxid), SessionId>,
     /// What each member believes to own.
     held: BTreeMap<Incarnation<'a>, HashSet<&'a TopicPartition>>,
     /// Where a member last gave up the partition, or all that it owned.
@@ -49,7 +52,7 @@ struct Ownership<'a> {
 }
 
 fn judge(case: &Case) -> Vec<Finding> {
-    let mut ownership = Ownership::default();
+    let mut ownership = Ownership { made: made(case.history), ..Ownership::default() };
     let forced = sessions_expired_by_force(case.history);
     for (at, turn) in case.groups.turns(case.history) {
         match turn {
@@ -59,13 +62,29 @@ fn judge(case: &Case) -> Vec<Finding> {
                 }
                 ownership.expire(session);
             }
-            Turn::Deleted { session, path } => ownership.deleted(at, session, path),
+            Turn::Deleted { session, path, zxid } => ownership.deleted(at, session, path, zxid),
             Turn::Stated { incarnation, group, fact } => ownership.stated(at, incarnation, group, fact),
             Turn::Ended { .. } => {}
         }
     }
     case.obligations.meet_many(ownership.successions);
     ownership.findings
+}
+
+fn made(history: &[Entry]) -> BTreeMap<(&str, Zxid), SessionId> {
+    let mut made = BTreeMap::new();
+    for entry in history {
+        let What::Fact(Fact::LeaderAnswered { zxid, answer: LeaderAnswer::Done(written), .. }) = &entry.what
+        else {
+            continue;
+        };
+        for ZnodeWritten { path, node } in written {
+            if let Some(node) = node {
+                made.insert((&**path, *zxid), node.owner);
+            }
+        }
+    }
+    made
 }
 
 impl<'a> Ownership<'a> {
@@ -134,8 +153,13 @@ impl<'a> Ownership<'a> {
     }
 
     /// An owner node goes by its owner's hand, or with its owner's session.
-    fn deleted(&mut self, at: usize, session: SessionId, path: &str) {
+    fn deleted(&mut self, at: usize, session: SessionId, path: &str, zxid: Zxid) {
         let Some((group, partition)) = self.places.get(path).copied() else { return };
+        let before = self.made.range((path, Zxid(i64::MIN))..(path, zxid)).next_back();
+        if before.is_some_and(|(_, maker)| *maker == session) {
+            // Its own; another may have made a node there since, before this one was told.
+            return;
+        }
         let owner = self.owners.get(&(group, partition)).and_then(|owners| owners.last());
         if let Some(owner) = owner.filter(|owner| owner.session != session) {
             let message = format!(
@@ -194,7 +218,7 @@ fn named(owner: &Owner, other: &Owner) -> String {
 
 #[cfg(test)]
 mod tests {
-    use seedlog::facts::{Fact, LeaderAnswer, ZnodeWritten};
+    use seedlog::facts::{Fact, LeaderAnswer, Znode, ZnodeWritten};
     use seedlog::types::{SessionId, Zxid};
 
     use super::CHECK;
@@ -298,6 +322,28 @@ mod tests {
         let expired = Story::new().member("a", 1, 0).session_expired(1);
         let expired = expired.fact("b", deleted(2, "/consumers/billing/owners/orders/0"));
         assert!(expired.violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn who_is_told_late_that_its_own_node_went_deleted_nobody_elses() {
+        let answered = |session, zxid, node| Fact::LeaderAnswered {
+            session: SessionId(session),
+            request: 1,
+            zxid: Zxid(zxid),
+            answer: LeaderAnswer::Done(vec![ZnodeWritten {
+                path: "/consumers/billing/owners/orders/0".into(),
+                node,
+            }]),
+        };
+        let made = |session, zxid| {
+            let node = Znode { mzxid: Zxid(zxid), version: 0, owner: SessionId(session), data: None };
+            answered(session, zxid, Some(node))
+        };
+        let story = |deleted_at| {
+            let story = Story::new().fact("b", made(2, 5)).fact("a", made(1, 9)).member("a", 1, 0);
+            story.fact("b", answered(2, deleted_at, None)).violations(&CHECK).len()
+        };
+        assert_eq!([story(7), story(11)], [0, 1]);
     }
 
     #[test]

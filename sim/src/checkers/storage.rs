@@ -1,8 +1,9 @@
 //! S13, `storage`: a log's offsets increase, and what recovery finds is a prefix of the log before the crash
 //! that holds everything which was flushed; all of it, where the page cache survived (no power failure, and
 //! no failed fsync, which may throw the new bytes away). A broker that died inside of a write did not get to
-//! state that append: of one of its logs recovery may find one more behind the end. So it is with one that gave up
-//! over a write which failed half-way. A log begins where it began: nothing takes records away from its front yet.
+//! state that append: of one of its logs recovery may find one more behind the end, as far as the disk held it before the
+//! broker began anew, and no further than one write had brought. So it is with one that gave up over a write which failed
+//! half-way. A log begins where it began: nothing takes records away from its front yet.
 //!
 //! Contents are judged by what is read: under one batch an offset has one value, before and after recovery.
 //! Even without fsync a log may lose its tail and nothing else; only damage behind the broker's back (an empty
@@ -16,7 +17,7 @@ use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
 use super::{Case, Check, Feature, Finding};
-use crate::history::{DiskOperation, Failure, Injected, What, broker_of_node};
+use crate::history::{DiskOperation, Failure, Injected, Seen, What, broker_of_node};
 use replica::{Replica, Wrong};
 
 pub const CHECK: Check = Check::new("S13", "storage", Feature::Any, judge);
@@ -41,6 +42,8 @@ struct Judge<'a> {
     write_short: BTreeSet<BrokerId>,
     /// Brokers that died so, and whose logs have shown no append yet that was not stated.
     died_writing: BTreeSet<BrokerId>,
+    /// How far one write had brought logs behind what was stated, when their brokers began anew.
+    unstated: BTreeMap<(BrokerId, &'a TopicPartition), Offset>,
     read: HashMap<(&'a TopicPartition, Offset, u32), FirstRead<'a>>,
     /// Of logs that had held something.
     recoveries: u64,
@@ -54,6 +57,9 @@ fn judge(case: &Case) -> Vec<Finding> {
         match &entry.what {
             What::Fact(fact) => judge.take(at, fact),
             What::Fault(fault) => judge.injure(at, fault),
+            What::Seen(Seen::Unstated { broker, partition, to, is_one_write: true, .. }) => {
+                judge.unstated.insert((*broker, partition), *to);
+            }
             What::Phase(_) | What::Seen(_) => {}
         }
     }
@@ -81,7 +87,9 @@ impl<'a> Judge<'a> {
                 self.step(at, *broker, partition, |replica| replica.truncate(*end));
             }
             Fact::LogRecovered { broker, partition, clean, log_start, log_end, .. } => {
-                let may_hold_more = self.died_writing.contains(broker) && !*clean;
+                let handed_over = self.unstated.remove(&(*broker, partition));
+                let was_handed_over = handed_over.is_some_and(|handed_over| *log_end <= handed_over);
+                let may_hold_more = self.died_writing.contains(broker) && !*clean && was_handed_over;
                 let end = self.replicas.entry((*broker, partition)).or_default().end();
                 self.recoveries += u64::from(end > Offset(0));
                 if may_hold_more && *log_end > end {

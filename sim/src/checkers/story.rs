@@ -38,7 +38,12 @@ impl Story {
         let mut terms = Terms::default();
         terms.topics.insert(
             "orders".into(),
-            TopicTerms { durability: Durability::Fsync, replicas: 1, flush_interval: None },
+            TopicTerms {
+                durability: Durability::Fsync,
+                replicas: 1,
+                flush_interval: None,
+                exposes_flushed: true,
+            },
         );
         terms.producers.insert(
             "shop".into(),
@@ -56,6 +61,12 @@ impl Story {
 
     pub fn durability(mut self, durability: Durability) -> Story {
         self.terms.topics.get_mut("orders").expect("made in new").durability = durability;
+        self
+    }
+
+    /// Readers need not wait for the flush.
+    pub fn exposing_at_once(mut self) -> Story {
+        self.terms.topics.get_mut("orders").expect("made in new").exposes_flushed = false;
         self
     }
 
@@ -234,6 +245,17 @@ impl Story {
         let last = Offset(values.len() as i64 - 1);
         let batch = Seen::FinalBatch { partition, base: Offset(0), last, records };
         self.push("testbed", What::Seen(found)).push("testbed", What::Seen(batch))
+    }
+
+    /// Before the broker begins anew its disk holds the log up to `to`, of which it stated what lies below `from`.
+    pub fn unstated(self, from: i64, to: i64, is_one_write: bool) -> Story {
+        let (broker, from, to) = (BrokerId(1), Offset(from), Offset(to));
+        self.seen(Seen::Unstated { broker, partition: orders(), from, to, is_one_write })
+    }
+
+    /// What the testbed sees for itself.
+    pub fn seen(self, seen: Seen) -> Story {
+        self.push("testbed", What::Seen(seen))
     }
 
     pub fn registered(self) -> Story {

@@ -19,6 +19,8 @@ pub struct Terms {
     /// Consumers that belong to no group.
     pub consumers: BTreeMap<String, ConsumerTerms>,
     pub patience: Patience,
+    /// A client that does not come back: nothing is demanded of it once the rest has healed.
+    pub left_dead: Option<String>,
 }
 
 /// A group as it must be once the cluster has healed.
@@ -37,6 +39,8 @@ pub struct TopicTerms {
     pub replicas: u32,
     /// What was appended is flushed after this, whether or not anybody waits for it (`flush.ms`).
     pub flush_interval: Option<Duration>,
+    /// Readers are told of nothing that is not flushed (`expose = "flushed"`, or `durability = "fsync"`).
+    pub exposes_flushed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

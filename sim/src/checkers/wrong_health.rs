@@ -1,4 +1,4 @@
-//! H29, `wrong-health`: a broker calls itself well that has given up its log directory, or unwell while nothing ails it.
+//! H31, `wrong-health`: a broker calls itself well that has given up its log directory, or unwell while nothing ails it.
 //!
 //! The second is judged in the quiet time at the end of a run: no fault has been active for a while then.
 
@@ -10,7 +10,7 @@ use seedlog::types::BrokerId;
 use super::{Case, Check, Feature, Finding};
 use crate::history::{Entry, Phase, Seen, What, broker_of_node};
 
-pub const CHECK: Check = Check::new("H29", "wrong-health", Feature::Any, judge);
+pub const CHECK: Check = Check::new("H31", "wrong-health", Feature::Any, judge);
 
 /// Brokers speak of what they were refused for so long, and of a session's silence for no longer.
 const REMEMBERED_NS: u64 = 40_000_000_000;
@@ -99,7 +99,7 @@ mod tests {
 
     fn says(story: Story, problems: &[&str]) -> Story {
         let problems = problems.iter().map(|problem| (*problem).to_owned()).collect();
-        story.fact("operator", Fact::HealthRead { client: "operator".into(), broker: BrokerId(1), problems })
+        story.fact("monitor", Fact::HealthRead { client: "monitor".into(), broker: BrokerId(1), problems })
     }
 
     fn failed() -> Story {

@@ -1,4 +1,4 @@
-//! H28, `wrong-metric`: a broker's page of metrics says what it was at no time since the page was asked for.
+//! H30, `wrong-metric`: a broker's page of metrics says what it was at no time since the page was asked for.
 //!
 //! Between the question and the answer a log may have grown: every end that it had meanwhile is right.
 
@@ -10,7 +10,7 @@ use seedlog::types::{BrokerId, Offset, TopicPartition};
 use super::{Case, Check, Feature, Finding};
 use crate::history::{Entry, Injected, What, broker_of_node};
 
-pub const CHECK: Check = Check::new("H28", "wrong-metric", Feature::Any, judge);
+pub const CHECK: Check = Check::new("H30", "wrong-metric", Feature::Any, judge);
 
 /// What the present process of a broker has.
 #[derive(Clone, Default)]
@@ -180,15 +180,15 @@ mod tests {
     use crate::history::Injected;
 
     fn asks(story: Story) -> Story {
-        story.fact("operator", Fact::MetricsAsked { client: "operator".into(), broker: BrokerId(1) })
+        story.fact("monitor", Fact::MetricsAsked { client: "monitor".into(), broker: BrokerId(1) })
     }
 
     fn told(story: Story, ends: [i64; 3], records: u64) -> Story {
         let [start, readable, end] = ends.map(Offset);
         let logs = vec![LogEnds { partition: orders(), start, readable, end }];
         let appended = [("orders".to_owned(), records)].into();
-        let (client, broker) = ("operator".into(), BrokerId(1));
-        story.fact("operator", Fact::MetricsRead { client, broker, logs, appended })
+        let (client, broker) = ("monitor".into(), BrokerId(1));
+        story.fact("monitor", Fact::MetricsRead { client, broker, logs, appended })
     }
 
     /// Four records, and two more while somebody waits for the page.
@@ -218,17 +218,17 @@ mod tests {
 
     #[test]
     fn an_open_log_without_a_line_is_found() {
-        let (client, broker) = ("operator".into(), BrokerId(1));
+        let (client, broker) = ("monitor".into(), BrokerId(1));
         let nothing = Fact::MetricsRead { client, broker, logs: Vec::new(), appended: [].into() };
-        assert_eq!(asked().fact("operator", nothing).violations(&CHECK).len(), 1);
+        assert_eq!(asked().fact("monitor", nothing).violations(&CHECK).len(), 1);
     }
 
     #[test]
     fn a_process_that_has_opened_nothing_yet_has_nothing_to_tell() {
         let started = Story::new().recovered(4, true).kill().fault(Injected::Start { target: broker_1() });
-        let (client, broker) = ("operator".into(), BrokerId(1));
+        let (client, broker) = ("monitor".into(), BrokerId(1));
         let nothing = Fact::MetricsRead { client, broker, logs: Vec::new(), appended: [].into() };
-        assert!(asks(started).fact("operator", nothing).violations(&CHECK).is_empty());
+        assert!(asks(started).fact("monitor", nothing).violations(&CHECK).is_empty());
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(super) static DEMANDS: &[Code] = &[
             Rule::FailLogDirOnFailedFsync,
             Rule::DeadIncarnationWritesNothing,
         ],
-        &["H1", "H3", "H4", "H15", "S13", "L1"],
+        &["H1", "H3", "H4", "H15", "S13", "S19", "L1"],
     ),
     kept(
         row(
@@ -88,7 +88,7 @@ pub(super) static DEMANDS: &[Code] = &[
             Built,
         ),
         &[],
-        &["S13"],
+        &["S13", "S21"],
     ),
     kept(
         row(
@@ -98,7 +98,7 @@ pub(super) static DEMANDS: &[Code] = &[
             Built,
         ),
         &[],
-        &["H1"],
+        &["H1", "S21"],
     ),
     kept(
         row(
@@ -108,7 +108,7 @@ pub(super) static DEMANDS: &[Code] = &[
             Built,
         ),
         &[Rule::AppendBeforeAck, Rule::ExposeOnlyWhatIsDurable],
-        &["H15", "S13"],
+        &["H15", "S13", "S17", "S19", "S20"],
     ),
     row("P5", "The broker has no cache of records: the page cache is one.", PAPER_STORAGE, Built),
     row(
@@ -135,7 +135,7 @@ pub(super) static DEMANDS: &[Code] = &[
             Built,
         ),
         &[Rule::CutTornTail, Rule::SyncDirectoryOfNewName],
-        &["S13"],
+        &["S13", "S19"],
     ),
     row("P9", "Old segments are deleted by age or size.", PAPER_STORAGE, NotYet),
     kept(

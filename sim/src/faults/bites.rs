@@ -10,7 +10,7 @@ use seedlog::types::SessionId;
 use serde::{Deserialize, Serialize};
 
 use super::Struck;
-use crate::cluster::ZOOKEEPER;
+use crate::cluster::{OPERATOR, ZOOKEEPER};
 use crate::history::{DiskOperation, Entry, Failure, Injected, Phase, Seen, What};
 
 /// What faults of one kind did.
@@ -113,6 +113,7 @@ fn sign(fault: &Injected) -> Option<Sign<'_>> {
         Injected::LoseReply { session, .. } => Sign::Session(*session, &["reply-lost"]),
         Injected::LoseRegistration { target } => Sign::Registration(target),
         Injected::CutShort { session, .. } => Sign::Session(*session, &["cut-short"]),
+        Injected::OffsetGarbled { .. } => Sign::Struck(OPERATOR, &["offset-garbled"]),
         Injected::RegistryBreaks { .. } => Sign::AnySession("request-broken"),
         Injected::Detach { session, .. } => {
             Sign::ExpiryOr(*session, &["unanswered", "unheard", "old-state", "sent-away"])

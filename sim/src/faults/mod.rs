@@ -60,6 +60,10 @@ pub struct Injector {
     /// Nodes that will die at a point of their work, and have not yet.
     armed: BTreeMap<Name, CrashPoint>,
     damage: Damage,
+    /// Who is not started again.
+    left_dead: Option<Name>,
+    /// What is not undone.
+    left_on: Option<Ongoing>,
     /// What was stated since the storm looked last.
     stated: Vec<Injected>,
     /// What the fault was drawn as that strikes now.
@@ -84,6 +88,8 @@ impl Injector {
             stalled: BTreeMap::new(),
             armed: BTreeMap::new(),
             damage: plan.damage(),
+            left_dead: None,
+            left_on: None,
             stated: Vec::new(),
             drawn_as: "",
         }
@@ -115,10 +121,26 @@ impl Injector {
         }
     }
 
+    /// This stays broken when everything else is well again.
+    pub fn leave_broken(&mut self, left: &LeftBroken) {
+        match left {
+            LeftBroken::Killed(client) => {
+                self.kill(&client.as_str().into());
+                self.left_dead = Some(client.as_str().into());
+            }
+            LeftBroken::WithoutPower(client) => {
+                self.fail_power(&client.as_str().into());
+                self.left_dead = Some(client.as_str().into());
+            }
+            LeftBroken::Follower(member) => self.left_on = self.detach(&member.as_str().into(), true),
+        }
+    }
+
     /// Holds the heal to its word, kind by kind: nothing is injured any more. What is broken for good (a byte that was
     /// changed, a wiped disk) is done and over.
     pub fn assert_at_peace(&self) {
-        assert!(self.ongoing.is_empty(), "faults that last: {:?}", self.ongoing);
+        let mut lasting = self.ongoing.iter().filter(|fault| Some(*fault) != self.left_on.as_ref());
+        assert!(lasting.next().is_none(), "faults that last: {:?}", self.ongoing);
         assert!(self.cuts.is_empty(), "links that are cut: {:?}", self.cuts);
         let cuts = net::control().cuts();
         assert!(cuts.is_empty(), "links that are cut in the network: {cuts:?}");
@@ -140,7 +162,8 @@ impl Injector {
 
     /// The nodes that somebody starts again when they end by themselves: brokers and members of groups.
     fn supervised_names(&self) -> Vec<Name> {
-        self.broker_names().into_iter().chain(self.cluster.members().iter().cloned()).collect()
+        let all = self.broker_names().into_iter().chain(self.cluster.members().iter().cloned());
+        all.filter(|name| Some(name) != self.left_dead.as_ref()).collect()
     }
 
     /// Any broker whose process runs.

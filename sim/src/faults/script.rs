@@ -180,8 +180,9 @@ impl Injector {
             Action::WatchesLate { by, lasting, .. } => {
                 (*lasting, targets.iter().filter_map(|target| self.delay_watches(target, *by)).collect())
             }
-            Action::Detach { lasting, .. } => {
-                (*lasting, targets.iter().filter_map(|target| self.detach(target)).collect())
+            Action::Detach { reaches_others, lasting, .. } => {
+                let faults = targets.iter().filter_map(|target| self.detach(target, *reaches_others));
+                (*lasting, faults.collect())
             }
             _ => self.act_on_ensemble(action).unwrap_or_else(|| self.act_on_clocks_and_load(action, targets)),
         };
@@ -196,6 +197,10 @@ impl Injector {
         Some(match action {
             Action::ReconnectStorm => {
                 self.storm_of_reconnects();
+                (None, Vec::new())
+            }
+            Action::GarbleOffset { group, partition, lasting } => {
+                self.garble_offset(group, partition, *lasting);
                 (None, Vec::new())
             }
             Action::BreakOff { below, answered, broken, applies } => {

@@ -164,6 +164,13 @@ impl<'a> Storm<'a> {
         self.injector.heal();
     }
 
+    /// A minority may stay broken.
+    pub fn leave_broken(&mut self) {
+        if let Some(left) = &self.plan.left_broken {
+            self.injector.leave_broken(left);
+        }
+    }
+
     /// After the heal: starts brokers and members that ended by themselves again.
     pub fn tend(&mut self) {
         for name in self.injector.supervised_names() {

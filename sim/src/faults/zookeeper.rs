@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use seedlog::types::SessionId;
+use seedlog::types::{SessionId, TopicPartition};
 use seedlog::zk_sim::{Breaking, Control};
 
 use super::ongoing::Ongoing;
 use super::{Injector, Name};
-use crate::cluster::ZOOKEEPER;
+use crate::cluster::{OPERATOR, ZOOKEEPER};
 use crate::history::{Injected, broker_of_node};
 use crate::scenario::Plan;
+use crate::workload::Slip;
 
 impl Injector {
     /// Expires the session under which the node registered last, if it still lives.
@@ -45,6 +46,20 @@ impl Injector {
         control.cut_short(session, answered, broken);
     }
 
+    /// Somebody with a tool of ZooKeeper writes what is no offset where the group has one, and mends it later.
+    pub(super) fn garble_offset(&mut self, group: &str, partition: &TopicPartition, lasting: Duration) {
+        let (target, millis) = (ZOOKEEPER.into(), lasting.as_millis() as u32);
+        let partition = partition.clone();
+        self.state(Injected::OffsetGarbled {
+            target,
+            group: group.into(),
+            partition: partition.clone(),
+            millis,
+        });
+        self.cluster.shared().slip(Slip { group: group.to_owned(), partition, lasting });
+        self.start(&OPERATOR.into());
+    }
+
     /// Requests about the nodes below a path break their connections, whosever they are: so many after so many that are
     /// served.
     pub(super) fn break_registry(&mut self, below: &str, (answered, broken): (u32, u32), applies: bool) {
@@ -55,14 +70,14 @@ impl Injector {
     }
 
     /// A follower without a leader serves the node; the fault that its end has to undo.
-    pub(super) fn detach(&mut self, target: &Name) -> Option<Ongoing> {
+    pub(super) fn detach(&mut self, target: &Name, reaches_others: bool) -> Option<Ongoing> {
         let (control, session) = self.session_of(target)?;
         let fault = Ongoing::Detached(target.clone(), session);
-        if !control.cut_from_leader(session) {
+        if !control.cut_from_leader(session, reaches_others) {
             return None;
         }
         self.begin(fault.clone());
-        self.state(Injected::Detach { target: target.clone(), session });
+        self.state(Injected::Detach { target: target.clone(), session, reaches_others });
         Some(fault)
     }
 

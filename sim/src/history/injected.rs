@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ways::{DiskOperation, Errno, Failure, Refusal};
-use seedlog::types::SessionId;
+use seedlog::types::{SessionId, TopicPartition};
 
 /// A fault as it was injected, or its end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -259,6 +259,13 @@ pub enum Injected {
         answered: u32,
         broken: u32,
     },
+    /// An operator's slip: what a group committed for a partition is written over with what is no offset, for a while.
+    OffsetGarbled {
+        target: Arc<str>,
+        group: Arc<str>,
+        partition: TopicPartition,
+        millis: u32,
+    },
     /// Of the requests about nodes below `below`, whosever they are, `answered` more are served; each of the next
     /// `broken` ones breaks its connection: a read in the middle of the reply, a write in place of it, with or without
     /// being made.
@@ -274,6 +281,9 @@ pub enum Injected {
     Detach {
         target: Arc<str>,
         session: SessionId,
+        /// Whether its client may attach to another server, which has a leader.
+        #[serde(default)]
+        reaches_others: bool,
     },
     /// The follower found its leader, or gave up (`syncLimit`): it drops the session's connection.
     Rejoin {

@@ -57,6 +57,7 @@ impl Injected {
         "lost-registration",
         "cut-short",
         "registry-breaks",
+        "offset-garbled",
         "detach",
         "server-lags",
         "watches-late",
@@ -112,6 +113,7 @@ impl Injected {
             Injected::LoseRegistration { .. } => "lost-registration",
             Injected::CutShort { .. } => "cut-short",
             Injected::RegistryBreaks { .. } => "registry-breaks",
+            Injected::OffsetGarbled { .. } => "offset-garbled",
             Injected::Detach { .. } => "detach",
             Injected::ServerLags { .. } => "server-lags",
             Injected::WatchesLate { .. } => "watches-late",
@@ -169,6 +171,7 @@ impl Injected {
             | Injected::LoseRegistration { target }
             | Injected::CutShort { target, .. }
             | Injected::RegistryBreaks { target, .. }
+            | Injected::OffsetGarbled { target, .. }
             | Injected::ServerLags { target }
             | Injected::ServerCaughtUp { target }
             | Injected::Detach { target, .. }

@@ -17,11 +17,11 @@ use tokio::sync::Notify;
 
 use super::hasher::stable_hash;
 use super::traps::Traps;
-use super::{Entered, Entry, Injected, Phase, Seen, What};
+use super::{Entered, Entry, Injected, Phase, Seen, What, broker_of_node};
 use crate::checkers::Terms;
 use crate::liveness::Progress;
 use crate::lookout::Lookout;
-use crate::survey;
+use crate::survey::{self, Inspector};
 
 /// The history of the run on this thread.
 pub struct Recorder {
@@ -32,10 +32,13 @@ pub struct Recorder {
     lookout: RefCell<Option<Lookout>>,
     /// Topics whose brokers say when a record was sent: its producer does not know the time that readers see.
     stamped_by_brokers: BTreeSet<Arc<str>>,
+    inspector: RefCell<Inspector>,
     /// When each node stated a fact of each kind last.
     stated: RefCell<BTreeMap<(NodeId, &'static str), Instant>>,
     /// A step's time has come.
     called: Notify,
+    /// Told whenever a member begins to rebalance.
+    on_rebalance: RefCell<Option<Box<dyn Fn()>>>,
 }
 
 impl Recorder {
@@ -48,8 +51,10 @@ impl Recorder {
             traps: Traps::default(),
             lookout: RefCell::default(),
             stamped_by_brokers: BTreeSet::new(),
+            inspector: RefCell::default(),
             stated: RefCell::default(),
             called: Notify::new(),
+            on_rebalance: RefCell::default(),
         }
     }
 
@@ -71,7 +76,12 @@ impl Recorder {
 
     /// States that the testbed injected a fault, or ended one.
     pub fn fault(&self, fault: Injected) {
+        let starts = if let Injected::Start { target } = &fault { Some(Arc::clone(target)) } else { None };
         self.push(Kind::Fault, stable_hash(&fault), What::Fault(fault));
+        if let Some(broker) = starts.and_then(|target| broker_of_node(&target)) {
+            let seen = self.inspector.borrow().before_start(broker);
+            seen.into_iter().for_each(|seen| self.seen(seen));
+        }
     }
 
     /// States what the testbed saw for itself. It follows from what is in the trace already.
@@ -131,6 +141,11 @@ impl Recorder {
         *self.lookout.borrow_mut() = Some(lookout);
     }
 
+    /// Calls `told` from now on whenever a member of a group begins to rebalance.
+    pub fn tell_rebalances(&self, told: impl Fn() + 'static) {
+        *self.on_rebalance.borrow_mut() = Some(Box::new(told));
+    }
+
     /// Asks the lookout, if there is one.
     pub fn lookout<T>(&self, ask: impl FnOnce(&mut Lookout) -> T) -> Option<T> {
         self.lookout.borrow_mut().as_mut().map(ask)
@@ -183,9 +198,15 @@ impl Recorder {
 impl Sink for Recorder {
     fn record(&self, fact: Fact) {
         let kind = fact.kind();
+        if let (Fact::RebalanceStarted { .. }, Some(told)) = (&fact, &*self.on_rebalance.borrow()) {
+            told();
+        }
         let fact = self.without_brokers_time(fact);
+        let node = identity::current().node;
+        let seen = self.inspector.borrow_mut().inspect(node, &fact);
         self.push(Kind::Fact, stable_hash(&fact), What::Fact(fact));
-        self.stated.borrow_mut().insert((identity::current().node, kind), clock::world_now());
+        self.stated.borrow_mut().insert((node, kind), clock::world_now());
+        seen.into_iter().for_each(|seen| self.seen(seen));
         self.spring(kind);
     }
 }

@@ -20,6 +20,27 @@ pub enum Seen {
     /// A log at the end of the run is read from the disk, which holds bytes that are no whole batch from `unreadable_from`
     /// on. Its batches follow.
     FinalLog { broker: BrokerId, partition: TopicPartition, unreadable_from: Option<FileByte> },
+    /// A broker stated that its log is flushed up to `stated`, and its disk would keep it up to `has` if the power failed
+    /// now. `is_claimed`: the device had said that it has stored all of it.
+    NotStored {
+        broker: BrokerId,
+        partition: TopicPartition,
+        stated: Offset,
+        has: Offset,
+        is_claimed: bool,
+        what: Arc<str>,
+    },
+    /// The files of a log are at this offset not what its broker has just stated of them.
+    Misshapen { broker: BrokerId, partition: TopicPartition, at: Offset, what: Arc<str> },
+    /// Before a broker's process begins, its disk holds a log that goes on behind what had been stated.
+    Unstated {
+        broker: BrokerId,
+        partition: TopicPartition,
+        from: Offset,
+        to: Offset,
+        /// All of it came by the last write to the log.
+        is_one_write: bool,
+    },
     /// One whole batch of it with a true CRC.
     FinalBatch { partition: TopicPartition, base: Offset, last: Offset, records: Vec<RecordAt> },
 }
@@ -41,8 +62,12 @@ impl Seen {
     pub fn partition(&self) -> Option<&TopicPartition> {
         match self {
             Seen::Struck { .. } | Seen::HeldUp { .. } | Seen::SessionStruck { .. } => None,
-            Seen::Damaged { partition, .. } => Some(partition),
-            Seen::FinalLog { partition, .. } | Seen::FinalBatch { partition, .. } => Some(partition),
+            Seen::Damaged { partition, .. }
+            | Seen::NotStored { partition, .. }
+            | Seen::Misshapen { partition, .. }
+            | Seen::Unstated { partition, .. }
+            | Seen::FinalLog { partition, .. }
+            | Seen::FinalBatch { partition, .. } => Some(partition),
         }
     }
 
@@ -54,6 +79,19 @@ impl Seen {
             Seen::Damaged { target, fault, partition, from, to } => {
                 let to = to.map_or("the end".to_owned(), |to| to.to_string());
                 format!("{fault} damaged {partition}@{from} to {to} on {target}")
+            }
+            Seen::NotStored { broker, partition, stated, has, what, .. } => {
+                format!(
+                    "broker {broker} has {partition} on its disk up to {has}, and not up to {stated}: {what}"
+                )
+            }
+            Seen::Misshapen { broker, partition, at, what } => {
+                format!("the files of {partition} on broker {broker}, at {at}: {what}")
+            }
+            Seen::Unstated { broker, partition, from, to, .. } => {
+                format!(
+                    "the disk of broker {broker} holds {partition} up to {to}, which was stated up to {from}"
+                )
             }
             Seen::FinalLog { broker, partition, unreadable_from: None } => {
                 format!("broker {broker} holds a log of {partition}")

@@ -24,6 +24,8 @@ pub struct Progress {
     /// Producers that may give a record up before a healed cluster serves it.
     giving_up: BTreeSet<String>,
     after_heal: BTreeSet<(String, u64)>,
+    /// It has nothing to reach any more.
+    left_dead: Option<String>,
     log_starts: BTreeMap<TopicPartition, Offset>,
     log_ends: BTreeMap<TopicPartition, Offset>,
     positions: BTreeMap<(String, TopicPartition), Offset>,
@@ -82,6 +84,7 @@ impl Progress {
         Progress {
             groups: Groups::new(terms),
             giving_up: giving_up.map(|(name, _)| name.clone()).collect(),
+            left_dead: terms.left_dead.clone(),
             ..Progress::default()
         }
     }
@@ -184,7 +187,9 @@ impl Progress {
     }
 
     fn lagging(&self) -> impl Iterator<Item = Missing> {
-        self.positions.iter().filter_map(|((consumer, partition), &position)| {
+        let awaited =
+            self.positions.iter().filter(|((consumer, _), _)| Some(consumer) != self.left_dead.as_ref());
+        awaited.filter_map(|((consumer, partition), &position)| {
             let end = self.log_end(partition);
             (position != end).then(|| Missing::Lag {
                 consumer: consumer.clone(),

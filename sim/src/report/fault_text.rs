@@ -171,6 +171,9 @@ fn zookeeper(fault: &Injected) -> Option<String> {
                 "after {answered} reads of {who}, {broken} break off in the middle of the reply ({session:#x})"
             )
         }
+        Injected::OffsetGarbled { group, partition, millis, .. } => {
+            format!("what {group} committed of {partition} is no offset for {millis} ms")
+        }
         Injected::RegistryBreaks { target, below, answered, broken, applies } => {
             let made = if *applies { "made" } else { "not made" };
             format!(
@@ -178,8 +181,9 @@ fn zookeeper(fault: &Injected) -> Option<String> {
                 person(target)
             )
         }
-        Injected::Detach { target, session } => {
-            format!("the follower that serves {} loses its leader ({session:#x})", person(target))
+        Injected::Detach { target, session, reaches_others } => {
+            let others = if *reaches_others { ", and others have one" } else { "" };
+            format!("the follower that serves {} loses its leader{others} ({session:#x})", person(target))
         }
         Injected::Rejoin { target, session } => {
             format!("the follower that serves {} drops it ({session:#x})", person(target))

@@ -50,6 +50,7 @@ const OF_ZOOKEEPER: &[(&str, u32)] = &[
     ("watches-late", 3),
     ("cut-short", 2),
     ("registry-breaks", 4),
+    ("offset-garbled", 1),
     ("detach", 3),
     ("server-lags", 2),
     ("reconnect-storm", 1),

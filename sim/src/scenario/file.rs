@@ -175,6 +175,9 @@ fn broker_config(source: Source, config: Option<At<toml::Table>>) -> Checked<(to
     }
 }
 
+/// What follows the time of a topic that is made while a group rebalances.
+pub const REBALANCING: &str = " rebalancing";
+
 fn topic(source: Source, defaults: &CheckedConfig, raw: RawTopic) -> Checked<Topic> {
     let partitions = bounded(source, raw.partitions, 1, PARTITIONS_MAX.into(), "partitions")?;
     if let Some(replicas) = raw.replicas.filter(|replicas| **replicas != 1) {
@@ -183,6 +186,11 @@ fn topic(source: Source, defaults: &CheckedConfig, raw: RawTopic) -> Checked<Top
     let created = match raw.created {
         None => Created::BeforeTheStorm,
         Some(text) if *text == "any" => Created::Any,
+        Some(text) if *text == "healed" => Created::Healed,
+        Some(text) if text.ends_with(REBALANCING) => {
+            let after = units::duration(text.trim_end_matches(REBALANCING));
+            Created::AtARebalance(after.map_err(|message| source.error(text.span(), message))?)
+        }
         text => time(source, text, Duration::ZERO, STORM_MAX, "created")?
             .map_or(Created::BeforeTheStorm, Created::InTheStorm),
     };

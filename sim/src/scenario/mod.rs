@@ -39,10 +39,11 @@ pub(crate) use action::parse as parse_action;
 pub use action::{Action, CrashPoint, Place};
 pub use chaos::{Chaos, Class, Level, Mix};
 pub use error::ScenarioError;
+pub use file::REBALANCING;
 pub use group::{Commit, Finish, Group};
 pub use happening::Happening;
 pub use library::{Library, SWEEP};
-pub use plan::{Damage, Plan};
+pub use plan::{Damage, LeftBroken, Plan};
 pub use selector::Selector;
 pub use settings::Settings;
 pub use step::{Step, Trigger};
@@ -123,6 +124,10 @@ pub enum Created {
     #[default]
     BeforeTheStorm,
     InTheStorm(Duration),
+    /// Likewise, when the next member of a group begins to rebalance after that.
+    AtARebalance(Duration),
+    /// Once the cluster works again; then somebody sends to it at once.
+    Healed,
     /// In the storm, when the seed says.
     Any,
 }

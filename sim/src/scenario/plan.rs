@@ -20,6 +20,9 @@ use crate::checkers::{ConsumerTerms, GroupTerms, Membership, Patience, ProducerT
 /// A topic that is made in the storm is made this early, so that something is left to happen to it.
 const CREATED_MS_MAX: u64 = 8_000;
 
+const QUIET_SESSIONS: u32 = 2;
+const QUIET_MORE: Duration = Duration::from_secs(10);
+
 /// Everything that a run needs to know, besides the seed's own draws while it runs.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -41,8 +44,20 @@ pub struct Plan {
     pub only: Option<BTreeSet<u64>>,
     /// How long the workload takes, and with it the storm.
     pub storm: Duration,
+    /// What the heal leaves as it is.
+    pub left_broken: Option<LeftBroken>,
     /// No longer than this ZooKeeper grants a session; `None`: as long as it usually does.
     pub session_max: Option<Duration>,
+}
+
+/// A minority that stays broken when everything else is well again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeftBroken {
+    /// The server of the ensemble that serves this member never finds its leader again.
+    Follower(String),
+    /// This client's process, or its machine, does not come back.
+    Killed(String),
+    WithoutPower(String),
 }
 
 /// How much damage drawn faults may do. What a scenario writes down is done whatever this says.
@@ -61,8 +76,7 @@ pub struct TopicPlan {
     pub partitions: u32,
     pub durability: Durability,
     pub config: BTreeMap<String, String>,
-    /// How long after the storm began it is made; `None`: it is there before.
-    pub created: Option<Duration>,
+    pub created: Created,
 }
 
 #[derive(Clone, Debug)]
@@ -72,6 +86,8 @@ pub struct ConsumerPlan {
     /// It seeks to and fro, asks for its positions, and closes now and then.
     pub wanders: bool,
     pub reset: AutoReset,
+    /// How long it works on what a poll gave it.
+    pub works: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -127,7 +143,7 @@ impl Plan {
         let consumers = consumers
             .filter(|(name, consumer)| !is_left_out(seed, name, consumer.is_optional))
             .map(|(name, consumer)| (name.clone(), draw_consumer(name, consumer, &topics, seed)));
-        Plan {
+        let plan = Plan {
             seed,
             brokers: scenario.brokers.unwrap_or_else(|| derive(seed, "brokers").between(1, 3) as u32),
             broker_config: draw_broker_config(scenario, seed),
@@ -142,6 +158,32 @@ impl Plan {
             only: scenario.only.clone(),
             storm: scenario.storm.unwrap_or(longest),
             session_max: draw_session_max(scenario, seed),
+            left_broken: None,
+        };
+        Plan { left_broken: plan.draw_left_broken(), ..plan }
+    }
+
+    /// Now and then a minority stays broken, and the rest has to work all the same.
+    fn draw_left_broken(&self) -> Option<LeftBroken> {
+        let mut rng = derive(self.seed, "left broken");
+        if !self.chaos.is_any || !rng.chance(1, 6) {
+            return None;
+        }
+        let clients: Vec<&String> = self.clients().collect();
+        let client = (*rng.pick(&clients)?).clone();
+        let members: Vec<&String> = self.members().map(|(name, _)| name).collect();
+        Some(match rng.below(3) {
+            0 => LeftBroken::Follower((*rng.pick(&members)?).clone()),
+            1 => LeftBroken::Killed(client),
+            _ => LeftBroken::WithoutPower(client),
+        })
+    }
+
+    /// The client that the heal does not bring back.
+    pub fn left_dead(&self) -> Option<&String> {
+        match self.left_broken.as_ref()? {
+            LeftBroken::Killed(client) | LeftBroken::WithoutPower(client) => Some(client),
+            LeftBroken::Follower(_) => None,
         }
     }
 
@@ -153,6 +195,26 @@ impl Plan {
             () if all_flush => Damage::LossOfCache,
             () => Damage::NoLoss,
         }
+    }
+
+    /// Whether the last reader takes its time: then it shows whether its partitions take turns.
+    pub fn has_slow_auditor(&self) -> bool {
+        self.chaos.is_any && derive(self.seed, "slow auditor").chance(1, 2)
+    }
+
+    /// Whether nobody writes any more, once the faults are over, until everybody has come as far as they can by
+    /// themselves: a record that arrives would wake who forgot to wake up.
+    pub fn has_late_probe(&self) -> bool {
+        self.chaos.is_any && derive(self.seed, "late probe").chance(1, 2)
+    }
+
+    /// How long nothing may happen to the cluster once it has healed: so many session timeouts, and this much more.
+    /// Timers that fire late and sessions that expire late are part of the run.
+    pub fn quiet_time(&self) -> Duration {
+        let sessions =
+            self.groups.values().map(|group| group.session.min(self.session_max.unwrap_or(group.session)));
+        let longest = sessions.max().unwrap_or_default().max(Patience::default().session);
+        longest * QUIET_SESSIONS + QUIET_MORE
     }
 
     /// The members of every group: their nodes' names and what they do.
@@ -199,6 +261,7 @@ impl Plan {
                 .get("flush.ms")
                 .and_then(|ms| ms.parse().ok())
                 .map(Duration::from_millis),
+            exposes_flushed: t.durability == Durability::Fsync || self.exposes_flushed(t),
         };
         let producer = |p: &ProducerPlan| ProducerTerms {
             acks: p.acks,
@@ -213,10 +276,16 @@ impl Plan {
             topics: self.topics.iter().map(|(name, t)| (Arc::from(name.as_str()), topic(t))).collect(),
             producers: self.producers.iter().map(|(name, p)| (name.clone(), producer(p))).collect(),
             groups: self.groups.iter().map(|(name, group)| (name.clone(), self.group_terms(group))).collect(),
-            memberships: self.groups.iter().map(|(name, g)| (name.clone(), self.membership(g))).collect(),
+            memberships: self.memberships(),
+            left_dead: self.left_dead().cloned(),
             consumers: self.consumers.iter().map(|(name, c)| (name.clone(), consumer(c))).collect(),
             patience: self.patience(),
         }
+    }
+
+    fn exposes_flushed(&self, topic: &TopicPlan) -> bool {
+        let of_broker = self.broker_config.get("expose").and_then(toml::Value::as_str);
+        topic.config.get("expose").map(String::as_str).or(of_broker) == Some("flushed")
     }
 
     /// The longest that anybody in the run waits.
@@ -255,9 +324,16 @@ impl Plan {
         }
     }
 
+    /// Of the groups that somebody is left of.
+    fn memberships(&self) -> BTreeMap<String, Membership> {
+        let all = self.groups.iter().map(|(name, group)| (name.clone(), self.membership(group)));
+        all.filter(|(_, membership)| !membership.members.is_empty()).collect()
+    }
+
     fn membership(&self, group: &GroupPlan) -> Membership {
+        let is_left = |name: &&String| Some(*name) != self.left_dead();
         Membership {
-            members: group.members.keys().cloned().collect(),
+            members: group.members.keys().filter(is_left).cloned().collect(),
             partitions: self.partitions_of(group.topics.iter()).into_iter().collect(),
             reads_everything: group.reads_everything(),
         }
@@ -312,11 +388,8 @@ fn draw_topics(scenario: &Scenario, seed: u64) -> BTreeMap<String, TopicPlan> {
             config = draw_topic_settings(seed, name, &config, durability);
         }
         let created = match topic.created {
-            Created::BeforeTheStorm => None,
-            Created::InTheStorm(after) => Some(after),
-            Created::Any => {
-                Some(Duration::from_millis(derive(seed, &format!("created {name}")).below(CREATED_MS_MAX)))
-            }
+            Created::Any => draw_created(&mut derive(seed, &format!("created {name}"))),
+            written => written,
         };
         let partitions = topic.partitions.unwrap_or(partitions);
         let plan = TopicPlan { partitions, durability, config, created };
@@ -324,6 +397,11 @@ fn draw_topics(scenario: &Scenario, seed: u64) -> BTreeMap<String, TopicPlan> {
         (!is_left_out).then(|| (name.clone(), plan))
     };
     scenario.topics.iter().filter_map(draw).collect()
+}
+
+fn draw_created(rng: &mut Rng) -> Created {
+    let soon = Duration::from_millis(rng.below(CREATED_MS_MAX));
+    if rng.chance(1, 2) { Created::InTheStorm(soon) } else { Created::AtARebalance(soon * 2) }
 }
 
 fn draw_producer(
@@ -342,7 +420,9 @@ fn draw_producer(
     let keyed = rng.chance(1, 2);
     let compression = draw_compression(&mut rng);
     let config = Owner::Producer.draw(seed, name, &producer.config, producer.any_settings);
-    let others = topics.iter().filter(|(name, topic)| topic.created.is_none() && **name != producer.topic);
+    let others = topics
+        .iter()
+        .filter(|(name, topic)| topic.created == Created::BeforeTheStorm && **name != producer.topic);
     ProducerPlan {
         topic: producer.topic.clone(),
         records: producer.records.unwrap_or(records),
@@ -370,6 +450,7 @@ fn draw_consumer(
         topics: those_there(topics, &consumer.topics),
         config: Owner::Consumer.draw(seed, name, &consumer.config, consumer.any_settings),
         wanders: consumer.wanders,
+        works: Duration::ZERO,
         reset: consumer
             .reset
             .unwrap_or_else(|| group::draw_reset(&mut derive(seed, &format!("reset {name}")))),

@@ -46,7 +46,7 @@ const PRODUCER: &[Setting] = &[
     setting("retry.backoff.ms", &[10, 50, 500], 1, MINUTE_MS),
     setting("batch.size", &[1, 300, 16_384], 1, MANY),
     setting("batch.records", &[1, 3, 100], 1, MANY),
-    setting("buffer.memory", &[4_000, 40_000, 1 << 20], 1, MANY),
+    setting("buffer.memory", &[1_000, 4_000, 40_000, 1 << 20], 1, MANY),
     setting("max.request.size", &[20_000, 200_000], 1, MANY),
 ];
 
@@ -92,6 +92,8 @@ const MEMBER: &[Setting] = &[
     setting("marks-on-stream", &[1], 0, 1),
     // It closes its consumer while its streams are being read.
     setting("closes-under-streams", &[1], 0, 1),
+    // After so many records it goes back, by a few.
+    setting("rewinds-every", &[20, 100], 1, 1 << 30),
 ];
 
 /// A broker's own.
@@ -102,6 +104,7 @@ const BROKER: &[Setting] = &[
     setting("log.roll.ms", &[300, 3_000], 1, MINUTE_MS),
     setting("fetch.max.bytes", &[1_024, 65_536], 1, MANY),
     setting("connections.max.idle.ms", &[2_000, 10_000], 1, MINUTE_MS),
+    setting("request_arrival_ms_max", &[3_000, 8_000], 1, MINUTE_MS),
 ];
 
 /// A topic's own.

@@ -7,12 +7,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use seedlog::admin::{Admin, AdminConfig, AdminError};
 use seedlog::producer::{Partitioner, Producer, ProducerConfig, ProducerRecord};
-use seedlog::runtime::clock;
+use seedlog::runtime::{clock, rng};
 use seedlog::types::{Acks, TopicPartition};
 
 use super::Shared;
+use crate::scenario::Created;
 use crate::scenario::plan::TopicPlan;
 use crate::scenario::settings::DELIVERY_TIMEOUT;
+
+/// How long a rebalance is waited for, and a topic made after it has begun.
+const REBALANCE_AWAITED: Duration = Duration::from_secs(10);
+const BESIDE_REBALANCE_MS: u64 = 12;
 
 /// What every client knows.
 #[derive(Clone)]
@@ -34,11 +39,15 @@ pub(super) async fn make_topics(context: Context, topics: Arc<BTreeMap<String, T
         client_id: context.name.clone(),
         timeout: Duration::from_secs(10),
     });
-    for (name, topic) in topics.iter().filter(|(_, topic)| topic.created.is_none()) {
+    for (name, topic) in topics.iter().filter(|(_, topic)| topic.created == Created::BeforeTheStorm) {
         make_topic(&context, &admin, name, topic).await;
     }
     context.shared.set_topics_made();
-    let mut later: Vec<_> = topics.iter().filter_map(|(name, t)| Some((t.created?, name, t))).collect();
+    let when = |topic: &TopicPlan| match topic.created {
+        Created::InTheStorm(after) | Created::AtARebalance(after) => Some(after),
+        Created::BeforeTheStorm | Created::Healed | Created::Any => None,
+    };
+    let mut later: Vec<_> = topics.iter().filter_map(|(name, t)| Some((when(t)?, name, t))).collect();
     later.sort_by_key(|(created, _, _)| *created);
     if later.is_empty() {
         return;
@@ -49,11 +58,22 @@ pub(super) async fn make_topics(context: Context, topics: Arc<BTreeMap<String, T
     let began = clock::now();
     for (created, name, topic) in later {
         clock::sleep_until(began + created).await;
+        if matches!(topic.created, Created::AtARebalance(_)) {
+            await_rebalance(&context).await;
+        }
         make_topic(&context, &admin, name, topic).await;
     }
 }
 
-async fn make_topic(context: &Context, admin: &Admin, name: &str, topic: &TopicPlan) {
+/// Until some member has begun to rebalance: what it reads now may be old when the topic is there.
+async fn await_rebalance(context: &Context) {
+    if clock::timeout(REBALANCE_AWAITED, context.shared.next_rebalance()).await.is_err() {
+        tracing::debug!("nobody_rebalances");
+    }
+    clock::sleep(Duration::from_millis(rng::stream("workload").below(BESIDE_REBALANCE_MS))).await;
+}
+
+pub(super) async fn make_topic(context: &Context, admin: &Admin, name: &str, topic: &TopicPlan) {
     loop {
         match admin.create_topic(name, topic.partitions as i32, 1, &topic.config).await {
             Ok(()) | Err(AdminError::TopicExists(_)) => return,

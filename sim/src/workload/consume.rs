@@ -42,6 +42,9 @@ pub(super) async fn consume(context: Context, partitions: Vec<TopicPartition>, p
     }
     loop {
         wanderer.poll().await;
+        if !wanderer.plan.works.is_zero() {
+            clock::sleep(wanderer.plan.works).await;
+        }
     }
 }
 
@@ -116,13 +119,14 @@ impl Wanderer {
             // It is on its way already: the answer would not tell which of two questions it is to.
             return;
         }
-        match self.draws.below(8) {
+        match self.draws.below(9) {
             0 => self.close().await,
             1 => return self.assign(StartPosition::Latest),
             2 => return self.seek(&partition, StartPosition::Earliest),
             3 => return self.seek(&partition, StartPosition::Latest),
             4 | 5 => return self.seek_to_a_time(&partition),
             6 => return self.think_better_of_it(&partition).await,
+            7 => return self.seek_just_behind_the_end(&partition),
             _ => return self.seek_to_an_offset(&partition),
         }
         self.consumer = start(&self.context, &self.plan);
@@ -135,6 +139,13 @@ impl Wanderer {
         let most = if self.draws.chance(1, 4) { end.0 + 1_000 } else { end.0 + 1 };
         let offset = Offset(self.draws.below(most.cast_unsigned()).cast_signed());
         self.seek(partition, StartPosition::At(offset));
+    }
+
+    /// Where the log may end in a moment: it may have grown so far when the answer comes that it does not reach there.
+    fn seek_just_behind_the_end(&mut self, partition: &TopicPartition) {
+        let Some((last, _)) = self.seen.get(partition).copied() else { return };
+        let beyond = self.draws.between(1, 4).cast_signed();
+        self.seek(partition, StartPosition::At(Offset(last.0 + 1 + beyond)));
     }
 
     /// A second seek, while the first one's question may be on its way: its answer counts no more.

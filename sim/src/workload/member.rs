@@ -13,12 +13,15 @@ use seedlog::consumer::{ConsumeError, ConsumedRecord, StartPosition};
 use seedlog::facts::{self, Fact};
 use seedlog::runtime::clock;
 use seedlog::runtime::task::{Lane, TaskGroup};
+use seedlog::types::Offset;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::client::PAUSE;
 use crate::app::{AppContext, Application, Place};
 use crate::scenario::{Commit, Finish};
 
+/// It goes back by less than this.
+const REWOUND_MAX: u64 = 13;
 /// Once its consumer is closed, a stream says so within this.
 const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
@@ -47,6 +50,7 @@ async fn consume(context: AppContext) -> anyhow::Result<()> {
             context: context.clone(),
             consumer: Arc::clone(&consumer),
             uncommitted: AtomicU64::new(0),
+            since_rewind: AtomicU64::new(0),
         });
         let ends = ends.clone();
         reading += 1;
@@ -94,6 +98,8 @@ struct Worker {
     consumer: Arc<GroupConsumer>,
     /// Records finished since the last commit.
     uncommitted: AtomicU64,
+    /// Records handled since it went back.
+    since_rewind: AtomicU64,
 }
 
 impl Worker {
@@ -160,6 +166,28 @@ impl Worker {
         if commits == Commit::Manual && uncommitted >= plan.commit_records {
             self.uncommitted.store(0, Ordering::Relaxed);
             self.commit().await;
+        }
+        self.rewind_now_and_then(record);
+    }
+
+    /// An application that finds something amiss goes back to look at it again. What it has in hand beside is its own.
+    fn rewind_now_and_then(&self, record: &ConsumedRecord) {
+        let Some(every) = self.context.plan.habit("rewinds-every") else { return };
+        let handled = self.since_rewind.fetch_add(1, Ordering::Relaxed) + 1;
+        if handled < every || self.context.shared.is_storm_over() {
+            return;
+        }
+        self.since_rewind.store(0, Ordering::Relaxed);
+        let back = i64::try_from(handled % REWOUND_MAX).expect("a few");
+        let to = Offset(record.offset.0.saturating_sub(back).max(0));
+        facts::record(|| Fact::Sought {
+            consumer: self.context.name().to_owned(),
+            partition: record.partition.clone(),
+            to: Some(to),
+        });
+        // Not its own any more: whoever has it goes on where the group is.
+        if !self.consumer.seek(&record.partition, StartPosition::At(to)) {
+            self.context.report(format!("{} is not its own to seek in", record.partition));
         }
     }
 

@@ -5,12 +5,15 @@
 mod client;
 mod consume;
 mod member;
+mod monitor;
 mod operator;
 mod produce;
 mod shared;
+mod visitor;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use seedlog::consumer::AutoReset;
@@ -19,11 +22,19 @@ use seedlog::runtime::sim::world;
 use seedlog::types::{BrokerId, TopicPartition};
 
 use crate::app::{Applications, Place};
-use crate::cluster::{ADMIN, AUDITOR, OPERATOR, PROBE};
+use crate::cluster::{ADMIN, AUDITOR, MONITOR, OPERATOR, PROBE, VISITOR};
 use crate::scenario::plan::ConsumerPlan;
-use crate::scenario::{Plan, Settings};
+use crate::scenario::{Created, Plan, Settings};
 
-pub use shared::{Pace, Shared};
+pub use shared::{Pace, Shared, Slip};
+
+/// A slow auditor takes so many records at a time, and works on them for so long: its partitions have to take turns.
+pub const AUDITED_AT_A_TIME: u64 = 4;
+const AUDITED_IN: Duration = Duration::from_millis(20);
+
+fn auditors_settings() -> Settings {
+    Settings::from([("max.poll.records".to_owned(), AUDITED_AT_A_TIME.cast_signed())])
+}
 
 /// Adds a node for every client of the plan, and the testbed's own.
 pub fn add_clients(
@@ -59,21 +70,31 @@ pub fn add_clients(
         added(name, reader(name, partitions, consumer.clone()));
     }
     let everything = plan.partitions_of(plan.topics.keys());
-    let (probe, probed) = (context(PROBE), everything.clone());
+    let are_there = plan.topics.iter().filter(|(_, topic)| topic.created != Created::Healed);
+    let (probe, probed) = (context(PROBE), plan.partitions_of(are_there.map(|(name, _)| name)));
     added(PROBE, world::add_node(PROBE, move || client::probe(probe.clone(), probed.clone())));
-    let (operator, pages) = (context(OPERATOR), servers.pages.clone());
-    let site = |(broker, host, port)| operator::Site { broker, host, port };
+    let (monitor, pages) = (context(MONITOR), servers.pages.clone());
+    let site = |(broker, host, port)| monitor::Site { broker, host, port };
     let sites: Vec<_> = pages.into_iter().map(site).collect();
     let configs = plan.topics.iter().map(|(name, topic)| (name.clone(), topic.config.clone())).collect();
     let configs = Arc::new(configs);
-    let operate = move || operator::operate(operator.clone(), sites.clone(), Arc::clone(&configs));
-    added(OPERATOR, world::add_node(OPERATOR, operate));
+    let watch = move || monitor::watch(monitor.clone(), sites.clone(), Arc::clone(&configs));
+    added(MONITOR, world::add_node(MONITOR, watch));
+    let members =
+        plan.groups.iter().map(|(name, group)| (name.clone(), group.members.keys().cloned().collect()));
+    let tool = operator::Tool { zookeeper: servers.zookeeper.clone(), members: members.collect() };
+    let operator = context(OPERATOR);
+    added(OPERATOR, world::add_node(OPERATOR, move || operator::operate(operator.clone(), tool.clone())));
+    let visit = visitor::Visit::of(plan);
+    let visitor = context(VISITOR);
+    added(VISITOR, world::add_node(VISITOR, move || visitor::visit(visitor.clone(), visit.clone())));
     // Out of range is possible only over budget, and then everything is read again.
     let plain = ConsumerPlan {
         topics: Vec::new(),
-        config: Settings::new(),
+        config: if plan.has_slow_auditor() { auditors_settings() } else { Settings::new() },
         wanders: false,
         reset: AutoReset::Earliest,
+        works: if plan.has_slow_auditor() { AUDITED_IN } else { Duration::ZERO },
     };
     added(AUDITOR, reader(AUDITOR, everything, plain));
 }

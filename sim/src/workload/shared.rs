@@ -1,9 +1,11 @@
 //! What clients tell the testbed, and the other way round. Everything runs on the seed's one thread.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use seedlog::runtime::sim::effects;
+use seedlog::types::TopicPartition;
 use tokio::sync::Notify;
 
 /// The slate that the testbed and all clients of a run write on.
@@ -12,6 +14,8 @@ pub struct Shared {
     state: Mutex<State>,
     /// Somebody was asked to leave.
     asked: Notify,
+    /// A member began to rebalance.
+    rebalances: Notify,
 }
 
 #[derive(Default)]
@@ -28,6 +32,8 @@ struct State {
     paces: BTreeMap<String, Pace>,
     /// Producers whose next record is of so many bytes.
     huge: BTreeMap<String, u64>,
+    /// What the operator is to do wrong next.
+    slips: VecDeque<Slip>,
     /// The number of each producer's next record.
     numbers: BTreeMap<String, u64>,
 }
@@ -43,6 +49,14 @@ pub enum Pace {
     Burst,
     /// At its own rate, every record under one key.
     HotKey,
+}
+
+/// A slip of the operator's: what a group committed is no offset for a while.
+#[derive(Clone, Debug)]
+pub struct Slip {
+    pub group: String,
+    pub partition: TopicPartition,
+    pub lasting: Duration,
 }
 
 /// Troubles kept; the first ones tell.
@@ -61,6 +75,16 @@ impl Shared {
     /// The storm is over: clients end what nobody does who wants to get somewhere.
     pub fn end_storm(&self) {
         self.state().storm_over = true;
+    }
+
+    /// A member of a group begins to rebalance.
+    pub fn rebalance_begins(&self) {
+        self.rebalances.notify_waiters();
+    }
+
+    /// Waits until the next member begins to rebalance.
+    pub(super) async fn next_rebalance(&self) {
+        self.rebalances.notified().await;
     }
 
     pub(super) fn has_storm_begun(&self) -> bool {
@@ -100,6 +124,15 @@ impl Shared {
     /// The producer's next record has a value of so many bytes.
     pub fn make_huge(&self, producer: &str, bytes: u64) {
         self.state().huge.insert(producer.to_owned(), bytes);
+    }
+
+    /// The operator makes this mistake next.
+    pub fn slip(&self, slip: Slip) {
+        self.state().slips.push_back(slip);
+    }
+
+    pub(super) fn take_slip(&self) -> Option<Slip> {
+        self.state().slips.pop_front()
     }
 
     pub(super) fn take_huge(&self, producer: &str) -> Option<u64> {

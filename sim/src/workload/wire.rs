@@ -22,7 +22,8 @@ use seedlog::runtime::rng::Rng;
 use seedlog::runtime::{clock, rng};
 use seedlog::types::{Acks, Offset, TopicPartition};
 
-use self::connection::Connection;
+pub(super) use self::connection::Connection;
+pub(super) use self::replies::leaders_told;
 use self::replies::{Fate, Latest};
 use super::client::{Context, PAUSE, REQUEST_TIMEOUT};
 use super::produce::wait_for_turn;

@@ -87,18 +87,14 @@ fn connections_share_a_link_and_the_second_message_waits_for_the_first() {
     tell(|| async {
         let diary = Diary::default();
         let counter = start_counter("counter", &diary);
-        let of_caller = diary.clone();
-        let caller = start("caller", move || {
-            let diary = of_caller.clone();
-            async move {
-                let (_read, mut one) = connect_to(counter).await;
-                let (_other, mut two) = connect_to(counter).await;
-                until_ms(1_000).await;
-                one.send(&mut vec![Segment::from(Bytes::from(vec![1; 4_000]))]).await.unwrap();
-                two.send(&mut vec![Segment::from(Bytes::from(vec![2; 1_000]))]).await.unwrap();
-                diary.note("handed over");
-                for_ever().await;
-            }
+        let caller = start_with("caller", &diary, move |diary| async move {
+            let (_read, mut one) = connect_to(counter).await;
+            let (_other, mut two) = connect_to(counter).await;
+            until_ms(1_000).await;
+            one.send(&mut vec![Segment::from(Bytes::from(vec![1; 4_000]))]).await.unwrap();
+            two.send(&mut vec![Segment::from(Bytes::from(vec![2; 1_000]))]).await.unwrap();
+            diary.note("handed over");
+            for_ever().await;
         });
         until_ms(500).await;
         control().set_bandwidth(caller, counter, Bandwidth::per_second(10_000));

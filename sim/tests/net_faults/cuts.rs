@@ -13,23 +13,19 @@ use crate::harness::*;
 /// A machine whose process connects to `peer`, sends what is listed at the given milliseconds, and notes
 /// what it reads.
 fn start_writer(peer: NodeId, diary: &Diary, sends: &'static [(u64, &'static str)]) -> NodeId {
-    let diary = diary.clone();
-    start("writer", move || {
-        let diary = diary.clone();
-        async move {
-            let (mut read, mut write) = connect_to(peer).await;
-            let reading = note_reads("writer", &mut read, &diary);
-            let writing = async {
-                for (at, text) in sends {
-                    until_ms(*at).await;
-                    if let Err(error) = send(&mut write, text).await {
-                        diary.note(format!("send {text}: {}", error.kind()));
-                    }
+    start_with("writer", diary, move |diary| async move {
+        let (mut read, mut write) = connect_to(peer).await;
+        let reading = note_reads("writer", &mut read, &diary);
+        let writing = async {
+            for (at, text) in sends {
+                until_ms(*at).await;
+                if let Err(error) = send(&mut write, text).await {
+                    diary.note(format!("send {text}: {}", error.kind()));
                 }
-            };
-            tokio::join!(writing, reading);
-            for_ever().await;
-        }
+            }
+        };
+        tokio::join!(writing, reading);
+        for_ever().await;
     })
 }
 
@@ -140,19 +136,15 @@ fn an_idle_connection_survives_any_cut() {
 fn a_one_way_cut_stops_one_direction_and_the_others_receipts() {
     tell(|| async {
         let diary = Diary::default();
-        let of_peer = diary.clone();
-        let peer = start("peer", move || {
-            let diary = of_peer.clone();
-            async move {
-                let listener = listen().await;
-                let (mut read, mut write) = listener.accept().await.unwrap().0.into_split();
-                let writing = async {
-                    until_ms(2_000).await;
-                    send(&mut write, "down").await.unwrap();
-                };
-                tokio::join!(writing, note_reads("peer", &mut read, &diary));
-                for_ever().await;
-            }
+        let peer = start_with("peer", &diary, move |diary| async move {
+            let listener = listen().await;
+            let (mut read, mut write) = listener.accept().await.unwrap().0.into_split();
+            let writing = async {
+                until_ms(2_000).await;
+                send(&mut write, "down").await.unwrap();
+            };
+            tokio::join!(writing, note_reads("peer", &mut read, &diary));
+            for_ever().await;
         });
         let writer = start_writer(peer, &diary, &[(2_000, "up")]);
         until_ms(500).await;
@@ -316,19 +308,15 @@ fn connecting_into_a_cut_times_out_or_succeeds_at_a_later_syn() {
     tell(|| async {
         let diary = Diary::default();
         let reader = start_reader("reader", &diary);
-        let of_caller = diary.clone();
-        let caller = start("caller", move || {
-            let diary = of_caller.clone();
-            async move {
-                until_ms(1_000).await;
-                let timeout = Duration::from_millis(2_500);
-                let error = net::connect(address(reader), timeout).await.err().expect("the link is cut");
-                assert_eq!(error.kind(), ErrorKind::TimedOut);
-                diary.note("gave up");
-                let _stream = net::connect(address(reader), CONNECT_TIMEOUT).await.expect("healed in time");
-                diary.note("connected");
-                for_ever().await;
-            }
+        let caller = start_with("caller", &diary, move |diary| async move {
+            until_ms(1_000).await;
+            let timeout = Duration::from_millis(2_500);
+            let error = net::connect(address(reader), timeout).await.err().expect("the link is cut");
+            assert_eq!(error.kind(), ErrorKind::TimedOut);
+            diary.note("gave up");
+            let _stream = net::connect(address(reader), CONNECT_TIMEOUT).await.expect("healed in time");
+            diary.note("connected");
+            for_ever().await;
         });
         until_ms(500).await;
         control().cut(reader, caller);
@@ -347,17 +335,13 @@ fn connecting_into_a_cut_times_out_or_succeeds_at_a_later_syn() {
 fn a_machine_always_reaches_itself() {
     tell(|| async {
         let diary = Diary::default();
-        let of_node = diary.clone();
-        let node = start("node", move || {
-            let diary = of_node.clone();
-            async move {
-                let listener = listen().await;
-                let (_read, mut write) = connect_to(NodeId(1)).await;
-                let (mut read, _write) = listener.accept().await.unwrap().0.into_split();
-                until_ms(1_000).await;
-                send(&mut write, "self").await.unwrap();
-                note_reads("node", &mut read, &diary).await;
-            }
+        let node = start_with("node", &diary, move |diary| async move {
+            let listener = listen().await;
+            let (_read, mut write) = connect_to(NodeId(1)).await;
+            let (mut read, _write) = listener.accept().await.unwrap().0.into_split();
+            until_ms(1_000).await;
+            send(&mut write, "self").await.unwrap();
+            note_reads("node", &mut read, &diary).await;
         });
         control().cut_both(node, node);
         until_ms(2_000).await;

@@ -320,14 +320,10 @@ async fn a_process_dies_with_a_word_on_its_lips(death: Death) -> Diary {
     fix_latencies();
     let diary = Diary::default();
     let reader = start_reader("reader", &diary);
-    let of_speaker = diary.clone();
-    let speaker = start("speaker", move || {
-        let diary = of_speaker.clone();
-        async move {
-            let (_read, write) = connect_to(reader).await;
-            let _word = LastWord(write, diary);
-            for_ever().await;
-        }
+    let speaker = start_with("speaker", &diary, move |diary| async move {
+        let (_read, write) = connect_to(reader).await;
+        let _word = LastWord(write, diary);
+        for_ever().await;
     });
     until_ms(1_000).await;
     world::end(speaker, death);

@@ -14,18 +14,14 @@ fn a_machine_that_refuses_is_as_one_on_which_nobody_listens() {
         let diary = Diary::default();
         let reader = start_reader("reader", &diary);
         control().set_dialing(reader, Some(Dialing::Refused));
-        let of_caller = diary.clone();
-        start("caller", move || {
-            let diary = of_caller.clone();
-            async move {
-                until_ms(1_000).await;
-                let error = net::connect(address(reader), CONNECT_TIMEOUT).await.err();
-                assert_eq!(error.expect("it refuses").kind(), ErrorKind::ConnectionRefused);
-                diary.note("refused");
-                until_ms(3_000).await;
-                let _connection = connect_to(reader).await;
-                for_ever().await;
-            }
+        start_with("caller", &diary, move |diary| async move {
+            until_ms(1_000).await;
+            let error = net::connect(address(reader), CONNECT_TIMEOUT).await.err();
+            assert_eq!(error.expect("it refuses").kind(), ErrorKind::ConnectionRefused);
+            diary.note("refused");
+            until_ms(3_000).await;
+            let _connection = connect_to(reader).await;
+            for_ever().await;
         });
         until_ms(2_000).await;
         diary.assert_at("refused", 1_000 + 2 * LATENCY_MS);
@@ -41,17 +37,13 @@ fn a_machine_that_does_not_answer_is_reached_when_it_does_again() {
         let diary = Diary::default();
         let reader = start_reader("reader", &diary);
         control().set_dialing(reader, Some(Dialing::Unanswered));
-        let of_caller = diary.clone();
-        start("caller", move || {
-            let diary = of_caller.clone();
-            async move {
-                until_ms(1_000).await;
-                let error = net::connect(address(reader), CONNECT_TIMEOUT).await.err();
-                assert_eq!(error.expect("nobody answers").kind(), ErrorKind::TimedOut);
-                diary.note("timed out");
-                let _connection = connect_to(reader).await;
-                for_ever().await;
-            }
+        start_with("caller", &diary, move |diary| async move {
+            until_ms(1_000).await;
+            let error = net::connect(address(reader), CONNECT_TIMEOUT).await.err();
+            assert_eq!(error.expect("nobody answers").kind(), ErrorKind::TimedOut);
+            diary.note("timed out");
+            let _connection = connect_to(reader).await;
+            for_ever().await;
         });
         until_ms(6_010).await;
         diary.assert_at("timed out", 6_000);

@@ -103,19 +103,28 @@ where
     node
 }
 
+/// The same with a process that notes what it meets.
+pub fn start_with<F>(
+    name: &str,
+    diary: &Diary,
+    process: impl Fn(Diary) -> F + Send + Sync + 'static,
+) -> NodeId
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let diary = diary.clone();
+    start(name, move || process(diary.clone()))
+}
+
 /// A machine whose process accepts one connection and notes what it reads from it, as `name: ...`; it keeps
 /// what it has until the end of time.
 pub fn start_reader(name: &'static str, diary: &Diary) -> NodeId {
-    let diary = diary.clone();
-    start(name, move || {
-        let diary = diary.clone();
-        async move {
-            let listener = listen().await;
-            let (mut read, _write) = listener.accept().await.unwrap().0.into_split();
-            diary.note(format!("{name}: accepted"));
-            note_reads(name, &mut read, &diary).await;
-            for_ever().await;
-        }
+    start_with(name, diary, move |diary| async move {
+        let listener = listen().await;
+        let (mut read, _write) = listener.accept().await.unwrap().0.into_split();
+        diary.note(format!("{name}: accepted"));
+        note_reads(name, &mut read, &diary).await;
+        for_ever().await;
     })
 }
 

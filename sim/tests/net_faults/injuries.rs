@@ -25,18 +25,14 @@ fn a_reset_fails_both_ends_at_once() {
     tell(|| async {
         let diary = Diary::default();
         let reader = start_reader("reader", &diary);
-        let of_caller = diary.clone();
-        let caller = start("caller", move || {
-            let diary = of_caller.clone();
-            async move {
-                let (mut read, mut write) = connect_to(reader).await;
-                note_reads("caller", &mut read, &diary).await;
-                note_reads("caller, again", &mut read, &diary).await;
-                let error = send(&mut write, "more").await.expect_err("the connection is gone");
-                assert_eq!(error.kind(), ErrorKind::BrokenPipe, "the reset was told, once");
-                diary.note("told");
-                for_ever().await;
-            }
+        let caller = start_with("caller", &diary, move |diary| async move {
+            let (mut read, mut write) = connect_to(reader).await;
+            note_reads("caller", &mut read, &diary).await;
+            note_reads("caller, again", &mut read, &diary).await;
+            let error = send(&mut write, "more").await.expect_err("the connection is gone");
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe, "the reset was told, once");
+            diary.note("told");
+            for_ever().await;
         });
         until_ms(1_000).await;
         assert_eq!(control().reset_connections(reader, caller), 1);
@@ -54,18 +50,14 @@ fn a_connection_dropped_silently_is_half_open_for_good() {
     tell(|| async {
         let diary = Diary::default();
         let reader = start_reader("reader", &diary);
-        let of_caller = diary.clone();
-        let caller = start("caller", move || {
-            let diary = of_caller.clone();
-            async move {
-                let (mut read, mut write) = connect_to(reader).await;
-                until_ms(2_000).await;
-                send(&mut write, "x").await.unwrap();
-                note_reads("caller", &mut read, &diary).await;
-                let _other = connect_to(reader).await;
-                diary.note("connected anew");
-                for_ever().await;
-            }
+        let caller = start_with("caller", &diary, move |diary| async move {
+            let (mut read, mut write) = connect_to(reader).await;
+            until_ms(2_000).await;
+            send(&mut write, "x").await.unwrap();
+            note_reads("caller", &mut read, &diary).await;
+            let _other = connect_to(reader).await;
+            diary.note("connected anew");
+            for_ever().await;
         });
         until_ms(1_000).await;
         assert_eq!(control().drop_silently(caller, reader), 1);
@@ -126,15 +118,11 @@ fn a_shorter_timeout_applies_to_what_waits_already() {
     tell(|| async {
         let diary = Diary::default();
         let reader = start_reader("reader", &diary);
-        let of_caller = diary.clone();
-        let caller = start("caller", move || {
-            let diary = of_caller.clone();
-            async move {
-                let (mut read, mut write) = connect_to(reader).await;
-                until_ms(1_000).await;
-                send(&mut write, "x").await.unwrap();
-                note_reads("caller", &mut read, &diary).await;
-            }
+        let caller = start_with("caller", &diary, move |diary| async move {
+            let (mut read, mut write) = connect_to(reader).await;
+            until_ms(1_000).await;
+            send(&mut write, "x").await.unwrap();
+            note_reads("caller", &mut read, &diary).await;
         });
         until_ms(500).await;
         control().cut_both(caller, reader);

@@ -17,16 +17,12 @@ fn who_was_not_told_of_a_reset_finds_out_when_it_sends() {
     tell(|| async {
         let diary = Diary::default();
         let reader = start_reader("reader", &diary);
-        let of_caller = diary.clone();
-        let caller = start("caller", move || {
-            let diary = of_caller.clone();
-            async move {
-                let (mut read, mut write) = connect_to(reader).await;
-                until_ms(2_000).await;
-                send(&mut write, "anybody?").await.expect("it knows nothing yet");
-                note_reads("caller", &mut read, &diary).await;
-                for_ever().await;
-            }
+        let caller = start_with("caller", &diary, move |diary| async move {
+            let (mut read, mut write) = connect_to(reader).await;
+            until_ms(2_000).await;
+            send(&mut write, "anybody?").await.expect("it knows nothing yet");
+            note_reads("caller", &mut read, &diary).await;
+            for_ever().await;
         });
         until_ms(1_000).await;
         assert_eq!(control().reset_ends(reader, caller), 1);
@@ -49,15 +45,11 @@ async fn is_read_before_a_reset() -> bool {
         drop((read, write));
         for_ever().await;
     });
-    let of_caller = diary.clone();
-    start("caller", move || {
-        let diary = of_caller.clone();
-        async move {
-            let (mut read, mut write) = connect_to(listening).await;
-            send(&mut write, "question").await.unwrap();
-            note_reads("caller", &mut read, &diary).await;
-            for_ever().await;
-        }
+    start_with("caller", &diary, move |diary| async move {
+        let (mut read, mut write) = connect_to(listening).await;
+        send(&mut write, "question").await.unwrap();
+        note_reads("caller", &mut read, &diary).await;
+        for_ever().await;
     });
     until_ms(2_000).await;
     // What is closed in halves says its end before it is reset: who loses it hears of the reset alone.
@@ -79,16 +71,12 @@ fn a_small_window_makes_a_writer_wait_for_its_reader() {
         control().set_window(4);
         let diary = Diary::default();
         let reader = start_reader("reader", &diary);
-        let of_caller = diary.clone();
-        start("caller", move || {
-            let diary = of_caller.clone();
-            async move {
-                let (_read, mut write) = connect_to(reader).await;
-                until_ms(1_000).await;
-                send(&mut write, "abcdefgh").await.unwrap();
-                diary.note("sent");
-                for_ever().await;
-            }
+        start_with("caller", &diary, move |diary| async move {
+            let (_read, mut write) = connect_to(reader).await;
+            until_ms(1_000).await;
+            send(&mut write, "abcdefgh").await.unwrap();
+            diary.note("sent");
+            for_ever().await;
         });
         until_ms(2_000).await;
         diary.assert_at("reader: abcd", 1_000 + LATENCY_MS);

@@ -66,7 +66,8 @@ impl Charge {
     }
 
     /// Charges what a request of which `bytes` are in memory takes beyond its free share; true if it waited.
-    /// Safe to drop.
+    /// Safe to drop. Without a deadline: whoever holds memory and stands still is dropped while somebody waits, and the
+    /// one with the reserve is through in the time that a request may take to arrive.
     pub async fn grow(&mut self, bytes: usize) -> bool {
         let bytes = bytes.saturating_sub(FREE_BYTES);
         let missing = bytes.div_ceil(UNIT_BYTES).saturating_sub(self.units());

@@ -40,8 +40,8 @@ mod underway;
 
 pub use crate::runtime::disk_types::{DirEntry, OpenMode, is_no_space, is_out_of_descriptors};
 pub use control::{
-    current_image, delete_file, durable_image, faults, faults_fired, flip_bit, heal, last_performed,
-    leave_free, list_files, losses, rot_bit, set_faults, truncate_file, wipe,
+    View, bytes_from, current_image, delete_file, durable_image, faults, faults_fired, flip_bit, heal,
+    last_performed, last_write, leave_free, list_files, losses, rot_bit, set_faults, truncate_file, wipe,
 };
 pub use faults::{CrashInside, Errno, FailedSync, Faults, Operation, Rate, Slow, Tally};
 

@@ -16,13 +16,15 @@ use crate::zk_sim::watches::ConnectionId;
 impl Shared {
     /// The session's connection is from now on served by a follower that is cut from its leader: pings and reads are
     /// answered from what is known now, nothing else is, and the leader does not hear the session. The session can
-    /// attach nowhere else: its client is cut from every other server too. Returns whether it was attached.
-    pub fn cut_from_leader(&self, session: SessionId) -> bool {
+    /// attach nowhere else, unless its client `reaches_others` that have a leader. Returns whether it was attached.
+    pub fn cut_from_leader(&self, session: SessionId, reaches_others: bool) -> bool {
         let mut state = self.lock();
         if state.connection_of(session).is_none() {
             return false;
         }
-        state.faults.refuse_to_attach(session);
+        if !reaches_others {
+            state.faults.refuse_to_attach(session);
+        }
         match state.commit.is_saving() {
             true => drop(state.to_cut.insert(session)),
             false => state.cut(session),

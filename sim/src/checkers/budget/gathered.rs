@@ -126,10 +126,7 @@ impl<'a> Gathered<'a> {
                 let Some(reason) = self.reason(broker, fault, partition) else { return };
                 self.damage(partition, Damage { from: *from, to: *to, reason });
             }
-            Seen::HeldUp { .. }
-            | Seen::SessionStruck { .. }
-            | Seen::FinalLog { .. }
-            | Seen::FinalBatch { .. } => {}
+            _ => {}
         }
     }
 

@@ -143,7 +143,21 @@ fn a_flush_of_more_than_was_appended_is_found() {
 fn recovered_more(fault: Option<Injected>, power_fails: bool) -> Story {
     let story = fault.into_iter().fold(Story::new().appended(0, 4, 1), Story::fault);
     let story = if power_fails { story.power_failure() } else { story.kill() };
-    story.recovered(8, false)
+    story.unstated(5, 8, true).recovered(8, false)
+}
+
+/// As above, of a broker that dies inside of a write; its disk holds so many records before it begins anew.
+fn recovered_though_the_disk_held(held: i64, is_one_write: bool) -> Story {
+    let story = Story::new().appended(0, 4, 1).fault(armed("write").unwrap()).kill();
+    story.unstated(5, held, is_one_write).recovered(8, false)
+}
+
+#[test]
+fn a_recovery_finds_no_more_than_one_write_had_handed_to_the_disk() {
+    assert!(recovered_though_the_disk_held(8, true).violations(&CHECK).is_empty());
+    let more = ["orders-0 on broker 1: recovered up to 8, the log had ended at 5"];
+    assert_eq!(recovered_though_the_disk_held(7, true).violations(&CHECK), more);
+    assert_eq!(recovered_though_the_disk_held(8, false).violations(&CHECK), more);
 }
 
 fn armed(point: &str) -> Option<Injected> {
@@ -175,7 +189,7 @@ fn gave_up(failure: Failure) -> Vec<String> {
     };
     let failed = Fact::LogDirFailed { broker: BrokerId(1), reason: "append failed".into() };
     let story = Story::new().appended(0, 4, 1).fault(error).fact("broker-1", failed).kill();
-    story.recovered(8, false).violations(&CHECK)
+    story.unstated(5, 8, true).recovered(8, false).violations(&CHECK)
 }
 
 #[test]
@@ -190,8 +204,13 @@ fn no_other_death_leaves_more_than_was_stated() {
         recovered_more(None, true),
         recovered_more(armed("fsync"), false),
         recovered_more(armed("flushed"), false),
-        recovered_more(armed("write"), false).kill().recovered(9, false),
-        Story::new().appended(0, 4, 1).kill().fault(armed("write").unwrap()).recovered(8, false),
+        recovered_more(armed("write"), false).kill().unstated(8, 9, true).recovered(9, false),
+        Story::new()
+            .appended(0, 4, 1)
+            .kill()
+            .fault(armed("write").unwrap())
+            .unstated(5, 8, true)
+            .recovered(8, false),
     ] {
         assert_eq!(story.violations(&CHECK).len(), 1);
     }

@@ -29,6 +29,7 @@ impl Injector {
             }
             "watches-late" => return self.stagger_watches(plan),
             "cut-short" => self.cut_reads_short(plan),
+            "offset-garbled" => self.garble_some_offset(plan),
             "registry-breaks" => return self.break_some_registry(plan),
             "server-lags" => {
                 let lag = self.let_server_lag();
@@ -103,6 +104,19 @@ impl Injector {
         }
     }
 
+    /// While its owner loses the partition, so that another one, or the same one again, reads what stands there.
+    fn garble_some_offset(&mut self, plan: &Plan) {
+        let groups: Vec<_> = plan.groups.iter().collect();
+        let Some((group, of_it)) = self.draws.pick(&groups).copied() else { return };
+        let partitions = plan.partitions_of(of_it.topics.iter());
+        let Some(partition) = self.draws.pick(&partitions).cloned() else { return };
+        let owner = self.recorder.lookout(|lookout| lookout.owner(group, &partition)).flatten();
+        let Some(owner) = owner else { return };
+        let lasting = Duration::from_millis(self.draws.between(200, 3_000));
+        self.garble_offset(group, &partition, lasting);
+        self.expire_session(&owner);
+    }
+
     /// Requests about one kind of nodes break off while somebody comes, goes, or takes over: that is when they are made.
     fn break_some_registry(&mut self, plan: &Plan) -> Later {
         let groups: Vec<&String> = plan.groups.keys().collect();
@@ -140,7 +154,8 @@ impl Injector {
         let mut holders = self.session_holders(plan);
         self.draws.shuffle(&mut holders);
         let served = self.draws.between(1, 3) as usize;
-        let faults = holders.iter().filter_map(|target| self.detach(target)).take(served);
+        let reaches_others = self.draws.chance(1, 2);
+        let faults = holders.iter().filter_map(|target| self.detach(target, reaches_others)).take(served);
         faults.map(|fault| (sync_limit, Due::End(fault))).collect()
     }
 

@@ -15,6 +15,7 @@ pub fn lasts(fault: &Injected) -> bool {
                 | Injected::LoseRegistration { .. }
                 | Injected::CutShort { .. }
                 | Injected::RegistryBreaks { .. }
+                | Injected::OffsetGarbled { .. }
                 | Injected::ReconnectStorm { .. }
                 | Injected::BitFlip { .. }
                 | Injected::FileTruncated { .. }
@@ -51,9 +52,9 @@ pub fn ends(end: &Injected, text: &str) -> bool {
         Injected::Accept { target } => of_node(text, target) && (text.contains("connect")),
         Injected::DiskHealthy { target } => text.starts_with(&format!("disk of {} ", person(target))),
         Injected::ClockRight { target } => text.starts_with(&format!("wall clock of {} ", person(target))),
-        Injected::Rejoin { target, session } => {
-            begins(Injected::Detach { target: target.clone(), session: *session })
-        }
+        Injected::Rejoin { target, session } => [true, false].into_iter().any(|reaches_others| {
+            begins(Injected::Detach { target: target.clone(), session: *session, reaches_others })
+        }),
         Injected::ServerCaughtUp { target } => begins(Injected::ServerLags { target: target.clone() }),
         Injected::WatchesPrompt { .. } => text.contains("watch"),
         Injected::QuorumBack { .. } => text.contains("quorum"),

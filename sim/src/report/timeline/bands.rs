@@ -142,6 +142,7 @@ fn change(fault: &Injected) -> Change {
         | Injected::LoseRegistration { .. }
         | Injected::CutShort { .. }
         | Injected::RegistryBreaks { .. }
+        | Injected::OffsetGarbled { .. }
         | Injected::ReconnectStorm { .. } => Strikes,
     }
 }

@@ -9,7 +9,7 @@ use seedlog::facts::Fact;
 use seedlog::runtime::sim::net::messages::Message;
 use serde::Serialize;
 
-use crate::cluster::{ADMIN, AUDITOR, OPERATOR, PROBE, ZOOKEEPER};
+use crate::cluster::{ADMIN, AUDITOR, MONITOR, OPERATOR, PROBE, VISITOR, ZOOKEEPER};
 use crate::history::{Entry, What, broker_of_node};
 
 /// One horizontal strip of the picture.
@@ -118,7 +118,7 @@ impl Lanes {
 
 fn by_name(node: &str) -> Part {
     match node {
-        ADMIN | PROBE | OPERATOR | AUDITOR | "testbed" => Part::Helper,
+        ADMIN | MONITOR | OPERATOR | PROBE | VISITOR | AUDITOR | "testbed" => Part::Helper,
         _ if node.starts_with(ZOOKEEPER) => Part::Zookeeper,
         _ if broker_of_node(node).is_some() => Part::Broker,
         _ => Part::Client,

@@ -10,7 +10,7 @@ use toml::Value;
 use super::literal::duration;
 use crate::scenario::group::GroupPlan;
 use crate::scenario::plan::ProducerPlan;
-use crate::scenario::{Commit, Document, Finish, Plan, Settings};
+use crate::scenario::{Commit, Created, Document, Finish, Plan, REBALANCING, Settings};
 
 /// One key to write down.
 #[derive(Clone, Debug)]
@@ -52,9 +52,13 @@ pub fn pins(plan: &Plan) -> Vec<Pin> {
         for (key, value) in &topic.config {
             pins.push(Pin::new(&["topics", name, "config", key], value.clone()));
         }
-        if let Some(created) = topic.created {
-            pins.push(Pin::new(&["topics", name, "created"], duration(created)));
-        }
+        let created = match topic.created {
+            Created::BeforeTheStorm | Created::Any => continue,
+            Created::InTheStorm(after) => duration(after),
+            Created::AtARebalance(after) => format!("{}{REBALANCING}", duration(after)),
+            Created::Healed => "healed".to_owned(),
+        };
+        pins.push(Pin::new(&["topics", name, "created"], created));
     }
     for (name, producer) in &plan.producers {
         pin_producer(&mut pins, name, producer);

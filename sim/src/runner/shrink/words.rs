@@ -47,6 +47,7 @@ pub(super) fn of(injected: &Injected) -> Option<String> {
         | Injected::LoseRegistration { .. }
         | Injected::CutShort { .. }
         | Injected::RegistryBreaks { .. }
+        | Injected::OffsetGarbled { .. }
         | Injected::ServerLags { .. }
         | Injected::Detach { .. }
         | Injected::WatchesLate { .. }
@@ -80,12 +81,16 @@ fn of_zookeeper(injected: &Injected) -> String {
         Injected::CutShort { target, answered, broken, .. } => {
             format!("cut-short {} after {answered} times {broken}", who(target))
         }
+        Injected::OffsetGarbled { group, partition, millis, .. } => {
+            format!("garble-offset {group} {partition} for {millis}ms")
+        }
         Injected::RegistryBreaks { below, answered, broken, applies, .. } => {
             let unmade = if *applies { "" } else { " unmade" };
             format!("break-off {below} after {answered} times {broken}{unmade}")
         }
         Injected::ServerLags { .. } => "zookeeper-lags".to_owned(),
-        Injected::Detach { target, .. } => format!("detach {}", who(target)),
+        Injected::Detach { target, reaches_others: false, .. } => format!("detach {}", who(target)),
+        Injected::Detach { target, .. } => format!("detach {} reaching others", who(target)),
         Injected::WatchesLate { target, millis, .. } => format!("watches-late {} {millis}ms", who(target)),
         Injected::ReconnectStorm { .. } => "reconnect-storm".to_owned(),
         Injected::QuorumLost { .. } => "zookeeper-down".to_owned(),

@@ -14,6 +14,6 @@ pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WH
      disk-sector-lost WHO [at FILE:OFFSET] [for TIME], bit-flip WHO [at FILE:OFFSET], bit-rot WHO [at FILE:OFFSET], truncate WHO [at FILE:LENGTH], \
      disk-heal WHO, clock WHO +TIME|-TIME|+Nppm|-Nppm [for TIME], \
      monotonic WHO +Nppm|-Nppm [for TIME], timers-late WHO TIME [for TIME], strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, lose-reply WHO at registration, \
-     cut-short WHO after N times N, break-off PATH after N times N [unmade], detach WHO [for TIME], rejoin WHO, zookeeper-lags [for TIME], \
+     cut-short WHO after N times N, break-off PATH after N times N [unmade], garble-offset GROUP PARTITION for TIME, detach WHO [reaching others] [for TIME], rejoin WHO, zookeeper-lags [for TIME], \
      watches-late WHO TIME [for TIME], reconnect-storm, zookeeper-down [for TIME], idle WHO [for TIME], burst WHO [for TIME], \
      hot-key WHO [for TIME], huge-record WHO BYTES, slow WHO xN [for TIME]";

@@ -8,6 +8,7 @@ mod read;
 use std::time::Duration;
 
 use seedlog::runtime::sim::world::Death;
+use seedlog::types::TopicPartition;
 
 use super::selector::Selector;
 use crate::history::{DiskOperation, Errno, Failure, Refusal};
@@ -189,7 +190,12 @@ pub enum Action {
     LoseReply(Selector),
     /// Of the creation of the node under which it is registered.
     LoseRegistration(Selector),
-    /// So many more reads are answered, and so many break off after that.
+    /// What the group committed of the partition is no offset for so long.
+    GarbleOffset {
+        group: String,
+        partition: TopicPartition,
+        lasting: Duration,
+    },
     /// Requests about what lies below a node of ZooKeeper.
     BreakOff {
         below: String,
@@ -197,6 +203,7 @@ pub enum Action {
         broken: u32,
         applies: bool,
     },
+    /// So many more reads are answered, and so many break off after that.
     CutShort {
         target: Selector,
         answered: u32,
@@ -205,6 +212,8 @@ pub enum Action {
     /// Served by a follower without a leader.
     Detach {
         target: Selector,
+        /// That have a leader.
+        reaches_others: bool,
         lasting: Option<Duration>,
     },
     Rejoin(Selector),
@@ -341,6 +350,7 @@ impl Action {
             Action::Split { .. }
             | Action::ReconnectStorm
             | Action::BreakOff { .. }
+            | Action::GarbleOffset { .. }
             | Action::ServerLags { .. }
             | Action::QuorumLost { .. } => vec![&Selector::ZooKeeper],
         }

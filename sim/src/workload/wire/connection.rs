@@ -11,7 +11,7 @@ use seedlog::runtime::{Segment, clock};
 const REPLY_BYTES_MAX: usize = 8 << 20;
 const READ_BYTES: usize = 4 << 10;
 
-pub(super) struct Connection {
+pub(in crate::workload) struct Connection {
     reader: ReadHalf,
     writer: WriteHalf,
     buffer: BytesMut,

@@ -10,7 +10,7 @@ use seedlog::protocol::messages::{
 };
 use seedlog::protocol::{Api, ErrorCode, Records, decode_response};
 use seedlog::record::BatchHeader;
-use seedlog::types::Offset;
+use seedlog::types::{BrokerId, LeaderEpoch, Offset};
 
 /// What became of one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,32 @@ pub(super) fn leaders(
     };
     let led = told.partitions.iter().filter(|partition| partition.leader_id >= 0);
     Ok(led.filter_map(|led| Some((led.partition_index, address(led.leader_id)?))).collect())
+}
+
+/// What a broker says of the cluster.
+pub(in crate::workload) struct Told {
+    /// With their addresses.
+    pub brokers: Vec<(BrokerId, String)>,
+    /// The leader of each partition, -1 for nobody, and its epoch.
+    pub leaders: BTreeMap<(String, i32), (i32, LeaderEpoch)>,
+}
+
+/// Who leads what, of all topics.
+pub(in crate::workload) fn leaders_told(frame: Bytes, version: i16, id: i32) -> Result<Told, String> {
+    let response = decoded::<MetadataRequest>(frame, version, id)?;
+    let mut leaders = BTreeMap::new();
+    for topic in &response.topics {
+        same(&format!("the error of {:?}", topic.name), topic.error_code, 0)?;
+        for told in &topic.partitions {
+            let name = topic.name.clone().unwrap_or_default();
+            let led = (told.leader_id, LeaderEpoch(told.leader_epoch));
+            leaders.insert((name, told.partition_index), led);
+        }
+    }
+    let brokers = response.brokers.iter();
+    let brokers =
+        brokers.map(|broker| (BrokerId(broker.node_id), format!("{}:{}", broker.host, broker.port)));
+    Ok(Told { brokers: brokers.collect(), leaders })
 }
 
 /// The fates of the batches for `partitions`, in that order.

@@ -151,6 +151,44 @@ pub fn durable_image(node: NodeId, path: &Path) -> Option<Vec<u8>> {
     })
 }
 
+/// Where a file is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// As programs see it.
+    Current,
+    /// What is there if the power fails and nothing unsynced survives, names included.
+    Durable,
+    /// The same, if the device had never lied about a sync.
+    Claimed,
+}
+
+/// The bytes at `path` from byte `from` on; `None` where no such name is there.
+pub fn bytes_from(node: NodeId, path: &Path, view: View, from: u64) -> Option<Vec<u8>> {
+    on_machine(node, |machine| {
+        let tree = &machine.tree;
+        let inode = match view {
+            View::Current => tree.resolve(path),
+            View::Durable => tree.resolve_durable(path),
+            View::Claimed => tree.resolve_claimed(path),
+        };
+        let file = tree.file(inode.ok()?)?;
+        let bytes = match view {
+            View::Current => file.current(),
+            View::Durable => file.durable(),
+            View::Claimed => file.claimed(),
+        };
+        Some(bytes.get(from as usize..).unwrap_or_default().to_vec())
+    })
+}
+
+/// Where the last write to the file at `path` went; nowhere if there was none.
+pub fn last_write(node: NodeId, path: &Path) -> Range<u64> {
+    on_machine(node, |machine| {
+        let file = machine.tree.resolve(path).ok().and_then(|inode| machine.tree.file(inode));
+        file.map_or(0..0, |file| file.last_write.clone())
+    })
+}
+
 /// Every file that programs see, sorted.
 pub fn list_files(node: NodeId) -> Vec<PathBuf> {
     on_machine(node, |machine| machine.tree.paths())

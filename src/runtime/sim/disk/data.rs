@@ -4,6 +4,7 @@
 //! power failure leaves of pending changes is `crash`'s.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::crash::{self, FileSurvival};
 use super::faults::Errno;
@@ -61,8 +62,12 @@ pub(super) struct FileData {
     /// failed sync that is less than `current`.
     pending: VecDeque<Change>,
     pending_bytes: usize,
+    /// What the device says that it has stored, where that is more than it has: it lied about a sync.
+    claimed: Option<Vec<u8>>,
     /// How many changes have left `pending`.
     settled: Mark,
+    /// Where the last write went.
+    pub(super) last_write: Range<u64>,
     pub(super) lost_writes: LostWrites,
     /// The device holds something else than the page cache, which will show when the cache is gone.
     is_rotten: bool,
@@ -107,8 +112,13 @@ impl FileData {
         &self.durable
     }
 
+    pub(super) fn claimed(&self) -> &[u8] {
+        self.claimed.as_ref().unwrap_or(&self.durable)
+    }
+
     pub(super) fn write(&mut self, offset: usize, bytes: Vec<u8>) {
         if !bytes.is_empty() {
+            self.last_write = offset as u64..(offset + bytes.len()) as u64;
             self.change(Change::Write { offset, bytes });
         }
     }
@@ -137,7 +147,18 @@ impl FileData {
     pub(super) fn harden(&mut self, upto: Mark) {
         while let Some(change) = self.take_before(upto) {
             change.apply(&mut self.durable);
+            if let Some(claimed) = &mut self.claimed {
+                change.apply(claimed);
+            }
         }
+    }
+
+    /// A sync says that the changes before `upto` are durable, and they are not.
+    pub(super) fn claim(&mut self, upto: Mark) {
+        let mut claimed = self.claimed.take().unwrap_or_else(|| self.durable.clone());
+        let before = upto.saturating_sub(self.settled) as usize;
+        self.pending.iter().take(before).for_each(|change| change.apply(&mut claimed));
+        self.claimed = Some(claimed);
     }
 
     /// The pages of the changes before `upto` count as clean without being durable: no later sync writes them.
@@ -171,6 +192,7 @@ impl FileData {
         self.pending_bytes = 0;
         self.lost_writes = LostWrites::default();
         self.is_rotten = false;
+        self.claimed = None;
         let survival = (!pending.is_empty()).then(|| {
             let (image, survival) = crash::survive(&self.durable, &pending, draws);
             self.durable = image;
@@ -186,6 +208,7 @@ impl FileData {
         self.harden(self.mark());
         damage(&mut self.current);
         damage(&mut self.durable);
+        self.claimed.iter_mut().for_each(damage);
     }
 
     /// Flips the lowest bit of a byte on the device; programs read on what is in the page cache. False if the
@@ -218,6 +241,22 @@ mod tests {
         file.harden(mark);
         assert_eq!(file.durable(), b"before");
         assert_eq!(file.current(), b"before after");
+    }
+
+    #[test]
+    fn what_a_lie_claims_is_not_durable_until_a_later_sync_or_gone_with_the_power() {
+        let mut file = FileData::default();
+        file.write(0, b"lied".to_vec());
+        file.claim(file.mark());
+        file.write(4, b" more".to_vec());
+        assert_eq!((file.durable(), file.claimed()), (&b""[..], &b"lied"[..]));
+        file.harden(file.mark());
+        assert_eq!((file.durable(), file.claimed()), (&b"lied more"[..], &b"lied more"[..]));
+
+        file.write(0, b"LIED".to_vec());
+        file.claim(file.mark());
+        file.crash(&mut Rng::from_seed_u64(1));
+        assert_eq!(file.claimed(), file.durable());
     }
 
     #[test]

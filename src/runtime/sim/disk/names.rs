@@ -89,6 +89,8 @@ impl NameSurvival {
 pub(super) struct Directory {
     pub(super) current: BTreeMap<String, InodeId>,
     pub(super) durable: BTreeMap<String, InodeId>,
+    /// What the device says is durable, where it lied about a sync.
+    claimed: Option<BTreeMap<String, InodeId>>,
     pub(super) pending: VecDeque<Pending>,
     /// How many changes have left `pending`.
     pub(super) settled: Mark,
@@ -113,7 +115,22 @@ impl Directory {
         let pending = self.pending.pop_front()?;
         self.settled += 1;
         pending.change.apply(&mut self.durable);
+        if let Some(claimed) = &mut self.claimed {
+            pending.change.apply(claimed);
+        }
         Some(pending)
+    }
+
+    /// A sync says that the changes before `upto` are durable, and they are not.
+    pub(super) fn claim(&mut self, upto: Mark) {
+        let mut claimed = self.claimed.take().unwrap_or_else(|| self.durable.clone());
+        let before = upto.saturating_sub(self.settled) as usize;
+        self.pending.iter().take(before).for_each(|pending| pending.change.apply(&mut claimed));
+        self.claimed = Some(claimed);
+    }
+
+    pub(super) fn claimed(&self) -> &BTreeMap<String, InodeId> {
+        self.claimed.as_ref().unwrap_or(&self.durable)
     }
 
     /// Draws which pending changes a power failure leaves.
@@ -143,6 +160,7 @@ impl Directory {
     /// The power failed and `kept` is what survived of the pending changes.
     pub(super) fn crash(&mut self, kept: &[bool]) {
         self.settled = self.mark();
+        self.claimed = None;
         for (pending, kept) in std::mem::take(&mut self.pending).into_iter().zip(kept) {
             if *kept {
                 pending.change.apply(&mut self.durable);

@@ -68,6 +68,11 @@ impl Tree {
         self.resolve_in(path, |directory| &directory.durable)
     }
 
+    /// The same, if the device had never lied.
+    pub(super) fn resolve_claimed(&self, path: &Path) -> io::Result<InodeId> {
+        self.resolve_in(path, Directory::claimed)
+    }
+
     /// The directory in which `path` has its last name, and that name, which nobody has looked up yet.
     fn parent(&self, path: &Path) -> io::Result<(InodeId, io::Result<String>)> {
         let parent = self.resolve(path.parent().ok_or(ErrorKind::InvalidInput)?)?;
@@ -279,6 +284,13 @@ impl Tree {
         }
         if self.inodes.len() >= self.sweep_at {
             self.sweep();
+        }
+    }
+
+    /// A sync says that a directory's changes before `upto` are durable, and they are not.
+    pub(super) fn claim_names(&mut self, directory: InodeId, upto: Mark) {
+        if let Some(Inode::Directory(names)) = self.inodes.get_mut(&directory) {
+            names.claim(upto);
         }
     }
 

@@ -200,6 +200,19 @@ fn of_clocks_and_zookeeper() -> Vec<(Injected, Action)> {
             Action::WatchesLate { target: b(), by: Duration::from_millis(300), lasting: None },
         ),
         (
+            Injected::OffsetGarbled {
+                target: zookeeper(),
+                group: "billing".into(),
+                partition: TopicPartition::new("orders", 0),
+                millis: 1500,
+            },
+            Action::GarbleOffset {
+                group: "billing".to_owned(),
+                partition: TopicPartition::new("orders", 0),
+                lasting: Duration::from_millis(1500),
+            },
+        ),
+        (
             Injected::RegistryBreaks {
                 target: zookeeper(),
                 below: "/brokers".into(),
@@ -214,8 +227,8 @@ fn of_clocks_and_zookeeper() -> Vec<(Injected, Action)> {
             Action::CutShort { target: b(), answered: 2, broken: 3 },
         ),
         (
-            Injected::Detach { target: broker(), session: SessionId(1) },
-            Action::Detach { target: b(), lasting: None },
+            Injected::Detach { target: broker(), session: SessionId(1), reaches_others: true },
+            Action::Detach { target: b(), reaches_others: true, lasting: None },
         ),
         (Injected::ServerLags { target: zookeeper() }, Action::ServerLags { lasting: None }),
         (Injected::ReconnectStorm { target: zookeeper() }, Action::ReconnectStorm),

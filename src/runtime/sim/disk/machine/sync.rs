@@ -89,14 +89,21 @@ impl Machine {
                 let Some(file) = self.tree.file_mut(inode) else { return Effect::Done(Err(stale_handle())) };
                 match failed_sync {
                     FailedSync::Reverts => file.revert(mark),
-                    FailedSync::KeepsNewBytes | FailedSync::ReportsNextTime => file.forget(mark),
+                    FailedSync::KeepsNewBytes => file.forget(mark),
+                    FailedSync::ReportsNextTime => {
+                        file.claim(mark);
+                        file.forget(mark);
+                    }
                 }
                 file.lost_writes.add(errno);
                 if failed_sync == FailedSync::ReportsNextTime {
                     return Effect::Done(Ok(()));
                 }
             }
-            (Verdict::SilentFailure, _) => return Effect::Done(Ok(())),
+            (Verdict::SilentFailure, _) => {
+                self.claim(covered);
+                return Effect::Done(Ok(()));
+            }
             (Verdict::Proceed | Verdict::Short, _) => {}
         }
         if let Covered::Data(inode, _) = covered
@@ -107,6 +114,18 @@ impl Machine {
         }
         self.harden(covered);
         Effect::Done(Ok(()))
+    }
+
+    /// The device says that it has stored what it has not.
+    fn claim(&mut self, covered: Covered) {
+        match covered {
+            Covered::Data(inode, mark) => {
+                if let Some(file) = self.tree.file_mut(inode) {
+                    file.claim(mark);
+                }
+            }
+            Covered::Names(directory, mark) => self.tree.claim_names(directory, mark),
+        }
     }
 
     fn harden(&mut self, covered: Covered) {
