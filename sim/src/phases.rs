@@ -260,10 +260,10 @@ fn add_outcome(
         }
     };
     count_clients_work(verdict, history);
-    let is_changed = verdict.count_bites(history, &ended.struck);
+    let has_any_fault = verdict.count_bites(history, &ended.struck);
     let mut vacuous: Vec<String> =
         ended.unfired.iter().map(|step| format!("step never fired: {step}")).collect();
-    if plan.demands_faults() && !is_changed {
+    if plan.demands_faults() && !has_any_fault {
         vacuous.push("no fault changed anything though some were demanded".to_owned());
     }
     if verdict.sends == 0 && !plan.producers.is_empty() {

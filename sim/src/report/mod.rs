@@ -272,13 +272,13 @@ impl Verdict {
         };
     }
 
-    /// Counts what the drawn faults did; one that did nothing is no fault that fired. Whether any changed something, be it
-    /// drawn or written.
+    /// Counts what the drawn faults did; one that did nothing is no fault that fired. Whether there was a fault that counts:
+    /// drawn, it has to have changed something; of a written step, which strikes somebody, its story says what comes of it.
     pub fn count_bites(&mut self, history: &[Entry], struck: &[Struck]) -> bool {
-        let mut is_changed = false;
+        let mut has_any = false;
         for fault in struck.iter().filter(|struck| struck.injures()) {
             let has_bitten = faults::has_bitten(fault, history);
-            is_changed |= faults::has_changed_anything(fault, history);
+            has_any |= fault.kind.is_none() || faults::has_changed_anything(fault, history);
             let Some(kind) = &fault.kind else { continue };
             self.bites.entry(kind.clone()).or_default().count(has_bitten);
             for kind in fault.did.iter().filter(|_| !has_bitten).filter_map(Injected::kind) {
@@ -288,7 +288,7 @@ impl Verdict {
             }
         }
         self.faults.retain(|_, fired| *fired > 0);
-        is_changed
+        has_any
     }
 
     /// Decides once everything is known.
