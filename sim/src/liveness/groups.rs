@@ -35,13 +35,15 @@ struct Member {
 
 impl Groups {
     pub(super) fn new(terms: &Terms) -> Groups {
+        // A group that nobody is left of owes nothing.
+        let memberships = terms.memberships.iter().filter(|(_, group)| !group.members.is_empty());
         let members = terms.memberships.iter().flat_map(|(group, membership)| {
             let member = |name: &String| (name.clone(), Member::of(group));
             membership.members.iter().map(member).collect::<Vec<_>>()
         });
         Groups {
             members: members.collect(),
-            memberships: terms.memberships.clone(),
+            memberships: memberships.map(|(name, membership)| (name.clone(), membership.clone())).collect(),
             processed: BTreeMap::new(),
         }
     }
@@ -178,9 +180,12 @@ mod tests {
 
     /// Group `billing` of `billing-1` and `billing-2`, which reads one partition.
     fn billing() -> Groups {
-        let members = ["billing-1", "billing-2"].map(str::to_owned);
-        let membership =
-            Membership { members: members.into(), partitions: [orders()].into(), reads_everything: true };
+        billing_of(["billing-1", "billing-2"])
+    }
+
+    fn billing_of<const N: usize>(members: [&str; N]) -> Groups {
+        let members = members.map(str::to_owned).into();
+        let membership = Membership { members, partitions: [orders()].into(), reads_everything: true };
         Groups::new(&Terms { memberships: [("billing".to_owned(), membership)].into(), ..Terms::default() })
     }
 
@@ -212,6 +217,11 @@ mod tests {
     fn a_group_whose_owner_has_read_to_the_end_lacks_nothing() {
         let facts = [joined("billing-1"), joined("billing-2"), owned("billing-2"), assigned("billing-2", 5)];
         assert_eq!(missing_after(&facts), []);
+    }
+
+    #[test]
+    fn a_group_that_nobody_is_left_of_owes_nothing() {
+        assert_eq!(billing_of([]).missing(&|_| Offset(5)), []);
     }
 
     #[test]

@@ -324,10 +324,8 @@ impl Plan {
         }
     }
 
-    /// Of the groups that somebody is left of.
     fn memberships(&self) -> BTreeMap<String, Membership> {
-        let all = self.groups.iter().map(|(name, group)| (name.clone(), self.membership(group)));
-        all.filter(|(_, membership)| !membership.members.is_empty()).collect()
+        self.groups.iter().map(|(name, group)| (name.clone(), self.membership(group))).collect()
     }
 
     fn membership(&self, group: &GroupPlan) -> Membership {
