@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(
             all_of_a_then_b(drain(1)).violations(&CHECK),
             [
-                "auditor was given 41 records of other partitions and none of orders-1, which has some, for 1.3 s"
+                "auditor was given 41 records of other partitions and none of orders-1, which has some, for 1.2 s"
             ]
         );
     }

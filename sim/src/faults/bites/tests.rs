@@ -135,7 +135,7 @@ fn zookeepers_faults_bite_the_session_that_they_are_for() {
     let late = || Injected::WatchesLate { target: target(), session, millis: 50 };
     assert!(bites(late(), vec![session_struck(7, "watch-late")]));
     assert!(!bites(late(), vec![session_struck(8, "watch-late"), session_struck(7, "unanswered")]));
-    let detach = || Injected::Detach { target: target(), session };
+    let detach = || Injected::Detach { target: target(), session, reaches_others: false };
     assert!(!bites(detach(), Vec::new()));
     assert!(bites(detach(), vec![session_struck(7, "unanswered")]));
     assert!(bites(detach(), vec![What::Fact(Fact::SessionExpired { session })]));

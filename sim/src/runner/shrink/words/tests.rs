@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seedlog::runtime::sim::world::Death;
-use seedlog::types::{BrokerId, SessionId};
+use seedlog::types::{BrokerId, SessionId, TopicPartition};
 
 use super::*;
 use crate::scenario::{Action, CrashPoint, Place, Selector, parse_action};
