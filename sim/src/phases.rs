@@ -164,7 +164,9 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     recorder.phase(Phase::Converge);
     let is_settled = || {
         let mut awaited = plan.producers.keys().filter(|name| Some(*name) != plan.left_dead());
-        awaited.all(|name| shared.has_finished(name)) && recorder.progress(|progress| progress.is_settled())
+        !shared.is_tinkering()
+            && awaited.all(|name| shared.has_finished(name))
+            && recorder.progress(|progress| progress.is_settled())
     };
     if plan.has_late_probe() {
         tend_until(&mut storm, PROBE_LATE_MAX, &is_settled).await;

@@ -34,6 +34,8 @@ struct State {
     huge: BTreeMap<String, u64>,
     /// What the operator is to do wrong next.
     slips: VecDeque<Slip>,
+    /// Mistakes that are not mended yet.
+    slips_open: u32,
     /// The number of each producer's next record.
     numbers: BTreeMap<String, u64>,
 }
@@ -128,7 +130,25 @@ impl Shared {
 
     /// The operator makes this mistake next.
     pub fn slip(&self, slip: Slip) {
-        self.state().slips.push_back(slip);
+        let mut state = self.state();
+        state.slips.push_back(slip);
+        state.slips_open += 1;
+    }
+
+    /// Whether a mistake is still to be made, or mended.
+    pub fn is_tinkering(&self) -> bool {
+        self.state().slips_open > 0
+    }
+
+    /// One is mended, and who had to come back is there.
+    pub(super) fn slip_is_over(&self) {
+        self.state().slips_open -= 1;
+    }
+
+    /// Whether somebody of these was asked to leave and has not come back.
+    pub(super) fn is_any_away(&self, members: &[String]) -> bool {
+        let state = self.state();
+        members.iter().any(|member| state.leaving.contains(member))
     }
 
     pub(super) fn take_slip(&self) -> Option<Slip> {

@@ -16,6 +16,8 @@ use super::shared::Slip;
 
 const SESSION: Duration = Duration::from_secs(6);
 const CONNECT: Duration = Duration::from_secs(2);
+/// Until members that were asked to leave are back.
+const BACK_WITHIN: Duration = Duration::from_secs(20);
 const NO_OFFSET: &[u8] = b"see the wiki";
 
 /// What there is to work with.
@@ -39,9 +41,14 @@ pub(super) async fn tinker(context: Context, tool: Tool) {
             context.shared.report(format!("{}: {error}", context.name));
         }
         zookeeper.close().await;
-        for member in tool.members.get(&slip.group).into_iter().flatten() {
-            context.shared.ask_to_leave(member);
+        let members = tool.members.get(&slip.group).map_or(&[][..], Vec::as_slice);
+        members.iter().for_each(|member| context.shared.ask_to_leave(member));
+        // One that is dead for good does not.
+        let patience = clock::now() + BACK_WITHIN;
+        while context.shared.is_any_away(members) && clock::now() < patience {
+            clock::sleep(PAUSE).await;
         }
+        context.shared.slip_is_over();
     }
 }
 
