@@ -28,7 +28,7 @@ use seedlog::types::BrokerId;
 
 use crate::cluster::Cluster;
 use crate::history::{Injected, Recorder};
-use crate::scenario::{CrashPoint, Damage, Plan};
+use crate::scenario::{CrashPoint, Damage, LeftBroken, Plan};
 pub use bites::{Bites, has_bitten, has_changed_anything};
 use network::Directions;
 use ongoing::Ongoing;
