@@ -109,21 +109,26 @@ async fn look(context: Context, address: String, visit: Visit) {
 
 async fn look_twice(context: &Context, address: &str, visit: &Visit) -> Result<(), String> {
     let mut connection = Connection::open(address, REQUEST_TIMEOUT).await?;
-    ask(context, &mut connection, address).await?;
+    // One that has only just registered may not have read so yet.
+    let _knows_itself = ask(context, &mut connection, address).await?;
     clock::sleep(visit.idle).await;
     if !visit.is_kept {
         connection = Connection::open(address, REQUEST_TIMEOUT).await?;
     }
-    ask(context, &mut connection, address).await
+    match ask(context, &mut connection, address).await? {
+        true => Ok(()),
+        false => Err("it does not know itself".to_owned()),
+    }
 }
 
-async fn ask(context: &Context, connection: &mut Connection, address: &str) -> Result<(), String> {
+/// Whether the broker told of itself.
+async fn ask(context: &Context, connection: &mut Connection, address: &str) -> Result<bool, String> {
     let id = connection.next_id();
     let request = MetadataRequest { topics: None, ..MetadataRequest::default() };
     connection.send(vec![encode_request(METADATA_VERSION, id, Some(&context.name), &request)]).await?;
     let told = leaders_told(connection.reply(REQUEST_TIMEOUT).await?, METADATA_VERSION, id)?;
     let broker = told.brokers.iter().find(|(_, of_it)| of_it.as_str() == address);
-    let Some((broker, _)) = broker else { return Err("it does not know itself".to_owned()) };
+    let Some((broker, _)) = broker else { return Ok(false) };
     for ((topic, partition), (leader, epoch)) in told.leaders {
         facts::record(|| Fact::LeaderTold {
             client: context.name.clone(),
@@ -133,5 +138,5 @@ async fn ask(context: &Context, connection: &mut Connection, address: &str) -> R
             epoch,
         });
     }
-    Ok(())
+    Ok(true)
 }
