@@ -72,13 +72,6 @@ pub(super) struct DataDir {
     _lock: Lock,
 }
 
-/// A partition's directory, ready for its log.
-pub(super) struct PartitionDir {
-    pub path: PathBuf,
-    /// It was there before: an earlier incarnation may have led the partition.
-    pub existed: bool,
-}
-
 impl DataDir {
     /// Makes the directory if need be, locks it and checks that it is this broker's.
     pub fn open(path: &Path, broker: BrokerId) -> Result<DataDir, DataDirError> {
@@ -162,19 +155,28 @@ impl DataDir {
         Ok(partitions)
     }
 
+    /// Whether there is a directory of this very partition, made by whomever.
+    pub fn holds(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<bool, DataDirError> {
+        let path = self.path.join(directory_name(partition));
+        if !disk::exists(&path).map_err(io_error(&path))? {
+            return Ok(false);
+        }
+        Ok(read_topic_id(&path)?.is_some_and(|found| found == topic_id.to_string()))
+    }
+
     /// The directory of a partition, made if need be. One of another topic of the same name is set aside; one
     /// with records and without the file that says whose they are is `Corrupt`, and left as it is.
     pub async fn partition(
         &self,
         partition: &TopicPartition,
         topic_id: TopicId,
-    ) -> Result<PartitionDir, DataDirError> {
+    ) -> Result<PathBuf, DataDirError> {
         let path = self.path.join(directory_name(partition));
         let topic_id = topic_id.to_string();
         let at = io_error(&path);
         if disk::exists(&path).map_err(&at)? {
             match read_topic_id(&path)? {
-                Some(found) if found == topic_id => return Ok(PartitionDir { path, existed: true }),
+                Some(found) if found == topic_id => return Ok(path),
                 Some(found) => self.set_aside(&path, &found).await?,
                 // It is written first: a crash may have come between the directory and the file, and then no log
                 // was begun.
@@ -185,7 +187,7 @@ impl DataDir {
         let pairs = [("version", PARTITION_VERSION), ("topic_id", &topic_id)];
         checked_file::write(&path, PARTITION_FILE, &pairs).await.map_err(&at)?;
         durable::sync_names(&self.path).await.map_err(&at)?;
-        Ok(PartitionDir { path, existed: false })
+        Ok(path)
     }
 
     async fn set_aside(&self, path: &Path, topic_id: &str) -> Result<(), DataDirError> {

@@ -4,14 +4,16 @@
 //! A session that expired ends nothing here but the registration: what is led goes on being served (at
 //! replication factor 1 nobody else can lead it) until a new session raises the epochs.
 
+mod opening;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::opening::Opened;
 use super::assignment::{Availability, Held, Raise, Session, Step, decide};
-use super::config::topic_log_config;
 use super::core::Core;
-use super::data_dir::{DataDir, DataDirError};
+use super::data_dir::DataDir;
 use super::descriptors::STEPS_AT_ONCE_MAX;
 use super::metadata::{Image, Refresh};
 use super::partition::Partition;
@@ -32,16 +34,6 @@ const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 const DEPARTURE_MAX: Duration = Duration::from_secs(2);
 /// A registration of an earlier incarnation is waited for this many session timeouts.
 const STALE_SESSIONS_MAX: u32 = 2;
-
-/// What became of a log that was to be opened.
-enum Opened {
-    /// `is_found`: its directory was there before.
-    Open { partition: Arc<Partition>, is_found: bool },
-    /// Offline until there is room.
-    Waiting,
-    /// Offline until an operator has decided.
-    Offline,
-}
 
 pub(super) struct Membership {
     core: Arc<Core>,
@@ -364,69 +356,6 @@ impl Membership {
             }
             Err(error) => Err(Interrupted::Fatal(StartError::Log { partition: name.clone(), error })),
         }
-    }
-
-    /// Opens a partition's log.
-    async fn open(
-        &self,
-        name: TopicPartition,
-        topic_id: TopicId,
-        raise: Raise,
-        image: &Image,
-    ) -> Result<Opened, Interrupted> {
-        let own = image.topics.get(&name.topic).map(|topic| topic.config.clone()).unwrap_or_default();
-        let config = topic_log_config(&self.core.config, &own).unwrap_or_else(|problem| {
-            tracing::error!(topic = %name.topic, %problem, "topic_config_not_usable_defaults_apply");
-            self.core.config.log.clone()
-        });
-        let descriptor = match self.core.descriptors.for_partition() {
-            Ok(descriptor) => descriptor,
-            Err(error) => {
-                self.take_offline(&name, topic_id, &error.to_string(), Until::Room(raise));
-                return Ok(Opened::Waiting);
-            }
-        };
-        let directory = match self.data_dir.partition(&name, topic_id).await {
-            Ok(directory) => directory,
-            Err(error @ DataDirError::Corrupt { .. }) => {
-                self.take_offline(&name, topic_id, &error.to_string(), Until::Operator);
-                return Ok(Opened::Offline);
-            }
-            Err(error) if error.is_shortage() => {
-                self.take_offline(&name, topic_id, &error.to_string(), Until::Room(raise));
-                return Ok(Opened::Waiting);
-            }
-            Err(error) => return Err(Interrupted::Fatal(error.into())),
-        };
-        // A later attempt finds what this one makes.
-        let raise = if raise == Raise::IfFound && !directory.existed { Raise::Done } else { raise };
-        let opening =
-            Partition::open(&directory.path, self.core.id, name.clone(), topic_id, config, descriptor);
-        match opening.await {
-            Ok(partition) => {
-                let partition = Arc::new(partition);
-                self.core.replicas.insert(&name, Local::Open(Arc::clone(&partition)));
-                Ok(Opened::Open { partition, is_found: directory.existed })
-            }
-            Err(error) if error.is_damage() => {
-                self.take_offline(&name, topic_id, &error.to_string(), Until::Operator);
-                Ok(Opened::Offline)
-            }
-            Err(error) if error.is_refusal() => {
-                self.take_offline(&name, topic_id, &error.to_string(), Until::Room(raise));
-                Ok(Opened::Waiting)
-            }
-            Err(error) => Err(Interrupted::Fatal(StartError::Log { partition: name, error })),
-        }
-    }
-
-    fn take_offline(&self, name: &TopicPartition, topic_id: TopicId, reason: &str, until: Until) {
-        let known = self.core.replicas.get(&name.topic, name.partition);
-        let is_news = !matches!(known, Some(Local::Offline { reason: known, .. }) if *known == *reason);
-        if is_news {
-            tracing::error!(partition = %name, reason, "partition_offline");
-        }
-        self.core.replicas.insert(name, Local::Offline { topic_id, reason: Arc::from(reason), until });
     }
 
     async fn lead(

@@ -5,9 +5,9 @@
 //!
 //! What a group is bound to finish begins where it started to read. A forward seek or a reset explains what
 //! it jumps over, and so does a corrupt batch that was skipped. A commit that certainly failed is none. Records
-//! that were never delivered are excused where a flipped bit or a misdirected write may have hidden them; and where
-//! a log lost what it promised to keep and the group was reset because of that, if whoever was told could not commit
-//! where the group goes on: it died, or its session did, or its commit failed.
+//! that were never delivered to the one that commits are excused where a flipped bit or a misdirected write may have
+//! hidden them; and where a log lost what it promised to keep and the group was reset because of that, if whoever was
+//! told could not commit where the group goes on: it died, or its session did, or its commit failed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,6 +16,7 @@ use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::{GroupPartition, Incarnation, Turn};
 use super::{Case, Check, Feature, Finding};
+use crate::history::Entry;
 
 pub const CHECK: Check = Check::new("H16", "commit-ahead", Feature::Group, judge);
 
@@ -193,7 +194,9 @@ fn describe(case: &Case, ahead: Ahead) -> Finding {
         ahead.incarnation.consumer, ahead.offset
     );
     let evidence = delivered.into_iter().chain([ahead.at]).collect();
-    let excuse = match delivered {
+    // What another one was given, and left unfinished, can be hidden since.
+    let was_given = delivered.filter(|at| is_of(&case.history[*at], ahead.incarnation));
+    let excuse = match was_given {
         Some(_) => None,
         None => case
             .budget
@@ -201,6 +204,10 @@ fn describe(case: &Case, ahead: Ahead) -> Finding {
             .or_else(|| case.budget.excuses_loss(partition, offset).filter(|_| missed_reset)),
     };
     Finding::new(Some(partition), message, evidence).excused_by(excuse)
+}
+
+fn is_of(entry: &Entry, incarnation: Incarnation) -> bool {
+    *entry.node == *incarnation.consumer && entry.incarnation == incarnation.number
 }
 
 #[cfg(test)]

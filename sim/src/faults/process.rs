@@ -68,6 +68,9 @@ impl Injector {
     /// a disk operation, or a kind of fact that it states.
     pub(super) fn arm_crash(&mut self, target: &Name, point: &CrashPoint, nth: u32, death: Death) {
         assert!(nth > 0, "the first time is number 1");
+        // One at a time: of two the first to come would be taken for the other.
+        self.notice_crashes();
+        self.disarm(target);
         self.state(Injected::CrashArmed {
             target: target.clone(),
             point: point.name().into(),

@@ -153,6 +153,8 @@ fn a_misdirected_write_excuses_what_was_never_delivered_and_nothing_that_was() {
     assert!(story().commits("a", 2).violations(&CHECK).is_empty());
     assert_eq!(story().commits("a", 2).excused(&CHECK).len(), 1);
     assert_eq!(story().read("a", 0, "r-0").commits("a", 2).violations(&CHECK).len(), 1);
+    let read_by_the_dead = story().read("a", 0, "r-0").killed("a").member("a", 2, 0).commits("a", 2);
+    assert_eq!(read_by_the_dead.excused(&CHECK).len(), 1, "hidden from the one that commits");
 }
 
 #[test]
