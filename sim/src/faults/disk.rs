@@ -176,11 +176,14 @@ impl Injector {
         });
     }
 
-    /// Of one of its logs, or of all.
+    /// Of one of its logs, mostly of one that is written to, or of all.
     fn hang_some(&mut self, target: &Name) {
         let logs = disk::list_files(self.cluster.node(target));
         let logs: Vec<_> = logs.iter().filter(|path| partition_of_log(path).is_some()).collect();
-        let one = self.draws.pick(&logs).and_then(|path| path.strip_prefix(LOG_DIR).ok()?.to_str());
+        let any = self.draws.pick(&logs).map(|path| path.to_path_buf());
+        let written = self.draw_end_of_log(target).map(|(path, _)| path);
+        let path = if self.draws.chance(7, 8) { written.or(any) } else { any };
+        let one = path.as_deref().and_then(|path| path.strip_prefix(LOG_DIR).ok()?.to_str());
         let one = one.filter(|_| self.draws.chance(2, 3)).map(str::to_owned);
         self.hang_disk(target, one.as_deref());
     }
@@ -313,7 +316,7 @@ impl Injector {
 /// What a disk does of which a fault of this kind makes something else.
 fn operation_met_by(kind: &str) -> Operation {
     match kind {
-        "disk-lies" => Operation::Sync,
+        "disk-lies" | "disk-hangs" => Operation::Sync,
         "disk-sector-lost" => Operation::Read,
         _ => Operation::Write,
     }

@@ -377,7 +377,9 @@ fn a_sync_that_hangs_ends_when_the_disk_is_cured_and_holds_up_no_other_file() {
             assert!(clock::now() > soon + Duration::from_secs(60));
         });
         clock::sleep(Duration::from_millis(500)).await;
-        control::set_faults(node, |faults| drop(faults.hung_syncs.insert("/data/hung".into())));
+        control::set_faults(node, |faults| {
+            faults.hung_syncs.insert("/data/hung".into());
+        });
         clock::sleep(Duration::from_secs(90)).await;
         assert!(world::is_running(node), "it hangs");
         control::heal(node);
