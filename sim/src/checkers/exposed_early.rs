@@ -4,7 +4,7 @@
 //! The readable end is the flushed end where the topic promises readers what durability promises, else the log's end. An
 //! end that a broker tells, a look-up by time and a reset are held to it as what is delivered is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
@@ -22,7 +22,7 @@ struct Ends {
 }
 
 /// Readers that asked a broker where to go, and have not been told.
-type Asking<'a> = BTreeMap<(&'a str, &'a TopicPartition), usize>;
+type Asking<'a> = BTreeSet<(&'a str, &'a TopicPartition)>;
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut ends: HashMap<&TopicPartition, Ends> = HashMap::new();
@@ -41,8 +41,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             }
             _ => {}
         }
-        let (Some(partition), Some((what, end))) = (fact.partition(), told(case, &mut asking, at, fact))
-        else {
+        let (Some(partition), Some(end)) = (fact.partition(), end_told(case, &mut asking, fact)) else {
             continue;
         };
         let known = ends.get(partition).copied().unwrap_or_default();
@@ -50,7 +49,7 @@ fn judge(case: &Case) -> Vec<Finding> {
         case.obligations.meet_many(u64::from(is_flush_awaited));
         let readable = if is_flush_awaited { known.flushed } else { known.log };
         if end > readable {
-            let message = format!("{what}, and {partition} is readable up to {readable} only");
+            let message = format!("{}, and {partition} is readable up to {readable} only", described(fact));
             findings.push(Finding::new(Some(partition), message, vec![at]));
         }
     }
@@ -61,14 +60,12 @@ fn is_flush_awaited(case: &Case, partition: &TopicPartition) -> bool {
     case.terms.topics.get(&partition.topic).is_some_and(|topic| topic.exposes_flushed)
 }
 
-/// What a reader learned of a partition by this fact, and the end that it must have had for that.
-fn told<'a>(case: &Case, asking: &mut Asking<'a>, at: usize, fact: &'a Fact) -> Option<(String, Offset)> {
+/// The end that the partition must have had for what a reader learned of it by this fact.
+fn end_told<'a>(case: &Case, asking: &mut Asking<'a>, fact: &'a Fact) -> Option<Offset> {
     match fact {
-        Fact::Delivered { consumer, partition, offset, .. } => {
-            Some((format!("{consumer} was given {partition}@{offset}"), offset.next()))
-        }
+        Fact::Delivered { offset, .. } => Some(offset.next()),
         Fact::Sought { consumer, partition, to: None } | Fact::TimeSought { consumer, partition, .. } => {
-            asking.insert((consumer, partition), at);
+            asking.insert((consumer, partition));
             None
         }
         Fact::Sought { consumer, partition, to: Some(_) } => {
@@ -76,18 +73,33 @@ fn told<'a>(case: &Case, asking: &mut Asking<'a>, at: usize, fact: &'a Fact) -> 
             None
         }
         Fact::Seeked { consumer, partition, position, .. } => {
-            asking.remove(&(consumer.as_str(), partition))?;
-            Some((format!("{consumer} was told to go on at {partition}@{position}"), *position))
+            asking.remove(&(consumer.as_str(), partition)).then_some(*position)
         }
         // Whoever is in no group goes by what brokers tell alone.
         Fact::Assigned { consumer, partition, position } if case.terms.consumers.contains_key(consumer) => {
             asking.remove(&(consumer.as_str(), partition));
-            Some((format!("{consumer} was told to begin at {partition}@{position}"), *position))
+            Some(*position)
+        }
+        Fact::PositionReset { log_end, .. } => Some(*log_end),
+        _ => None,
+    }
+}
+
+fn described(fact: &Fact) -> String {
+    match fact {
+        Fact::Delivered { consumer, partition, offset, .. } => {
+            format!("{consumer} was given {partition}@{offset}")
+        }
+        Fact::Seeked { consumer, partition, position, .. } => {
+            format!("{consumer} was told to go on at {partition}@{position}")
+        }
+        Fact::Assigned { consumer, partition, position } => {
+            format!("{consumer} was told to begin at {partition}@{position}")
         }
         Fact::PositionReset { consumer, partition, log_end, .. } => {
-            Some((format!("{consumer} was told that {partition} ends at {log_end}"), *log_end))
+            format!("{consumer} was told that {partition} ends at {log_end}")
         }
-        _ => None,
+        other => format!("{other:?}"),
     }
 }
 

@@ -57,7 +57,7 @@ fn batches(log: &[u8]) -> BTreeMap<u64, Offset> {
 }
 
 /// Whether the last four bytes are the CRC-32 of `salt` and those before them.
-fn has_true_crc(salt: &[u8], bytes: &[u8]) -> bool {
+pub fn has_true_crc(salt: &[u8], bytes: &[u8]) -> bool {
     let Some((body, crc)) = bytes.split_last_chunk::<4>() else { return false };
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(salt);

@@ -69,8 +69,11 @@ impl Inspector {
         };
         let Some(known) = self.logs.get_mut(&(*broker, partition.clone())) else { return Vec::new() };
         known.flushed = *end;
-        let is_recovered = matches!(fact, Fact::LogRecovered { .. });
-        known.look(is_recovered).map(|wrong| wrong.seen(*broker, partition, *end)).into_iter().collect()
+        let wrong = match fact {
+            Fact::LogRecovered { .. } => known.look().or_else(|| known.look_at_indexes()),
+            _ => known.look(),
+        };
+        wrong.map(|wrong| wrong.seen(*broker, partition)).into_iter().collect()
     }
 
     fn note(&mut self, fact: &Fact) {
@@ -102,15 +105,15 @@ impl Inspector {
 
 /// What is not as it was stated.
 enum Wrong {
-    NotStored { has: Offset, is_claimed: bool, what: String },
+    NotStored { stated: Offset, has: Offset, is_claimed: bool, what: String },
     Misshapen { at: Offset, what: String },
 }
 
 impl Wrong {
-    fn seen(self, broker: BrokerId, partition: &TopicPartition, stated: Offset) -> Seen {
+    fn seen(self, broker: BrokerId, partition: &TopicPartition) -> Seen {
         let partition = partition.clone();
         match self {
-            Wrong::NotStored { has, is_claimed, what } => {
+            Wrong::NotStored { stated, has, is_claimed, what } => {
                 Seen::NotStored { broker, partition, stated, has, is_claimed, what: what.into() }
             }
             Wrong::Misshapen { at, what } => Seen::Misshapen { broker, partition, at, what: what.into() },
@@ -135,23 +138,22 @@ impl Known {
         }
     }
 
-    fn look(&mut self, is_recovered: bool) -> Option<Wrong> {
+    fn look(&mut self) -> Option<Wrong> {
         if self.is_over {
             return None;
         }
-        let wrong = self.look_at_files(is_recovered).or_else(|| self.look_at_storage());
+        let wrong = self.look_at_files().or_else(|| self.look_at_storage());
         self.is_over |= !matches!(wrong, None | Some(Wrong::NotStored { is_claimed: true, .. }));
         wrong
     }
 
     /// The files as programs see them hold what was appended and no more.
-    fn look_at_files(&mut self, is_recovered: bool) -> Option<Wrong> {
+    fn look_at_files(&mut self) -> Option<Wrong> {
         let mut place = self.seen;
         let walked = self.walk(View::Current, &mut place, self.end).and_then(|()| self.ends_at(&mut place));
         self.seen = place;
         let at = place.next;
-        let files = walked.err().map(|what| Wrong::Misshapen { at, what });
-        files.or_else(|| self.look_at_indexes().filter(|_| is_recovered))
+        walked.err().map(|what| Wrong::Misshapen { at, what })
     }
 
     fn look_at_indexes(&self) -> Option<Wrong> {
@@ -163,20 +165,23 @@ impl Known {
         })
     }
 
-    /// What would survive reaches as far as what was flushed.
+    /// What would survive reaches as far as what was flushed, also in the words of the checkpoint.
     fn look_at_storage(&mut self) -> Option<Wrong> {
+        let checkpoint = self.bytes(View::Current, &self.directory.join("checkpoint"), 0);
+        let checkpointed = checkpoint.and_then(|bytes| flushed_end_in(&bytes)).unwrap_or_default();
+        let stated = self.flushed.max(checkpointed);
         let mut place = self.stored;
-        let stored = self.walk(View::Durable, &mut place, self.flushed);
+        let stored = self.walk(View::Durable, &mut place, stated);
         let has = place.next;
         let Err(what) = stored else {
             self.stored = place;
             return None;
         };
         let mut claimed = self.stored;
-        let is_claimed = self.walk(View::Claimed, &mut claimed, self.flushed).is_ok();
+        let is_claimed = self.walk(View::Claimed, &mut claimed, stated).is_ok();
         self.stored = if is_claimed { claimed } else { place };
         let is_news = !is_claimed || !std::mem::replace(&mut self.is_lied_about, true);
-        is_news.then_some(Wrong::NotStored { has, is_claimed, what })
+        is_news.then_some(Wrong::NotStored { stated, has, is_claimed, what })
     }
 
     /// How far the log goes on behind what was stated, and whether one write brought all of that.
@@ -201,10 +206,9 @@ impl Known {
             let bytes = self.bytes(view, &path, place.byte);
             let mut rest = Bytes::from(bytes.ok_or_else(|| format!("there is no {}", path.display()))?);
             while place.next < upto && !rest.is_empty() {
-                let size = batch_at(place.next, &rest)?.size();
-                place.next = batch_at(place.next, &rest)?.next_offset();
-                place.byte += size as u64;
-                drop(rest.split_to(size));
+                let batch = batch_at(place.next, &rest)?;
+                (place.next, place.byte) = (batch.next_offset(), place.byte + batch.size() as u64);
+                drop(rest.split_to(batch.size()));
             }
             if place.next < upto {
                 self.step_into_next(place)?;
@@ -260,6 +264,13 @@ fn batch_at(base: Offset, bytes: &Bytes) -> Result<BatchHeader, String> {
     let batch = bytes.slice(..header.size());
     record::check_crc(&header, &batch).map_err(|error| format!("its batch is not sound: {error}"))?;
     Ok(header)
+}
+
+/// What a checkpoint says was flushed: magic, log start, flushed end, and the rest up to a CRC. `None`: it is damaged.
+fn flushed_end_in(checkpoint: &[u8]) -> Option<Offset> {
+    let is_sound = checkpoint.starts_with(b"SLCHECK") && indexes::has_true_crc(&[], checkpoint);
+    let end = checkpoint.get(16..24).filter(|_| is_sound)?;
+    Some(Offset(i64::from_be_bytes(end.try_into().ok()?)))
 }
 
 fn segments_of(node: NodeId, partition: &TopicPartition) -> BTreeSet<Offset> {

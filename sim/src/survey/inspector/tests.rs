@@ -170,6 +170,23 @@ fn a_file_whose_name_was_not_synced_is_not_on_the_disk() {
 }
 
 #[test]
+fn a_checkpoint_that_says_more_than_was_flushed_is_held_to_it() {
+    let seen = seen(|| async {
+        let mut hand = Hand::begin().await;
+        hand.append();
+        hand.file.sync_data().await.unwrap();
+        hand.append();
+        let mut checkpoint = [&b"SLCHECK2"[..], &0_i64.to_be_bytes(), &2_i64.to_be_bytes()].concat();
+        checkpoint.extend_from_slice(&crc32fast::hash(&checkpoint).to_be_bytes());
+        let file = disk::open(&directory().join("checkpoint"), OpenMode::CreateNew).unwrap();
+        file.write_at(&[IoSlice::new(&checkpoint)], 0).unwrap();
+        hand.state(Fact::Flushed { broker: BROKER, partition: orders(), end: Offset(1) });
+        hand.seen
+    });
+    assert_eq!(seen, ["broker 1 has orders-0 on its disk up to 1, and not up to 2: the last file ends at 1"]);
+}
+
+#[test]
 fn a_lie_of_the_device_is_told_once_and_as_its_own() {
     let seen = seen(|| async {
         let mut hand = Hand::begin().await;
