@@ -262,7 +262,8 @@ fn add_outcome(
         }
     };
     count_clients_work(verdict, history);
-    let has_any_fault = verdict.count_bites(history, &ended.struck);
+    // What the heal leaves broken is broken by the heal itself, if nothing was before.
+    let has_any_fault = verdict.count_bites(history, &ended.struck) || plan.left_broken.is_some();
     let mut vacuous: Vec<String> =
         ended.unfired.iter().map(|step| format!("step never fired: {step}")).collect();
     if plan.demands_faults() && !has_any_fault {
