@@ -182,14 +182,7 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
 
     recorder.phase(Phase::Drain);
     storm.injector().start_all([AUDITOR].into_iter());
-    let everything = plan.partitions_of(plan.topics.keys());
-    let is_drained = || {
-        recorder.progress(|p| {
-            let has_all = |tp| p.has_read_all(AUDITOR, tp) && p.groups_have_processed(tp);
-            p.is_settled() && everything.iter().all(has_all)
-        })
-    };
-    until(DRAIN_MAX, is_drained).await;
+    until(DRAIN_MAX, || is_drained(&plan, &recorder)).await;
     look_at_disks(&cluster, &recorder);
     recorder.phase(Phase::Judge);
     Ended {
@@ -200,6 +193,14 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
         too_late: recorder.lookout(|lookout| lookout.too_late()).unwrap_or_default(),
         never_begun: recorder.lookout(|lookout| lookout.never_begun()).unwrap_or_default(),
     }
+}
+
+/// Whether everything was read once more, and by every group.
+fn is_drained(plan: &Plan, recorder: &Recorder) -> bool {
+    recorder.progress(|p| {
+        let has_all = |tp| p.has_read_all(AUDITOR, tp) && p.groups_have_processed(tp);
+        p.is_settled() && plan.partitions_of(plan.topics.keys()).iter().all(has_all)
+    })
 }
 
 /// What the brokers' disks hold in the end.

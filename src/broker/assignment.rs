@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::metadata::{Image, PartitionImage};
+use super::replicas::Raise;
 use crate::registry::PartitionState;
 use crate::types::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 
@@ -24,28 +25,6 @@ pub(super) enum Availability {
     Offline,
     /// There was no room to open it: to be tried again.
     Waiting(Raise),
-}
-
-/// Whether the leader epoch is raised with the opening of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Raise {
-    /// Even if there is no room to open the log: an earlier incarnation may have led, though nothing may be left of that,
-    /// and the other brokers read the epochs again now that this one has a new session, and not later.
-    AtOnce,
-    /// Where an earlier incarnation left something.
-    IfFound,
-    /// It was raised at once, when there was no room.
-    Done,
-}
-
-impl Raise {
-    pub fn is_due(self, is_found: bool) -> bool {
-        match self {
-            Raise::AtOnce => true,
-            Raise::IfFound => is_found,
-            Raise::Done => false,
-        }
-    }
 }
 
 /// Why a partition's leader epoch is raised, or that it need not be.

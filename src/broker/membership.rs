@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::opening::Opened;
-use super::assignment::{Availability, Held, Raise, Session, Step, decide};
+use super::assignment::{Availability, Held, Session, Step, decide};
 use super::core::Core;
 use super::data_dir::DataDir;
 use super::descriptors::STEPS_AT_ONCE_MAX;
 use super::metadata::{Image, Refresh};
 use super::partition::Partition;
-use super::replicas::{Local, Until};
+use super::replicas::{Local, Raise, Until};
 use super::start_error::StartError;
 use crate::facts::{self, Fact};
 use crate::registry::{BrokerRegistration, PartitionState, Registry, RegistryError};

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
-use super::assignment::Raise;
 use super::partition::Partition;
 use crate::types::{TopicId, TopicPartition};
 
@@ -32,6 +31,28 @@ pub(super) enum Until {
     Operator,
     /// Space on the disk, or file descriptors: tried again and again.
     Room(Raise),
+}
+
+/// Whether the leader epoch is raised with the opening of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Raise {
+    /// Even if there is no room to open the log: an earlier incarnation may have led, though nothing may be left of that,
+    /// and the other brokers read the epochs again now that this one has a new session, and not later.
+    AtOnce,
+    /// Where an earlier incarnation left something.
+    IfFound,
+    /// It was raised at once, when there was no room.
+    Done,
+}
+
+impl Raise {
+    pub fn is_due(self, is_found: bool) -> bool {
+        match self {
+            Raise::AtOnce => true,
+            Raise::IfFound => is_found,
+            Raise::Done => false,
+        }
+    }
 }
 
 impl Replicas {

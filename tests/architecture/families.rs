@@ -13,7 +13,7 @@ type Edges = BTreeSet<(String, String)>;
 const CIRCLES: &[(&str, &[&str])] = &[
     ("broker", &["core", "server", "topics"]),
     // The simulated machine is one thing in several files.
-    ("runtime::sim", &["clock", "disk", "identity", "net", "trace", "world"]),
+    ("runtime::sim", &["disk", "net", "world"]),
     ("runtime::sim::disk", &["crash", "data"]),
     ("runtime::sim::net", &["conns", "dial", "flow", "kernel", "messages", "timer"]),
 ];
@@ -23,7 +23,7 @@ const TABLES: &[(&str, &[&str])] = &[
     (
         "broker",
         &[
-            "assignment: metadata",
+            "assignment: metadata replicas",
             "core: config data_dir departure descriptors failure flusher group_lag metadata metrics replicas server shortage supervision",
             "data_dir: checked_file",
             "exposition: core gauges metrics partition",

@@ -75,7 +75,7 @@ enum Sign<'a> {
 
 /// `None`: the end of a fault.
 fn sign(fault: &Injected) -> Option<Sign<'_>> {
-    let sign = match fault {
+    Some(match fault {
         Injected::Kill { .. }
         | Injected::PowerFailure { .. }
         | Injected::Wipe { .. }
@@ -109,26 +109,22 @@ fn sign(fault: &Injected) -> Option<Sign<'_>> {
         | Injected::ClockStrobe { target, .. } => Sign::Struck(target, &["wrong-clock"]),
         Injected::MonotonicDrift { target, .. } => Sign::Struck(target, &["timer-drifted"]),
         Injected::TimersLate { target, .. } => Sign::Struck(target, &["timer-late"]),
-        Injected::ExpireSession { session, .. } => Sign::Expiry(*session),
-        Injected::LoseReply { session, .. } => Sign::Session(*session, &["reply-lost"]),
-        Injected::LoseRegistration { target } => Sign::Registration(target),
-        Injected::CutShort { session, .. } => Sign::Session(*session, &["cut-short"]),
-        Injected::OffsetGarbled { .. } => Sign::Struck(TINKERER, &["offset-garbled"]),
-        Injected::RegistryBreaks { .. } => Sign::AnySession("request-broken"),
-        // The owner loses the partition at the same time.
-        Injected::Detach { session, .. } => {
-            Sign::ExpiryOr(*session, &["unanswered", "unheard", "old-state", "sent-away"])
-        }
-        Injected::ServerLags { target } => Sign::Struck(target, &["old-state", "sent-away"]),
-        Injected::WatchesLate { session, .. } => Sign::Session(*session, &["watch-late"]),
-        Injected::ReconnectStorm { .. } | Injected::QuorumLost { .. } => {
-            Sign::AnySession("connection-closed")
-        }
-        Injected::Idle { target } => Sign::Struck(target, &["idle"]),
-        Injected::Burst { target } => Sign::Struck(target, &["burst"]),
-        Injected::HotKey { target } => Sign::Struck(target, &["hot-key"]),
-        Injected::HugeRecord { target, .. } => Sign::Struck(target, &["huge-record"]),
-        Injected::Slow { target, .. } => Sign::Struck(target, &["slow-consumer"]),
+        Injected::ExpireSession { .. }
+        | Injected::LoseReply { .. }
+        | Injected::LoseRegistration { .. }
+        | Injected::CutShort { .. }
+        | Injected::OffsetGarbled { .. }
+        | Injected::RegistryBreaks { .. }
+        | Injected::Detach { .. }
+        | Injected::ServerLags { .. }
+        | Injected::WatchesLate { .. }
+        | Injected::ReconnectStorm { .. }
+        | Injected::QuorumLost { .. } => sign_of_zookeeper(fault)?,
+        Injected::Idle { .. }
+        | Injected::Burst { .. }
+        | Injected::HotKey { .. }
+        | Injected::HugeRecord { .. }
+        | Injected::Slow { .. } => sign_of_load(fault)?,
         Injected::Resume { .. }
         | Injected::EnoughDescriptors { .. }
         | Injected::Start { .. }
@@ -146,6 +142,38 @@ fn sign(fault: &Injected) -> Option<Sign<'_>> {
         | Injected::QuorumBack { .. }
         | Injected::UsualLoad { .. }
         | Injected::UsualPace { .. } => return None,
+    })
+}
+
+fn sign_of_zookeeper(fault: &Injected) -> Option<Sign<'_>> {
+    let sign = match fault {
+        Injected::ExpireSession { session, .. } => Sign::Expiry(*session),
+        Injected::LoseReply { session, .. } => Sign::Session(*session, &["reply-lost"]),
+        Injected::LoseRegistration { target } => Sign::Registration(target),
+        Injected::CutShort { session, .. } => Sign::Session(*session, &["cut-short"]),
+        Injected::OffsetGarbled { .. } => Sign::Struck(TINKERER, &["offset-garbled"]),
+        Injected::RegistryBreaks { .. } => Sign::AnySession("request-broken"),
+        Injected::Detach { session, .. } => {
+            Sign::ExpiryOr(*session, &["unanswered", "unheard", "old-state", "sent-away"])
+        }
+        Injected::ServerLags { target } => Sign::Struck(target, &["old-state", "sent-away"]),
+        Injected::WatchesLate { session, .. } => Sign::Session(*session, &["watch-late"]),
+        Injected::ReconnectStorm { .. } | Injected::QuorumLost { .. } => {
+            Sign::AnySession("connection-closed")
+        }
+        _ => return None,
+    };
+    Some(sign)
+}
+
+fn sign_of_load(fault: &Injected) -> Option<Sign<'_>> {
+    let sign = match fault {
+        Injected::Idle { target } => Sign::Struck(target, &["idle"]),
+        Injected::Burst { target } => Sign::Struck(target, &["burst"]),
+        Injected::HotKey { target } => Sign::Struck(target, &["hot-key"]),
+        Injected::HugeRecord { target, .. } => Sign::Struck(target, &["huge-record"]),
+        Injected::Slow { target, .. } => Sign::Struck(target, &["slow-consumer"]),
+        _ => return None,
     };
     Some(sign)
 }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use super::{Interrupted, Membership};
-use crate::broker::assignment::Raise;
 use crate::broker::config::topic_log_config;
 use crate::broker::data_dir::DataDirError;
 use crate::broker::metadata::Image;
 use crate::broker::partition::Partition;
-use crate::broker::replicas::{Local, Until};
+use crate::broker::replicas::{Local, Raise, Until};
 use crate::broker::start_error::StartError;
 use crate::types::{TopicId, TopicPartition};
 

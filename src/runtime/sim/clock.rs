@@ -12,6 +12,7 @@ mod monotonic;
 
 use super::effects;
 use super::identity::{self, NodeId};
+pub use super::time::world_now;
 use super::trace::{self, Kind};
 use crate::runtime::{Elapsed, Instant};
 use crate::types::Timestamp;
@@ -47,14 +48,6 @@ thread_local! {
 /// The running node's clock that never steps back, and goes on while its machine is suspended; starts at 0 in every run.
 pub fn now() -> Instant {
     monotonic::now_of(identity::current().node)
-}
-
-/// The world's time, by which the testbed and the machinery of the simulation count.
-pub fn world_now() -> Instant {
-    match madsim::time::TimeHandle::try_current() {
-        Some(time) => Instant::from_nanos(time.elapsed().as_nanos() as u64),
-        None => Instant::START,
-    }
 }
 
 /// The running node's wall clock, in milliseconds since 1970.

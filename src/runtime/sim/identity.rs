@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::clock;
+use super::time;
 use crate::rules::{Rule, holds};
 use crate::runtime::Instant;
 
@@ -55,7 +55,7 @@ impl Identity {
         self.is_alive()
             || !holds(Rule::DeadIncarnationWritesNothing)
                 && ENDS.with_borrow(|ends| {
-                    ends.get(&self).is_some_and(|end| clock::world_now().saturating_since(*end) < LINGER)
+                    ends.get(&self).is_some_and(|end| time::world_now().saturating_since(*end) < LINGER)
                 })
     }
 }
@@ -120,7 +120,7 @@ pub(super) fn end_incarnation(node: NodeId) -> Option<Identity> {
         std::mem::replace(&mut own.live, false).then_some(Identity { node, incarnation: own.incarnation })
     })?;
     if !holds(Rule::DeadIncarnationWritesNothing) {
-        ENDS.with_borrow_mut(|ends| ends.insert(ended, clock::world_now()));
+        ENDS.with_borrow_mut(|ends| ends.insert(ended, time::world_now()));
     }
     Some(ended)
 }

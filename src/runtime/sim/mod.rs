@@ -15,5 +15,6 @@ pub mod net;
 pub mod process;
 pub mod rng;
 pub mod task;
+mod time;
 pub mod trace;
 pub mod world;

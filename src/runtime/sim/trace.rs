@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::fmt;
 
 use super::identity::{self, Identity};
-use crate::runtime::clock;
+use super::time;
 
 /// What kind of thing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -71,7 +71,7 @@ pub fn event(kind: Kind, payload: u64) {
 /// States that something happened to `identity`.
 pub fn event_of(identity: Identity, kind: Kind, payload: u64) {
     let event = Event {
-        nanos: clock::world_now().as_nanos(),
+        nanos: time::world_now().as_nanos(),
         node: identity.node.0,
         incarnation: identity.incarnation,
         kind,
