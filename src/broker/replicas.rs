@@ -41,7 +41,7 @@ pub(super) enum Raise {
     AtOnce,
     /// Where an earlier incarnation left something.
     IfFound,
-    /// It was raised at once, when there was no room.
+    /// It was raised at once when there was no room, or the first attempt found nothing: what is there now is its own.
     Done,
 }
 

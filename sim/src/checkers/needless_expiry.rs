@@ -60,24 +60,13 @@ impl<'a> Touched<'a> {
 
 /// Whether it touches anybody for longer than a moment.
 fn lasts(fault: &Injected) -> bool {
+    let ends_with_a_start =
+        matches!(fault, Injected::Kill { .. } | Injected::PowerFailure { .. } | Injected::Stop { .. });
     fault.kind().is_some()
-        && !matches!(
-            fault,
-            Injected::Kill { .. }
-                | Injected::PowerFailure { .. }
-                | Injected::Stop { .. }
-                | Injected::Reset { .. }
-                | Injected::ResetOneEnd { .. }
-                | Injected::ExpireSession { .. }
-                | Injected::LoseReply { .. }
-                | Injected::LoseRegistration { .. }
-                | Injected::CutShort { .. }
-                | Injected::RegistryBreaks { .. }
-                | Injected::OffsetGarbled { .. }
-                | Injected::ReconnectStorm { .. }
-                | Injected::HugeRecord { .. }
-                | Injected::Slow { .. }
-        )
+        && !fault.is_a_moments()
+        && !ends_with_a_start
+        // Of the application alone.
+        && !matches!(fault, Injected::Slow { .. })
 }
 
 fn judge(case: &Case) -> Vec<Finding> {

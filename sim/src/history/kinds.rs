@@ -130,6 +130,23 @@ impl Injected {
         Some(kind)
     }
 
+    /// Whether it only strikes what there is at that moment: a connection, a session, a request, a record.
+    pub fn is_a_moments(&self) -> bool {
+        matches!(
+            self,
+            Injected::Reset { .. }
+                | Injected::ResetOneEnd { .. }
+                | Injected::ExpireSession { .. }
+                | Injected::LoseReply { .. }
+                | Injected::LoseRegistration { .. }
+                | Injected::CutShort { .. }
+                | Injected::RegistryBreaks { .. }
+                | Injected::OffsetGarbled { .. }
+                | Injected::ReconnectStorm { .. }
+                | Injected::HugeRecord { .. }
+        )
+    }
+
     /// The nodes that it touches.
     pub fn targets(&self) -> Vec<&Arc<str>> {
         match self {

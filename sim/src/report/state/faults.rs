@@ -6,20 +6,12 @@ use crate::report::{evidence, fault_text};
 /// Whether a fault stays in force until something ends it.
 pub fn lasts(fault: &Injected) -> bool {
     fault.kind().is_some()
+        && !fault.is_a_moments()
         && !matches!(
             fault,
-            Injected::Reset { .. }
-                | Injected::Drop { .. }
-                | Injected::ExpireSession { .. }
-                | Injected::LoseReply { .. }
-                | Injected::LoseRegistration { .. }
-                | Injected::CutShort { .. }
-                | Injected::RegistryBreaks { .. }
-                | Injected::OffsetGarbled { .. }
-                | Injected::ReconnectStorm { .. }
+            Injected::Drop { .. }
                 | Injected::BitFlip { .. }
                 | Injected::FileTruncated { .. }
-                | Injected::HugeRecord { .. }
                 | Injected::RollingRestart { .. }
                 | Injected::Wipe { .. }
                 | Injected::Reconfigure { .. }
