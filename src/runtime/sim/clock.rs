@@ -10,7 +10,7 @@ use std::time::Duration;
 
 mod monotonic;
 
-use super::effects;
+use super::{buggify, effects};
 use super::identity::{self, NodeId};
 pub use super::time::world_now;
 use super::trace::{self, Kind};
@@ -93,9 +93,14 @@ pub async fn sleep(duration: Duration) {
     sleep_until(now() + duration).await;
 }
 
-/// Waits until `deadline`; at least a millisecond.
+/// Waits until `deadline`; at least a millisecond, but that what has passed is now and then over at once, as tokio's timer
+/// has it where its wheel has turned that far.
 pub async fn sleep_until(deadline: Instant) {
     let node = identity::current().node;
+    if deadline <= now() && buggify::fires("clock.past-is-over-at-once") {
+        trace::event(Kind::Timer, deadline.as_nanos());
+        return;
+    }
     let wait = Wait::of(node, deadline.saturating_since(now()));
     loop {
         madsim::time::sleep(monotonic::wait_of(node, wait.until)).await;
