@@ -92,11 +92,18 @@ mod suspension {
 
     thread_local! {
         static SUSPENDED: Cell<u128> = const { Cell::new(0) };
+        static ASKED: Cell<u128> = const { Cell::new(0) };
     }
 
     /// Whether `rule` is in force in this thread's simulation.
     pub fn holds(rule: Rule) -> bool {
+        ASKED.set(ASKED.get() | 1 << rule as u8);
         SUSPENDED.get() & (1 << rule as u8) == 0
+    }
+
+    /// The rules that were asked for in this thread's simulation. To suspend another one would have changed nothing.
+    pub fn asked() -> Vec<Rule> {
+        Rule::ALL.iter().copied().filter(|rule| ASKED.get() & (1 << *rule as u8) != 0).collect()
     }
 
     /// Suspends `rule` for the rest of this thread's life (one thread runs one seed).
@@ -111,4 +118,4 @@ mod suspension {
 }
 
 #[cfg(not(feature = "real-runtime"))]
-pub use suspension::{holds, restore_all, suspend};
+pub use suspension::{asked, holds, restore_all, suspend};

@@ -19,12 +19,12 @@ use seedlog::runtime::{Instant, clock};
 use crate::app::Applications;
 use crate::cluster::{ADMIN, AUDITOR, Cluster, OPERATOR, PROBE, VISITOR, ZOOKEEPER};
 use crate::faults::{Injector, Storm, Struck};
-use crate::history::{Entry, Phase, Recorder, What};
+use crate::history::{Entry, Phase, Recorder, Seen, What};
 use crate::lookout::{Lookout, TooLate};
 use crate::report::{Breakdown, Verdict, evidence_line};
 use crate::runner::sabotage;
 use crate::scenario::group::GroupPlan;
-use crate::scenario::{Plan, Scenario};
+use crate::scenario::{LeftBroken, Plan, Scenario};
 use crate::survey;
 use crate::workload::Shared;
 
@@ -45,6 +45,8 @@ pub struct Run {
     pub trace: Vec<Event>,
     /// What the storm did, fault by fault; empty if the run broke off.
     pub struck: Vec<Struck>,
+    /// Rules that somebody asked for; all if the run broke off.
+    pub asked: Vec<Rule>,
     /// What was said over the network, if everything was kept.
     pub messages: Vec<Message>,
 }
@@ -72,6 +74,7 @@ struct Ended {
     unfired: Vec<String>,
     trouble: Vec<String>,
     struck: Vec<Struck>,
+    asked: Vec<Rule>,
     too_late: Vec<TooLate>,
     never_begun: Vec<String>,
 }
@@ -97,6 +100,7 @@ pub fn run_seed_with(
             history: Vec::new(),
             trace: Vec::new(),
             struck: Vec::new(),
+            asked: Vec::new(),
             messages: Vec::new(),
         };
     }
@@ -125,8 +129,12 @@ pub fn run_seed_with(
     verdict.judge(&history, &plan.terms(), &scenario.expect.except);
     add_outcome(&mut verdict, scenario, &plan, &history, &finished);
     verdict.conclude();
-    let struck = finished.outcome.map(|ended| ended.struck).unwrap_or_default();
-    Run { verdict, history, trace: finished.kept, struck, messages: finished.messages }
+    let (struck, asked) = match finished.outcome {
+        Ok(ended) => (ended.struck, ended.asked),
+        // Nobody could say any more.
+        Err(_) => (Vec::new(), Rule::ALL.to_vec()),
+    };
+    Run { verdict, history, trace: finished.kept, struck, asked, messages: finished.messages }
 }
 
 async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: Applications) -> Ended {
@@ -144,7 +152,7 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     storm.injector().start_all([ADMIN, OPERATOR].into_iter());
     let started = registered && until(START_MAX, || shared.topics_made()).await;
     if !started {
-        return Ended { trouble: shared.trouble(), ..Ended::default() };
+        return Ended { trouble: shared.trouble(), asked: rules::asked(), ..Ended::default() };
     }
 
     recorder.phase(Phase::Storm);
@@ -175,9 +183,18 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     let is_healed = || shared.has_finished(PROBE) && is_settled();
     if tend_until(&mut storm, CONVERGE_MAX, &is_healed).await {
         storm.injector().assert_at_peace();
+        if let Some(LeftBroken::FollowerInPeace(member)) = &plan.left_broken {
+            // By then nothing of the storm is an excuse.
+            clock::sleep(plan.quiet_time()).await;
+            storm.injector().lose_leader_for_good(member);
+        }
         storm.injector().start_all([VISITOR].into_iter());
         clock::sleep(plan.quiet_time()).await;
         until(VISIT_MAX, || shared.has_finished(VISITOR)).await;
+    } else {
+        let awaited = plan.producers.keys().filter(|name| Some(*name) != plan.left_dead());
+        let unfinished = awaited.filter(|name| !shared.has_finished(name));
+        unfinished.for_each(|name| recorder.seen(Seen::Unfinished { client: name.as_str().into() }));
     }
 
     recorder.phase(Phase::Drain);
@@ -190,6 +207,7 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
         unfired: storm.unfired(),
         trouble: shared.trouble(),
         struck: storm.struck(),
+        asked: rules::asked(),
         too_late: recorder.lookout(|lookout| lookout.too_late()).unwrap_or_default(),
         never_begun: recorder.lookout(|lookout| lookout.never_begun()).unwrap_or_default(),
     }

@@ -33,12 +33,14 @@ pub struct Done {
     pub sim_ms: u64,
     pub peak_rss_kb: u64,
     pub rerun: bool,
+    /// Rules that the run asked for.
+    pub asked: Vec<String>,
 }
 
 impl Done {
     /// A verdict that cost nothing here.
     pub fn of(verdict: Verdict) -> Done {
-        Done { verdict, cpu_ms: 0, events: 0, sim_ms: 0, peak_rss_kb: 0, rerun: false }
+        Done { verdict, cpu_ms: 0, events: 0, sim_ms: 0, peak_rss_kb: 0, rerun: false, asked: Vec::new() }
     }
 }
 
@@ -140,6 +142,7 @@ fn one_run(job: &Job, worker: &mut Worker, wall_limit: Duration) -> anyhow::Resu
         peak_rss_kb: reply.peak_rss_kb,
         verdict: reply.verdict,
         rerun: false,
+        asked: reply.asked,
     })
 }
 
@@ -148,5 +151,6 @@ pub(super) fn broken_reply(job: &Job, broken: Broken) -> Reply {
     let violation = broken.how.violation(broken.message);
     let mut verdict = Verdict::of_breakdown(&job.scenario, job.seed, &without, violation);
     verdict.file = job.file.clone();
-    Reply { verdict, cpu_ms: 0, peak_rss_kb: 0, struck: Vec::new() }
+    let asked = Rule::ALL.iter().map(|rule| rule.slug().to_owned()).collect();
+    Reply { verdict, cpu_ms: 0, peak_rss_kb: 0, struck: Vec::new(), asked }
 }

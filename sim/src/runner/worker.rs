@@ -60,6 +60,9 @@ pub struct Reply {
     /// What the storm did, fault by fault. Testbeds of earlier commits do not tell.
     #[serde(default)]
     pub struck: Vec<Struck>,
+    /// Slugs of the rules that somebody asked for in the run.
+    #[serde(default)]
+    pub asked: Vec<String>,
 }
 
 impl Job {
@@ -87,11 +90,12 @@ pub fn serve(input: impl BufRead, mut output: impl Write) -> anyhow::Result<()> 
     for line in input.lines() {
         let job: Job = serde_json::from_str(&line?)?;
         // A node's panic is the run's; one of the testbed's own code, judging, must not be taken for less.
-        let (verdict, struck) = catch_unwind(AssertUnwindSafe(|| run(&job)))
-            .unwrap_or_else(|panic| Ok((panicked(&job, &*panic), Vec::new())))?;
+        let (verdict, struck, asked) = catch_unwind(AssertUnwindSafe(|| run(&job)))
+            .unwrap_or_else(|panic| Ok((panicked(&job, &*panic), Vec::new(), Rule::ALL.to_vec())))?;
+        let asked = asked.into_iter().map(|rule| rule.slug().to_owned()).collect();
         let cpu_now = cpu_ms();
-        let reply =
-            Reply { verdict, cpu_ms: cpu_now.saturating_sub(cpu_before), peak_rss_kb: peak_rss_kb(), struck };
+        let cpu_ms = cpu_now.saturating_sub(cpu_before);
+        let reply = Reply { verdict, cpu_ms, peak_rss_kb: peak_rss_kb(), struck, asked };
         cpu_before = cpu_now;
         serde_json::to_writer(&mut output, &reply)?;
         output.write_all(b"\n")?;
@@ -119,7 +123,7 @@ fn panicked(job: &Job, panic: &(dyn Any + Send)) -> Verdict {
     verdict
 }
 
-fn run(job: &Job) -> anyhow::Result<(Verdict, Vec<Struck>)> {
+fn run(job: &Job) -> anyhow::Result<(Verdict, Vec<Struck>, Vec<Rule>)> {
     let mut scenario = Scenario::parse(&job.scenario, &job.scenario, &job.text)?;
     scenario.file = job.file.clone();
     let without: Vec<Rule> = job.without.iter().filter_map(|slug| Rule::from_slug(slug)).collect();
@@ -150,7 +154,7 @@ fn run(job: &Job) -> anyhow::Result<(Verdict, Vec<Struck>)> {
         let mut messages = BufWriter::new(fs::File::create(folder.join(MESSAGES_FILE))?);
         report::timeline::write_messages(&run.messages, &mut messages)?;
     }
-    Ok((run.verdict, run.struck))
+    Ok((run.verdict, run.struck, run.asked))
 }
 
 fn write_trace(path: &Path, trace: &[Event]) -> io::Result<()> {

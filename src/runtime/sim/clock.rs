@@ -10,10 +10,10 @@ use std::time::Duration;
 
 mod monotonic;
 
-use super::{buggify, effects};
 use super::identity::{self, NodeId};
 pub use super::time::world_now;
 use super::trace::{self, Kind};
+use super::{buggify, effects};
 use crate::runtime::{Elapsed, Instant};
 use crate::types::Timestamp;
 

@@ -38,6 +38,11 @@ impl Canary {
         Canary { name, imitates: change, area, edit: Vec::new() }
     }
 
+    /// How it asks whether it sings.
+    pub fn switch(&self) -> String {
+        format!("{BY_NAME}{}\")", self.name)
+    }
+
     /// What it is called among the rules of the copy.
     pub fn rule(&self) -> String {
         format!("canary-{}", self.name)
@@ -97,12 +102,23 @@ pub fn edited(root: &Path, canaries: &[Canary]) -> Result<BTreeMap<PathBuf, Stri
     Ok(texts)
 }
 
-/// Gives each canary a rule that can be suspended, and the copy a function that asks for it.
+/// Gives each canary a rule that can be suspended, and has the copy ask for it by number where a canary asks by name.
 pub fn add_switches(root: &Path, texts: &mut BTreeMap<PathBuf, String>, canaries: &[Canary]) -> Result<()> {
+    for text in texts.values_mut() {
+        for (number, canary) in canaries.iter().enumerate() {
+            let by_name = canary.switch();
+            // As long as it was: who knows where something stands in the text is still right.
+            let by_number =
+                format!("{:width$}", format!("crate::rules::sings({number})"), width = by_name.len());
+            *text = text.replace(&by_name, &by_number);
+        }
+    }
+    if let Some((file, _)) = texts.iter().find(|(_, text)| text.contains(BY_NAME)) {
+        bail!("{}: a canary asks by a name that is not its own", file.display());
+    }
     let file = Path::new(RULES);
     let rules: String = canaries.iter().enumerate().map(|(number, canary)| rule(number, canary)).collect();
     change(root, texts, file, LAST_RULE, &format!("{LAST_RULE}{rules}"))?;
-    change(root, texts, file, SUSPEND, &format!("{FIRST_SUSPENDED}{SUSPEND}"))?;
     texts.get_mut(file).context("just changed")?.push_str(SWITCH);
     Ok(())
 }
@@ -129,22 +145,15 @@ fn rule(number: usize, canary: &Canary) -> String {
     format!("    /// A canary: {imitates}.\n    Canary{number} = \"{}\",\n", canary.rule())
 }
 
-/// Whether a canary sings, in the file's own words. One at a time does.
+/// How a canary asks whether it sings, up to its name.
+const BY_NAME: &str = "crate::rules::canary(\"";
+
+/// The same in the copy: a rule of its number, so that a run tells whether it was asked for.
 const SWITCH: &str = r#"
-pub fn canary(name: &'static str) -> bool {
-    let sings = suspension::first_from(Rule::Canary0);
-    sings.is_some_and(|number| Rule::ALL[number].slug().strip_prefix("canary-") == Some(name))
+pub fn sings(number: usize) -> bool {
+    !holds(Rule::ALL[Rule::Canary0 as usize + number])
 }
 "#;
-
-/// Goes in front of `SUSPEND` and asks its variable.
-const FIRST_SUSPENDED: &str = "    pub fn first_from(first: Rule) -> Option<usize> {
-        let bits = SUSPENDED.get() >> (first as u8);
-        (bits != 0).then(|| first as usize + bits.trailing_zeros() as usize)
-    }
-
-";
-const SUSPEND: &str = "    /// Suspends `rule` for the rest of this thread's life";
 
 fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|present| present == content) {

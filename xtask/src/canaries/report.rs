@@ -16,6 +16,7 @@ pub struct Score {
     reproduced: bool,
     check: String,
     seeds: u64,
+    asked: u64,
     cpu_ms: u64,
 }
 
@@ -64,7 +65,10 @@ impl Tally {
                 )
             }
             (true, false) => format!("{number}/{of} NOT REPRODUCED  {name}: {}", score.check),
-            (false, _) => format!("{number}/{of} MISSED  {name}: {seeds} seeds, {} ms CPU", score.cpu_ms),
+            (false, _) => format!(
+                "{number}/{of} MISSED  {name}: {seeds} seeds, met in {}, {} ms CPU",
+                score.asked, score.cpu_ms
+            ),
         }
     }
 
@@ -111,7 +115,7 @@ mod tests {
 
     fn line(rule: &str, found: bool, seeds: u64) -> String {
         format!(
-            r#"{{"rule":"{rule}","found":{found},"check":"lost-write (H1)","seeds":{seeds},"cpu_ms":9,"replay":"","reproduced":{found}}}"#
+            r#"{{"rule":"{rule}","found":{found},"check":"lost-write (H1)","seeds":{seeds},"asked":2,"cpu_ms":9,"replay":"","reproduced":{found}}}"#
         )
     }
 

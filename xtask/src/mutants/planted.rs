@@ -157,7 +157,7 @@ impl Source {
 
     /// `None` where no switch can stand: in a constant function, say.
     fn edit_for(&self, mutant: &Mutant) -> Option<Edits> {
-        let switch = format!("crate::rules::canary(\"{}\")", mutant.name());
+        let switch = mutant.as_canary().switch();
         let mut search = Search { source: self, mutant, switch, found: None };
         search.visit_file(&self.tree);
         search.found
@@ -292,7 +292,7 @@ mod tests {
         let edit = Source::of(text.to_owned()).unwrap().edit_for(mutant)?;
         let mut planted = text.to_owned();
         planted.replace_range(edit.range, &edit.instead);
-        Some(planted.replace(&format!("crate::rules::canary(\"{}\")", mutant.name()), "ON"))
+        Some(planted.replace(&mutant.as_canary().switch(), "ON"))
     }
 
     #[test]
