@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Acks, BrokerId, LeaderEpoch, Offset, SessionId, TopicPartition, Zxid};
 
-pub use pages::LogEnds;
+pub use pages::{Appends, LogEnds};
 pub use sink::{Sink, install, record};
 pub use tag::RecordTag;
 pub use znodes::{LeaderAnswer, LeaderRequest, Znode, ZnodeChange, ZnodeWrite, ZnodeWritten};
@@ -208,12 +208,12 @@ pub enum Fact {
         client: String,
         broker: BrokerId,
     },
-    /// What the page says. `appended`: records of each topic since the broker's process began.
+    /// What the page says. `appended`: to each topic since the broker's process began.
     MetricsRead {
         client: String,
         broker: BrokerId,
         logs: Vec<LogEnds>,
-        appended: BTreeMap<String, u64>,
+        appended: BTreeMap<String, Appends>,
     },
     /// What a broker says of its health; no problems: it is well.
     HealthRead {

@@ -12,3 +12,10 @@ pub struct LogEnds {
     pub readable: Offset,
     pub end: Offset,
 }
+
+/// What was appended to a topic, as a page of metrics has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Appends {
+    pub batches: u64,
+    pub records: u64,
+}

@@ -1,6 +1,7 @@
 //! L1, `liveness`: by the deadline after the heal every broker is registered, every send is resolved, what
 //! was sent after the heal is acknowledged, every consumer has read to the end, and every group is complete:
-//! all members joined, rebalances finished, each partition has one owner, which has read to the end.
+//! all members joined, rebalances finished, each partition has one owner, which has read to the end. And every
+//! application that sends has come to its end: what it calls returns.
 //!
 //! The deadline is the run's own: what its clients and brokers wait for at most, since the heal and since the last
 //! record that was sent, and the work on what is left to read.
@@ -12,7 +13,7 @@ use seedlog::types::TopicPartition;
 
 use super::lag_after_heal::FETCH_MAX;
 use super::{Case, Check, Feature, Finding};
-use crate::history::{Phase, What};
+use crate::history::{Phase, Seen, What};
 use crate::liveness::{Missing, Progress};
 
 pub const CHECK: Check = Check::new("L1", "liveness", Feature::Any, judge);
@@ -20,26 +21,34 @@ pub const CHECK: Check = Check::new("L1", "liveness", Feature::Any, judge);
 fn judge(case: &Case) -> Vec<Finding> {
     let mut progress = Progress::new(case.terms);
     let mut deadline = deadline_ns(case);
+    let mut findings = Vec::new();
     for (at, entry) in case.history.iter().enumerate() {
         if deadline.take_if(|deadline| *deadline < entry.at_ns).is_some() {
             case.obligations.meet();
             let missing = progress.missing();
             if !missing.is_empty() {
-                return missing.into_iter().map(|missing| describe(case, at, missing)).collect();
+                findings.extend(missing.into_iter().map(|missing| describe(case, at, missing)));
+                return findings;
             }
         }
         progress.observe(&entry.what);
+        if let What::Seen(seen @ Seen::Unfinished { client }) = &entry.what {
+            let mut of_client = case.ledger.sends.iter().filter(|send| *send.producer == **client);
+            let outage = of_client.find_map(|send| case.budget.excuses_outage(send.partition));
+            findings.push(Finding::new(None, seen.text(), vec![at]).excused_by(outage));
+        }
         let What::Phase(entered) = &entry.what else { continue };
         // Converge ends where the drain begins; the drain itself ends where judging begins.
         if matches!(entered.phase, Phase::Drain | Phase::Judge) {
             case.obligations.meet();
             let missing = progress.missing();
             if !missing.is_empty() {
-                return missing.into_iter().map(|missing| describe(case, at, missing)).collect();
+                findings.extend(missing.into_iter().map(|missing| describe(case, at, missing)));
+                return findings;
             }
         }
     }
-    Vec::new()
+    findings
 }
 
 /// By when everything must work again; `None`: the history does not go so far.
@@ -113,7 +122,7 @@ mod tests {
 
     use super::CHECK;
     use crate::checkers::story::{Story, broker_1, orders, tag};
-    use crate::history::{Injected, Phase};
+    use crate::history::{Injected, Phase, Seen};
 
     fn registered(story: Story) -> Story {
         story.fact("broker-1", Fact::BrokerRegistered { broker: BrokerId(1), session: SessionId(1) })
@@ -157,6 +166,13 @@ mod tests {
         };
         assert!(left(1).violations(&CHECK).is_empty());
         assert_eq!(left(0).violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn an_application_that_waits_for_ever_is_found() {
+        let story = Story::new().phase(Phase::Converge).after(Duration::from_secs(120));
+        let stuck = story.seen(Seen::Unfinished { client: "shop".into() });
+        assert_eq!(stuck.violations(&CHECK), ["shop still waits for a call of its producer"]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! H24, `moved-key`: a producer sends records with one key to two partitions of a topic.
+//! H24, `moved-key`: a producer sends records with one key to two partitions of a topic, or any record to one that the topic
+//! does not have.
 //!
 //! Whoever reads one partition then misses some of what happened to that key. Nothing excuses it: topics keep their
 //! number of partitions here, and the testbed's producers leave the choice to the key.
@@ -18,6 +19,13 @@ fn judge(case: &Case) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (at, entry) in case.history.iter().enumerate() {
         let What::Fact(Fact::SendInvoked { producer, partition, record, .. }) = &entry.what else { continue };
+        let topic = case.terms.topics.get(&partition.topic);
+        if topic.is_some_and(|topic| !(0..i64::from(topic.partitions)).contains(&partition.partition.into()))
+        {
+            let message = format!("{:?} was sent to {partition}, which there is not", record.label);
+            findings.push(Finding::new(Some(partition), message, vec![at]));
+            continue;
+        }
         if record.key == 0 || !case.terms.producers.contains_key(producer) {
             continue;
         }
@@ -46,6 +54,14 @@ mod tests {
         let record = RecordTag::of(key, Some(b"r"));
         let partition = TopicPartition::new("orders", partition);
         Fact::SendInvoked { producer: "shop".into(), seq, partition, record, acks: Acks::All }
+    }
+
+    #[test]
+    fn a_partition_that_there_is_not_is_found() {
+        for partition in [-1, 4, i32::MAX] {
+            let story = Story::new().fact("shop", sent(0, None, partition));
+            assert_eq!(story.violations(&CHECK).len(), 1, "{partition}");
+        }
     }
 
     #[test]

@@ -40,6 +40,7 @@ impl Story {
             "orders".into(),
             TopicTerms {
                 durability: Durability::Fsync,
+                partitions: 4,
                 replicas: 1,
                 flush_interval: None,
                 exposes_flushed: true,

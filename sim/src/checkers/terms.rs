@@ -36,6 +36,7 @@ pub struct Membership {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicTerms {
     pub durability: Durability,
+    pub partitions: u32,
     pub replicas: u32,
     /// What was appended is flushed after this, whether or not anybody waits for it (`flush.ms`).
     pub flush_interval: Option<Duration>,

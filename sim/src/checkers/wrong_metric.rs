@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use seedlog::facts::{Fact, LogEnds};
+use seedlog::facts::{Appends, Fact, LogEnds};
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
 use super::{Case, Check, Feature, Finding};
@@ -17,8 +17,8 @@ pub const CHECK: Check = Check::new("H28", "wrong-metric", Feature::Any, judge);
 struct Process<'a> {
     incarnation: u32,
     logs: HashMap<&'a TopicPartition, Log>,
-    /// Records, by topic.
-    appended: HashMap<&'a str, u64>,
+    /// By topic.
+    appended: HashMap<&'a str, Appends>,
     /// Some of its logs are closed.
     has_failed: bool,
 }
@@ -92,7 +92,9 @@ impl<'a> Watch<'a> {
                 process.logs.insert(partition, Log { start: *log_start, low: *log_end, end: *log_end });
             }
             Fact::Appended { partition, base, last, .. } => {
-                *process.appended.entry(&*partition.topic).or_default() += (last.0 - base.0 + 1) as u64;
+                let appended = process.appended.entry(&*partition.topic).or_default();
+                appended.batches += 1;
+                appended.records += (last.0 - base.0 + 1) as u64;
                 if let Some(log) = process.logs.get_mut(partition) {
                     log.end = Offset(last.0 + 1);
                 }
@@ -122,7 +124,7 @@ impl<'a> Watch<'a> {
         at: usize,
         asked: &Asked<'a>,
         told: &'a [LogEnds],
-        appended: &BTreeMap<String, u64>,
+        appended: &BTreeMap<String, Appends>,
     ) {
         let Some(now) = self.processes.get(&asked.broker) else { return };
         if now.incarnation != asked.then.incarnation || now.has_failed {
@@ -144,11 +146,18 @@ impl<'a> Watch<'a> {
         {
             find(Some(partition), format!("nothing of {partition}, which is open"));
         }
-        for (topic, records) in appended {
-            let low = asked.then.appended.get(topic.as_str()).copied().unwrap_or(0);
-            let high = now.appended.get(topic.as_str()).copied().unwrap_or(0);
-            if !(low..=high).contains(records) {
-                find(None, format!("{records} records appended to {topic}, of {low} to {high}"));
+        for (topic, told) in appended {
+            let low = asked.then.appended.get(topic.as_str()).copied().unwrap_or_default();
+            let high = now.appended.get(topic.as_str()).copied().unwrap_or_default();
+            let of_it = [
+                ("records", told.records, low.records..=high.records),
+                ("batches", told.batches, low.batches..=high.batches),
+            ];
+            for (what, number, range) in of_it {
+                if !range.contains(&number) {
+                    let (low, high) = range.into_inner();
+                    find(None, format!("{number} {what} appended to {topic}, of {low} to {high}"));
+                }
             }
         }
         findings.sort_by(|one, other| one.message.cmp(&other.message));
@@ -172,7 +181,7 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
-    use seedlog::facts::{Fact, LogEnds};
+    use seedlog::facts::{Appends, Fact, LogEnds};
     use seedlog::types::{BrokerId, Offset};
 
     use super::CHECK;
@@ -183,10 +192,15 @@ mod tests {
         story.fact("operator", Fact::MetricsAsked { client: "operator".into(), broker: BrokerId(1) })
     }
 
+    /// Two batches, if nothing else is said.
     fn told(story: Story, ends: [i64; 3], records: u64) -> Story {
+        told_of(story, ends, Appends { batches: 2, records })
+    }
+
+    fn told_of(story: Story, ends: [i64; 3], appended: Appends) -> Story {
         let [start, readable, end] = ends.map(Offset);
         let logs = vec![LogEnds { partition: orders(), start, readable, end }];
-        let appended = [("orders".to_owned(), records)].into();
+        let appended = [("orders".to_owned(), appended)].into();
         let (client, broker) = ("operator".into(), BrokerId(1));
         story.fact("operator", Fact::MetricsRead { client, broker, logs, appended })
     }
@@ -203,6 +217,16 @@ mod tests {
             assert_eq!(story.violations(&CHECK), [""; 0]);
             assert_eq!(story.met(&CHECK), 1);
         }
+    }
+
+    #[test]
+    fn batches_are_counted_as_well() {
+        let found = |batches| {
+            let appended = Appends { batches, records: 6 };
+            told_of(asked(), [0, 6, 6], appended).violations(&CHECK).join("; ")
+        };
+        assert_eq!([found(1), found(2)], ["", ""]);
+        assert_eq!(found(0), "broker 1's metrics: 0 batches appended to orders, of 1 to 2");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! H23, `wrong-time`: a seek to a time does not lead to the first record of that time or later.
 //!
 //! The answer to the question is judged by the times of all records that anybody read. Where no record of that time was
-//! there yet, the readable end is right: not before what had been read or acknowledged until then.
+//! there yet, the readable end is right: not before what had been read or acknowledged until then. And there is an
+//! answer, once the cluster works again.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::{Case, Check, Feature, Finding};
-use crate::history::What;
+use crate::history::{Injected, Phase, What};
 
 pub const CHECK: Check = Check::new("H23", "wrong-time", Feature::Wanderer, judge);
 
@@ -36,7 +37,20 @@ fn judge(case: &Case) -> Vec<Finding> {
     let mut read_ends: BTreeMap<&TopicPartition, Offset> = BTreeMap::new();
     let mut findings = Vec::new();
     for (at, entry) in case.history.iter().enumerate() {
-        let What::Fact(fact) = &entry.what else { continue };
+        let fact = match &entry.what {
+            What::Fact(fact) => fact,
+            // A new process waits for nothing yet.
+            What::Fault(Injected::Start { target }) => {
+                sought.retain(|(consumer, _), _| *consumer != &**target);
+                continue;
+            }
+            What::Phase(entered) if entered.phase == Phase::Drain => {
+                findings
+                    .extend(sought.iter().filter_map(|(place, asked)| unanswered(case, at, *place, asked)));
+                continue;
+            }
+            _ => continue,
+        };
         match fact {
             Fact::TimeSought { consumer, partition, timestamp } => {
                 let read_end = read_ends.get(partition).copied().unwrap_or_default();
@@ -66,6 +80,25 @@ fn judge(case: &Case) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// When the cluster has had all its time to work again, whoever still waits for an answer gets none.
+fn unanswered(
+    case: &Case,
+    at: usize,
+    (consumer, partition): (&str, &TopicPartition),
+    asked: &Sought,
+) -> Option<Finding> {
+    let waits_ns = case.history[at].at_ns.saturating_sub(case.history[asked.at].at_ns);
+    let is_dead = case.terms.left_dead.as_deref() == Some(consumer);
+    if is_dead || u128::from(waits_ns) <= case.terms.patience.until_settled().as_nanos() {
+        return None;
+    }
+    let message = format!("{consumer} sought time {} in {partition} and has no answer", asked.timestamp);
+    Some(
+        Finding::new(Some(partition), message, vec![asked.at, at])
+            .excused_by(case.budget.excuses_outage(partition)),
+    )
 }
 
 fn read_times<'a>(case: &'a Case) -> BTreeMap<&'a TopicPartition, Times> {
@@ -104,11 +137,14 @@ impl Times {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use seedlog::facts::{Fact, RecordTag};
     use seedlog::types::{Offset, Timestamp};
 
     use super::CHECK;
     use crate::checkers::story::{Story, orders};
+    use crate::history::{Injected, Phase};
 
     /// Records 0 to 3 with the times 10, 20, 20 and 30 are read by another consumer.
     fn read() -> Story {
@@ -155,5 +191,18 @@ mod tests {
             sought(read(), 20, 0),
             ["a sought time 20 in orders-0 and is at 0: it has 10, and more had been read"]
         );
+    }
+
+    #[test]
+    fn a_question_that_is_never_answered_is_found_once_the_cluster_has_had_its_time() {
+        let waiting = |seconds| {
+            let timestamp = 20;
+            let asked = Fact::TimeSought { consumer: "a".into(), partition: orders(), timestamp };
+            read().fact("a", asked).after(Duration::from_secs(seconds))
+        };
+        let found = |story: Story| story.phase(Phase::Drain).violations(&CHECK);
+        assert_eq!(found(waiting(600)), ["a sought time 20 in orders-0 and has no answer"]);
+        assert!(found(waiting(10)).is_empty());
+        assert!(found(waiting(600).fault(Injected::Start { target: "a".into() })).is_empty());
     }
 }

@@ -41,6 +41,8 @@ pub enum Seen {
         /// All of it came by the last write to the log.
         is_one_write: bool,
     },
+    /// The cluster was given all its time to work again, and this application still waits for a call of its producer.
+    Unfinished { client: Arc<str> },
     /// One whole batch of it with a true CRC.
     FinalBatch { partition: TopicPartition, base: Offset, last: Offset, records: Vec<RecordAt> },
 }
@@ -61,7 +63,10 @@ pub struct RecordAt {
 impl Seen {
     pub fn partition(&self) -> Option<&TopicPartition> {
         match self {
-            Seen::Struck { .. } | Seen::HeldUp { .. } | Seen::SessionStruck { .. } => None,
+            Seen::Struck { .. }
+            | Seen::HeldUp { .. }
+            | Seen::SessionStruck { .. }
+            | Seen::Unfinished { .. } => None,
             Seen::Damaged { partition, .. }
             | Seen::NotStored { partition, .. }
             | Seen::Misshapen { partition, .. }
@@ -85,6 +90,7 @@ impl Seen {
                     "broker {broker} has {partition} on its disk up to {has}, and not up to {stated}: {what}"
                 )
             }
+            Seen::Unfinished { client } => format!("{client} still waits for a call of its producer"),
             Seen::Misshapen { broker, partition, at, what } => {
                 format!("the files of {partition} on broker {broker}, at {at}: {what}")
             }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use seedlog::admin::{Admin, AdminConfig, ConfigResource};
-use seedlog::facts::{self, Fact, LogEnds};
+use seedlog::facts::{self, Appends, Fact, LogEnds};
 use seedlog::runtime::{Segment, clock, net, rng};
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
@@ -104,7 +104,7 @@ async fn read_metrics(context: &Context, site: &Site) {
     let Ok(answer) = get(site, "/metrics").await else { return };
     let read = is_ok(&answer).and_then(|()| Page::parse(&answer.body)).and_then(|page| {
         page.judge(&FAMILIES)?;
-        Ok((log_ends(&page)?, appended(&page)))
+        Ok((log_ends(&page)?, appended(&page)?))
     });
     facts::record(|| match read {
         Ok((logs, appended)) => Fact::MetricsRead { client, broker, logs, appended },
@@ -155,10 +155,18 @@ fn log_ends(page: &Page) -> Result<Vec<LogEnds>, String> {
         .collect()
 }
 
-/// Records appended to each topic since the broker began.
-fn appended(page: &Page) -> BTreeMap<String, u64> {
-    let sums = page.series("seedlog_topic_appended_records_total");
-    sums.filter_map(|sample| Some((sample.labels.get("topic")?.clone(), sample.value as u64))).collect()
+/// What was appended to each topic since the broker began. An error: it says one thing of a topic and not another.
+fn appended(page: &Page) -> Result<BTreeMap<String, Appends>, String> {
+    let of_topics = page.series("seedlog_topic_appended_records_total");
+    of_topics
+        .map(|sample| {
+            let labels = &sample.labels;
+            let topic = labels.get("topic").ok_or(format!("a topic of {labels:?}"))?.clone();
+            let batches = page.value("seedlog_topic_appended_batches_total", labels);
+            let batches = batches.ok_or(format!("no batches of {labels:?}"))? as u64;
+            Ok((topic, Appends { batches, records: sample.value as u64 }))
+        })
+        .collect()
 }
 
 async fn get(site: &Site, path: &str) -> Result<Answer, String> {
