@@ -125,6 +125,10 @@ impl Injector {
         {
             self.reset_one_end(&peer, &target);
         }
+        // A new session is noted in a file.
+        if self.draws.chance(1, 4) {
+            self.expire_session(&target);
+        }
         vec![(self.draw_lasting(), Due::End(Ongoing::FewDescriptors(target)))]
     }
 

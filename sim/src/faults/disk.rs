@@ -28,6 +28,9 @@ impl Injector {
                 let free_bytes =
                     *self.draws.pick(&[0, 0, 1, 200, 200, 1_500, 1_500, 20_000]).expect("not empty");
                 self.fill_disk(&target, free_bytes);
+                if self.draws.chance(1, 4) {
+                    self.expire_session(&target);
+                }
             }
             "disk-lies" => self.lie_about_syncs(&target),
             "disk-misdirects" => self.misdirect_write(&target),
@@ -59,9 +62,12 @@ impl Injector {
         self.drawn_as = "disk-error";
         let (target, operation) = self.aimed(
             |injector| (injector.some_broker(), injector.draw_failing_operation()),
-            |injector, (target, operation)| injector.does(target, operation_of(*operation)),
+            |injector, (target, operation)| {
+                *operation == DiskOperation::ReadDir || injector.does(target, operation_of(*operation))
+            },
         );
-        let is_done = self.does(&target, operation_of(operation));
+        // What is done when a log is opened is hardly done twice in a row.
+        let is_done = self.does(&target, operation_of(operation)) && operation != DiskOperation::ReadDir;
         let comes_often =
             [DiskOperation::Read, DiskOperation::Write, DiskOperation::Fsync].contains(&operation);
         let rates: &[u32] = if comes_often { &[0, 0, 4, 1] } else { &[0, 0, 0, 4, 1, 1, 1] };
@@ -122,7 +128,7 @@ impl Injector {
 
     /// An fsync that reports the loss at the next one has acknowledged what was lost: over budget.
     fn draw_failure(&mut self, operation: DiskOperation) -> Failure {
-        let is_usual = !self.draws.chance(1, 3);
+        let is_usual = !self.draws.chance(1, 2);
         match operation {
             _ if is_usual => Failure::Plain,
             DiskOperation::Write => Failure::Short,

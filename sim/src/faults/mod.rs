@@ -132,8 +132,14 @@ impl Injector {
                 self.fail_power(&client.as_str().into());
                 self.left_dead = Some(client.as_str().into());
             }
-            LeftBroken::Follower(member) => self.left_on = self.detach(&member.as_str().into(), true),
+            LeftBroken::Follower(member) => self.lose_leader_for_good(member),
+            LeftBroken::FollowerInPeace(_) => {}
         }
+    }
+
+    /// The server that serves this member, if one does, does not find its leader again.
+    pub fn lose_leader_for_good(&mut self, member: &str) {
+        self.left_on = self.detach(&member.into(), true);
     }
 
     /// Holds the heal to its word, kind by kind: nothing is injured any more. What is broken for good (a byte that was

@@ -49,7 +49,7 @@ const OF_ZOOKEEPER: &[(&str, u32)] = &[
     ("lost-registration", 2),
     ("watches-late", 3),
     ("cut-short", 2),
-    ("registry-breaks", 4),
+    ("registry-breaks", 6),
     ("offset-garbled", 1),
     ("detach", 3),
     ("server-lags", 2),

@@ -55,6 +55,8 @@ pub struct Plan {
 pub enum LeftBroken {
     /// The server of the ensemble that serves this member never finds its leader again.
     Follower(String),
+    /// The same once all is at rest: whom it serves has nothing to do but to find another one.
+    FollowerInPeace(String),
     /// This client's process, or its machine, does not come back.
     Killed(String),
     WithoutPower(String),
@@ -166,15 +168,16 @@ impl Plan {
     /// Now and then a minority stays broken, and the rest has to work all the same.
     fn draw_left_broken(&self) -> Option<LeftBroken> {
         let mut rng = derive(self.seed, "left broken");
-        if !self.chaos.is_any || !rng.chance(1, 6) {
+        if !self.chaos.is_any || !rng.chance(1, 5) {
             return None;
         }
         let clients: Vec<&String> = self.clients().collect();
         let client = (*rng.pick(&clients)?).clone();
         let members: Vec<&String> = self.members().map(|(name, _)| name).collect();
-        Some(match rng.below(3) {
+        Some(match rng.below(4) {
             0 => LeftBroken::Follower((*rng.pick(&members)?).clone()),
-            1 => LeftBroken::Killed(client),
+            1 => LeftBroken::FollowerInPeace((*rng.pick(&members)?).clone()),
+            2 => LeftBroken::Killed(client),
             _ => LeftBroken::WithoutPower(client),
         })
     }
@@ -183,7 +186,7 @@ impl Plan {
     pub fn left_dead(&self) -> Option<&String> {
         match self.left_broken.as_ref()? {
             LeftBroken::Killed(client) | LeftBroken::WithoutPower(client) => Some(client),
-            LeftBroken::Follower(_) => None,
+            LeftBroken::Follower(_) | LeftBroken::FollowerInPeace(_) => None,
         }
     }
 
@@ -255,6 +258,7 @@ impl Plan {
     pub fn terms(&self) -> Terms {
         let topic = |t: &TopicPlan| TopicTerms {
             durability: t.durability,
+            partitions: t.partitions,
             replicas: 1,
             flush_interval: t
                 .config

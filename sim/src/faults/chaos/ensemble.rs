@@ -12,6 +12,9 @@ use crate::faults::storm::Due;
 use crate::faults::{Injector, Name};
 use crate::scenario::Plan;
 
+/// So many requests that break off use up the attempts of several who try at the same time.
+const BREAKS_FOR_EVERY_ATTEMPT: u64 = 40;
+
 impl Injector {
     pub(super) fn strike_zookeeper(&mut self, kind: &str, plan: &Plan) -> Later {
         let zookeeper: Name = ZOOKEEPER.into();
@@ -122,31 +125,50 @@ impl Injector {
     /// Requests about one kind of nodes break off while somebody comes, goes, or takes over: that is when they are made.
     fn break_some_registry(&mut self, plan: &Plan) -> Later {
         let groups: Vec<&String> = plan.groups.keys().collect();
-        let below = match self.draws.pick(&groups) {
-            Some(group) if self.draws.chance(3, 4) => {
+        let group = self.draws.pick(&groups).copied().filter(|_| self.draws.chance(2, 3));
+        let below = match group {
+            Some(group) => {
                 let part = *self.draws.pick(&["ids", "owners", "offsets"]).expect("not empty");
                 format!("/consumers/{group}/{part}")
             }
-            _ => (*self.draws.pick(&["/brokers/ids", "/brokers/topics"]).expect("not empty")).to_owned(),
+            None => {
+                let paths = ["/brokers/ids", "/brokers/topics", "/brokers/topics"];
+                (*self.draws.pick(&paths).expect("not empty")).to_owned()
+            }
         };
-        let is_of_brokers = below.starts_with("/brokers");
-        let (answered, broken) = (self.draws.below(3) as u32, self.draws.between(1, 8) as u32);
-        let (applies, reads) = (self.draws.chance(1, 2), self.draws.chance(2, 3));
+        // Who tries again and again has to come to the end of it now and then.
+        let most = if self.draws.chance(1, 2) { BREAKS_FOR_EVERY_ATTEMPT } else { 8 };
+        // At once, or when some have come or gone already.
+        let served = if self.draws.chance(1, 2) { 3 } else { 20 };
+        let (answered, broken) = (self.draws.below(served) as u32, self.draws.between(1, most) as u32);
+        let (applies, reads) = (self.draws.chance(1, 3), self.draws.chance(1, 2));
         self.break_registry(Breaking { below, answered, broken, applies, reads });
-        let mut concerned = if is_of_brokers { self.broker_names() } else { member_names(plan) };
+        let mut concerned = if group.is_none() { self.broker_names() } else { member_names(plan) };
         concerned.retain(|name| self.is_running(name));
         let Some(target) = self.draws.pick(&concerned).cloned() else { return Later::new() };
-        match self.draws.below(4) {
-            0 => self.stop(&target),
-            1 => self.kill(&target),
-            2 => {
+        match self.draws.below(8) {
+            0..=1 => self.stop(&target),
+            2..=3 => self.kill(&target),
+            4..=6 => {
                 self.expire_session(&target);
                 return Later::new();
             }
             // Whoever comes next.
             _ => return Later::new(),
         }
-        vec![(self.draw_downtime(), Due::Start(target))]
+        self.start_and_perhaps_once_more(target)
+    }
+
+    /// What was only believed to be written is met by whoever starts after that.
+    fn start_and_perhaps_once_more(&mut self, target: Name) -> Later {
+        let first = self.draw_downtime();
+        let mut later = vec![(first, Due::Start(target.clone()))];
+        if self.draws.chance(1, 2) {
+            let stop = first + self.draw_lasting();
+            later.push((stop, Due::Stop(target.clone())));
+            later.push((stop + self.draw_downtime(), Due::Start(target)));
+        }
+        later
     }
 
     /// One follower loses its leader, with all whom it serves, for as long as it goes on looking for it.
