@@ -26,6 +26,10 @@ struct Reading {
     /// The lowest offset that the group has still to finish; `None` before it started.
     due: Option<Offset>,
     finished: HashSet<Offset>,
+    /// What was due before the application went back, as long as the offset registry does not know that it did.
+    before_rewind: Option<Offset>,
+    /// The next seek is the one that a reset leads to.
+    is_reset: bool,
     /// A member stood outside of the log, was reset, and did not say so to the offset registry yet.
     untold: Option<Untold>,
     /// The group went on at a commit from before a reset, and nobody could help it.
@@ -80,9 +84,13 @@ fn judge(case: &Case) -> Vec<Finding> {
             Fact::PartitionReleased { .. } => {
                 reading.untold = reading.untold.filter(|untold| untold.could_not_say);
             }
-            Fact::Assigned { position, .. } => reading.due = reading.due.or(Some(*position)),
-            Fact::Seeked { position, .. } => reading.due = Some(*position),
+            Fact::Assigned { position, .. } => {
+                reading.is_reset = false;
+                reading.due = reading.due.or(Some(*position));
+            }
+            Fact::Seeked { position, .. } => reading.seek(*position),
             Fact::PositionReset { from, to, .. } => {
+                reading.is_reset = true;
                 reading.due = reading.due.max(Some(*to));
                 reading.untold = from.map(|_| Untold { could_not_say: false });
             }
@@ -100,6 +108,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             }
             Fact::CommitOk { offset, .. } => {
                 reading.untold = None;
+                reading.before_rewind = reading.before_rewind.filter(|before| offset >= before);
                 // A commit of which only the end was stated is judged there.
                 let was_open = commits.open.remove(&(incarnation, partition, *offset)).is_some();
                 if !was_open {
@@ -121,8 +130,18 @@ fn judge(case: &Case) -> Vec<Finding> {
 impl Reading {
     /// Another incarnation goes on at the committed offset: below what was seen so far, all is due that was not
     /// finished; above, what lies between stays due.
+    /// That the application went back is forgotten where nobody could commit it.
     fn resume(&mut self, committed: Offset) {
-        self.due = Some(self.due.map_or(committed, |due| due.min(committed)));
+        let due = self.before_rewind.take().or(self.due);
+        self.due = Some(due.map_or(committed, |due| due.min(committed)));
+    }
+
+    fn seek(&mut self, position: Offset) {
+        let of_application = !std::mem::take(&mut self.is_reset);
+        if of_application && self.due.is_some_and(|due| position < due) {
+            self.before_rewind = self.before_rewind.or(self.due);
+        }
+        self.due = Some(position);
     }
 
     /// The first record below `committed` that is due and not finished, and when it was delivered.

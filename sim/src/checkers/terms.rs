@@ -127,7 +127,12 @@ impl Patience {
         (self.request + self.session + self.rebalance) * Patience::TIMES + Patience::WORK
     }
 
-    /// As above, until every record that a producer holds has met its fate.
+    /// As above, for whoever is in no group and asks a broker that stands.
+    pub fn until_answered(&self) -> Duration {
+        self.request * Patience::TIMES + self.session + Patience::WORK
+    }
+
+    /// As `until_served`, until every record that a producer holds has met its fate.
     pub fn until_settled(&self) -> Duration {
         self.until_served() + self.delivery
     }

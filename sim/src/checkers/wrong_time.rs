@@ -36,6 +36,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     let mut sought: BTreeMap<(&str, &TopicPartition), Sought> = BTreeMap::new();
     let mut read_ends: BTreeMap<&TopicPartition, Offset> = BTreeMap::new();
     let mut findings = Vec::new();
+    let mut healed = 0;
     for (at, entry) in case.history.iter().enumerate() {
         let fact = match &entry.what {
             What::Fact(fact) => fact,
@@ -44,9 +45,16 @@ fn judge(case: &Case) -> Vec<Finding> {
                 sought.retain(|(consumer, _), _| *consumer != &**target);
                 continue;
             }
-            What::Phase(entered) if entered.phase == Phase::Drain => {
-                findings
-                    .extend(sought.iter().filter_map(|(place, asked)| unanswered(case, at, *place, asked)));
+            What::Phase(entered) => {
+                match entered.phase {
+                    Phase::Converge => healed = at,
+                    Phase::Drain => findings.extend(
+                        sought
+                            .iter()
+                            .filter_map(|(place, asked)| unanswered(case, (healed, at), *place, asked)),
+                    ),
+                    _ => {}
+                }
                 continue;
             }
             _ => continue,
@@ -82,21 +90,22 @@ fn judge(case: &Case) -> Vec<Finding> {
     findings
 }
 
-/// When the cluster has had all its time to work again, whoever still waits for an answer gets none.
+/// When the healed cluster has had its time, whoever still waits for an answer gets none.
 fn unanswered(
     case: &Case,
-    at: usize,
+    (healed, drains): (usize, usize),
     (consumer, partition): (&str, &TopicPartition),
     asked: &Sought,
 ) -> Option<Finding> {
-    let waits_ns = case.history[at].at_ns.saturating_sub(case.history[asked.at].at_ns);
+    let at_ns = |at: usize| case.history[at].at_ns;
+    let waits_ns = at_ns(drains) - at_ns(asked.at.max(healed));
     let is_dead = case.terms.left_dead.as_deref() == Some(consumer);
-    if is_dead || u128::from(waits_ns) <= case.terms.patience.until_settled().as_nanos() {
+    if is_dead || u128::from(waits_ns) <= case.terms.patience.until_answered().as_nanos() {
         return None;
     }
     let message = format!("{consumer} sought time {} in {partition} and has no answer", asked.timestamp);
     Some(
-        Finding::new(Some(partition), message, vec![asked.at, at])
+        Finding::new(Some(partition), message, vec![asked.at, drains])
             .excused_by(case.budget.excuses_outage(partition)),
     )
 }
@@ -201,8 +210,9 @@ mod tests {
             read().fact("a", asked).after(Duration::from_secs(seconds))
         };
         let found = |story: Story| story.phase(Phase::Drain).violations(&CHECK);
-        assert_eq!(found(waiting(600)), ["a sought time 20 in orders-0 and has no answer"]);
+        assert_eq!(found(waiting(60)), ["a sought time 20 in orders-0 and has no answer"]);
         assert!(found(waiting(10)).is_empty());
-        assert!(found(waiting(600).fault(Injected::Start { target: "a".into() })).is_empty());
+        assert!(found(waiting(60).phase(Phase::Converge).after(Duration::from_secs(10))).is_empty());
+        assert!(found(waiting(60).fault(Injected::Start { target: "a".into() })).is_empty());
     }
 }

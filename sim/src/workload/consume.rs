@@ -42,8 +42,10 @@ pub(super) async fn consume(context: Context, partitions: Vec<TopicPartition>, p
     if wanderer.plan.wanders {
         wanderer.assign(StartPosition::Earliest);
     }
+    let mut asks_once_more = wanderer.plan.wanders;
     loop {
         wanderer.poll().await;
+        asks_once_more = asks_once_more && !wanderer.asks_for_a_time();
         if !wanderer.plan.works.is_zero() {
             clock::sleep(wanderer.plan.works).await;
         }
@@ -196,6 +198,14 @@ impl Wanderer {
             timestamp: time.0,
         });
         self.seek(partition, StartPosition::Time(time));
+    }
+
+    /// Where it stands somewhere, and knows a time. In a cluster that works again there is an answer.
+    fn asks_for_a_time(&mut self) -> bool {
+        let known = |partition: &&TopicPartition| self.consumer.position(partition).is_some();
+        let Some(partition) = self.seen.keys().find(known).cloned() else { return false };
+        self.seek_to_a_time(&partition);
+        true
     }
 
     fn seek(&self, partition: &TopicPartition, to: StartPosition) {

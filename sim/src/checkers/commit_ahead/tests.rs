@@ -211,3 +211,15 @@ fn who_gives_a_partition_up_in_order_commits_a_reset_before() {
     let cut_off = |story: Story| story.committing("a", 0).commit_failed("a", 0, true).released("a");
     assert!(resumed_at_a_stale_commit(page_cache, cut_off).violations(&CHECK).is_empty());
 }
+
+#[test]
+fn a_way_back_that_could_not_be_committed_is_forgotten_and_one_that_was_is_not() {
+    let back = || reading().sought("a", 2).commits("a", 2).sought("a", 0);
+    let goes_on = |story: Story| {
+        let story = story.member("b", 2, 2).worked_on("b", 2, "r-2").commits("b", 3);
+        story.violations(&CHECK).len()
+    };
+    assert_eq!(goes_on(back()), 0);
+    assert_eq!(goes_on(back().committing("a", 0).commit_failed("a", 0, true)), 0);
+    assert_eq!(goes_on(back().commits("a", 0)), 1);
+}
