@@ -182,19 +182,9 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     storm.injector().start_all([PROBE].into_iter());
     let is_healed = || shared.has_finished(PROBE) && is_settled();
     if tend_until(&mut storm, CONVERGE_MAX, &is_healed).await {
-        storm.injector().assert_at_peace();
-        if let Some(LeftBroken::FollowerInPeace(member)) = &plan.left_broken {
-            // By then nothing of the storm is an excuse.
-            clock::sleep(plan.quiet_time()).await;
-            storm.injector().lose_leader_for_good(member);
-        }
-        storm.injector().start_all([VISITOR].into_iter());
-        clock::sleep(plan.quiet_time()).await;
-        until(VISIT_MAX, || shared.has_finished(VISITOR)).await;
+        rest(&plan, &mut storm, &shared).await;
     } else {
-        let awaited = plan.producers.keys().filter(|name| Some(*name) != plan.left_dead());
-        let unfinished = awaited.filter(|name| !shared.has_finished(name));
-        unfinished.for_each(|name| recorder.seen(Seen::Unfinished { client: name.as_str().into() }));
+        state_unfinished(&plan, &recorder, &shared);
     }
 
     recorder.phase(Phase::Drain);
@@ -211,6 +201,26 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
         too_late: recorder.lookout(|lookout| lookout.too_late()).unwrap_or_default(),
         never_begun: recorder.lookout(|lookout| lookout.never_begun()).unwrap_or_default(),
     }
+}
+
+/// The quiet time: nothing is injured any more, but for what is left so.
+async fn rest(plan: &Plan, storm: &mut Storm<'_>, shared: &Shared) {
+    storm.injector().assert_at_peace();
+    if let Some(LeftBroken::FollowerInPeace(member)) = &plan.left_broken {
+        // By then nothing of the storm is an excuse.
+        clock::sleep(plan.quiet_time()).await;
+        storm.injector().lose_leader_for_good(member);
+    }
+    storm.injector().start_all([VISITOR].into_iter());
+    clock::sleep(plan.quiet_time()).await;
+    until(VISIT_MAX, || shared.has_finished(VISITOR)).await;
+}
+
+/// Which applications have not come to the end of what they send.
+fn state_unfinished(plan: &Plan, recorder: &Recorder, shared: &Shared) {
+    let awaited = plan.producers.keys().filter(|name| Some(*name) != plan.left_dead());
+    let unfinished = awaited.filter(|name| !shared.has_finished(name));
+    unfinished.for_each(|name| recorder.seen(Seen::Unfinished { client: name.as_str().into() }));
 }
 
 /// Whether everything was read once more, and by every group.
