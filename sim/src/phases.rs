@@ -171,9 +171,8 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
 
     recorder.phase(Phase::Converge);
     let is_settled = || {
-        let mut awaited = plan.producers.keys().filter(|name| Some(*name) != plan.left_dead());
         !shared.is_tinkering()
-            && awaited.all(|name| shared.has_finished(name))
+            && unfinished(&plan, &shared).next().is_none()
             && recorder.progress(|progress| progress.is_settled())
     };
     if plan.has_late_probe() {
@@ -184,7 +183,8 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     if tend_until(&mut storm, CONVERGE_MAX, &is_healed).await {
         rest(&plan, &mut storm, &shared).await;
     } else {
-        state_unfinished(&plan, &recorder, &shared);
+        let stuck = unfinished(&plan, &shared);
+        stuck.for_each(|name| recorder.seen(Seen::Unfinished { client: name.as_str().into() }));
     }
 
     recorder.phase(Phase::Drain);
@@ -216,11 +216,10 @@ async fn rest(plan: &Plan, storm: &mut Storm<'_>, shared: &Shared) {
     until(VISIT_MAX, || shared.has_finished(VISITOR)).await;
 }
 
-/// Which applications have not come to the end of what they send.
-fn state_unfinished(plan: &Plan, recorder: &Recorder, shared: &Shared) {
+/// The applications that have not come to the end of what they send, and are to.
+fn unfinished<'a>(plan: &'a Plan, shared: &'a Shared) -> impl Iterator<Item = &'a String> {
     let awaited = plan.producers.keys().filter(|name| Some(*name) != plan.left_dead());
-    let unfinished = awaited.filter(|name| !shared.has_finished(name));
-    unfinished.for_each(|name| recorder.seen(Seen::Unfinished { client: name.as_str().into() }));
+    awaited.filter(|name| !shared.has_finished(name))
 }
 
 /// Whether everything was read once more, and by every group.

@@ -108,7 +108,8 @@ fn judge(case: &Case) -> Vec<Finding> {
             }
             Fact::CommitOk { offset, .. } => {
                 reading.untold = None;
-                reading.before_rewind = reading.before_rewind.filter(|before| offset >= before);
+                // One on its way when it went back says no more than what was due then.
+                reading.before_rewind = reading.before_rewind.filter(|before| offset == before);
                 // A commit of which only the end was stated is judged there.
                 let was_open = commits.open.remove(&(incarnation, partition, *offset)).is_some();
                 if !was_open {
@@ -129,8 +130,7 @@ fn judge(case: &Case) -> Vec<Finding> {
 
 impl Reading {
     /// Another incarnation goes on at the committed offset: below what was seen so far, all is due that was not
-    /// finished; above, what lies between stays due.
-    /// That the application went back is forgotten where nobody could commit it.
+    /// finished; above, what lies between stays due. That the application went back is forgotten where nobody could commit it.
     fn resume(&mut self, committed: Offset) {
         let due = self.before_rewind.take().or(self.due);
         self.due = Some(due.map_or(committed, |due| due.min(committed)));
@@ -138,9 +138,9 @@ impl Reading {
 
     fn seek(&mut self, position: Offset) {
         let of_application = !std::mem::take(&mut self.is_reset);
-        if of_application && self.due.is_some_and(|due| position < due) {
-            self.before_rewind = self.before_rewind.or(self.due);
-        }
+        let goes_back = of_application && self.due.is_some_and(|due| position < due);
+        let before = if goes_back { self.before_rewind.or(self.due) } else { self.before_rewind };
+        self.before_rewind = before.filter(|before| position < *before);
         self.due = Some(position);
     }
 

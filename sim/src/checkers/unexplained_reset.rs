@@ -1,6 +1,6 @@
 //! H18, `unexplained-reset`: a position was reset although the log held it all the time, or although its consumer had just
-//! been told that the log holds it, or as though there was none although a committed offset had been fetched; or it was reset to another place than the consumer's policy
-//! says, or by one that is to ask its application.
+//! been told that the log holds it, or as though there was none although a committed offset had been fetched; or it was
+//! reset to another place than the consumer's policy says, or by one that is to ask its application.
 //!
 //! The log's bounds are the testbed's own account of it, not what the broker said. With one replica, every
 //! cut of the log counts; a position that lies on the log's end is in range.

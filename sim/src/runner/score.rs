@@ -65,6 +65,8 @@ pub fn score(
     seeds: &Range<u64>,
     settings: &Settings,
 ) -> anyhow::Result<Exit> {
+    // One that is named twice is scored once.
+    let rules: BTreeSet<Rule> = rules.iter().copied().collect();
     let mut open: Vec<Search> = rules.iter().map(|&rule| Search::of(rule)).collect();
     let mut found = 0;
     let mut left = seeds.clone();

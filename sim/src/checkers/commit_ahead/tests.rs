@@ -223,3 +223,11 @@ fn a_way_back_that_could_not_be_committed_is_forgotten_and_one_that_was_is_not()
     assert_eq!(goes_on(back().committing("a", 0).commit_failed("a", 0, true)), 0);
     assert_eq!(goes_on(back().commits("a", 0)), 1);
 }
+
+#[test]
+fn a_way_forward_after_a_way_back_explains_what_it_jumps_over() {
+    let back = reading().appended(3, 6, 1).sought("a", 2).commits("a", 2).sought("a", 0);
+    let forward = back.sought("a", 5).worked_on("a", 5, "r-5").committing("a", 6).commit_failed("a", 6, true);
+    let taken_over = forward.member("b", 2, 6).worked_on("b", 6, "r-6").commits("b", 7);
+    assert!(taken_over.violations(&CHECK).is_empty());
+}
