@@ -15,6 +15,7 @@ use seedlog::runtime::sim::net::messages::Message;
 use seedlog::runtime::sim::trace::{Event, TOO_MANY_EVENTS};
 use seedlog::runtime::sim::world::{self, Finished, RunConfig};
 use seedlog::runtime::{Instant, clock};
+use seedlog::types::Offset;
 
 use crate::app::Applications;
 use crate::cluster::{ADMIN, AUDITOR, Cluster, OPERATOR, PROBE, VISITOR, ZOOKEEPER};
@@ -321,7 +322,7 @@ fn idle_groups(plan: &Plan, history: &[Entry]) -> Vec<String> {
     idle.map(|(name, _)| format!("nothing was delivered to group {name}")).collect()
 }
 
-/// Counts what the plan's own clients did; the probe's and the auditor's work is no load.
+/// Counts what the plan's own clients did, and the recoveries; the probe's and the auditor's work is no load.
 fn count_clients_work(verdict: &mut Verdict, history: &[Entry]) {
     for entry in history.iter().filter(|entry| ![PROBE, VISITOR, AUDITOR].contains(&&*entry.node)) {
         let What::Fact(fact) = &entry.what else { continue };
@@ -329,6 +330,7 @@ fn count_clients_work(verdict: &mut Verdict, history: &[Entry]) {
             Fact::SendInvoked { .. } => verdict.sends += 1,
             Fact::SendOk { .. } => verdict.acked += 1,
             Fact::Delivered { .. } => verdict.delivered += 1,
+            Fact::LogRecovered { clean: false, log_end, .. } if *log_end > Offset(0) => verdict.recoveries += 1,
             _ => {}
         }
     }

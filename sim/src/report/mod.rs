@@ -73,6 +73,9 @@ pub struct Verdict {
     pub sends: u64,
     pub acked: u64,
     pub delivered: u64,
+    /// Logs that a broker opened which had not closed them.
+    #[serde(default)]
+    pub recoveries: u64,
     /// Faults injected, by kind.
     pub faults: BTreeMap<String, u64>,
     /// Of those that the seed drew: what they did, by kind.
@@ -224,6 +227,7 @@ impl Verdict {
             sends: 0,
             acked: 0,
             delivered: 0,
+            recoveries: 0,
             faults: BTreeMap::new(),
             bites: BTreeMap::new(),
             marks: Vec::new(),

@@ -35,6 +35,7 @@ pub mod shard;
 pub mod shrink;
 mod tally;
 pub mod token;
+mod work;
 pub mod worker;
 
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use super::biting::Biting;
 use super::exercised::Exercised;
 use super::groups::{GroupLine, Groups};
 use super::pool::Done;
+use super::work::Work;
 use crate::report::{Excused, Outcome, Verdict};
 
 /// A sweep in which more than this share of the seeds was excused for some check proves too little of it.
@@ -37,6 +38,7 @@ pub struct Tally {
     reruns: u64,
     pub events: u64,
     sim_ms: u64,
+    work: Work,
     pub cpu_ms: u64,
     peak_rss_kb: u64,
     /// The first run after which a worker had its peak.
@@ -100,6 +102,7 @@ struct Summary<'a> {
     cpu_ms: u64,
     events: u64,
     sim_ms: u64,
+    work: Work,
     events_per_second_and_core: u64,
     sim_seconds_per_second_and_core: u64,
     /// Of the workers' CPU time: what the machine's other work does not disturb.
@@ -128,6 +131,7 @@ impl Tally {
             reruns: 0,
             events: 0,
             sim_ms: 0,
+            work: Work::default(),
             cpu_ms: 0,
             peak_rss_kb: 0,
             peak_rss_seed: None,
@@ -151,6 +155,9 @@ impl Tally {
         self.reruns += u64::from(done.rerun);
         self.events += done.events;
         self.sim_ms += done.sim_ms;
+        // Like its events: a run that was repeated did its work twice, one from the cache none.
+        let times = if verdict.cached { 0 } else { 1 + u64::from(done.rerun) };
+        (0..times).for_each(|_| self.work.take(verdict));
         self.cpu_ms += done.cpu_ms;
         if done.peak_rss_kb > self.peak_rss_kb {
             (self.peak_rss_kb, self.peak_rss_seed) = (done.peak_rss_kb, Some(verdict.seed));
@@ -313,6 +320,7 @@ impl Tally {
             cpu_ms: self.cpu_ms,
             events: self.events,
             sim_ms: self.sim_ms,
+            work: self.work,
             events_per_second_and_core: self.events * 1000 / core_ms,
             sim_seconds_per_second_and_core: self.sim_ms / core_ms,
             sim_seconds_per_cpu_second: self.sim_ms / self.cpu_ms.max(1),
@@ -370,7 +378,7 @@ impl Tally {
     }
 }
 
-fn speed(s: &Summary<'_>) -> [String; 2] {
+fn speed(s: &Summary<'_>) -> [String; 3] {
     [
         format!(
             "{} events/s and core, {} simulated s per wall s and core, {} seeds/h",
@@ -384,6 +392,7 @@ fn speed(s: &Summary<'_>) -> [String; 2] {
             s.peak_rss_kb / 1024,
             s.peak_rss_seed.map_or_else(String::new, |seed| format!(" (seed {seed})"))
         ),
+        s.work.text(s.cpu_ms),
     ]
 }
 

@@ -62,6 +62,9 @@ impl Inspector {
                 (broker, partition, log_end)
             }
             Fact::Flushed { broker, partition, end } => (broker, partition, end),
+            Fact::Appended { broker, partition, last, .. } => {
+                return self.look_at_append(*broker, partition, last.next());
+            }
             _ => {
                 self.note(fact);
                 return Vec::new();
@@ -76,16 +79,19 @@ impl Inspector {
         wrong.map(|wrong| wrong.seen(*broker, partition)).into_iter().collect()
     }
 
+    fn look_at_append(&mut self, broker: BrokerId, partition: &TopicPartition, end: Offset) -> Vec<Seen> {
+        let Some(known) = self.logs.get_mut(&(broker, partition.clone())) else { return Vec::new() };
+        known.end = end;
+        known.look_behind().map(|wrong| wrong.seen(broker, partition)).into_iter().collect()
+    }
+
     fn note(&mut self, fact: &Fact) {
-        let (Fact::Appended { broker, partition, .. }
-        | Fact::SegmentRolled { broker, partition, .. }
-        | Fact::Truncated { broker, partition, .. }) = fact
+        let (Fact::SegmentRolled { broker, partition, .. } | Fact::Truncated { broker, partition, .. }) = fact
         else {
             return;
         };
         let Some(known) = self.logs.get_mut(&(*broker, partition.clone())) else { return };
         match fact {
-            Fact::Appended { last, .. } => known.end = last.next(),
             Fact::SegmentRolled { base, .. } => drop(known.segments.insert(*base)),
             // What was looked at may be gone.
             _ => known.is_over = true,
@@ -156,6 +162,20 @@ impl Known {
         walked.err().map(|what| Wrong::Misshapen { at, what })
     }
 
+    /// Behind what was just appended nothing stands but the batches of the same write: what a failed one has left there
+    /// was cut off before.
+    fn look_behind(&mut self) -> Option<Wrong> {
+        if self.is_over {
+            return None;
+        }
+        let mut place = self.seen;
+        let walked = self.walk(View::Current, &mut place, self.end);
+        self.seen = place;
+        let whole = walked.and_then(|()| self.walk_to_the_files_end(&mut place));
+        self.is_over |= whole.is_err();
+        whole.err().map(|what| Wrong::Misshapen { at: place.next, what })
+    }
+
     fn look_at_indexes(&self) -> Option<Wrong> {
         self.segments.iter().find_map(|segment| {
             let index = self.bytes(View::Current, &index_path(&self.directory, *segment), 0)?;
@@ -213,6 +233,18 @@ impl Known {
             if place.next < upto {
                 self.step_into_next(place)?;
             }
+        }
+        Ok(())
+    }
+
+    fn walk_to_the_files_end(&self, place: &mut Place) -> Result<(), String> {
+        let path = log_path(&self.directory, place.segment);
+        let mut rest = Bytes::from(self.bytes(View::Current, &path, place.byte).unwrap_or_default());
+        while !rest.is_empty() {
+            let batch = batch_at(place.next, &rest)
+                .map_err(|what| format!("{} bytes lie behind an append: {what}", rest.len()))?;
+            place.next = batch.next_offset();
+            drop(rest.split_to(batch.size()));
         }
         Ok(())
     }

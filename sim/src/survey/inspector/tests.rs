@@ -220,6 +220,32 @@ fn the_rest_of_a_failed_write_lies_behind_the_end() {
 }
 
 #[test]
+fn an_append_over_the_rest_of_a_failed_write_is_seen_where_it_is_the_shorter_one() {
+    let seen = seen(|| async {
+        let mut hand = Hand::begin().await;
+        let size = batch(Offset(0)).len();
+        hand.write(&vec![b'x'; size + 5]);
+        hand.append();
+        hand.seen
+    });
+    let what = "5 bytes lie behind an append: no batch begins there: ";
+    let expected = format!("the files of orders-0 on broker 1, at 1: {what}");
+    assert!(seen.len() == 1 && seen[0].starts_with(&expected), "{seen:?}");
+}
+
+#[test]
+fn the_batches_of_one_write_may_lie_behind_the_first_that_is_stated() {
+    let seen = seen(|| async {
+        let mut hand = Hand::begin().await;
+        hand.write(&[batch(Offset(0)), batch(Offset(1))].concat());
+        hand.append();
+        hand.append();
+        hand.seen
+    });
+    assert_eq!(seen, Vec::<String>::new());
+}
+
+#[test]
 fn a_log_that_goes_on_behind_what_was_stated_is_seen_before_the_next_start() {
     let seen = seen(|| async {
         let mut hand = Hand::begin().await;
