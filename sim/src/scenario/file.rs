@@ -186,6 +186,7 @@ fn topic(source: Source, defaults: &CheckedConfig, raw: RawTopic) -> Checked<Top
     let created = match raw.created {
         None => Created::BeforeTheStorm,
         Some(text) if *text == "any" => Created::Any,
+        Some(text) if *text == "healing" => Created::Healing,
         Some(text) if *text == "healed" => Created::Healed,
         Some(text) if text.ends_with(REBALANCING) => {
             let after = units::duration(text.trim_end_matches(REBALANCING));

@@ -126,6 +126,8 @@ pub enum Created {
     InTheStorm(Duration),
     /// Likewise, when the next member of a group begins to rebalance after that.
     AtARebalance(Duration),
+    /// Likewise, once the faults are over: then whoever has missed it hears of nothing else any more.
+    Healing,
     /// Once the cluster works again; then somebody sends to it at once.
     Healed,
     /// In the storm, when the seed says.

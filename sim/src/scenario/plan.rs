@@ -403,7 +403,11 @@ fn draw_topics(scenario: &Scenario, seed: u64) -> BTreeMap<String, TopicPlan> {
 
 fn draw_created(rng: &mut Rng) -> Created {
     let soon = Duration::from_millis(rng.below(CREATED_MS_MAX));
-    if rng.chance(1, 2) { Created::InTheStorm(soon) } else { Created::AtARebalance(soon * 2) }
+    match rng.below(6) {
+        0..3 => Created::InTheStorm(soon),
+        3 => Created::AtARebalance(soon * 2),
+        _ => Created::Healing,
+    }
 }
 
 fn draw_producer(

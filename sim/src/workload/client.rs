@@ -31,6 +31,8 @@ pub(super) struct Context {
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between two tries of what did not work.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
+/// A member that is started when the faults are over begins to rebalance later than this.
+const SOON: Duration = Duration::from_millis(20);
 
 /// Makes every topic, however often it takes: some before the storm, others in it.
 pub(super) async fn make_topics(context: Context, topics: Arc<BTreeMap<String, TopicPlan>>) {
@@ -45,6 +47,7 @@ pub(super) async fn make_topics(context: Context, topics: Arc<BTreeMap<String, T
     context.shared.set_topics_made();
     let when = |topic: &TopicPlan| match topic.created {
         Created::InTheStorm(after) | Created::AtARebalance(after) => Some(after),
+        Created::Healing => Some(Duration::MAX),
         Created::BeforeTheStorm | Created::Healed | Created::Any => None,
     };
     let mut later: Vec<_> = topics.iter().filter_map(|(name, t)| Some((when(t)?, name, t))).collect();
@@ -57,8 +60,14 @@ pub(super) async fn make_topics(context: Context, topics: Arc<BTreeMap<String, T
     }
     let began = clock::now();
     for (created, name, topic) in later {
-        clock::sleep_until(began + created).await;
-        if matches!(topic.created, Created::AtARebalance(_)) {
+        if topic.created == Created::Healing {
+            while !context.shared.is_storm_over() {
+                clock::sleep(SOON).await;
+            }
+        } else {
+            clock::sleep_until(began + created).await;
+        }
+        if matches!(topic.created, Created::AtARebalance(_) | Created::Healing) {
             await_rebalance(&context).await;
         }
         make_topic(&context, &admin, name, topic).await;

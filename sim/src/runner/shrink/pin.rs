@@ -56,6 +56,7 @@ pub fn pins(plan: &Plan) -> Vec<Pin> {
             Created::BeforeTheStorm | Created::Any => continue,
             Created::InTheStorm(after) => duration(after),
             Created::AtARebalance(after) => format!("{}{REBALANCING}", duration(after)),
+            Created::Healing => "healing".to_owned(),
             Created::Healed => "healed".to_owned(),
         };
         pins.push(Pin::new(&["topics", name, "created"], created));
