@@ -140,6 +140,8 @@ pub fn run_seed_with(
 
 async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: Applications) -> Ended {
     let shared = Arc::new(Shared::default());
+    let told = Arc::clone(&shared);
+    recorder.tell_rebalances(move || told.rebalance_begins());
     let cluster = Cluster::build(&plan, &shared, &applications).expect("scenarios are checked when read");
     let cluster = Rc::new(cluster);
     let injector = Injector::new(Rc::clone(&cluster), Rc::clone(&recorder), &plan);
@@ -330,7 +332,9 @@ fn count_clients_work(verdict: &mut Verdict, history: &[Entry]) {
             Fact::SendInvoked { .. } => verdict.sends += 1,
             Fact::SendOk { .. } => verdict.acked += 1,
             Fact::Delivered { .. } => verdict.delivered += 1,
-            Fact::LogRecovered { clean: false, log_end, .. } if *log_end > Offset(0) => verdict.recoveries += 1,
+            Fact::LogRecovered { clean: false, log_end, .. } if *log_end > Offset(0) => {
+                verdict.recoveries += 1
+            }
             _ => {}
         }
     }

@@ -337,6 +337,55 @@ fn sessions_survive_a_lost_quorum_and_a_storm_of_reconnects() {
 }
 
 #[test]
+fn a_topic_is_made_while_members_rebalance() {
+    let text = r#"
+format = 1
+story  = "A topic appears."
+[cluster]
+brokers = 1
+[topics.orders]
+partitions = 2
+[topics.late]
+partitions = 1
+created = "CREATED"
+[producers.shop]
+topic = "orders"
+records = 500
+rate = "50/s"
+[groups.billing]
+topics = ["orders", "late"]
+consumers = 2
+[[step]]
+at = "3s"
+do = "kill billing-1"
+as = "gone"
+[[step]]
+at = "4s"
+do = "restart gone"
+"#;
+    for (created, seconds) in [("2s rebalancing", 3), ("healing", 10)] {
+        let text = text.replace("CREATED", created);
+        let scenario = Scenario::parse("late", "late.toml", &text).unwrap_or_else(|e| panic!("{e}"));
+        let options = RunOptions { without: Vec::new(), keep_trace: false, event_limit: 20_000_000 };
+        let run = run_seed(&scenario, 3, &options);
+        let verdict = &run.verdict;
+        assert_eq!(verdict.verdict, Outcome::Pass, "{:#?}", (&verdict.violations, &verdict.vacuous));
+        let is_led =
+            |fact: &Fact| matches!(fact, Fact::BecameLeader { partition, .. } if &*partition.topic == "late");
+        let led = facts(&run).position(|(_, fact)| is_led(fact)).expect("it is made");
+        let led_at = facts(&run).nth(led).expect("just found").0.at_ns;
+        let rebalances = facts(&run).take(led).filter(|(_, fact)| fact.kind() == "rebalance-started");
+        let since = led_at - rebalances.last().expect("its members came").0.at_ns;
+        if created == "healing" {
+            // Nobody comes any more: it is made once that was waited for.
+            assert!(led_at > seconds * 1_000_000_000, "{led_at}");
+        } else {
+            assert!(since < 200_000_000 && led_at > seconds * 1_000_000_000, "{since} ns after a rebalance");
+        }
+    }
+}
+
+#[test]
 fn an_idle_producer_sends_nothing_and_a_burst_sends_all() {
     let sent_in = |run: &Run, from_ms: u64, to_ms: u64| {
         let storm = run

@@ -86,7 +86,8 @@ impl Inspector {
     }
 
     fn note(&mut self, fact: &Fact) {
-        let (Fact::SegmentRolled { broker, partition, .. } | Fact::Truncated { broker, partition, .. }) = fact
+        let (Fact::SegmentRolled { broker, partition, .. } | Fact::Truncated { broker, partition, .. }) =
+            fact
         else {
             return;
         };

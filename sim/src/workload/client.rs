@@ -15,9 +15,10 @@ use crate::scenario::Created;
 use crate::scenario::plan::TopicPlan;
 use crate::scenario::settings::DELIVERY_TIMEOUT;
 
-/// How long a rebalance is waited for, and a topic made after it has begun.
+/// How long a rebalance is waited for, and how long after its begin a topic is made, at most: by then the other members
+/// have settled, and rebalance as well.
 const REBALANCE_AWAITED: Duration = Duration::from_secs(10);
-const BESIDE_REBALANCE_MS: u64 = 12;
+const BESIDE_REBALANCE_MS: u64 = 80;
 
 /// What every client knows.
 #[derive(Clone)]
