@@ -28,6 +28,7 @@ impl Injector {
                 let free_bytes =
                     *self.draws.pick(&[0, 0, 1, 200, 200, 1_500, 1_500, 20_000]).expect("not empty");
                 self.fill_disk(&target, free_bytes);
+                self.perhaps_keep_pieces(&target);
                 if self.draws.chance(1, 4) {
                     self.expire_session(&target);
                 }
@@ -109,6 +110,14 @@ impl Injector {
                 self.break_disk(target, DiskOperation::SetLen, Failure::Plain, Errno::Eio, one_in);
             }
             _ => {}
+        }
+    }
+
+    /// Now and then, what a full disk has taken of a write cannot be cut off: the next time, always, or at times.
+    fn perhaps_keep_pieces(&mut self, target: &Name) {
+        if self.draws.chance(1, 4) {
+            let one_in = *self.draws.pick(&[0, 1, 2]).expect("not empty");
+            self.break_disk(target, DiskOperation::SetLen, Failure::Plain, Errno::Eio, one_in);
         }
     }
 
