@@ -31,7 +31,6 @@ struct Known {
     directory: PathBuf,
     /// By base offset.
     segments: BTreeSet<Offset>,
-    start: Offset,
     end: Offset,
     flushed: Offset,
     /// As programs see it.
@@ -135,7 +134,6 @@ impl Known {
             node,
             directory: Path::new(LOG_DIR).join(directory_name(partition)),
             segments: segments_of(node, partition),
-            start,
             end,
             flushed: end,
             seen: place,
@@ -207,7 +205,8 @@ impl Known {
 
     /// How far the log goes on behind what was stated, and whether one write brought all of that.
     fn unstated(&self) -> Option<(Offset, bool)> {
-        let mut place = Place { segment: self.start, byte: 0, next: self.start };
+        // What was seen to be whole may have been damaged since then.
+        let mut place = self.seen;
         self.walk(View::Current, &mut place, self.end).ok()?;
         if let Some(next) = self.segment_behind(place.segment).filter(|next| *next == place.next) {
             place = Place { segment: next, byte: 0, next };

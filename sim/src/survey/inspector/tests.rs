@@ -234,6 +234,20 @@ fn an_append_over_the_rest_of_a_failed_write_is_seen_where_it_is_the_shorter_one
 }
 
 #[test]
+fn damage_further_up_does_not_hide_what_a_write_has_left() {
+    let seen = seen(|| async {
+        let mut hand = Hand::begin().await;
+        hand.append();
+        hand.append();
+        hand.write(&batch(Offset(2)));
+        hand.file.write_at(&[IoSlice::new(b"damage")], 70).unwrap();
+        hand.write(&batch(Offset(2)));
+        hand.unstated().iter().map(Seen::text).collect()
+    });
+    assert_eq!(seen.len(), 1, "{seen:?}");
+}
+
+#[test]
 fn the_batches_of_one_write_may_lie_behind_the_first_that_is_stated() {
     let seen = seen(|| async {
         let mut hand = Hand::begin().await;
