@@ -203,6 +203,14 @@ pub enum Fact {
         leader: Option<BrokerId>,
         epoch: LeaderEpoch,
     },
+    /// A client of the bare protocol was told by this broker, of the batch that begins with this send, that it does not
+    /// lead the partition.
+    LeadershipDenied {
+        client: String,
+        broker: BrokerId,
+        partition: TopicPartition,
+        seq: u64,
+    },
     /// A client asks for a broker's page of metrics.
     MetricsAsked {
         client: String,

@@ -32,6 +32,7 @@ impl Fact {
             Fact::FlushReturned { .. } => "flush-returned",
             Fact::ProducerClosed { .. } => "producer-closed",
             Fact::LeaderTold { .. } => "leader-told",
+            Fact::LeadershipDenied { .. } => "leadership-denied",
             Fact::PositionTold { .. } => "position-told",
             Fact::TimeSought { .. } => "time-sought",
             Fact::Sought { .. } => "sought",
@@ -91,6 +92,7 @@ impl Fact {
             | Fact::Finished { partition, .. }
             | Fact::Processed { partition, .. }
             | Fact::LeaderTold { partition, .. }
+            | Fact::LeadershipDenied { partition, .. }
             | Fact::PositionTold { partition, .. }
             | Fact::TimeSought { partition, .. }
             | Fact::Sought { partition, .. }

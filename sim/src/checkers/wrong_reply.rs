@@ -1,12 +1,17 @@
 //! H25, `wrong-reply`: a client that looks at every field was answered what no broker, or no library, may answer.
 //!
-//! The client says what is wrong. What it says of stored bytes is excused where these were damaged.
+//! The client says what is wrong. What it says of stored bytes is excused where these were damaged. One thing it cannot
+//! know: that a broker denies to lead what it leads. To a producer this says that nothing was stored, whatever the true
+//! reason was.
+
+use std::collections::BTreeMap;
 
 use seedlog::facts::Fact;
+use seedlog::types::{BrokerId, TopicPartition};
 
 use super::ledger::{Outcome, Send};
 use super::{Case, Check, Feature, Finding};
-use crate::history::What;
+use crate::history::{Injected, What, broker_of_node};
 
 pub const CHECK: Check = Check::new("H25", "wrong-reply", Feature::RawClient, judge);
 
@@ -22,12 +27,60 @@ fn judge(case: &Case) -> Vec<Finding> {
         let excuse = partition.as_ref().and_then(|partition| case.budget.excuses_damage_somewhere(partition));
         Some(finding.excused_by(excuse))
     });
-    wrong.collect()
+    wrong.chain(denials(case)).collect()
+}
+
+/// Who leads a partition since when, in the present life of its process.
+type Led<'a> = BTreeMap<&'a TopicPartition, (BrokerId, usize)>;
+
+fn denials(case: &Case) -> Vec<Finding> {
+    let mut led = Led::new();
+    let mut findings = Vec::new();
+    for (at, entry) in case.history.iter().enumerate() {
+        match &entry.what {
+            What::Fact(Fact::BecameLeader { broker, partition, .. }) => {
+                led.insert(partition, (*broker, at));
+            }
+            What::Fact(Fact::BrokerStopped { broker } | Fact::BrokerStartFailed { broker, .. }) => {
+                leads_nothing(&mut led, Some(*broker));
+            }
+            What::Fault(
+                Injected::Kill { target }
+                | Injected::PowerFailure { target }
+                | Injected::Stop { target }
+                | Injected::Start { target },
+            ) => leads_nothing(&mut led, broker_of_node(target)),
+            What::Fact(Fact::LeadershipDenied { client, broker, partition, seq }) => {
+                let Some((leader, since)) = led.get(partition).copied() else { continue };
+                // What was asked before may have come before.
+                if leader == *broker && asked_after(case, client, *seq, since) {
+                    let message =
+                        format!("{client} was told by broker {broker} that it does not lead {partition}");
+                    findings.push(Finding::new(Some(partition), message, vec![since, at]));
+                }
+            }
+            _ => {}
+        }
+    }
+    findings
+}
+
+fn leads_nothing(led: &mut Led, broker: Option<BrokerId>) {
+    led.retain(|_, (leader, _)| Some(*leader) != broker);
+}
+
+fn asked_after(case: &Case, client: &str, seq: u64, since: usize) -> bool {
+    let is_it = |entry: &&crate::history::Entry| {
+        matches!(&entry.what, What::Fact(Fact::SendInvoked { producer, seq: invoked, .. })
+            if producer == client && *invoked == seq)
+    };
+    case.history[since..].iter().any(|entry| is_it(&entry))
 }
 
 #[cfg(test)]
 mod tests {
     use seedlog::facts::Fact;
+    use seedlog::types::{BrokerId, LeaderEpoch};
 
     use super::CHECK;
     use crate::checkers::story::{Story, orders};
@@ -53,6 +106,32 @@ mod tests {
             ["scanner: the correlation id of the reply to Produce is 3 and not 2"]
         );
         assert_eq!(Story::new().fact("scanner", wrong_bytes()).violations(&CHECK).len(), 1);
+    }
+
+    fn leads() -> Fact {
+        Fact::BecameLeader { broker: BrokerId(1), partition: orders(), epoch: LeaderEpoch(1) }
+    }
+
+    fn denied() -> Fact {
+        Fact::LeadershipDenied { client: "shop".into(), broker: BrokerId(1), partition: orders(), seq: 0 }
+    }
+
+    #[test]
+    fn a_leader_that_denies_to_lead_is_found() {
+        let story = Story::new().fact("broker-1", leads()).send(0, "a").fact("shop", denied());
+        assert_eq!(story.violations(&CHECK), ["shop was told by broker 1 that it does not lead orders-0"]);
+    }
+
+    #[test]
+    fn who_was_asked_before_it_led_or_leads_no_more_may_deny_it() {
+        let before = Story::new().send(0, "a").fact("broker-1", leads()).fact("shop", denied());
+        let killed = Story::new().fact("broker-1", leads()).kill().send(0, "a").fact("shop", denied());
+        let stopped = Fact::BrokerStopped { broker: BrokerId(1) };
+        let stopped = Story::new().fact("broker-1", leads()).fact("broker-1", stopped);
+        let stopped = stopped.send(0, "a").fact("shop", denied());
+        for story in [before, killed, stopped] {
+            assert!(story.violations(&CHECK).is_empty());
+        }
     }
 
     #[test]

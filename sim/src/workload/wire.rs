@@ -12,19 +12,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use seedlog::facts::{self, Fact, RecordTag};
-use seedlog::protocol::encode_request;
 use seedlog::protocol::messages::{
     FetchPartition, FetchRequest, FetchTopic, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
     MetadataRequest, MetadataRequestTopic, PartitionProduceData, ProduceRequest, TopicProduceData,
 };
+use seedlog::protocol::{ErrorCode, encode_request};
 use seedlog::record::BatchBuilder;
 use seedlog::runtime::rng::Rng;
 use seedlog::runtime::{clock, rng};
-use seedlog::types::{Acks, Offset, TopicPartition};
+use seedlog::types::{Acks, BrokerId, Offset, TopicPartition};
 
 pub(super) use self::connection::Connection;
 pub(super) use self::replies::leaders_told;
-use self::replies::{Fate, Latest};
+use self::replies::{Fate, Latest, Leader};
 use super::client::{Context, PAUSE, REQUEST_TIMEOUT};
 use super::produce::wait_for_turn;
 use super::unique;
@@ -50,6 +50,7 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan, partitions: u3
         draws: rng::stream("workload"),
         next_seq: 0,
         leaders: BTreeMap::new(),
+        asked: BrokerId(-1),
         connections: BTreeMap::new(),
         stored: BTreeMap::new(),
     };
@@ -104,8 +105,10 @@ struct Client {
     timeout: Duration,
     draws: Rng,
     next_seq: u64,
-    /// The address of each partition's leader.
-    leaders: BTreeMap<i32, String>,
+    /// Of each partition.
+    leaders: BTreeMap<i32, Leader>,
+    /// The broker of this round.
+    asked: BrokerId,
     connections: BTreeMap<String, Connection>,
     /// Of each partition, an offset that was acknowledged.
     stored: BTreeMap<i32, Offset>,
@@ -118,14 +121,15 @@ impl Client {
         if self.leaders.is_empty() {
             self.learn_leaders().await?;
         }
-        let addresses: Vec<String> = self.leaders.values().cloned().collect();
-        let address = self.draws.pick(&addresses).ok_or("no partition has a leader")?.clone();
+        let leaders: Vec<Leader> = self.leaders.values().cloned().collect();
+        let (asked, address) = self.draws.pick(&leaders).ok_or("no partition has a leader")?.clone();
+        self.asked = asked;
         if !self.connections.contains_key(&address) {
             let connection = Connection::open(&address, self.timeout).await?;
             self.connections.insert(address.clone(), connection);
         }
-        let led: Vec<i32> =
-            self.leaders.iter().filter(|(_, at)| **at == address).map(|(partition, _)| *partition).collect();
+        let led = self.leaders.iter().filter(|(_, (leader, _))| *leader == asked);
+        let led: Vec<i32> = led.map(|(partition, _)| *partition).collect();
         let mut connection = self.connections.remove(&address).expect("made above");
         let (mut frames, mut pending, mut is_over) = (Vec::new(), Vec::new(), false);
         for _ in 0..self.draws.between(1, self.in_flight_max) {
@@ -330,12 +334,21 @@ impl Client {
 
     fn state(&mut self, sent: &Sent, fate: &Fate) {
         let partition = self.partition(sent.partition);
+        if matches!(fate, Fate::NotLed) {
+            let (client, broker, seq) = (self.context.name.clone(), self.asked, sent.seqs.start);
+            let partition = partition.clone();
+            facts::record(|| Fact::LeadershipDenied { client, broker, partition, seq });
+        }
         for (nth, seq) in sent.seqs.clone().enumerate() {
             let (producer, partition) = (self.context.name.clone(), partition.clone());
             facts::record(|| match fate {
                 Fate::Stored(base) => {
                     let offset = base.map(|base| Offset(base.0 + nth as i64));
                     Fact::SendOk { producer, seq, partition, offset }
+                }
+                Fate::NotLed => {
+                    let error = ErrorCode::NOT_LEADER_OR_FOLLOWER.to_string();
+                    Fact::SendFailed { producer, seq, partition, error }
                 }
                 Fate::Refused(error) => Fact::SendFailed { producer, seq, partition, error: error.clone() },
                 Fate::Unknown(error) => Fact::SendUnknown { producer, seq, partition, error: error.clone() },
@@ -346,7 +359,7 @@ impl Client {
                 self.stored.insert(sent.partition, *base);
             }
             Fate::Stored(None) => {}
-            Fate::Refused(_) | Fate::Unknown(_) => self.leaders.clear(),
+            Fate::NotLed | Fate::Refused(_) | Fate::Unknown(_) => self.leaders.clear(),
         }
     }
 

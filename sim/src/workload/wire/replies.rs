@@ -17,6 +17,8 @@ use seedlog::types::{BrokerId, LeaderEpoch, Offset};
 pub(super) enum Fate {
     /// From this offset on; `None` where no reply was asked for.
     Stored(Option<Offset>),
+    /// The broker says that it does not lead the partition.
+    NotLed,
     Refused(String),
     Unknown(String),
 }
@@ -48,22 +50,25 @@ fn decoded<R: Api>(frame: Bytes, version: i16, id: i32) -> Result<R::Response, S
     Ok(response)
 }
 
-/// The addresses of the leaders of the topic's partitions.
+/// A broker, and where it is reached.
+pub(super) type Leader = (BrokerId, String);
+
+/// The leaders of the topic's partitions, with their addresses.
 pub(super) fn leaders(
     frame: Bytes,
     version: i16,
     id: i32,
     topic: &str,
-) -> Result<BTreeMap<i32, String>, String> {
+) -> Result<BTreeMap<i32, Leader>, String> {
     let response = decoded::<MetadataRequest>(frame, version, id)?;
     let told = only(&response.topics, "topics of Metadata")?;
     same("the topic of Metadata", told.name.as_deref(), Some(topic))?;
-    let address = |id: i32| {
+    let leader = |id: i32| {
         let broker = response.brokers.iter().find(|broker| broker.node_id == id)?;
-        Some(format!("{}:{}", broker.host, broker.port))
+        Some((BrokerId(id), format!("{}:{}", broker.host, broker.port)))
     };
     let led = told.partitions.iter().filter(|partition| partition.leader_id >= 0);
-    Ok(led.filter_map(|led| Some((led.partition_index, address(led.leader_id)?))).collect())
+    Ok(led.filter_map(|led| Some((led.partition_index, leader(led.leader_id)?))).collect())
 }
 
 /// What a broker says of the cluster.
@@ -118,7 +123,8 @@ fn fate_of(answer: &PartitionProduceResponse) -> Result<Fate, String> {
     if !code.is_none() {
         same(&format!("the base offset {place}, refused with {code},"), answer.base_offset, -1)?;
         return Ok(match code {
-            ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => {
+            ErrorCode::NOT_LEADER_OR_FOLLOWER => Fate::NotLed,
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::LEADER_NOT_AVAILABLE => {
                 Fate::Refused(code.to_string())
             }
             _ => Fate::Unknown(code.to_string()),

@@ -189,8 +189,9 @@ impl ProduceRun {
     /// partition for a while.
     fn group(&mut self, core: &Core, topic: &str, index: i32) -> Result<usize, ErrorCode> {
         if buggify::fires("broker.refuses-produce") {
-            // As in the moment of an election: the next attempt may succeed.
-            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+            // As in the moment of an election: the next attempt may succeed. Not that somebody else leads, which is
+            // not so.
+            return Err(ErrorCode::LEADER_NOT_AVAILABLE);
         }
         if let Some(last) = self.groups.get(self.last_group)
             && last.partition.is_named(topic, index)
