@@ -3,8 +3,9 @@
 //! The testbed's own application says when it is done with a record; it does nothing that would hide a fault of the
 //! library: whatever goes wrong ends its process. How it works is the plan's: see `habits`.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -51,6 +52,7 @@ async fn consume(context: AppContext) -> anyhow::Result<()> {
             consumer: Arc::clone(&consumer),
             uncommitted: AtomicU64::new(0),
             since_rewind: AtomicU64::new(0),
+            in_hand: Mutex::default(),
         });
         let ends = ends.clone();
         reading += 1;
@@ -100,6 +102,8 @@ struct Worker {
     uncommitted: AtomicU64,
     /// Records handled since it went back.
     since_rewind: AtomicU64,
+    /// What is worked on just now.
+    in_hand: Mutex<BTreeSet<(TopicPartition, Offset)>>,
 }
 
 impl Worker {
@@ -112,9 +116,13 @@ impl Worker {
             let turn = Arc::clone(&at_once).acquire_owned().await.expect("it is never closed");
             match self.next(&mut stream).await {
                 Ok(record) if self.records_at_once() > 1 => {
+                    self.in_hand().insert((record.partition.clone(), record.offset));
                     beside.spawn("member-record", Arc::clone(&self).handle_beside(record, turn));
                 }
-                Ok(record) => self.handle(&record, Some(&stream)).await,
+                Ok(record) => {
+                    self.handle(&record, Some(&stream)).await;
+                    self.rewind_now_and_then(&record);
+                }
                 // With `reset = "none"` it is the application that says where to begin.
                 Err(ConsumeError::NoPosition { partition }) => {
                     self.seek(&partition, StartPosition::Earliest);
@@ -147,6 +155,8 @@ impl Worker {
 
     async fn handle_beside(self: Arc<Worker>, record: ConsumedRecord, turn: OwnedSemaphorePermit) {
         self.handle(&record, None).await;
+        self.in_hand().remove(&(record.partition.clone(), record.offset));
+        self.rewind_now_and_then(&record);
         drop(turn);
     }
 
@@ -167,10 +177,10 @@ impl Worker {
             self.uncommitted.store(0, Ordering::Relaxed);
             self.commit().await;
         }
-        self.rewind_now_and_then(record);
     }
 
-    /// An application that finds something amiss goes back to look at it again. What it has in hand beside is its own.
+    /// An application that finds something amiss goes back to look at it again, but not to behind what it has in hand
+    /// beside: to go there would be to pass over that.
     fn rewind_now_and_then(&self, record: &ConsumedRecord) {
         let Some(every) = self.context.plan.habit("rewinds-every") else { return };
         let handled = self.since_rewind.fetch_add(1, Ordering::Relaxed) + 1;
@@ -180,7 +190,15 @@ impl Worker {
         self.since_rewind.store(0, Ordering::Relaxed);
         let back = i64::try_from(handled % REWOUND_MAX).expect("a few");
         let to = Offset(record.offset.0.saturating_sub(back).max(0));
+        let from_here_on = (record.partition.clone(), Offset::ZERO)..;
+        let lowest = self.in_hand().range(from_here_on).next().cloned();
+        let lowest = lowest.filter(|(partition, _)| *partition == record.partition);
+        let to = lowest.map_or(to, |(_, lowest)| to.min(lowest));
         self.seek(&record.partition, StartPosition::At(to));
+    }
+
+    fn in_hand(&self) -> MutexGuard<'_, BTreeSet<(TopicPartition, Offset)>> {
+        self.in_hand.lock().expect("nobody panics with it")
     }
 
     fn seek(&self, partition: &TopicPartition, to: StartPosition) {
