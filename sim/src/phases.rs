@@ -25,7 +25,7 @@ use crate::lookout::{Lookout, TooLate};
 use crate::report::{Breakdown, Verdict, evidence_line};
 use crate::runner::sabotage;
 use crate::scenario::group::GroupPlan;
-use crate::scenario::{LeftBroken, Plan, Scenario};
+use crate::scenario::{Created, LeftBroken, Plan, Scenario};
 use crate::survey;
 use crate::workload::Shared;
 
@@ -170,6 +170,8 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     buggify::enable(false);
     storm.heal();
     storm.leave_broken();
+    let raced = plan.topics.iter().filter(|(_, topic)| topic.created == Created::Healing);
+    raced.for_each(|(name, _)| storm.injector().race_to_make(name));
     shared.end_storm();
 
     recorder.phase(Phase::Converge);

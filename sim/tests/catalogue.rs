@@ -377,7 +377,7 @@ do = "restart gone"
         let rebalances = facts(&run).take(led).filter(|(_, fact)| fact.kind() == "rebalance-started");
         let since = led_at - rebalances.last().expect("its members came").0.at_ns;
         if created == "healing" {
-            // Nobody comes any more: it is made once that was waited for.
+            // Nobody looks for it any more: it waits for a second.
             assert!(led_at > seconds * 1_000_000_000, "{led_at}");
         } else {
             assert!(since < 200_000_000 && led_at > seconds * 1_000_000_000, "{since} ns after a rebalance");

@@ -262,8 +262,14 @@ fn is_below(node: &str, path: &str) -> bool {
     path.strip_prefix(node).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// Whether the request is a look at this node.
+pub(super) fn looks_at(request: &[u8], node: &str) -> bool {
+    let is_look = word(request, 4).is_some_and(|code| READS.contains(&code));
+    is_look && paths_of(request).iter().any(|path| path == node)
+}
+
 /// The nodes that a request makes, alone or in a multi.
-fn created_by(request: &[u8]) -> Vec<String> {
+pub(super) fn created_by(request: &[u8]) -> Vec<String> {
     let paths = operations_of(request).into_iter().filter_map(|operation| match operation {
         Op::Create(create) | Op::Create2(create) => Some(create.path),
         _ => None,

@@ -11,6 +11,7 @@ mod faults;
 mod follower;
 mod lagging;
 mod path;
+mod race;
 mod server;
 mod sessions;
 mod shared;

@@ -169,6 +169,12 @@ impl Control {
         self.shared.break_off(breaking);
     }
 
+    /// The next time that somebody makes this node, it comes to be right behind the next look of somebody else at it, or a
+    /// second later. No fault: what different clients send may be taken in in any order.
+    pub fn race(&self, path: &str) {
+        self.shared.race(path.to_owned());
+    }
+
     /// No reply is lost or cut short any more.
     pub fn keep_replies(&self) {
         self.shared.keep_replies();

@@ -17,6 +17,7 @@ use super::core::{Changed, Effect, Moment};
 use super::faults::{Breaking, Broken, Faults, xid_of_reply};
 use super::follower::CutFollower;
 use super::lagging::LaggingServer;
+use super::race::Race;
 use super::watches::ConnectionId;
 use crate::facts::{self, Fact};
 use crate::runtime::lock::{Mutex, MutexGuard};
@@ -85,6 +86,7 @@ struct State {
     /// One is to fall behind as soon as what the leader knows is saved.
     is_to_lag: bool,
     served_late: BTreeMap<ConnectionId, LaggingServer>,
+    race: Option<Race>,
 }
 
 pub(super) struct Shared {
@@ -108,6 +110,7 @@ impl Shared {
             lagging: None,
             is_to_lag: false,
             served_late: BTreeMap::new(),
+            race: None,
         };
         Shared { state: Mutex::new(state), saver: Notify::new() }
     }
@@ -136,6 +139,7 @@ impl Shared {
         state.outboxes.remove(&id);
         state.cut_followers.remove(&id);
         state.served_late.remove(&id);
+        state.race.take_if(|race| race.is_of(id));
         self.arrive(&mut state, Arrival::Closed(id));
     }
 
@@ -144,20 +148,25 @@ impl Shared {
         let mut state = self.lock();
         let at = moment();
         for message in messages {
-            if state.breaks_before(from, &message) {
-                break;
-            }
-            if state.is_without_leader(from, &message) || state.is_served_late(from, &message, at) {
+            if state.race.as_mut().is_some_and(|race| race.holds(from, &message, at.now)) {
                 continue;
             }
-            state.mark_reply(from, &message);
-            state.take_in(from, message, at);
+            let ends_race = state.race.as_ref().is_some_and(|race| race.ends_with(&message));
+            if !state.receive(from, message, at) {
+                break;
+            }
+            if ends_race {
+                state.end_race(at);
+            }
         }
         self.step(&mut state, at);
     }
 
     pub fn tick(&self) {
         let mut state = self.lock();
+        if state.race.as_ref().is_some_and(|race| race.is_over(clock::now())) {
+            state.end_race(moment());
+        }
         // Expiry takes a quorum.
         if !state.faults.has_no_quorum() {
             self.arrive(&mut state, Arrival::Tick);
@@ -202,6 +211,11 @@ impl Shared {
     /// See [`Faults::break_off`].
     pub fn break_off(&self, breaking: Breaking) {
         self.lock().faults.break_off(breaking);
+    }
+
+    /// See [`Race`].
+    pub fn race(&self, path: String) {
+        self.lock().race = Some(Race::new(path));
     }
 
     pub fn keep_replies(&self) {
@@ -321,6 +335,28 @@ impl Shared {
 }
 
 impl State {
+    /// Whether the connection goes on after the message.
+    fn receive(&mut self, from: ConnectionId, message: Bytes, at: Moment) -> bool {
+        if self.breaks_before(from, &message) {
+            return false;
+        }
+        if !self.is_without_leader(from, &message) && !self.is_served_late(from, &message, at) {
+            self.mark_reply(from, &message);
+            self.take_in(from, message, at);
+        }
+        true
+    }
+
+    /// What was held is taken in.
+    fn end_race(&mut self, at: Moment) {
+        let Some((from, messages)) = self.race.take().and_then(Race::release) else { return };
+        for message in messages {
+            if !self.receive(from, message, at) {
+                break;
+            }
+        }
+    }
+
     fn take_in(&mut self, from: ConnectionId, message: Bytes, at: Moment) {
         let mut password = [0; PASSWORD_BYTES];
         self.passwords.fill(&mut password);

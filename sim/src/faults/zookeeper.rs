@@ -70,6 +70,13 @@ impl Injector {
         control.break_off(breaking);
     }
 
+    /// The topic comes to be right behind somebody's look for it: whoever looks before it watches has missed it.
+    pub fn race_to_make(&mut self, topic: &str) {
+        if let Some(control) = self.zookeeper() {
+            control.race(&format!("/brokers/topics/{topic}"));
+        }
+    }
+
     /// A follower without a leader serves the node; the fault that its end has to undo.
     pub(super) fn detach(&mut self, target: &Name, reaches_others: bool) -> Option<Ongoing> {
         let (control, session) = self.session_of(target)?;

@@ -31,6 +31,7 @@ use seedlog::consumer::AutoReset;
 use seedlog::marks::Mark;
 use seedlog::record::Compression;
 use seedlog::rules::Rule;
+use seedlog::runtime::rng::Rng;
 use seedlog::types::{Acks, Durability};
 
 pub(crate) use action::DISK_FAILURES;
@@ -118,6 +119,9 @@ pub struct Topic {
     pub is_optional: bool,
 }
 
+/// A topic that is made in the storm is made this early, so that something is left to happen to it.
+const CREATED_MS_MAX: u64 = 8_000;
+
 /// When a topic is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Created {
@@ -126,12 +130,25 @@ pub enum Created {
     InTheStorm(Duration),
     /// Likewise, when the next member of a group begins to rebalance after that.
     AtARebalance(Duration),
-    /// Likewise, once the faults are over: then whoever has missed it hears of nothing else any more.
+    /// Once the faults are over, right behind somebody's look for it: then whoever has missed it hears of nothing else any
+    /// more.
     Healing,
     /// Once the cluster works again; then somebody sends to it at once.
     Healed,
     /// In the storm, when the seed says.
     Any,
+}
+
+impl Created {
+    /// What the seed says.
+    fn draw(rng: &mut Rng) -> Created {
+        let soon = Duration::from_millis(rng.below(CREATED_MS_MAX));
+        match rng.below(6) {
+            0..3 => Created::InTheStorm(soon),
+            3 => Created::AtARebalance(soon * 2),
+            _ => Created::Healing,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

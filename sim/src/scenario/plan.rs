@@ -17,9 +17,6 @@ use super::settings::{DELIVERY_TIMEOUT, Owner, Settings, draw_topic as draw_topi
 use super::{Chaos, Class, Commit, Created, Level, Scenario, Step, Within};
 use crate::checkers::{ConsumerTerms, GroupTerms, Membership, Patience, ProducerTerms, Terms, TopicTerms};
 
-/// A topic that is made in the storm is made this early, so that something is left to happen to it.
-const CREATED_MS_MAX: u64 = 8_000;
-
 const QUIET_SESSIONS: u32 = 2;
 const QUIET_MORE: Duration = Duration::from_secs(10);
 
@@ -390,7 +387,7 @@ fn draw_topics(scenario: &Scenario, seed: u64) -> BTreeMap<String, TopicPlan> {
             config = draw_topic_settings(seed, name, &config, durability);
         }
         let created = match topic.created {
-            Created::Any => draw_created(&mut derive(seed, &format!("created {name}"))),
+            Created::Any => Created::draw(&mut derive(seed, &format!("created {name}"))),
             written => written,
         };
         let partitions = topic.partitions.unwrap_or(partitions);
@@ -399,15 +396,6 @@ fn draw_topics(scenario: &Scenario, seed: u64) -> BTreeMap<String, TopicPlan> {
         (!is_left_out).then(|| (name.clone(), plan))
     };
     scenario.topics.iter().filter_map(draw).collect()
-}
-
-fn draw_created(rng: &mut Rng) -> Created {
-    let soon = Duration::from_millis(rng.below(CREATED_MS_MAX));
-    match rng.below(6) {
-        0..3 => Created::InTheStorm(soon),
-        3 => Created::AtARebalance(soon * 2),
-        _ => Created::Healing,
-    }
 }
 
 fn draw_producer(

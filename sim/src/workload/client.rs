@@ -68,7 +68,7 @@ pub(super) async fn make_topics(context: Context, topics: Arc<BTreeMap<String, T
         } else {
             clock::sleep_until(began + created).await;
         }
-        if matches!(topic.created, Created::AtARebalance(_) | Created::Healing) {
+        if matches!(topic.created, Created::AtARebalance(_)) {
             await_rebalance(&context).await;
         }
         make_topic(&context, &admin, name, topic).await;
