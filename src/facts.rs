@@ -204,7 +204,7 @@ pub enum Fact {
         epoch: LeaderEpoch,
     },
     /// A client of the bare protocol was told by this broker, of the batch that begins with this send, that it does not
-    /// lead the partition.
+    /// lead the partition, or knows of none.
     LeadershipDenied {
         client: String,
         broker: BrokerId,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use seedlog::facts::Fact;
 use seedlog::rules::Rule;
-use seedlog_sim::history::{Entry, Injected, What};
+use seedlog_sim::history::{Entry, Injected, Phase, What};
 use seedlog_sim::phases::{Run, RunOptions, run_seed};
 use seedlog_sim::report::Outcome;
 use seedlog_sim::scenario::{Library, SWEEP, Scenario};
@@ -377,8 +377,10 @@ do = "restart gone"
         let rebalances = facts(&run).take(led).filter(|(_, fact)| fact.kind() == "rebalance-started");
         let since = led_at - rebalances.last().expect("its members came").0.at_ns;
         if created == "healing" {
-            // Nobody looks for it any more: it waits for a second.
-            assert!(led_at > seconds * 1_000_000_000, "{led_at}");
+            // Nobody looks for it any more, and it waits for that for its time.
+            let is_healing = |e: &&Entry| matches!(&e.what, What::Phase(p) if p.phase == Phase::Heal);
+            let healing = run.history.iter().find(is_healing).expect("it heals").at_ns;
+            assert!(led_at > healing + 300_000_000, "{led_at} after {healing}");
         } else {
             assert!(since < 200_000_000 && led_at > seconds * 1_000_000_000, "{since} ns after a rebalance");
         }

@@ -10,8 +10,8 @@ use super::faults::{created_by, looks_at};
 use super::watches::ConnectionId;
 use crate::types::Instant;
 
-/// Far below a session's timeout, whose pings wait as well.
-const HELD_MAX: Duration = Duration::from_secs(1);
+/// Far below a session's timeout, whose pings wait as well. Looked at when a message comes, and with each tick.
+const HELD_MAX: Duration = Duration::from_millis(300);
 
 /// What makes the node waits, with all that follows on its connection, until another connection looks at the node.
 pub(super) struct Race {
@@ -50,8 +50,13 @@ impl Race {
         self.held.as_ref().is_some_and(|held| now >= held.since + HELD_MAX)
     }
 
-    pub fn is_of(&self, connection: ConnectionId) -> bool {
-        self.held.as_ref().is_some_and(|held| held.from == connection)
+    /// What the connection sent is lost with it; the next attempt is raced again.
+    pub fn closed(&mut self, connection: ConnectionId) {
+        self.held.take_if(|held| held.from == connection);
+    }
+
+    pub fn is_for(&self, path: &str) -> bool {
+        self.path == path
     }
 
     /// What waits, and whose it is.
@@ -83,6 +88,17 @@ mod tests {
         assert!(!race.holds(other, &look("/a"), now), "only what follows it");
         assert!(race.ends_with(&look("/a")) && !race.ends_with(&look("/a/b")));
         assert!(!race.is_over(now) && race.is_over(now + HELD_MAX));
+        race.closed(other);
         assert_eq!(race.release(), Some((maker, vec![create("/a"), look("/b")])));
+    }
+
+    #[test]
+    fn who_tries_again_on_another_connection_is_raced_again() {
+        let (first, second, now) = (ConnectionId(1), ConnectionId(2), Instant::START);
+        let mut race = Race::new("/a".to_owned());
+        assert!(race.holds(first, &create("/a"), now));
+        race.closed(first);
+        assert!(!race.ends_with(&look("/a")) && race.holds(second, &create("/a"), now));
+        assert_eq!(race.release(), Some((second, vec![create("/a")])));
     }
 }

@@ -170,7 +170,7 @@ impl Control {
     }
 
     /// The next time that somebody makes this node, it comes to be right behind the next look of somebody else at it, or a
-    /// second later. No fault: what different clients send may be taken in in any order.
+    /// third of a second later. No fault: what different clients send may be taken in in any order.
     pub fn race(&self, path: &str) {
         self.shared.race(path.to_owned());
     }

@@ -86,7 +86,7 @@ struct State {
     /// One is to fall behind as soon as what the leader knows is saved.
     is_to_lag: bool,
     served_late: BTreeMap<ConnectionId, LaggingServer>,
-    race: Option<Race>,
+    races: Vec<Race>,
 }
 
 pub(super) struct Shared {
@@ -110,7 +110,7 @@ impl Shared {
             lagging: None,
             is_to_lag: false,
             served_late: BTreeMap::new(),
-            race: None,
+            races: Vec::new(),
         };
         Shared { state: Mutex::new(state), saver: Notify::new() }
     }
@@ -139,7 +139,7 @@ impl Shared {
         state.outboxes.remove(&id);
         state.cut_followers.remove(&id);
         state.served_late.remove(&id);
-        state.race.take_if(|race| race.is_of(id));
+        state.races.iter_mut().for_each(|race| race.closed(id));
         self.arrive(&mut state, Arrival::Closed(id));
     }
 
@@ -147,26 +147,23 @@ impl Shared {
     pub fn messages(&self, from: ConnectionId, messages: Vec<Bytes>) {
         let mut state = self.lock();
         let at = moment();
+        state.end_races(at, |race| race.is_over(at.now));
         for message in messages {
-            if state.race.as_mut().is_some_and(|race| race.holds(from, &message, at.now)) {
+            if state.races.iter_mut().any(|race| race.holds(from, &message, at.now)) {
                 continue;
             }
-            let ends_race = state.race.as_ref().is_some_and(|race| race.ends_with(&message));
-            if !state.receive(from, message, at) {
+            if !state.receive(from, message.clone(), at) {
                 break;
             }
-            if ends_race {
-                state.end_race(at);
-            }
+            state.end_races(at, |race| race.ends_with(&message));
         }
         self.step(&mut state, at);
     }
 
     pub fn tick(&self) {
         let mut state = self.lock();
-        if state.race.as_ref().is_some_and(|race| race.is_over(clock::now())) {
-            state.end_race(moment());
-        }
+        let at = moment();
+        state.end_races(at, |race| race.is_over(at.now));
         // Expiry takes a quorum.
         if !state.faults.has_no_quorum() {
             self.arrive(&mut state, Arrival::Tick);
@@ -215,7 +212,10 @@ impl Shared {
 
     /// See [`Race`].
     pub fn race(&self, path: String) {
-        self.lock().race = Some(Race::new(path));
+        let mut state = self.lock();
+        if !state.races.iter().any(|race| race.is_for(&path)) {
+            state.races.push(Race::new(path));
+        }
     }
 
     pub fn keep_replies(&self) {
@@ -347,12 +347,14 @@ impl State {
         true
     }
 
-    /// What was held is taken in.
-    fn end_race(&mut self, at: Moment) {
-        let Some((from, messages)) = self.race.take().and_then(Race::release) else { return };
-        for message in messages {
-            if !self.receive(from, message, at) {
-                break;
+    /// What these hold is taken in.
+    fn end_races(&mut self, at: Moment, is_over: impl Fn(&Race) -> bool) {
+        let over: Vec<Race> = self.races.extract_if(.., |race| is_over(race)).collect();
+        for (from, messages) in over.into_iter().filter_map(Race::release) {
+            for message in messages {
+                if !self.receive(from, message, at) {
+                    break;
+                }
             }
         }
     }

@@ -148,8 +148,8 @@ impl<'a> Judge<'a> {
             } => {
                 self.write_short.extend(broker_of_node(target));
             }
-            // What fitted was written.
-            Injected::DiskFull { target, free_bytes: 1.. } => self.write_short.extend(broker_of_node(target)),
+            // What fitted was written; of what is lost with the power later, something fits.
+            Injected::DiskFull { target, .. } => self.write_short.extend(broker_of_node(target)),
             Injected::DiskError { target, operation: DiskOperation::Fsync, .. } => {
                 self.fsync_fails.extend(broker_of_node(target).map(|broker| (broker, at)));
                 self.lose_cache(at, broker_of_node(target));

@@ -11,7 +11,7 @@ use seedlog::types::{BrokerId, TopicPartition};
 
 use super::ledger::{Outcome, Send};
 use super::{Case, Check, Feature, Finding};
-use crate::history::{Injected, What, broker_of_node};
+use crate::history::{Entry, Injected, What, broker_of_node};
 
 pub const CHECK: Check = Check::new("H25", "wrong-reply", Feature::RawClient, judge);
 
@@ -39,7 +39,11 @@ fn denials(case: &Case) -> Vec<Finding> {
     for (at, entry) in case.history.iter().enumerate() {
         match &entry.what {
             What::Fact(Fact::BecameLeader { broker, partition, .. }) => {
-                led.insert(partition, (*broker, at));
+                // Who leads already leads on, in another epoch.
+                let known = led.entry(partition).or_insert((*broker, at));
+                if known.0 != *broker {
+                    *known = (*broker, at);
+                }
             }
             What::Fact(Fact::BrokerStopped { broker } | Fact::BrokerStartFailed { broker, .. }) => {
                 leads_nothing(&mut led, Some(*broker));
@@ -53,7 +57,7 @@ fn denials(case: &Case) -> Vec<Finding> {
             What::Fact(Fact::LeadershipDenied { client, broker, partition, seq }) => {
                 let Some((leader, since)) = led.get(partition).copied() else { continue };
                 // What was asked before may have come before.
-                if leader == *broker && asked_after(case, client, *seq, since) {
+                if leader == *broker && is_asked_in(&case.history[since..at], client, *seq) {
                     let message =
                         format!("{client} was told by broker {broker} that it does not lead {partition}");
                     findings.push(Finding::new(Some(partition), message, vec![since, at]));
@@ -69,12 +73,12 @@ fn leads_nothing(led: &mut Led, broker: Option<BrokerId>) {
     led.retain(|_, (leader, _)| Some(*leader) != broker);
 }
 
-fn asked_after(case: &Case, client: &str, seq: u64, since: usize) -> bool {
-    let is_it = |entry: &&crate::history::Entry| {
+/// Each life of a client counts its sends anew: this is about its last one with that number.
+fn is_asked_in(history: &[Entry], client: &str, seq: u64) -> bool {
+    history.iter().any(|entry| {
         matches!(&entry.what, What::Fact(Fact::SendInvoked { producer, seq: invoked, .. })
             if producer == client && *invoked == seq)
-    };
-    case.history[since..].iter().any(|entry| is_it(&entry))
+    })
 }
 
 #[cfg(test)]
@@ -123,13 +127,21 @@ mod tests {
     }
 
     #[test]
+    fn a_new_epoch_of_the_same_leader_is_no_excuse() {
+        let story = Story::new().fact("broker-1", leads()).send(0, "a").fact("broker-1", leads());
+        assert_eq!(story.fact("shop", denied()).violations(&CHECK).len(), 1);
+    }
+
+    #[test]
     fn who_was_asked_before_it_led_or_leads_no_more_may_deny_it() {
         let before = Story::new().send(0, "a").fact("broker-1", leads()).fact("shop", denied());
         let killed = Story::new().fact("broker-1", leads()).kill().send(0, "a").fact("shop", denied());
         let stopped = Fact::BrokerStopped { broker: BrokerId(1) };
         let stopped = Story::new().fact("broker-1", leads()).fact("broker-1", stopped);
         let stopped = stopped.send(0, "a").fact("shop", denied());
-        for story in [before, killed, stopped] {
+        let next_life = Story::new().send(0, "a").fact("broker-1", leads()).fact("shop", denied());
+        let next_life = next_life.send(0, "b");
+        for story in [before, killed, stopped, next_life] {
             assert!(story.violations(&CHECK).is_empty());
         }
     }

@@ -71,6 +71,7 @@ impl Injector {
     }
 
     /// The topic comes to be right behind somebody's look for it: whoever looks before it watches has missed it.
+    /// Not where ZooKeeper is only just starting.
     pub fn race_to_make(&mut self, topic: &str) {
         if let Some(control) = self.zookeeper() {
             control.race(&format!("/brokers/topics/{topic}"));

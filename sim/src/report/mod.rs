@@ -73,7 +73,7 @@ pub struct Verdict {
     pub sends: u64,
     pub acked: u64,
     pub delivered: u64,
-    /// Logs that a broker opened which had not closed them.
+    /// Logs, not empty, that a broker opened and had not closed.
     #[serde(default)]
     pub recoveries: u64,
     /// Faults injected, by kind.

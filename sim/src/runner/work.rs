@@ -15,7 +15,7 @@ pub struct Work {
     pub delivered: u64,
     /// Faults injected.
     pub faults: u64,
-    /// Logs that a broker had to recover: it had not closed them.
+    /// Logs that a broker had to recover and that hold something: it had not closed them.
     pub recoveries: u64,
 }
 

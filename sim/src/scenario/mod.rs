@@ -135,7 +135,7 @@ pub enum Created {
     Healing,
     /// Once the cluster works again; then somebody sends to it at once.
     Healed,
-    /// In the storm, when the seed says.
+    /// In the storm or while the cluster heals, when the seed says.
     Any,
 }
 

@@ -35,7 +35,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// A member that is started when the faults are over begins to rebalance later than this.
 const SOON: Duration = Duration::from_millis(20);
 
-/// Makes every topic, however often it takes: some before the storm, others in it.
+/// Makes every topic, however often it takes: some before the storm, others in it or after it.
 pub(super) async fn make_topics(context: Context, topics: Arc<BTreeMap<String, TopicPlan>>) {
     let admin = Admin::start(AdminConfig {
         bootstrap: context.bootstrap.clone(),

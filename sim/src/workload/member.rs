@@ -21,7 +21,7 @@ use super::client::PAUSE;
 use crate::app::{AppContext, Application, Place};
 use crate::scenario::{Commit, Finish};
 
-/// It goes back by less than this.
+/// It goes back by less than this, or to what it has in hand.
 const REWOUND_MAX: u64 = 13;
 /// Once its consumer is closed, a stream says so within this.
 const CLOSED_WITHIN: Duration = Duration::from_secs(1);

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use seedlog::facts::{self, Fact, RecordTag};
+use seedlog::protocol::encode_request;
 use seedlog::protocol::messages::{
     FetchPartition, FetchRequest, FetchTopic, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
     MetadataRequest, MetadataRequestTopic, PartitionProduceData, ProduceRequest, TopicProduceData,
 };
-use seedlog::protocol::{ErrorCode, encode_request};
 use seedlog::record::BatchBuilder;
 use seedlog::runtime::rng::Rng;
 use seedlog::runtime::{clock, rng};
@@ -334,7 +334,7 @@ impl Client {
 
     fn state(&mut self, sent: &Sent, fate: &Fate) {
         let partition = self.partition(sent.partition);
-        if matches!(fate, Fate::NotLed) {
+        if matches!(fate, Fate::NotLed(_)) {
             let (client, broker, seq) = (self.context.name.clone(), self.asked, sent.seqs.start);
             let partition = partition.clone();
             facts::record(|| Fact::LeadershipDenied { client, broker, partition, seq });
@@ -346,11 +346,9 @@ impl Client {
                     let offset = base.map(|base| Offset(base.0 + nth as i64));
                     Fact::SendOk { producer, seq, partition, offset }
                 }
-                Fate::NotLed => {
-                    let error = ErrorCode::NOT_LEADER_OR_FOLLOWER.to_string();
-                    Fact::SendFailed { producer, seq, partition, error }
+                Fate::NotLed(error) | Fate::Refused(error) => {
+                    Fact::SendFailed { producer, seq, partition, error: error.clone() }
                 }
-                Fate::Refused(error) => Fact::SendFailed { producer, seq, partition, error: error.clone() },
                 Fate::Unknown(error) => Fact::SendUnknown { producer, seq, partition, error: error.clone() },
             });
         }
@@ -359,7 +357,7 @@ impl Client {
                 self.stored.insert(sent.partition, *base);
             }
             Fate::Stored(None) => {}
-            Fate::NotLed | Fate::Refused(_) | Fate::Unknown(_) => self.leaders.clear(),
+            Fate::NotLed(_) | Fate::Refused(_) | Fate::Unknown(_) => self.leaders.clear(),
         }
     }
 

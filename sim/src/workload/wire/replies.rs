@@ -17,8 +17,8 @@ use seedlog::types::{BrokerId, LeaderEpoch, Offset};
 pub(super) enum Fate {
     /// From this offset on; `None` where no reply was asked for.
     Stored(Option<Offset>),
-    /// The broker says that it does not lead the partition.
-    NotLed,
+    /// The broker says that it does not lead the partition, or knows of none.
+    NotLed(String),
     Refused(String),
     Unknown(String),
 }
@@ -123,10 +123,10 @@ fn fate_of(answer: &PartitionProduceResponse) -> Result<Fate, String> {
     if !code.is_none() {
         same(&format!("the base offset {place}, refused with {code},"), answer.base_offset, -1)?;
         return Ok(match code {
-            ErrorCode::NOT_LEADER_OR_FOLLOWER => Fate::NotLed,
-            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::LEADER_NOT_AVAILABLE => {
-                Fate::Refused(code.to_string())
+            ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => {
+                Fate::NotLed(code.to_string())
             }
+            ErrorCode::LEADER_NOT_AVAILABLE => Fate::Refused(code.to_string()),
             _ => Fate::Unknown(code.to_string()),
         });
     }
