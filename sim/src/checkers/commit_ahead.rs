@@ -142,6 +142,8 @@ impl Reading {
         let before = if goes_back { self.before_rewind.or(self.due) } else { self.before_rewind };
         self.before_rewind = before.filter(|before| position < *before);
         self.due = Some(position);
+        // What was given before counts for nothing any more: it is given once more, or is hidden since.
+        self.delivered.clear();
     }
 
     /// The first record below `committed` that is due and not finished, and when it was delivered.

@@ -155,6 +155,10 @@ fn a_misdirected_write_excuses_what_was_never_delivered_and_nothing_that_was() {
     assert_eq!(story().read("a", 0, "r-0").commits("a", 2).violations(&CHECK).len(), 1);
     let read_by_the_dead = story().read("a", 0, "r-0").killed("a").member("a", 2, 0).commits("a", 2);
     assert_eq!(read_by_the_dead.excused(&CHECK).len(), 1, "hidden from the one that commits");
+    let read_before_a_seek = story().read("a", 0, "r-0").sought("a", 0).commits("a", 2);
+    assert_eq!(read_before_a_seek.excused(&CHECK).len(), 1, "hidden since it went back");
+    let read_again = story().sought("a", 0).read("a", 0, "r-0").commits("a", 2);
+    assert_eq!(read_again.violations(&CHECK).len(), 1);
 }
 
 #[test]
