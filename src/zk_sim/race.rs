@@ -10,7 +10,8 @@ use super::faults::{created_by, looks_at};
 use super::watches::ConnectionId;
 use crate::types::Instant;
 
-/// Far below a session's timeout, whose pings wait as well. Looked at when a message comes, and with each tick.
+/// How long what makes the node waits: far below a session's timeout, whose pings wait with it. Over at the next message or
+/// tick after that.
 const HELD_MAX: Duration = Duration::from_millis(300);
 
 /// What makes the node waits, with all that follows on its connection, until another connection looks at the node.

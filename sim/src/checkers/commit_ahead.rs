@@ -130,7 +130,8 @@ fn judge(case: &Case) -> Vec<Finding> {
 
 impl Reading {
     /// Another incarnation goes on at the committed offset: below what was seen so far, all is due that was not
-    /// finished; above, what lies between stays due. That the application went back is forgotten where nobody could commit it.
+    /// finished; above, what lies between stays due. That the application went back is forgotten where nobody could
+    /// commit it.
     fn resume(&mut self, committed: Offset) {
         let due = self.before_rewind.take().or(self.due);
         self.due = Some(due.map_or(committed, |due| due.min(committed)));

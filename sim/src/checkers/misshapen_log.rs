@@ -2,7 +2,8 @@
 //! points at a byte where no batch begins.
 //!
 //! The testbed looks at the files, as programs see them, whenever a broker states that a log was flushed or recovered, and
-//! in the end; and behind each append, where what a failed one left shows. Only damage excuses it, at the offset where it was found.
+//! in the end; and behind each append, where what a failed one left shows. Only damage excuses it, at the offset where it
+//! was found.
 
 use seedlog::facts::Fact;
 use seedlog::types::Offset;

@@ -148,7 +148,7 @@ impl<'a> Judge<'a> {
             } => {
                 self.write_short.extend(broker_of_node(target));
             }
-            // What fitted was written; of what is lost with the power later, something fits.
+            // What fitted was written. Even a disk that was full has room again once it has lost what was not synced.
             Injected::DiskFull { target, .. } => self.write_short.extend(broker_of_node(target)),
             Injected::DiskError { target, operation: DiskOperation::Fsync, .. } => {
                 self.fsync_fails.extend(broker_of_node(target).map(|broker| (broker, at)));
