@@ -30,6 +30,11 @@ const UNPACKED_BYTES_MAX: usize = 1 << 28;
 /// Takes away what was not flushed, and no more: a checkpoint that is lost so is an older one.
 const FORGETS: &str = "power-failure";
 
+/// Without what it says a broker does not start.
+const META_FILE: &str = "meta.properties";
+/// Of a partition's directory; the second is its name after a failed sync.
+const CHECKPOINTS: [&str; 2] = ["checkpoint", "checkpoint.sync-failed"];
+
 /// What a fault did, in offsets. An index is no copy of a record.
 pub fn effect(effect: Effect, name_of: impl Fn(NodeId) -> Arc<str>) -> Vec<Seen> {
     let (node, fault, path, bytes, meant) = match effect {
@@ -39,7 +44,11 @@ pub fn effect(effect: Effect, name_of: impl Fn(NodeId) -> Arc<str>) -> Vec<Seen>
     let whole = || partition_of_checkpoint(&path).map(|partition| (partition, vec![(Offset::ZERO, None)]));
     let log = partition_of_log(&path).map(|partition| (partition, offsets_of(&meant, &bytes, fault)));
     let of_checkpoint = || whole().filter(|_| fault != FORGETS);
-    let Some((partition, places)) = log.or_else(of_checkpoint) else { return Vec::new() };
+    let Some((partition, places)) = log.or_else(of_checkpoint) else {
+        let file = path.display().to_string().into();
+        let forgotten = is_needed(&path) && fault == FORGETS;
+        return forgotten.then(|| Seen::Forgotten { target: name_of(node), file }).into_iter().collect();
+    };
     let damaged = |(from, to)| Seen::Damaged {
         target: name_of(node),
         fault: fault.into(),
@@ -93,8 +102,13 @@ fn offsets_of(log: &[u8], bytes: &Range<u64>, fault: &str) -> Vec<(Offset, Optio
 /// The partition whose log is trusted up to what the file says.
 fn partition_of_checkpoint(path: &Path) -> Option<TopicPartition> {
     let directory = path.strip_prefix(LOG_DIR).ok()?.parent()?.to_str()?;
-    let is_checkpoint = path.file_name().is_some_and(|name| name == "checkpoint");
+    let is_checkpoint = path.file_name().is_some_and(|name| CHECKPOINTS.iter().any(|known| name == *known));
     partition_of_directory(directory).filter(|_| is_checkpoint)
+}
+
+/// Whether a broker or a partition of it that finds less in this file than was stored may not start.
+fn is_needed(path: &Path) -> bool {
+    partition_of_checkpoint(path).is_some() || path == Path::new(LOG_DIR).join(META_FILE)
 }
 
 /// Every log on the node's disk, batch by batch, as programs see it.
@@ -187,11 +201,14 @@ mod tests {
         (log, begins)
     }
 
-    fn damaged(file: &str, bytes: Range<u64>, fault: &'static str) -> Vec<(i64, Option<i64>)> {
+    fn did(file: &str, bytes: Range<u64>, fault: &'static str) -> Vec<Seen> {
         let path = Path::new(LOG_DIR).join(file);
         let node = seedlog::runtime::sim::identity::Identity::TESTBED.node;
-        let damage = Effect::Damaged { node, fault, path, bytes, meant: log().0 };
-        let places = effect(damage, |_| "broker-1".into()).into_iter().map(|seen| match seen {
+        effect(Effect::Damaged { node, fault, path, bytes, meant: log().0 }, |_| "broker-1".into())
+    }
+
+    fn damaged(file: &str, bytes: Range<u64>, fault: &'static str) -> Vec<(i64, Option<i64>)> {
+        let places = did(file, bytes, fault).into_iter().map(|seen| match seen {
             Seen::Damaged { partition, from, to, .. } => {
                 assert_eq!(partition, TopicPartition::new("orders", 0));
                 (from.0, to.map(|to| to.0))
@@ -228,8 +245,20 @@ mod tests {
     #[test]
     fn a_checkpoint_stands_for_its_whole_log_and_an_index_for_nothing() {
         assert_eq!(damaged("orders-0/checkpoint", 3..4, "flip-bit"), [(0, None)]);
-        assert!(damaged("orders-0/checkpoint", 3..4, "power-failure").is_empty(), "an older one is there");
+        assert_eq!(damaged("orders-0/checkpoint.sync-failed", 3..4, "flip-bit"), [(0, None)]);
         assert!(damaged("orders-0/00000000000000000000.index", 3..4, "flip-bit").is_empty());
         assert!(damaged("orders-0.8c1f-stray/00000000000000000000.log", 3..4, "flip-bit").is_empty());
+    }
+
+    #[test]
+    fn what_a_power_failure_took_of_a_file_that_a_start_needs_is_told() {
+        for file in ["orders-0/checkpoint", "meta.properties"] {
+            let name = Path::new(LOG_DIR).join(file).display().to_string().into();
+            let forgotten = Seen::Forgotten { target: "broker-1".into(), file: name };
+            assert_eq!(did(file, 3..4, "power-failure"), [forgotten]);
+        }
+        assert!(did("meta.properties.tmp", 3..4, "power-failure").is_empty());
+        assert!(did("orders-0/00000000000000000000.index", 3..4, "power-failure").is_empty());
+        assert!(did("meta.properties", 3..4, "flip-bit").is_empty());
     }
 }

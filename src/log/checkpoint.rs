@@ -14,6 +14,9 @@ use crate::runtime::durable;
 use crate::types::{LeaderEpoch, Offset};
 
 const NAME: &str = "checkpoint";
+/// Its name after a sync failed: what was written before that may be gone from the page cache too, in any order, as
+/// after a power failure (fsyncgate). A rename takes neither a descriptor nor room, of which there may be none either.
+const DISTRUSTED: &str = "checkpoint.sync-failed";
 pub(super) const TEMPORARY_SUFFIX: &str = ".tmp";
 const MAGIC: [u8; 8] = *b"SLCHECK2";
 /// As version 2, without the boot.
@@ -61,20 +64,42 @@ impl Checkpoint {
     /// Reads the checkpoint in `directory`; `None` if there is none. A damaged one is an error: it was written
     /// whole, and says below which point nothing may be cut.
     pub fn load(directory: &Path) -> Result<Option<Checkpoint>, LogError> {
-        let path = directory.join(NAME);
-        if !disk::exists(&path)? {
-            return Ok(None);
+        for name in [NAME, DISTRUSTED] {
+            if disk::exists(&directory.join(name))? {
+                return Checkpoint::read(directory, name).map(Some);
+            }
         }
+        Ok(None)
+    }
+
+    fn read(directory: &Path, name: &str) -> Result<Checkpoint, LogError> {
         let mut bytes = [0; BYTES + 1];
-        let read = read_full(&disk::open(&path, OpenMode::Read)?, &mut bytes, 0)?;
-        match Checkpoint::decode(&bytes[..read]) {
-            Some(checkpoint) => Ok(Some(checkpoint)),
-            None => Err(LogError::Corrupt {
-                file: NAME.to_owned(),
-                position: 0,
-                what: format!("{read} bytes that are no checkpoint"),
-            }),
+        let read = read_full(&disk::open(&directory.join(name), OpenMode::Read)?, &mut bytes, 0)?;
+        Checkpoint::decode(&bytes[..read]).ok_or_else(|| LogError::Corrupt {
+            file: name.to_owned(),
+            position: 0,
+            what: format!("{read} bytes that are no checkpoint"),
+        })
+    }
+
+    /// Leaves the sign that a sync failed, for the next open in this boot; it needs no sync itself. Without a checkpoint
+    /// nobody relies upon the page cache anyway.
+    pub fn distrust(directory: &Path) -> io::Result<()> {
+        let path = directory.join(NAME);
+        if disk::exists(&path)? { disk::rename(&path, &directory.join(DISTRUSTED)) } else { Ok(()) }
+    }
+
+    /// Whether that sign is there. A checkpoint that was stored beside it takes nothing of it back.
+    pub fn is_distrusted(directory: &Path) -> io::Result<bool> {
+        disk::exists(&directory.join(DISTRUSTED))
+    }
+
+    /// Takes the sign away, once a checkpoint says what was found and stored since.
+    pub fn trust(directory: &Path) -> io::Result<()> {
+        if Checkpoint::is_distrusted(directory)? {
+            disk::remove_file(&directory.join(DISTRUSTED))?;
         }
+        Ok(())
     }
 
     /// Replaces the checkpoint in `directory`, durably. `serial` keeps replacements that overlap apart.

@@ -243,6 +243,25 @@ mod tests {
         }
     }
 
+    /// Every record is there, and what says whose disk it is is not.
+    #[test]
+    fn a_disk_that_lied_about_a_file_that_holds_no_records_excuses_a_broker_that_refuses_to_start() {
+        let refusing = |has_lied: bool, has_lost: bool| {
+            let story = registered(Story::new());
+            let story = if has_lied { story.struck("lying-sync") } else { story };
+            let story = if has_lost { story.forgotten("/data/meta.properties") } else { story.kill() };
+            let reason = "/data/meta.properties: no line `crc32=`".into();
+            let story = story.fault(Injected::Start { target: broker_1() });
+            story
+                .fact("broker-1", Fact::BrokerStartFailed { broker: BrokerId(1), reason })
+                .phase(Phase::Drain)
+        };
+        assert!(refusing(true, true).violations(&CHECK).is_empty());
+        for story in [refusing(false, true), refusing(true, false)] {
+            assert_eq!(story.violations(&CHECK), ["broker 1 is not registered at the deadline"]);
+        }
+    }
+
     #[test]
     fn a_disk_that_lied_excuses_no_broker_that_does_not_say_why_it_is_down() {
         let story = registered(Story::new()).struck("lying-sync");

@@ -280,6 +280,13 @@ impl Story {
         self.push("testbed", What::Seen(Seen::Damaged { target, fault, partition, from, to }))
     }
 
+    /// The power fails, and the simulated disk reports that a file which holds no records has lost what was written.
+    pub fn forgotten(self, file: &str) -> Story {
+        let story = self.fault(Injected::PowerFailure { target: broker_1() });
+        let seen = Seen::Forgotten { target: broker_1(), file: file.into() };
+        story.push("testbed", What::Seen(seen))
+    }
+
     /// The simulated disk reports that an operation met the fault.
     pub fn struck(self, fault: &str) -> Story {
         self.push("testbed", What::Seen(Seen::Struck { target: broker_1(), fault: fault.into() }))

@@ -17,6 +17,8 @@ pub enum Seen {
     SessionStruck { session: SessionId, fault: Arc<str> },
     /// What the disk of the node holds of these offsets is lost, or not what was written. `None`: of whatever is behind.
     Damaged { target: Arc<str>, fault: Arc<str>, partition: TopicPartition, from: Offset, to: Option<Offset> },
+    /// When the power failed, this file of the node, which holds no records, lost what had been written to it.
+    Forgotten { target: Arc<str>, file: Arc<str> },
     /// A log at the end of the run is read from the disk, which holds bytes that are no whole batch from `unreadable_from`
     /// on. Its batches follow.
     FinalLog { broker: BrokerId, partition: TopicPartition, unreadable_from: Option<FileByte> },
@@ -66,6 +68,7 @@ impl Seen {
             Seen::Struck { .. }
             | Seen::HeldUp { .. }
             | Seen::SessionStruck { .. }
+            | Seen::Forgotten { .. }
             | Seen::Unfinished { .. } => None,
             Seen::Damaged { partition, .. }
             | Seen::NotStored { partition, .. }
@@ -85,6 +88,7 @@ impl Seen {
                 let to = to.map_or("the end".to_owned(), |to| to.to_string());
                 format!("{fault} damaged {partition}@{from} to {to} on {target}")
             }
+            Seen::Forgotten { target, file } => format!("{target} lost what had been written to {file}"),
             Seen::NotStored { broker, partition, stated, has, what, .. } => {
                 format!(
                     "broker {broker} has {partition} on its disk up to {has}, and not up to {stated}: {what}"

@@ -15,7 +15,7 @@ use seedlog::runtime::sim::disk::{self, View};
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
-use super::{indexes, partition_of_log};
+use super::{CHECKPOINTS, indexes, partition_of_log};
 use crate::cluster::LOG_DIR;
 use crate::history::Seen;
 
@@ -186,7 +186,9 @@ impl Known {
 
     /// What would survive reaches as far as what was flushed, also in the words of the checkpoint.
     fn look_at_storage(&mut self) -> Option<Wrong> {
-        let checkpoint = self.bytes(View::Current, &self.directory.join("checkpoint"), 0);
+        let mut checkpoints = CHECKPOINTS.iter();
+        let checkpoint =
+            checkpoints.find_map(|name| self.bytes(View::Current, &self.directory.join(name), 0));
         let checkpointed = checkpoint.and_then(|bytes| flushed_end_in(&bytes)).unwrap_or_default();
         let stated = self.flushed.max(checkpointed);
         let mut place = self.stored;

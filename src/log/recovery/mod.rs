@@ -34,13 +34,9 @@ use crate::types::{LeaderEpoch, Offset};
 pub(super) use aside::Aside;
 use aside::Piece;
 
-/// A file with this name says that a sync failed: what was written before it may be gone from the page cache
-/// too, in any order, as after a power failure (fsyncgate).
-const SYNC_FAILED: &str = "sync-failed";
-
-/// Leaves the sign that a sync failed, for the next open in this boot; it needs no sync itself.
+/// Has the next open in this boot not rely upon the page cache.
 pub(super) fn note_failed_sync(directory: &Path) {
-    if let Err(error) = disk::open(&directory.join(SYNC_FAILED), OpenMode::CreateOrOpen) {
+    if let Err(error) = Checkpoint::distrust(directory) {
         tracing::warn!(directory = %directory.display(), %error, "failed_sync_not_noted");
     }
 }
@@ -199,7 +195,7 @@ impl Recovered {
             Err(error) => return Err(error),
         }
         self.checkpoint = last.end;
-        Ok(remove_if_there(&directory.join(SYNC_FAILED))?)
+        Ok(Checkpoint::trust(directory)?)
     }
 }
 
@@ -227,7 +223,7 @@ pub(super) fn recover(directory: &Path, index_interval_bytes: u64) -> Result<Rec
     let checkpoint = Checkpoint::load(directory)?;
     let start = found.first().map_or(Offset::ZERO, |first| first.base);
     let is_same_boot = checkpoint.is_some_and(|checkpoint| checkpoint.boot == Some(Boot::current()));
-    let is_kept = is_same_boot && !disk::exists(&directory.join(SYNC_FAILED))?;
+    let is_kept = is_same_boot && !Checkpoint::is_distrusted(directory)?;
     let mut recovery = Recovery {
         directory,
         index_interval_bytes,

@@ -4,8 +4,9 @@ use super::*;
 use crate::log::LogError;
 use crate::log::checkpoint::{Boot, Checkpoint};
 use crate::log::names::log_path;
+use crate::log::recovery;
 use crate::runtime::disk::{self, OpenMode};
-use crate::runtime::sim::disk::{FailedSync, Operation, Rate, flip_bit, set_faults};
+use crate::runtime::sim::disk::{Errno, FailedSync, Operation, Rate, flip_bit, set_faults};
 use crate::runtime::sim::identity;
 
 /// Five batches in one segment, of which the first two were flushed and are below the checkpoint; nobody has
@@ -175,6 +176,36 @@ fn after_a_failed_sync_the_page_cache_is_not_relied_upon() {
         flip(&directory, 100);
         let refused = try_open(&data, LogConfig::default()).await.err().expect("refused");
         assert!(matches!(refused, LogError::CorruptBelowFlushed { .. }), "relied upon again: {refused}");
+    });
+}
+
+/// Where no file can be opened and nothing has room, what the failed sync took is still not taken for damage.
+#[test]
+fn a_failed_sync_leaves_its_sign_without_descriptors_and_without_room() {
+    on_disk(|data| async move {
+        let mut log = open(&data, LogConfig::default()).await;
+        log.append(&[batch(2, 50)], EPOCH).unwrap();
+        flush(&mut log).await;
+        checkpoint(&mut log).await;
+        let node = identity::current().node;
+        set_faults(node, |faults| {
+            for operation in [Operation::Open, Operation::CreateDir] {
+                faults.fail_with(operation, Rate::OneIn(1), Errno::Enospc);
+            }
+        });
+        log.append(&[batch(2, 50), batch(2, 50)], EPOCH).unwrap();
+        let directory = log.directory.clone();
+        recovery::note_failed_sync(&directory);
+        let second = log.size() / 3;
+        drop(log);
+        set_faults(node, |faults| *faults = Default::default());
+        flip(&directory, second + 70);
+
+        let log = open(&data, LogConfig::default()).await;
+
+        assert_eq!(log.log_end(), Offset(2), "a sound batch behind what is gone makes no damage of it");
+        drop(log);
+        assert!(!Checkpoint::is_distrusted(&directory).unwrap());
     });
 }
 

@@ -126,6 +126,11 @@ impl<'a> Gathered<'a> {
                 let Some(reason) = self.reason(broker, fault, partition) else { return };
                 self.damage(partition, Damage { from: *from, to: *to, reason });
             }
+            Seen::Forgotten { target, .. } => {
+                if let Some(broker) = broker_of_node(target).filter(|broker| self.lied.contains(broker)) {
+                    self.has_lost(broker);
+                }
+            }
             _ => {}
         }
     }
@@ -161,8 +166,7 @@ impl<'a> Gathered<'a> {
     fn reason(&mut self, broker: BrokerId, fault: &str, partition: &TopicPartition) -> Option<&'static str> {
         match fault {
             "power-failure" if self.lied.contains(&broker) => {
-                self.lied_and_lost.insert(broker);
-                self.lost_by_now.insert(broker);
+                self.has_lost(broker);
                 Some(LIED)
             }
             "power-failure" => (!self.terms.survive_loss_of_cache(partition)).then_some(LOST_CACHE),
@@ -172,6 +176,11 @@ impl<'a> Gathered<'a> {
             "wipe" => Some(WIPED),
             _ => None,
         }
+    }
+
+    fn has_lost(&mut self, broker: BrokerId) {
+        self.lied_and_lost.insert(broker);
+        self.lost_by_now.insert(broker);
     }
 
     fn damage(&mut self, partition: &TopicPartition, damage: Damage) {
