@@ -364,8 +364,11 @@ impl Membership {
         stored: LeaderEpoch,
         raise: bool,
     ) -> Result<Option<(TopicPartition, LeaderEpoch)>, Interrupted> {
-        let name = partition.name();
-        let epoch = if raise { self.raise(name, stored).await? } else { Some(stored) };
+        let (name, in_log) = (partition.name(), partition.last_epoch());
+        // The CRC of a batch does not cover its epoch: with a flipped bit it says one that nobody was given, and below
+        // that nothing can be appended.
+        let raise = raise || in_log > stored;
+        let epoch = if raise { self.raise(name, stored, in_log).await? } else { Some(stored) };
         let Some(epoch) = epoch else { return Ok(None) };
         partition.lead(epoch);
         Ok(Some((name.clone(), epoch)))
@@ -376,11 +379,12 @@ impl Membership {
         &self,
         name: &TopicPartition,
         stored: LeaderEpoch,
+        in_log: LeaderEpoch,
     ) -> Result<Option<LeaderEpoch>, Interrupted> {
         if !holds(Rule::RaiseLeaderEpochOnStart) {
             return Ok(Some(stored));
         }
-        match self.registry.raise_leader_epoch(name, self.core.id).await {
+        match self.registry.raise_leader_epoch(name, self.core.id, in_log).await {
             Ok(epoch) => Ok(Some(epoch)),
             // Deleted or given away meanwhile: the next look at the cluster says so.
             Err(
@@ -399,7 +403,7 @@ impl Membership {
         topic_id: TopicId,
         stored: LeaderEpoch,
     ) -> Result<Option<(TopicPartition, LeaderEpoch)>, Interrupted> {
-        let Some(epoch) = self.raise(&name, stored).await? else { return Ok(None) };
+        let Some(epoch) = self.raise(&name, stored, LeaderEpoch::UNKNOWN).await? else { return Ok(None) };
         if let Some(Local::Offline { reason, .. }) = self.core.replicas.get(&name.topic, name.partition) {
             let until = Until::Room(Raise::Done);
             self.core.replicas.insert(&name, Local::Offline { topic_id, reason, until });

@@ -134,6 +134,11 @@ impl Log {
         self.segments[0].base
     }
 
+    /// The highest leader epoch of its batches, as they say themselves; unknown if there has been none.
+    pub fn last_epoch(&self) -> LeaderEpoch {
+        self.last_epoch
+    }
+
     /// The offset that the next record gets.
     pub fn log_end(&self) -> Offset {
         self.log_end

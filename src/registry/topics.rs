@@ -101,12 +101,14 @@ impl Registry {
         versioned_state(&path, retry_read(|| self.zookeeper.get_data(&path)).await)
     }
 
-    /// Raises the leader epoch of a partition that `me` leads, and returns the new one, which nobody else was
-    /// given. A lost reply costs an epoch: one that may or may not have been written is never taken for ours.
+    /// Raises the leader epoch of a partition that `me` leads, to above what `in_log` says, and returns the new one, which
+    /// nobody else was given. A lost reply costs an epoch: one that may or may not have been written is never taken for
+    /// ours.
     pub async fn raise_leader_epoch(
         &self,
         partition: &TopicPartition,
         me: BrokerId,
+        in_log: LeaderEpoch,
     ) -> Result<LeaderEpoch, RegistryError> {
         checked(&partition.topic)?;
         let path = znodes::partition_state(partition);
@@ -119,7 +121,8 @@ impl Registry {
             if state.leader != Some(me) {
                 return Err(RegistryError::NotLeader { partition: partition.clone(), leader: state.leader });
             }
-            state.leader_epoch = LeaderEpoch(state.leader_epoch.0.checked_add(1).ok_or_else(|| {
+            let latest = state.leader_epoch.max(in_log);
+            state.leader_epoch = LeaderEpoch(latest.0.checked_add(1).ok_or_else(|| {
                 RegistryError::Corrupt { path: path.clone(), reason: "no leader epoch is left".to_owned() }
             })?);
             match self.zookeeper.set_data(&path, &znodes::write_state(&state), Some(version)).await {

@@ -119,16 +119,21 @@ pub async fn leader_epochs(at: Setting) -> Vec<String> {
     a.create_topic(&topic("epochs", 1)).await.expect("created");
     let partition = TopicPartition::new("epochs", 0);
     let mut epochs = BTreeSet::new();
+    let none = LeaderEpoch::UNKNOWN;
     for _ in 0..10 {
-        let raised =
-            tokio::join!(a.raise_leader_epoch(&partition, ONE), b.raise_leader_epoch(&partition, ONE));
+        let raised = tokio::join!(
+            a.raise_leader_epoch(&partition, ONE, none),
+            b.raise_leader_epoch(&partition, ONE, none)
+        );
         epochs.extend([raised.0.expect("an epoch"), raised.1.expect("an epoch")]);
     }
     assert_eq!(epochs, (1..=20).map(LeaderEpoch).collect());
-    let not_mine = a.raise_leader_epoch(&partition, TWO).await;
+    let above = a.raise_leader_epoch(&partition, ONE, LeaderEpoch(1 << 30)).await;
+    assert_eq!(above, Ok(LeaderEpoch((1 << 30) + 1)), "above what a log says");
+    let not_mine = a.raise_leader_epoch(&partition, TWO, none).await;
     assert_eq!(not_mine, Err(RegistryError::NotLeader { partition, leader: Some(ONE) }));
     let missing = TopicPartition::new("epochs", 5);
-    let no_such = a.raise_leader_epoch(&missing, ONE).await;
+    let no_such = a.raise_leader_epoch(&missing, ONE, none).await;
     assert_eq!(no_such, Err(RegistryError::NoSuchPartition(missing)));
     a.delete_topic("epochs").await.expect("deleted");
     Vec::new()
@@ -155,7 +160,9 @@ pub async fn lost_replies(at: Setting) -> Vec<String> {
             let there = steady.topic(&topic.name).await.expect("an answer");
             assert_eq!(there.as_ref(), Some(&topic));
             let partition = TopicPartition::new(topic.name.as_str(), 0);
-            let epoch = until_known(|| shaken.raise_leader_epoch(&partition, ONE)).await.expect("an epoch");
+            let epoch = until_known(|| shaken.raise_leader_epoch(&partition, ONE, LeaderEpoch::UNKNOWN))
+                .await
+                .expect("an epoch");
             let (stored, _) = steady.partition_state(&partition).await.expect("an answer").expect("a state");
             assert_eq!(stored.leader_epoch, epoch);
             epochs.push(epoch);

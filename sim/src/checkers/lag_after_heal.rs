@@ -11,7 +11,7 @@ use seedlog::facts::Fact;
 use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::Incarnation;
-use super::{Case, Check, Feature, Finding};
+use super::{Case, Check, Feature, Finding, Terms};
 use crate::history::{Entry, Phase, What};
 
 pub const CHECK: Check = Check::new("H13", "lag-after-heal", Feature::Any, judge);
@@ -47,7 +47,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     for (at, entry) in case.history.iter().enumerate() {
         match &entry.what {
             What::Phase(entered) if entered.phase == Phase::Converge => {
-                state.heal(at, case.terms.left_dead.as_deref());
+                state.heal(at, case.terms);
             }
             What::Fact(fact) => state.observe(case, at, entry, fact),
             _ => {}
@@ -88,6 +88,14 @@ fn bound(case: &Case, reader: Reader, end: Offset, from: Offset) -> Duration {
 }
 
 impl Reader<'_> {
+    /// A client that does not come back, or a group that has no other member.
+    fn is_gone(self, terms: &Terms) -> bool {
+        match self {
+            Reader::Consumer(name) => terms.left_dead.as_deref() == Some(name),
+            Reader::Group(name) => terms.memberships.get(name).is_some_and(|group| group.members.is_empty()),
+        }
+    }
+
     fn name(&self) -> &str {
         match self {
             Reader::Consumer(name) | Reader::Group(name) => name,
@@ -97,11 +105,10 @@ impl Reader<'_> {
 
 impl<'a> State<'a> {
     /// Whoever reads by now is held to reading what is there by now.
-    fn heal(&mut self, at: usize, left_dead: Option<&str>) {
+    fn heal(&mut self, at: usize, terms: &Terms) {
         self.healed_at = Some(at);
         for (&(reader, partition), &position) in &self.positions {
-            let is_dead = left_dead.is_some_and(|dead| reader == Reader::Consumer(dead));
-            if self.ends.contains_key(partition) && !is_dead {
+            if self.ends.contains_key(partition) && !reader.is_gone(terms) {
                 let behind = Behind { from: position, position, reached_at: at };
                 self.behind.insert((reader, partition), behind);
             }
@@ -203,6 +210,16 @@ mod tests {
         };
         assert_eq!(group(Duration::ZERO).violations(&CHECK).len(), 1);
         assert!(group(Duration::from_secs(10)).violations(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_group_is_held_to_nothing_when_its_only_member_does_not_come_back() {
+        let left = |others: &[&str]| {
+            let story = Story::new().members_that_stay(others).appended(0, 1, 1).member("a", 1, 0);
+            story.phase(Phase::Converge).after(Duration::from_secs(40)).phase(Phase::Judge)
+        };
+        assert!(left(&[]).violations(&CHECK).is_empty());
+        assert_eq!(left(&["b"]).violations(&CHECK).len(), 1);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Injector {
     suspended: BTreeMap<Name, Directions>,
     /// Killed, or without power; a fault's end or a step brings them back.
     put_down: BTreeSet<Name>,
+    /// Of these, who was asked to end, and may be on the way.
+    asked_to_end: BTreeSet<Name>,
     ill_disks: BTreeSet<Name>,
     /// How many cuts hold each direction.
     cuts: BTreeMap<(Name, Name), u32>,
@@ -82,6 +84,7 @@ impl Injector {
             paused: BTreeSet::new(),
             suspended: BTreeMap::new(),
             put_down: BTreeSet::new(),
+            asked_to_end: BTreeSet::new(),
             ill_disks: BTreeSet::new(),
             cuts: BTreeMap::new(),
             ongoing: BTreeSet::new(),

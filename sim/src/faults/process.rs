@@ -18,6 +18,7 @@ impl Injector {
         if self.is_running(target) {
             self.paused.remove(target);
             self.put_down.insert(target.clone());
+            self.asked_to_end.remove(target);
             self.state(Injected::Kill { target: target.clone() });
             world::end(self.cluster.node(target), Death::Kill);
         }
@@ -29,6 +30,7 @@ impl Injector {
         if world::is_powered(node) {
             self.paused.remove(target);
             self.put_down.insert(target.clone());
+            self.asked_to_end.remove(target);
             self.state(Injected::PowerFailure { target: target.clone() });
             world::end(node, Death::PowerFailure);
         }
@@ -41,6 +43,7 @@ impl Injector {
         }
         if self.is_running(target) && !self.paused.contains(target) {
             self.put_down.insert(target.clone());
+            self.asked_to_end.insert(target.clone());
             self.state(Injected::Stop { target: target.clone() });
             self.cluster.shared().ask_to_leave(target);
         }
@@ -105,8 +108,10 @@ impl Injector {
                 continue;
             }
             self.armed.remove(&target);
-            // The disk forgets an armed crash when it is cured, too; then nobody died.
-            if self.is_running(&target) || !self.put_down.insert(target.clone()) {
+            // The disk forgets an armed crash when it is cured, too; then nobody died. Who was asked to end may have got
+            // there; without power, not.
+            let is_cut_off = !world::is_powered(node) && self.asked_to_end.remove(&target);
+            if self.is_running(&target) || !(self.put_down.insert(target.clone()) || is_cut_off) {
                 continue;
             }
             self.paused.remove(&target);
@@ -199,8 +204,10 @@ impl Injector {
         if !self.paused.contains(target) {
             self.wake_up(target);
         }
+        self.notice_crashes();
         if !self.is_running(target) {
             self.put_down.remove(target);
+            self.asked_to_end.remove(target);
             self.state(Injected::Start { target: target.clone() });
             world::start(self.cluster.node(target));
         }

@@ -14,7 +14,7 @@ use super::chaos::{self, NOTICE_EVERY};
 use super::network::Directions;
 use super::ongoing::Ongoing;
 use super::script::Bound;
-use super::{Injector, Name, Origin, Struck, has_bitten};
+use super::{Injector, Name, Origin, Struck, has_bitten, has_changed_anything};
 use crate::scenario::{Class, Plan, Trigger};
 
 /// Something to do at its time.
@@ -63,6 +63,9 @@ const BITTEN_LOOKS_MAX: u32 = 100;
 
 /// How much longer a storm lasts whose last faults have yet to bite.
 const LAST_FAULTS_MAX: Duration = Duration::from_secs(3);
+
+/// How much longer a storm lasts none of whose faults has changed anything.
+const FIRST_FAULT_MAX: Duration = Duration::from_secs(60);
 
 /// How long a drawn fault that has met nobody goes on after its time.
 pub(super) const PATIENCE: Duration =
@@ -141,7 +144,8 @@ impl<'a> Storm<'a> {
                 continue;
             }
             if let Some((_, due)) = self.schedule.pop_first() {
-                self.perform(due, at < end);
+                let is_raging = at < end || self.has_tried_nothing(end);
+                self.perform(due, is_raging);
             }
         }
         if end > clock::now() {
@@ -200,8 +204,24 @@ impl<'a> Storm<'a> {
         let is_awaiting = recorder.lookout(|lookout| lookout.is_awaiting()) == Some(true);
         self.schedule.values().any(|due| matches!(due, Due::Step(_)))
             || (now < end + LAST_FAULTS_MAX && self.has_just_struck_nobody())
+            || self.has_tried_nothing(end)
             || (is_awaiting && now < end + AWAITED_AFTER_END_MAX)
             || recorder.lookout(|lookout| lookout.has_open_limits(now.as_nanos())) == Some(true)
+    }
+
+    /// Whether everything that was drawn has met nobody, and there is time for more. A run that is shrunk is given no other
+    /// faults than it has.
+    fn has_tried_nothing(&self, end: Instant) -> bool {
+        if self.plan.chaos.is_none() || self.plan.only.is_some() || clock::now() >= end + FIRST_FAULT_MAX {
+            return false;
+        }
+        let recorder = &self.injector.recorder;
+        recorder.state_effects();
+        let injuring = self.struck.iter().filter(|struck| struck.injures());
+        recorder.history(|history| {
+            let mut changed = injuring.map(|s| s.kind.is_none() || has_changed_anything(s, history));
+            !changed.any(|has| has)
+        })
     }
 
     /// Whether one of the last drawn faults has yet to bite.

@@ -15,7 +15,7 @@ use seedlog::facts::{self, Fact};
 use seedlog::runtime::clock;
 use seedlog::runtime::task::{Lane, TaskGroup};
 use seedlog::types::{Offset, TopicPartition};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::client::PAUSE;
 use crate::app::{AppContext, Application, Place};
@@ -45,6 +45,7 @@ async fn consume(context: AppContext) -> anyhow::Result<()> {
     let streams = consumer.create_message_streams(context.subscription()).await?;
     let tasks = TaskGroup::new(Lane::Data);
     let (ends, mut ended) = mpsc::channel(1);
+    let (close, closed) = watch::channel(false);
     let mut reading = 0;
     for stream in streams.into_values().flatten() {
         let worker = Arc::new(Worker {
@@ -53,6 +54,7 @@ async fn consume(context: AppContext) -> anyhow::Result<()> {
             uncommitted: AtomicU64::new(0),
             since_rewind: AtomicU64::new(0),
             in_hand: Mutex::default(),
+            closed: closed.clone(),
         });
         let ends = ends.clone();
         reading += 1;
@@ -68,9 +70,10 @@ async fn consume(context: AppContext) -> anyhow::Result<()> {
         error = ended.recv() => bail!("a stream ended: {error:?}"),
     }
     if context.plan.habit("closes-under-streams") == Some(1) {
-        let closed = consumer.close().await;
+        let result = consumer.close().await;
+        close.send_replace(true);
         all_end(&context, ended, reading).await;
-        return Ok(closed?);
+        return Ok(result?);
     }
     // What is under way is not finished, and another member's from now on.
     tasks.abort_all();
@@ -104,6 +107,8 @@ struct Worker {
     since_rewind: AtomicU64,
     /// What is worked on just now.
     in_hand: Mutex<BTreeSet<(TopicPartition, Offset)>>,
+    /// Its consumer is closed.
+    closed: watch::Receiver<bool>,
 }
 
 impl Worker {
@@ -120,8 +125,11 @@ impl Worker {
                     beside.spawn("member-record", Arc::clone(&self).handle_beside(record, turn));
                 }
                 Ok(record) => {
-                    self.handle(&record, Some(&stream)).await;
-                    self.rewind_now_and_then(&record);
+                    let handled = async {
+                        self.handle(&record, Some(&stream)).await;
+                        self.rewind_now_and_then(&record);
+                    };
+                    self.until_closed(handled).await;
                 }
                 // With `reset = "none"` it is the application that says where to begin.
                 Err(ConsumeError::NoPosition { partition }) => {
@@ -154,10 +162,24 @@ impl Worker {
     }
 
     async fn handle_beside(self: Arc<Worker>, record: ConsumedRecord, turn: OwnedSemaphorePermit) {
-        self.handle(&record, None).await;
-        self.in_hand().remove(&(record.partition.clone(), record.offset));
-        self.rewind_now_and_then(&record);
+        let handled = async {
+            self.handle(&record, None).await;
+            self.in_hand().remove(&(record.partition.clone(), record.offset));
+            self.rewind_now_and_then(&record);
+        };
+        self.until_closed(handled).await;
         drop(turn);
+    }
+
+    /// What is under way when its consumer is closed is another member's from then on.
+    async fn until_closed(&self, handled: impl Future<Output = ()>) {
+        let mut closed = self.closed.clone();
+        tokio::select! {
+            biased;
+            () = handled => {}
+            // Its sender goes with the process.
+            _closed = closed.wait_for(|closed| *closed) => {}
+        }
     }
 
     async fn handle(&self, record: &ConsumedRecord, stream: Option<&MessageStream>) {

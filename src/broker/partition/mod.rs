@@ -200,6 +200,11 @@ impl Partition {
         self.state().epoch
     }
 
+    /// The highest leader epoch that a batch of the log says it was appended in; unknown if there is none.
+    pub fn last_epoch(&self) -> LeaderEpoch {
+        self.state().log.last_epoch()
+    }
+
     /// This broker leads the partition in `epoch`, which nobody else was given. Nothing happens if it does so
     /// already, or in a later one.
     pub fn lead(&self, epoch: LeaderEpoch) {

@@ -7,7 +7,7 @@ use seedlog::facts::Fact;
 use seedlog::types::{Offset, SessionId, TopicPartition};
 
 use super::{Story, orders};
-use crate::checkers::GroupTerms;
+use crate::checkers::{GroupTerms, Membership};
 use crate::history::Injected;
 
 const GROUP: &str = "billing";
@@ -107,6 +107,13 @@ impl Story {
         let (partition, offset) = (orders(), offset.map(Offset));
         let fact = Fact::OffsetFetched { group: group(), consumer: consumer.into(), partition, offset };
         self.fact(consumer, fact)
+    }
+
+    /// Who is in the group once the cluster has healed.
+    pub fn members_that_stay(mut self, names: &[&str]) -> Story {
+        let members = names.iter().map(|name| (*name).to_owned()).collect();
+        self.terms.memberships.insert(group(), Membership { members, ..Membership::default() });
+        self
     }
 
     /// Joined, owning, and reading from `position`, which the registry holds.
