@@ -32,6 +32,8 @@ const FORGETS: &str = "power-failure";
 
 /// Without what it says a broker does not start.
 const META_FILE: &str = "meta.properties";
+/// Without what it says a partition is not opened.
+const PARTITION_FILE: &str = "partition.metadata";
 /// Of a partition's directory; the second is its name after a failed sync.
 const CHECKPOINTS: [&str; 2] = ["checkpoint", "checkpoint.sync-failed"];
 
@@ -39,16 +41,18 @@ const CHECKPOINTS: [&str; 2] = ["checkpoint", "checkpoint.sync-failed"];
 pub fn effect(effect: Effect, name_of: impl Fn(NodeId) -> Arc<str>) -> Vec<Seen> {
     let (node, fault, path, bytes, meant) = match effect {
         Effect::Bite(bite) => return vec![bitten(bite, name_of)],
-        Effect::Damaged { node, fault, path, bytes, meant } => (node, fault, path, bytes, meant),
+        Effect::Damaged { node, fault, path, bytes, meant, is_blank } => {
+            if fault == FORGETS && is_blank && is_needed(&path) {
+                let file = path.display().to_string().into();
+                return vec![Seen::Forgotten { target: name_of(node), file }];
+            }
+            (node, fault, path, bytes, meant)
+        }
     };
     let whole = || partition_of_checkpoint(&path).map(|partition| (partition, vec![(Offset::ZERO, None)]));
     let log = partition_of_log(&path).map(|partition| (partition, offsets_of(&meant, &bytes, fault)));
     let of_checkpoint = || whole().filter(|_| fault != FORGETS);
-    let Some((partition, places)) = log.or_else(of_checkpoint) else {
-        let file = path.display().to_string().into();
-        let forgotten = is_needed(&path) && fault == FORGETS;
-        return forgotten.then(|| Seen::Forgotten { target: name_of(node), file }).into_iter().collect();
-    };
+    let Some((partition, places)) = log.or_else(of_checkpoint) else { return Vec::new() };
     let damaged = |(from, to)| Seen::Damaged {
         target: name_of(node),
         fault: fault.into(),
@@ -106,9 +110,15 @@ fn partition_of_checkpoint(path: &Path) -> Option<TopicPartition> {
     partition_of_directory(directory).filter(|_| is_checkpoint)
 }
 
-/// Whether a broker or a partition of it that finds less in this file than was stored may not start.
+/// Whether a broker, or a partition of it, that finds less in this file than was stored may not start. What a power failure
+/// leaves whole is an older one, and says nothing wrong.
 fn is_needed(path: &Path) -> bool {
-    partition_of_checkpoint(path).is_some() || path == Path::new(LOG_DIR).join(META_FILE)
+    let Ok(inside) = path.strip_prefix(LOG_DIR) else { return false };
+    let name = inside.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match inside.parent().and_then(Path::to_str).and_then(partition_of_directory) {
+        Some(_) => [CHECKPOINTS[0], PARTITION_FILE].contains(&name),
+        None => inside == Path::new(META_FILE),
+    }
 }
 
 /// Every log on the node's disk, batch by batch, as programs see it.
@@ -201,14 +211,15 @@ mod tests {
         (log, begins)
     }
 
-    fn did(file: &str, bytes: Range<u64>, fault: &'static str) -> Vec<Seen> {
+    fn did(file: &str, bytes: Range<u64>, fault: &'static str, is_blank: bool) -> Vec<Seen> {
         let path = Path::new(LOG_DIR).join(file);
         let node = seedlog::runtime::sim::identity::Identity::TESTBED.node;
-        effect(Effect::Damaged { node, fault, path, bytes, meant: log().0 }, |_| "broker-1".into())
+        let meant = log().0;
+        effect(Effect::Damaged { node, fault, path, bytes, meant, is_blank }, |_| "broker-1".into())
     }
 
     fn damaged(file: &str, bytes: Range<u64>, fault: &'static str) -> Vec<(i64, Option<i64>)> {
-        let places = did(file, bytes, fault).into_iter().map(|seen| match seen {
+        let places = did(file, bytes, fault, false).into_iter().map(|seen| match seen {
             Seen::Damaged { partition, from, to, .. } => {
                 assert_eq!(partition, TopicPartition::new("orders", 0));
                 (from.0, to.map(|to| to.0))
@@ -252,13 +263,16 @@ mod tests {
 
     #[test]
     fn what_a_power_failure_took_of_a_file_that_a_start_needs_is_told() {
-        for file in ["orders-0/checkpoint", "meta.properties"] {
+        for file in ["orders-0/checkpoint", "orders-0/partition.metadata", "meta.properties"] {
             let name = Path::new(LOG_DIR).join(file).display().to_string().into();
             let forgotten = Seen::Forgotten { target: "broker-1".into(), file: name };
-            assert_eq!(did(file, 3..4, "power-failure"), [forgotten]);
+            assert_eq!(did(file, 3..4, "power-failure", true), [forgotten]);
+            assert!(did(file, 3..4, "power-failure", false).is_empty(), "an older one is there");
         }
-        assert!(did("meta.properties.tmp", 3..4, "power-failure").is_empty());
-        assert!(did("orders-0/00000000000000000000.index", 3..4, "power-failure").is_empty());
-        assert!(did("meta.properties", 3..4, "flip-bit").is_empty());
+        for file in ["meta.properties.tmp", "orders-0/00000000000000000000.index", "orders-0/meta.properties"]
+        {
+            assert!(did(file, 3..4, "power-failure", true).is_empty(), "{file}");
+        }
+        assert!(did("meta.properties", 3..4, "truncate-file", true).is_empty());
     }
 }

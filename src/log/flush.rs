@@ -200,6 +200,10 @@ impl Log {
     /// Takes back a ticket that ran well.
     pub fn finish_checkpoint(&mut self, ticket: CheckpointTicket) {
         self.checkpoint_came_back();
+        // The first one may have been stored right after a sync failed, which had found none to leave its sign on.
+        if self.failure().is_some() {
+            recovery::note_failed_sync(&self.directory);
+        }
         let flushed_end = ticket.checkpoint.flushed_end;
         assert!(flushed_end >= self.flush.checkpoint, "a checkpoint that follows the flushed end rises");
         assert!(flushed_end <= self.flush.end, "a checkpoint says no more than was flushed");

@@ -10,7 +10,7 @@
 //!                 00000000000000000000.index   of a closed segment: its summary, and where batches lie
 //!                 checkpoint                   up to where it was flushed, and whether it was closed cleanly
 //!                 cut-000000-at-....bytes      what recovery cut off after a power failure; never read
-//!                 sync-failed                  a sync failed: the page cache may have lost what it held
+//!                 checkpoint.sync-failed       its name after a failed sync: the page cache may have lost what it held
 //! ```
 //!
 //! Not here yet, each with its place: `retention` (by age, by size, DeleteRecords: moves the log start),

@@ -25,10 +25,6 @@ use crate::types::{BrokerId, LeaderEpoch, Offset, Timestamp, TopicPartition};
 
 /// What only tests ask of a log.
 impl Log {
-    pub(super) fn last_epoch(&self) -> LeaderEpoch {
-        self.last_epoch
-    }
-
     pub(super) fn segment_count(&self) -> usize {
         self.segments.len()
     }

@@ -157,6 +157,7 @@ mod half {
 
     thread_local! {
         static FACTS: RefCell<Vec<(u64, Fact)>> = const { RefCell::new(Vec::new()) };
+        static AT_NEXT: RefCell<Option<(&'static str, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
     }
 
     struct Collect;
@@ -164,8 +165,18 @@ mod half {
     impl facts::Sink for Collect {
         fn record(&self, fact: Fact) {
             let now = clock::now().as_millis();
+            let kind = fact.kind();
             FACTS.with_borrow_mut(|facts| facts.push((now, fact)));
+            let due = AT_NEXT.with_borrow_mut(|next| next.take_if(|(awaited, _)| *awaited == kind));
+            if let Some((_, act)) = due {
+                act();
+            }
         }
+    }
+
+    /// Does this inside of who states the next fact of this kind: before whatever it does next.
+    pub fn at_next(kind: &'static str, act: impl FnOnce() + 'static) {
+        AT_NEXT.set(Some((kind, Box::new(act))));
     }
 
     /// What was stated so far that `choose` wants, with its milliseconds.

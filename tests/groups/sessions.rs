@@ -1,19 +1,22 @@
 //! What happens to a group when its sessions do not go as planned: only where a test rules over ZooKeeper.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use seedlog::consumer::StartPosition;
 use seedlog::consumer::membership::GroupConfig;
 use seedlog::facts::Fact;
 use seedlog::registry::Registry;
 use seedlog::runtime::clock;
 use seedlog::runtime::sim::buggify;
 use seedlog::runtime::sim::world::RunConfig;
-use seedlog::types::SessionId;
+use seedlog::types::{Offset, SessionId};
 use seedlog::zookeeper::{CreateMode, ZkError, ZooKeeper};
 
 use super::harness::{
-    SESSION, Setting, facts_where, join, partition, take, tell, tell_once, tell_with_control, until, values,
+    SESSION, Setting, at_next, facts_where, join, partition, take, tell, tell_once, tell_with_control, until,
+    values,
 };
 use super::stories;
 
@@ -273,5 +276,30 @@ fn an_offset_that_cannot_be_read_stops_its_own_partition_alone() {
         assert!(rest.iter().all(|record| record.partition == partition(0)));
         consumer.close().await.expect("it leaves in order");
         zookeeper.close().await;
+    });
+}
+
+/// The commit at a release is said once more where its reply was lost, and the application may go back meanwhile.
+#[test]
+fn a_seek_while_a_partition_is_given_up_leaves_what_is_in_hand_unfinished() {
+    tell_with_control(|at, control| async move {
+        at.create_topic(1).await;
+        at.produce(0..10).await;
+        let config = GroupConfig { auto_commit: None, ..at.config("billing", "a") };
+        let (consumer, mut streams) = join(config, 1).await;
+        take(&mut streams[0], 5).await;
+        control.lose_reply(sessions_of("a")[0]);
+        let consumer = Arc::new(consumer);
+        let going_back = Arc::clone(&consumer);
+        at_next("commit-invoked", move || {
+            let to = StartPosition::At(Offset(1));
+            assert!(!going_back.seek(&partition(0), to), "it is being given up");
+        });
+        consumer.close().await.expect("it leaves in order");
+        assert_eq!(count("commit-invoked"), 2, "the reply to the first one was lost");
+
+        let (consumer, mut streams) = join(at.config("billing", "b"), 1).await;
+        assert_eq!(take(&mut streams[0], 1).await[0].offset, Offset(4), "it was in hand");
+        consumer.close().await.expect("it leaves in order");
     });
 }

@@ -10,7 +10,7 @@ use super::storm::Due;
 use super::{Injector, Name};
 use crate::cluster::LOG_DIR;
 use crate::history::{DiskOperation, Errno, Failure, Injected};
-use crate::scenario::{Damage, Place};
+use crate::scenario::{CrashPoint, Damage, Place};
 use crate::survey::partition_of_log;
 
 impl Injector {
@@ -323,6 +323,11 @@ impl Injector {
     /// The disk works well again; what it lost stays lost.
     pub(super) fn cure_disk(&mut self, target: &Name) {
         self.ill_disks.remove(target);
+        // The disk forgets a crash that is armed: nobody died of that.
+        self.notice_crashes();
+        if self.armed.get(target).is_some_and(|point| matches!(point, CrashPoint::Disk(_))) {
+            self.disarm(target);
+        }
         self.state(Injected::DiskHealthy { target: target.clone() });
         disk::heal(self.cluster.node(target));
     }

@@ -99,6 +99,7 @@ impl Injector {
         for target in self.recorder.traps().take_trapped() {
             self.armed.remove(&target);
             self.paused.remove(&target);
+            self.asked_to_end.remove(&target);
             self.put_down.insert(target);
         }
         for (target, point) in self.armed.clone() {
@@ -108,10 +109,9 @@ impl Injector {
                 continue;
             }
             self.armed.remove(&target);
-            // The disk forgets an armed crash when it is cured, too; then nobody died. Who was asked to end may have got
-            // there; without power, not.
-            let is_cut_off = !world::is_powered(node) && self.asked_to_end.remove(&target);
-            if self.is_running(&target) || !(self.put_down.insert(target.clone()) || is_cut_off) {
+            // Who is put down died before that, unless it was on its way to an end that it was asked for.
+            let was_ending = self.asked_to_end.remove(&target);
+            if self.is_running(&target) || !(self.put_down.insert(target.clone()) || was_ending) {
                 continue;
             }
             self.paused.remove(&target);

@@ -210,10 +210,13 @@ impl<'a> Storm<'a> {
     }
 
     /// Whether everything that was drawn has met nobody, and there is time for more. A run that is shrunk is given no other
-    /// faults than it has.
+    /// faults than it had, each in its time.
     fn has_tried_nothing(&self, end: Instant) -> bool {
-        if self.plan.chaos.is_none() || self.plan.only.is_some() || clock::now() >= end + FIRST_FAULT_MAX {
+        if self.plan.chaos.is_none() || clock::now() >= end + FIRST_FAULT_MAX {
             return false;
+        }
+        if let Some(only) = &self.plan.only {
+            return only.last().is_some_and(|last| *last >= self.drawn);
         }
         let recorder = &self.injector.recorder;
         recorder.state_effects();

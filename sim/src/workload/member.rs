@@ -97,6 +97,13 @@ async fn all_end(context: &AppContext, mut ended: mpsc::Receiver<ConsumeError>, 
     }
 }
 
+/// Whether a record was worked on to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handled {
+    Yes,
+    NotAnyMore,
+}
+
 /// Works off one stream.
 struct Worker {
     context: AppContext,
@@ -125,11 +132,9 @@ impl Worker {
                     beside.spawn("member-record", Arc::clone(&self).handle_beside(record, turn));
                 }
                 Ok(record) => {
-                    let handled = async {
-                        self.handle(&record, Some(&stream)).await;
+                    if self.handle(&record, Some(&stream)).await == Handled::Yes {
                         self.rewind_now_and_then(&record);
-                    };
-                    self.until_closed(handled).await;
+                    }
                 }
                 // With `reset = "none"` it is the application that says where to begin.
                 Err(ConsumeError::NoPosition { partition }) => {
@@ -162,34 +167,34 @@ impl Worker {
     }
 
     async fn handle_beside(self: Arc<Worker>, record: ConsumedRecord, turn: OwnedSemaphorePermit) {
-        let handled = async {
-            self.handle(&record, None).await;
+        if self.handle(&record, None).await == Handled::Yes {
             self.in_hand().remove(&(record.partition.clone(), record.offset));
             self.rewind_now_and_then(&record);
-        };
-        self.until_closed(handled).await;
+        }
         drop(turn);
     }
 
-    /// What is under way when its consumer is closed is another member's from then on.
-    async fn until_closed(&self, handled: impl Future<Output = ()>) {
+    /// Works on a record. What is under way when the consumer is closed is another member's from then on.
+    async fn work(&self) -> Handled {
         let mut closed = self.closed.clone();
         tokio::select! {
             biased;
-            () = handled => {}
+            () = self.context.work() => Handled::Yes,
             // Its sender goes with the process.
-            _closed = closed.wait_for(|closed| *closed) => {}
+            _closed = closed.wait_for(|closed| *closed) => Handled::NotAnyMore,
         }
     }
 
-    async fn handle(&self, record: &ConsumedRecord, stream: Option<&MessageStream>) {
+    async fn handle(&self, record: &ConsumedRecord, stream: Option<&MessageStream>) -> Handled {
         let plan = &self.context.plan;
         let (commits, marks) = (plan.commit, plan.finish == Finish::Explicit);
         if commits == Commit::BeforeProcessing {
             self.mark(record, stream);
             self.commit().await;
         }
-        self.context.work().await;
+        if self.work().await == Handled::NotAnyMore {
+            return Handled::NotAnyMore;
+        }
         self.context.processed(record);
         if marks {
             self.mark(record, stream);
@@ -199,6 +204,7 @@ impl Worker {
             self.uncommitted.store(0, Ordering::Relaxed);
             self.commit().await;
         }
+        Handled::Yes
     }
 
     /// An application that finds something amiss goes back to look at it again, but not to behind what it has in hand

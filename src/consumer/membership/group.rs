@@ -165,7 +165,10 @@ impl GroupConsumer {
         // Both in one step: nobody takes records over in between.
         let mut progress = self.inner.progress();
         let is_owned = self.inner.shared.seek(partition, to);
-        progress.sought(partition);
+        // One that is being given up goes on nowhere: what is in hand of it stays unfinished for the last commit.
+        if is_owned {
+            progress.sought(partition);
+        }
         is_owned
     }
 

@@ -108,7 +108,12 @@ impl Recovered {
             segment.open_on_demand(directory)?;
         }
         if !self.clean {
-            self.sync(directory).await.inspect_err(|_| note_failed_sync(directory))?;
+            self.sync(directory).await.inspect_err(|error| {
+                // A file that could not be opened says nothing of the disk.
+                if !disk::is_out_of_descriptors(error) {
+                    note_failed_sync(directory);
+                }
+            })?;
         }
         for segment in &mut self.segments {
             segment.is_name_synced = true;

@@ -29,6 +29,8 @@ pub enum Effect {
         bytes: Range<u64>,
         /// The file as programs had reason to take it to be.
         meant: Vec<u8>,
+        /// Nothing is in the place of the bytes: the file ends before them, or has zeros from there on.
+        is_blank: bool,
     },
 }
 

@@ -120,7 +120,9 @@ fn note_damage(node: NodeId, fault: &'static str, path: &Path, bytes: impl FnOnc
             let inode = machine.tree.resolve(path).ok();
             machine.damaged.extend(inode.map(|inode| (inode, bytes.clone())));
         });
-        effects::damaged(node, fault, path.to_owned(), bytes, before);
+        // What is cut off is not there; a bit that flips leaves its byte's others.
+        let now = if fault == "flip-bit" { before.clone() } else { Vec::new() };
+        effects::damaged(node, fault, path.to_owned(), bytes, before, &now);
     }
 }
 

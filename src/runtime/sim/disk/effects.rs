@@ -9,10 +9,18 @@ use super::tree::Tree;
 use crate::runtime::sim::effects::{self, Effect};
 use crate::runtime::sim::identity::NodeId;
 
-/// `meant`: the file before.
-pub(super) fn damaged(node: NodeId, fault: &'static str, path: PathBuf, bytes: Range<u64>, meant: Vec<u8>) {
+/// `meant`: the file before; `now`: what is in the place of the bytes, as far as the file goes.
+pub(super) fn damaged(
+    node: NodeId,
+    fault: &'static str,
+    path: PathBuf,
+    bytes: Range<u64>,
+    meant: Vec<u8>,
+    now: &[u8],
+) {
     if !bytes.is_empty() {
-        effects::note(Effect::Damaged { node, fault, path, bytes, meant });
+        let is_blank = now.iter().all(|byte| *byte == 0);
+        effects::note(Effect::Damaged { node, fault, path, bytes, meant, is_blank });
     }
 }
 
@@ -31,7 +39,7 @@ pub(super) fn went_astray(
     meant[offset..offset + written.len()].copy_from_slice(written);
     for place in [landed, offset] {
         let bytes = place as u64..(place + written.len()) as u64;
-        damaged(node, "misdirected-write", path.clone(), bytes, meant.clone());
+        damaged(node, "misdirected-write", path.clone(), bytes, meant.clone(), written);
     }
 }
 
@@ -56,6 +64,6 @@ pub(super) fn note_losses(
         let now = now.map_or(&[][..], |file| file.current());
         let alike = now.iter().zip(&meant).take_while(|(now, before)| now == before).count();
         let bytes = alike as u64..meant.len() as u64;
-        damaged(node, fault, path, bytes, meant);
+        damaged(node, fault, path, bytes, meant, &now[alike..]);
     }
 }
