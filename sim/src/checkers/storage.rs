@@ -29,6 +29,12 @@ struct FirstRead<'a> {
     record: &'a RecordTag,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DiesIn {
+    DiskWrite,
+    Statement,
+}
+
 #[derive(Default)]
 struct Judge<'a> {
     replicas: BTreeMap<(BrokerId, &'a TopicPartition), Replica>,
@@ -36,8 +42,8 @@ struct Judge<'a> {
     leaders: HashMap<&'a TopicPartition, BrokerId>,
     /// Brokers whose fsyncs fail now, and since which entry.
     fsync_fails: BTreeMap<BrokerId, usize>,
-    /// Brokers that are to die inside of a write.
-    to_die_writing: BTreeSet<BrokerId>,
+    /// Brokers that are to die inside of a write: of their disk, or when they state what they have appended.
+    to_die_writing: BTreeMap<BrokerId, DiesIn>,
     /// Brokers whose writes end half-way now: what is written of one that fails can hold whole batches.
     write_short: BTreeSet<BrokerId>,
     /// Brokers that died so, and whose logs have shown no append yet that was not stated.
@@ -139,10 +145,14 @@ impl<'a> Judge<'a> {
             }
             Injected::Kill { target } => self.die(target),
             // Several batches can be of one write: who dies at the first of them does not state the others.
-            Injected::CrashArmed { target, point, .. } if matches!(&**point, "write" | "appended") => {
-                self.to_die_writing.extend(broker_of_node(target));
+            Injected::CrashArmed { target, point, .. } => {
+                let Some(broker) = broker_of_node(target) else { return };
+                match &**point {
+                    "write" => drop(self.to_die_writing.insert(broker, DiesIn::DiskWrite)),
+                    "appended" => drop(self.to_die_writing.insert(broker, DiesIn::Statement)),
+                    _ => drop(self.to_die_writing.remove(&broker)),
+                }
             }
-            Injected::CrashArmed { target, .. } => self.spare(target),
             Injected::DiskError {
                 target, operation: DiskOperation::Write, failure: Failure::Short, ..
             } => {
@@ -155,8 +165,10 @@ impl<'a> Judge<'a> {
                 self.lose_cache(at, broker_of_node(target));
             }
             Injected::DiskHealthy { target } => {
-                // It forgets the crash that was armed, too.
-                self.spare(target);
+                // The disk forgets the crash that was armed in it, too.
+                self.to_die_writing.retain(|&broker, dies_in| {
+                    Some(broker) != broker_of_node(target) || *dies_in == DiesIn::Statement
+                });
                 self.write_short.retain(|&broker| Some(broker) != broker_of_node(target));
                 self.fsync_fails.retain(|&broker, _| Some(broker) != broker_of_node(target));
             }
@@ -164,12 +176,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn spare(&mut self, target: &str) {
-        self.to_die_writing.retain(|&broker| Some(broker) != broker_of_node(target));
-    }
-
     fn die(&mut self, target: &str) {
-        let broker = broker_of_node(target).filter(|broker| self.to_die_writing.remove(broker));
+        let broker = broker_of_node(target).filter(|broker| self.to_die_writing.remove(broker).is_some());
         self.died_writing.extend(broker);
     }
 

@@ -199,6 +199,16 @@ fn a_write_that_failed_half_way_and_was_not_cut_off_leaves_what_it_wrote() {
 }
 
 #[test]
+fn a_disk_that_is_well_again_forgets_the_crash_inside_of_it_and_no_other() {
+    let found = |point| {
+        let well = Injected::DiskHealthy { target: broker_1() };
+        let story = Story::new().appended(0, 4, 1).fault(armed(point).unwrap()).fault(well).kill();
+        story.unstated(5, 8, true).recovered(8, false).violations(&CHECK).len()
+    };
+    assert_eq!(["write", "appended"].map(found), [1, 0]);
+}
+
+#[test]
 fn no_other_death_leaves_more_than_was_stated() {
     for story in [
         recovered_more(None, true),
