@@ -219,7 +219,11 @@ impl Membership {
         let waited = self.registry.zookeeper().session_timeout() * STALE_SESSIONS_MAX;
         match clock::timeout(waited, self.registry.wait_unregistered(broker)).await {
             Ok(gone) => Ok(gone?),
-            Err(Elapsed) => Err(Interrupted::Fatal(StartError::RegisteredElsewhere { broker, waited })),
+            // ZooKeeper may have been silent all the time: then nobody knows.
+            Err(Elapsed) => match self.registry.registration_session(broker).await? {
+                Some(_) => Err(Interrupted::Fatal(StartError::RegisteredElsewhere { broker, waited })),
+                None => Ok(()),
+            },
         }
     }
 
@@ -392,6 +396,11 @@ impl Membership {
                 | RegistryError::NoSuchPartition(_)
                 | RegistryError::NoSuchTopic(_),
             ) => Ok(None),
+            // It is this partition's alone.
+            Err(RegistryError::Corrupt { path, reason }) => {
+                tracing::error!(partition = %name, path, reason, "partition_state_not_understood");
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }

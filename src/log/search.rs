@@ -1,8 +1,9 @@
 //! Looks for a sound batch behind damage: what tells bytes that went bad from an append that was cut short.
 //!
 //! A process that is killed in the middle of a write leaves a part of it, and nothing behind that part. The
-//! search believes the CRC alone, so a batch that lies whole inside of a torn one (somebody stored batches as
-//! values) is taken for a sound one too: then nothing is cut, which is the safe side.
+//! search believes the CRC and the offset alone, so a batch that lies whole inside of a torn one (somebody stored
+//! batches as values) is taken for a sound one too where its offset could follow: then nothing is cut, which is the
+//! safe side.
 
 use std::io;
 

@@ -305,6 +305,38 @@ fn registrations_that_cannot_be_read_stop_nobody_else() {
     });
 }
 
+/// A slip of the pen in a topic's configuration ends nothing: the topic goes on as it was, also with who starts anew
+/// once it is mended.
+#[test]
+fn a_topic_whose_configuration_cannot_be_read_goes_on_as_it_was() {
+    with_brokers(2, |cluster| async move {
+        let mut client = cluster.client(1).await;
+        assert_eq!(client.create_topic(TOPIC, 1, &[]).await, ErrorCode::NONE);
+        let registry = cluster.registry().await;
+        let leader = client.metadata().await.topics[0].partitions[0].leader_id;
+        let path = format!("/config/topics/{TOPIC}");
+        let (sound, _) = registry.zookeeper().get_data(&path).await.expect("it is there");
+        registry.zookeeper().set_data(&path, b"{\"version\":", None).await.expect("it is there");
+
+        assert_eq!(client.create_topic("later", 1, &[]).await, ErrorCode::NONE, "everything is read again");
+        wait_until("the broker has seen the other topic", || async {
+            cluster.client(leader).await.metadata().await.topics.len() == 2
+        })
+        .await;
+        let mut serving = cluster.client(leader).await;
+        assert_eq!(serving.produce(TOPIC, 0, "on").await, (ErrorCode::NONE, 0));
+
+        cluster.end(leader, Death::Kill);
+        cluster.restart(leader).await;
+        registry.zookeeper().set_data(&path, &sound, None).await.expect("it is there");
+        wait_until("it is served once more", || async {
+            cluster.client(leader).await.produce(TOPIC, 0, "again").await.0 == ErrorCode::NONE
+        })
+        .await;
+        registry.zookeeper().clone().close().await;
+    });
+}
+
 #[test]
 fn an_administrator_reads_what_is_configured() {
     with_brokers(2, |cluster| async move {

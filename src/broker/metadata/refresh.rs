@@ -37,6 +37,14 @@ struct Stale {
     states: bool,
 }
 
+/// What was read of a topic.
+#[derive(Default)]
+struct TopicRead {
+    found: Option<(Arc<str>, Arc<TopicImage>)>,
+    /// What is stored there cannot be understood, and may be mended any time.
+    is_to_be_read_again: bool,
+}
+
 impl Refresh {
     /// A reader that has read nothing yet.
     pub fn new(registry: Registry) -> Refresh {
@@ -74,14 +82,16 @@ impl Refresh {
         let names = self.topics.as_ref().map(|(names, _)| names.clone()).unwrap_or_default();
         let reads = names.iter().map(|name| self.read_topic(name, stale));
         let mut found = BTreeMap::new();
+        let mut is_incomplete = false;
         for topic in concurrently(READS_AT_A_TIME_MAX, reads.collect()).await {
-            found.extend(topic?);
+            let topic = topic?;
+            is_incomplete |= topic.is_to_be_read_again;
+            found.extend(topic.found);
         }
         let unread: Vec<TopicPartition> =
             found.iter().flat_map(|(name, topic)| stateless(name, topic)).collect();
         let reads = unread.iter().map(|partition| self.read_state(partition));
         let mut states = concurrently(READS_AT_A_TIME_MAX, reads.collect()).await.into_iter();
-        let mut is_incomplete = false;
         for partition in &unread {
             let state = states.next().expect("one for each")?;
             is_incomplete |= state.is_none();
@@ -96,27 +106,22 @@ impl Refresh {
     }
 
     /// The topic as it stands; states of its partitions only where they are known and not stale.
-    async fn read_topic(
-        &self,
-        name: &str,
-        stale: Stale,
-    ) -> Result<Option<(Arc<str>, Arc<TopicImage>)>, RegistryError> {
+    async fn read_topic(&self, name: &str, stale: Stale) -> Result<TopicRead, RegistryError> {
         let known = self.known.get_key_value(name);
-        if let Some((name, topic)) = known
-            && !stale.specs
-            && !stale.states
-        {
-            return Ok(Some((Arc::clone(name), Arc::clone(topic))));
+        let as_known = || known.map(|(name, topic)| (Arc::clone(name), Arc::clone(topic)));
+        if known.is_some() && !stale.specs && !stale.states {
+            return Ok(TopicRead { found: as_known(), is_to_be_read_again: false });
         }
         let spec = match self.registry.topic(name).await {
+            // Somebody's slip of the pen ends no partition: it goes on as it was until that is mended.
             Err(RegistryError::Corrupt { path, reason }) => {
                 tracing::error!(path, reason, "topic_not_understood");
-                return Ok(None);
+                return Ok(TopicRead { found: as_known(), is_to_be_read_again: true });
             }
             spec => spec?,
         };
         // A topic deleted meanwhile: the watch will say so too.
-        let Some(spec) = spec else { return Ok(None) };
+        let Some(spec) = spec else { return Ok(TopicRead::default()) };
         let name: Arc<str> = known.map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name));
         let same =
             known.map(|(_, topic)| topic).filter(|topic| topic.topic_id == spec.topic_id && !stale.states);
@@ -126,7 +131,7 @@ impl Refresh {
         };
         let partitions = spec.partitions.into_iter().map(partition).collect();
         let topic = TopicImage { topic_id: spec.topic_id, config: spec.config, partitions };
-        Ok(Some((name, Arc::new(topic))))
+        Ok(TopicRead { found: Some((name, Arc::new(topic))), is_to_be_read_again: false })
     }
 
     async fn read_state(&self, partition: &TopicPartition) -> Result<Option<PartitionState>, RegistryError> {

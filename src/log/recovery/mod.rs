@@ -7,7 +7,9 @@
 //! - It did (same boot of the machine): everything written is there, in order. Damage with a sound batch behind
 //!   it is damage; with none behind it is the end of an append that was cut short, a torn tail, and is cut.
 //! - It did not: whatever was not flushed may be missing, in any order. The log is cut where the first unsound
-//!   batch begins, and what is cut is kept aside.
+//!   batch begins.
+//!
+//! What is cut is kept aside: of a last batch nobody can tell a torn one from one that went bad.
 //!
 //! [`recover`] only reads and decides; [`Recovered::make_durable`] changes files. What remains is synced before
 //! it counts as flushed: after a kill it may be in the page cache only. Interrupted anywhere, recovery does the
@@ -123,7 +125,7 @@ impl Recovered {
     }
 
     async fn cut_off(&mut self, directory: &Path, cut: Cut) -> Result<(), LogError> {
-        if self.page_cache == PageCache::Lost && self.bytes_cut > 0 {
+        if self.bytes_cut > 0 {
             self.aside = Some(self.keep_aside(directory, &cut).await?);
         }
         for found in &cut.removed {
@@ -342,9 +344,12 @@ impl Recovery<'_> {
             tracing::warn!(segment = segment.base.0, position, what, "unsound_tail_found");
             return Ok(());
         }
+        // Behind a torn batch nothing was written: what lies inside of it, a batch that somebody stored as a value, says
+        // nothing. Where its length went bad, others follow its records.
+        let offset_min = damage.cut_short.map_or(self.end, |torn| torn.next_offset());
         let places = std::iter::once((segment, position + 1)).chain(behind.iter().map(|found| (found, 0)));
         for (found, from) in places {
-            let behind = match search::sound_batch(&found.file, from, found.len, self.end)? {
+            let behind = match search::sound_batch(&found.file, from, found.len, offset_min)? {
                 Behind::Nothing => continue,
                 Behind::Sound { position } => format!("{} at byte {position}", log_name(found.base)),
                 Behind::Undecided => format!("{}, too much to look at", log_name(found.base)),

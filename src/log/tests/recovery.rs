@@ -69,7 +69,49 @@ fn after_a_kill_a_torn_tail_with_nothing_behind_it_is_cut() {
         let log = open(&data, LogConfig::default()).await;
 
         assert_eq!((log.log_end(), size_on_disk(&directory)), (Offset(8), 4 * size));
-        assert_eq!(kept_aside(&directory), []);
+        assert_eq!(kept_aside(&directory).len(), 1);
+    });
+}
+
+/// The CRC of a batch does not cover its base offset: what is cut here is whole, and may be what somebody was told is safe.
+#[test]
+fn of_a_last_batch_that_went_bad_after_a_kill_nothing_is_destroyed() {
+    on_disk(|data| async move {
+        let (directory, size) = abandoned_log(&data).await;
+        flip(&directory, 4 * size + 3);
+
+        let log = open(&data, LogConfig::default()).await;
+
+        assert_eq!((log.log_end(), size_on_disk(&directory)), (Offset(8), 4 * size));
+        assert!(matches!(kept_aside(&directory)[..], [(_, len)] if len == size));
+    });
+}
+
+/// A backup tool stores batches as values. One that lies whole inside of a torn batch is no sign that anything was written
+/// behind that.
+#[test]
+fn after_a_kill_a_torn_batch_that_holds_a_whole_one_as_a_value_is_cut() {
+    on_disk(|data| async move {
+        let (directory, size) = abandoned_log(&data).await;
+        let mut log = open(&data, LogConfig::default()).await;
+        let mut inner = batch(2, 50).bytes.to_vec();
+        inner[..8].copy_from_slice(&10_i64.to_be_bytes());
+        let mut builder = BatchBuilder::new(Compression::None);
+        builder.push(Timestamp(1), None, Some(&inner), &[]);
+        builder.push(Timestamp(2), None, Some(&[7; 100]), &[]);
+        let bytes = builder.build();
+        let header = validate(&bytes, usize::MAX).unwrap();
+        log.append(&[AppendBatch { header, bytes }], EPOCH).unwrap();
+        drop(log);
+        let whole = size_on_disk(&directory);
+        disk::open(&log_path(&directory, Offset(0)), OpenMode::ReadWrite)
+            .unwrap()
+            .truncate(whole - 50)
+            .unwrap();
+
+        let log = open(&data, LogConfig::default()).await;
+
+        assert_eq!((log.log_end(), size_on_disk(&directory)), (Offset(10), 5 * size));
     });
 }
 
