@@ -113,3 +113,19 @@ fn a_stopped_task_that_still_takes_a_step_is_waited_for() {
         group.abort_all();
     });
 }
+
+/// The blocking half of a client is called from threads that are no runtime's.
+#[cfg(feature = "real-runtime")]
+#[test]
+fn a_thread_that_is_no_runtimes_starts_tasks_where_their_group_was_made() {
+    as_process(|| async {
+        let group = Arc::new(TaskGroup::new(Lane::Data));
+        let (done, ran) = tokio::sync::oneshot::channel();
+        let of_thread = Arc::clone(&group);
+        let thread = std::thread::spawn(move || {
+            of_thread.spawn("from-a-thread", async move { drop(done.send(())) });
+        });
+        clock::timeout(Duration::from_secs(10), ran).await.expect("in time").expect("it ran");
+        thread.join().expect("it did not panic");
+    });
+}

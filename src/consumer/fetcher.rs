@@ -111,7 +111,7 @@ impl Fetcher {
                     && (answer.offset >= 0 || matches!(asked.target, LogPlace::Time { .. })) =>
             {
                 let offset = Some(Offset(answer.offset)).filter(|offset| offset.0 >= 0);
-                self.shared.answer(&asked.partition, |positions| positions.found(asked, offset));
+                self.shared.answer(self.broker, &asked.partition, |positions| positions.found(asked, offset));
             }
             _ => self.failed(asked, code),
         }
@@ -179,10 +179,12 @@ impl Fetcher {
                     let high_watermark = Offset(answer.high_watermark);
                     self.records_arrived(asked, records, high_watermark).await;
                 }
-                ErrorCode::CORRUPT_MESSAGE => self.shared.answer(&asked.partition, |positions| {
-                    positions.unreadable(asked);
-                    Vec::new()
-                }),
+                ErrorCode::CORRUPT_MESSAGE => {
+                    self.shared.answer(self.broker, &asked.partition, |positions| {
+                        positions.unreadable(asked);
+                        Vec::new()
+                    })
+                }
                 code => self.failed(asked, code),
             }
         }
@@ -197,7 +199,7 @@ impl Fetcher {
         if !rules::holds(Rule::QueueBeforeAdvancing) {
             return self.advance_before_queueing(asked, records, high_watermark).await;
         }
-        self.shared.answer(&asked.partition, |positions| {
+        self.shared.answer(self.broker, &asked.partition, |positions| {
             positions.fetched(asked, records, high_watermark);
             Vec::new()
         });
@@ -218,7 +220,7 @@ impl Fetcher {
     fn all_failed<T>(&self, requests: &[PartitionRequest<T>], error: &str) {
         tracing::debug!(broker = %self.broker, error, "fetch_failed");
         for asked in requests {
-            self.shared.answer(&asked.partition, |positions| {
+            self.shared.answer(self.broker, &asked.partition, |positions| {
                 positions.failed(asked, Failure::Transient, clock::now(), |n| self.shared.pause(n));
                 Vec::new()
             });
@@ -240,7 +242,7 @@ impl Fetcher {
             self.shared.cluster.invalidate_leader(&asked.partition);
             self.shared.want_refresh();
         }
-        self.shared.answer(&asked.partition, |positions| {
+        self.shared.answer(self.broker, &asked.partition, |positions| {
             positions.failed(asked, failure, clock::now(), |failures| self.shared.pause(failures));
             Vec::new()
         });

@@ -106,6 +106,8 @@ pub(super) struct Partition {
     pub(super) fetch_state: FetchState,
     /// The next offset to hand over to the reader.
     position: Offset,
+    /// Nobody will say where the position is: its look-up was refused.
+    is_unplaced: bool,
     /// What the reader took over last. It ends with this partition's stay: see `drop`.
     lease: Option<Arc<Lease>>,
     /// The next offset to fetch.
@@ -136,6 +138,7 @@ impl Partition {
             generation,
             fetch_state,
             position: at,
+            is_unplaced: false,
             lease: None,
             fetch_offset: at,
             entries: VecDeque::new(),
@@ -154,7 +157,8 @@ impl Partition {
             self.fetch_state,
             FetchState::LookingUp(..) | FetchState::Failed(ConsumeError::NoPosition { .. })
         );
-        (!is_unknown).then(|| self.lease.as_ref().map_or(self.position, |lease| lease.position()))
+        (!is_unknown && !self.is_unplaced)
+            .then(|| self.lease.as_ref().map_or(self.position, |lease| lease.position()))
     }
 
     /// Whether a request about it can go out.
@@ -289,6 +293,7 @@ impl Partition {
     /// No request about it will ever be answered.
     pub(super) fn refused(&mut self, error: ConsumeError) {
         self.busy = false;
+        self.is_unplaced = matches!(self.fetch_state, FetchState::LookingUp(..));
         self.fetch_state = FetchState::Failed(error);
     }
 

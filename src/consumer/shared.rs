@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::ConsumeError;
 use super::StartPosition;
 use super::config::ConsumerConfig;
 use super::partition::{Event, Reader};
@@ -90,6 +91,11 @@ impl Shared {
         self.dispatch();
     }
 
+    /// `Closed` once it is.
+    pub(super) fn check_open(&self) -> Result<(), ConsumeError> {
+        if self.state().closed { Err(ConsumeError::Closed) } else { Ok(()) }
+    }
+
     /// Takes partitions on, beside those that are there. Once closed, none.
     pub(super) fn add(&self, partitions: Vec<(TopicPartition, Reader, Begin)>) {
         let mut state = self.state();
@@ -111,6 +117,9 @@ impl Shared {
         let mut state = self.state();
         let stood = state.positions.remove(names);
         self.cluster.track_only(state.positions.topics());
+        drop(state);
+        // The buffer is shared by fewer.
+        self.dispatch();
         stood
     }
 
@@ -176,8 +185,14 @@ impl Shared {
         act(&mut self.state().positions)
     }
 
-    /// As above, for answers: states what they led to, and tells who polls.
-    pub(super) fn answer(&self, about: &TopicPartition, act: impl FnOnce(&mut Positions) -> Vec<Event>) {
+    /// As above, for answers of `broker`: states what they led to, and tells who polls. Who leads the partition by now may
+    /// have waited for this.
+    pub(super) fn answer(
+        &self,
+        broker: BrokerId,
+        about: &TopicPartition,
+        act: impl FnOnce(&mut Positions) -> Vec<Event>,
+    ) {
         let mut state = self.state();
         let events = act(&mut state.positions);
         self.state_facts(&events);
@@ -185,6 +200,9 @@ impl Shared {
         drop(state);
         if has_news {
             self.arrived.notify_waiters();
+        }
+        if let Some(leader) = self.cluster.leader(about).filter(|leader| leader.broker != broker) {
+            self.fetchers.wake(leader.broker);
         }
     }
 

@@ -291,11 +291,8 @@ impl Registry {
         wanted: &BTreeMap<TopicPartition, u32>,
     ) -> Result<Claim, RegistryError> {
         let names: Vec<&TopicPartition> = wanted.keys().collect();
-        let mut must_sync = false;
         for _ in 0..ATTEMPTS_MAX {
-            if must_sync {
-                retry_read(|| self.zookeeper.sync("/")).await?;
-            }
+            self.settle().await?;
             let owners = self.owners(group, &names).await?;
             let others: BTreeMap<_, _> =
                 owners.iter().filter(|(_, owner)| !self.is_mine(owner, member)).map(cloned).collect();
@@ -309,7 +306,7 @@ impl Registry {
             match self.create_owners(group, member, &missing).await {
                 Ok(()) => return Ok(Claim::Owned),
                 // Somebody was faster than what was read, or a lost reply hides a success.
-                Err(ZkError::NodeExists | ZkError::ConnectionLost) => must_sync = true,
+                Err(ZkError::NodeExists | ZkError::ConnectionLost) => self.reply_lost(),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -359,13 +356,14 @@ impl Registry {
     /// a lost reply and the next attempt somebody else may have made the node anew.
     async fn delete_own(&self, path: &str) -> Result<(), RegistryError> {
         for _ in 0..ATTEMPTS_MAX {
+            self.settle().await?;
             match retry_read(|| self.zookeeper.exists(path)).await? {
                 Some(stat) if stat.ephemeral_owner == self.zookeeper.session_id() => {}
                 _ => return Ok(()),
             }
             match self.zookeeper.delete(path, None).await {
                 Ok(()) | Err(ZkError::NoNode) => return Ok(()),
-                Err(ZkError::ConnectionLost) => retry_read(|| self.zookeeper.sync("/")).await?,
+                Err(ZkError::ConnectionLost) => self.reply_lost(),
                 Err(error) => return Err(error.into()),
             }
         }

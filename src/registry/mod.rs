@@ -14,6 +14,8 @@ mod znodes;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::runtime::{buggify, clock};
@@ -94,15 +96,40 @@ const LATE_READ: Duration = Duration::from_millis(400);
 #[derive(Clone)]
 pub struct Registry {
     zookeeper: ZooKeeper,
+    settled: Arc<Settled>,
+}
+
+/// Writes of this session whose replies were lost. What they did is known for certain only behind a later `sync`: another
+/// server, to which the client has come meanwhile, may not know of them yet.
+#[derive(Debug, Default)]
+struct Settled {
+    lost: AtomicU64,
+    /// So many of these lie before a `sync`.
+    known: AtomicU64,
 }
 
 impl Registry {
     pub fn new(zookeeper: ZooKeeper) -> Registry {
-        Registry { zookeeper }
+        Registry { zookeeper, settled: Arc::default() }
     }
 
     pub fn zookeeper(&self) -> &ZooKeeper {
         &self.zookeeper
+    }
+
+    /// The reply to a write was lost: reads say nothing of what it did before [`Registry::settle`].
+    fn reply_lost(&self) {
+        self.settled.lost.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// What is read from here on holds whatever this session has written.
+    async fn settle(&self) -> Result<(), ZkError> {
+        let lost = self.settled.lost.load(Ordering::SeqCst);
+        if lost > self.settled.known.load(Ordering::SeqCst) {
+            retry_read(|| self.zookeeper.sync("/")).await?;
+            self.settled.known.fetch_max(lost, Ordering::SeqCst);
+        }
+        Ok(())
     }
 
     /// Makes the paths that everything else is put under.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seedlog::consumer::StartPosition;
-use seedlog::consumer::membership::GroupConfig;
+use seedlog::consumer::membership::{Finish, GroupConfig};
+use seedlog::consumer::{ConsumeError, StartPosition};
 use seedlog::facts::Fact;
 use seedlog::registry::Registry;
 use seedlog::runtime::clock;
@@ -15,8 +15,8 @@ use seedlog::types::{Offset, SessionId};
 use seedlog::zookeeper::{CreateMode, ZkError, ZooKeeper};
 
 use super::harness::{
-    SESSION, Setting, at_next, facts_where, join, partition, take, tell, tell_once, tell_with_control, until,
-    values,
+    PATIENCE, SESSION, Setting, at_next, facts_where, join, partition, take, tell, tell_once,
+    tell_with_control, until, values,
 };
 use super::stories;
 
@@ -300,6 +300,68 @@ fn a_seek_while_a_partition_is_given_up_leaves_what_is_in_hand_unfinished() {
 
         let (consumer, mut streams) = join(at.config("billing", "b"), 1).await;
         assert_eq!(take(&mut streams[0], 1).await[0].offset, Offset(4), "it was in hand");
+        consumer.close().await.expect("it leaves in order");
+    });
+}
+
+/// The registry may hold what nobody confirmed: that the group stands where it was known to stand is then news to it.
+#[test]
+fn a_seek_back_to_what_was_committed_is_committed_where_the_reply_in_between_was_lost() {
+    tell_with_control(|at, control| async move {
+        at.create_topic(1).await;
+        at.produce(0..10).await;
+        let config = |client: &str| GroupConfig { auto_commit: None, ..at.config("billing", client) };
+        let (consumer, mut streams) = join(config("a"), 1).await;
+        take(&mut streams[0], 4).await;
+        consumer.commit().await.expect("three are finished");
+        assert!(consumer.seek(&partition(0), StartPosition::At(Offset(8))));
+        control.lose_reply(sessions_of("a")[0]);
+        consumer.commit().await.expect_err("nobody heard of it");
+        assert!(consumer.seek(&partition(0), StartPosition::At(Offset(3))));
+        consumer.close().await.expect("it leaves in order");
+
+        let (consumer, mut streams) = join(config("b"), 1).await;
+        assert_eq!(take(&mut streams[0], 1).await[0].offset, Offset(3));
+        consumer.close().await.expect("it leaves in order");
+    });
+}
+
+#[test]
+fn a_stream_without_room_among_its_unfinished_records_is_told_that_its_consumer_is_gone() {
+    tell(|at: Setting| async move {
+        at.create_topic(1).await;
+        at.produce(0..10).await;
+        let config =
+            GroupConfig { finish: Finish::Explicit, unfinished_records_max: 2, ..at.config("billing", "a") };
+        let (consumer, mut streams) = join(config, 1).await;
+        take(&mut streams[0], 2).await;
+        let waits = async { clock::timeout(PATIENCE, streams[0].next()).await };
+        let goes = async {
+            clock::sleep(Duration::from_millis(100)).await;
+            drop(consumer);
+        };
+        let (end, ()) = tokio::join!(waits, goes);
+        assert!(matches!(end, Ok(Err(ConsumeError::Closed))), "{end:?}");
+    });
+}
+
+/// Records in hand of one partition take the room of a stream; what is said of that one makes room for another one's.
+#[test]
+fn a_stream_without_room_goes_on_when_the_application_seeks_away_from_what_is_in_hand() {
+    tell(|at: Setting| async move {
+        at.create_topic(2).await;
+        at.produce(0..20).await;
+        let config =
+            GroupConfig { finish: Finish::Explicit, unfinished_records_max: 2, ..at.config("billing", "a") };
+        let (consumer, mut streams) = join(config, 1).await;
+        let in_hand = take(&mut streams[0], 2).await;
+        let waits = async { clock::timeout(SESSION * 3, streams[0].next()).await };
+        let goes_on = async {
+            clock::sleep(Duration::from_millis(500)).await;
+            assert!(consumer.seek(&in_hand[0].partition, StartPosition::Latest));
+        };
+        let (next, ()) = tokio::join!(waits, goes_on);
+        next.expect("in time").expect("a record");
         consumer.close().await.expect("it leaves in order");
     });
 }

@@ -28,6 +28,8 @@ struct Reading {
     finished: HashSet<Offset>,
     /// What was due before the application went back, as long as the offset registry does not know that it did.
     before_rewind: Option<Offset>,
+    /// A commit failed since it went back.
+    could_not_say: bool,
     /// The next seek is the one that a reset leads to.
     is_reset: bool,
     /// A member stood outside of the log, was reset, and did not say so to the offset registry yet.
@@ -83,6 +85,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             // It had its chance.
             Fact::PartitionReleased { .. } => {
                 reading.untold = reading.untold.filter(|untold| untold.could_not_say);
+                reading.before_rewind = reading.before_rewind.filter(|_| reading.could_not_say);
             }
             Fact::Assigned { position, .. } => {
                 reading.is_reset = false;
@@ -120,6 +123,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             }
             Fact::CommitFailed { offset, is_unknown, .. } => {
                 reading.untold = reading.untold.map(|_| Untold { could_not_say: true });
+                reading.could_not_say = true;
                 commits.failed((incarnation, partition, *offset), *is_unknown);
             }
             _ => {}
@@ -131,7 +135,7 @@ fn judge(case: &Case) -> Vec<Finding> {
 impl Reading {
     /// Another incarnation goes on at the committed offset: below what was seen so far, all is due that was not
     /// finished; above, what lies between stays due. That the application went back is forgotten where nobody could
-    /// commit it.
+    /// commit it: its member died, or its session did, or a commit failed. Who gives a partition up in order commits first.
     fn resume(&mut self, committed: Offset) {
         let due = self.before_rewind.take().or(self.due);
         self.due = Some(due.map_or(committed, |due| due.min(committed)));
@@ -143,6 +147,7 @@ impl Reading {
         let before = if goes_back { self.before_rewind.or(self.due) } else { self.before_rewind };
         self.before_rewind = before.filter(|before| position < *before);
         self.due = Some(position);
+        self.could_not_say = false;
         // What was given before counts for nothing any more: it is given once more, or is hidden since.
         self.delivered.clear();
     }

@@ -27,7 +27,7 @@ impl Fetcher {
             positions.assignments()
         });
         clock::sleep(FULL_QUEUE_WAIT).await;
-        self.shared.answer(&asked.partition, |positions| {
+        self.shared.answer(self.broker, &asked.partition, |positions| {
             if positions.assignments() == before {
                 positions.queue(asked, chunk);
             }

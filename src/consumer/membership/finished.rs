@@ -103,6 +103,13 @@ impl Progress {
         wanted.collect()
     }
 
+    /// Nobody knows whether the registry says what it was to be told.
+    pub(super) fn commit_unknown(&mut self, partition: &TopicPartition) {
+        if let Some(partition) = self.partitions.get_mut(partition) {
+            partition.committed = None;
+        }
+    }
+
     pub(super) fn committed(&mut self, partition: &TopicPartition, offset: Offset) {
         if let Some(partition) = self.partitions.get_mut(partition) {
             partition.committed = Some(offset);

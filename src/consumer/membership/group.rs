@@ -168,6 +168,9 @@ impl GroupConsumer {
         // One that is being given up goes on nowhere: what is in hand of it stays unfinished for the last commit.
         if is_owned {
             progress.sought(partition);
+            drop(progress);
+            // There may be room again among the unfinished records of a stream.
+            self.inner.shared.wake_readers();
         }
         is_owned
     }

@@ -98,6 +98,7 @@ impl MessageStream {
         let unfinished = progress.unfinished(&self.topic, self.stream);
         let room = self.inner.config.unfinished_records_max.saturating_sub(unfinished);
         if room == 0 {
+            self.inner.shared.check_open()?;
             tracing::debug!(topic = self.topic, stream = self.stream, "stream_waits_for_marks");
             return Ok(false);
         }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::{Mutex, OnceLock};
 
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::runtime::living::Living;
@@ -19,6 +20,8 @@ pub enum Lane {
 /// Owns tasks; dropping it stops them all.
 pub struct TaskGroup {
     lane: Lane,
+    /// Where the group was made, for who starts a task from a thread that is none of a runtime's.
+    home: Option<Handle>,
     living: Living,
     tasks: Mutex<Vec<AbortHandle>>,
 }
@@ -28,7 +31,8 @@ const SWEEP_AT: usize = 64;
 
 impl TaskGroup {
     pub fn new(lane: Lane) -> TaskGroup {
-        TaskGroup { lane, living: Living::default(), tasks: Mutex::new(Vec::new()) }
+        let home = Handle::try_current().ok();
+        TaskGroup { lane, home, living: Living::default(), tasks: Mutex::new(Vec::new()) }
     }
 
     /// Starts a task that lives at most as long as this group.
@@ -38,7 +42,10 @@ impl TaskGroup {
     {
         let future = self.living.count(future);
         let task = match self.lane {
-            Lane::Data => tokio::runtime::Handle::current().spawn(future),
+            Lane::Data => match (Handle::try_current(), &self.home) {
+                (Err(_), Some(home)) => home.spawn(future),
+                (here, _) => here.expect("the group was made, or is used, on a runtime").spawn(future),
+            },
             Lane::Control => control_runtime().spawn(future),
         };
         let mut tasks = self.tasks.lock().expect("task list");

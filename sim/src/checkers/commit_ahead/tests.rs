@@ -226,6 +226,8 @@ fn a_way_back_that_could_not_be_committed_is_forgotten_and_one_that_was_is_not()
     assert_eq!(goes_on(back()), 0);
     assert_eq!(goes_on(back().committing("a", 0).commit_failed("a", 0, true)), 0);
     assert_eq!(goes_on(back().commits("a", 0)), 1);
+    assert_eq!(goes_on(back().released("a")), 1, "who gives it up in order says so first");
+    assert_eq!(goes_on(back().committing("a", 0).commit_failed("a", 0, true).released("a")), 0);
 }
 
 #[test]

@@ -83,6 +83,9 @@ impl Shell {
             return Ok(());
         };
         let is_unknown = matches!(error, ZkError::ConnectionLost | ZkError::SessionExpired | ZkError::Closed);
+        if is_unknown {
+            self.progress().commit_unknown(&partition);
+        }
         tracing::warn!(group = self.config.group, %partition, %offset, %error, "group_commit_failed");
         self.state(|group, consumer| Fact::CommitFailed {
             group,

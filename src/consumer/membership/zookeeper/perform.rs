@@ -170,6 +170,8 @@ impl Shell {
             let partition = partition.clone();
             facts::record(|| Fact::PartitionReleased { group: group.clone(), consumer, partition });
         }
+        // What was in hand of them takes no room from others of the same stream any more.
+        self.shared.wake_readers();
         if buggify::fires("group.slow-release") {
             clock::sleep(SLOW_STEP).await;
         }

@@ -249,6 +249,7 @@ impl Shell {
         if rules::holds(Rule::DropOwnershipOnExpiry) {
             self.shared.remove(&self.progress().owned());
             self.progress().clear();
+            self.shared.wake_readers();
         }
         self.registry = None;
         self.watches.clear();
