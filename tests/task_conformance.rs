@@ -117,13 +117,14 @@ fn a_stopped_task_that_still_takes_a_step_is_waited_for() {
 /// The blocking half of a client is called from threads that are no runtime's.
 #[cfg(feature = "real-runtime")]
 #[test]
+#[allow(clippy::disallowed_methods)] // Outside of any simulation.
 fn a_thread_that_is_no_runtimes_starts_tasks_where_their_group_was_made() {
     as_process(|| async {
         let group = Arc::new(TaskGroup::new(Lane::Data));
         let (done, ran) = tokio::sync::oneshot::channel();
         let of_thread = Arc::clone(&group);
         let thread = std::thread::spawn(move || {
-            of_thread.spawn("from-a-thread", async move { drop(done.send(())) });
+            of_thread.spawn("from-a-thread", async move { done.send(()).expect("it is waited for") });
         });
         clock::timeout(Duration::from_secs(10), ran).await.expect("in time").expect("it ran");
         thread.join().expect("it did not panic");

@@ -155,9 +155,12 @@ mod half {
 
     const SEEDS: u64 = 6;
 
+    /// What is to be done at the next fact of a kind.
+    type AtNext = (&'static str, Box<dyn FnOnce()>);
+
     thread_local! {
         static FACTS: RefCell<Vec<(u64, Fact)>> = const { RefCell::new(Vec::new()) };
-        static AT_NEXT: RefCell<Option<(&'static str, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
+        static AT_NEXT: RefCell<Option<AtNext>> = const { RefCell::new(None) };
     }
 
     struct Collect;
