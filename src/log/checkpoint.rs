@@ -15,7 +15,7 @@ use crate::types::{LeaderEpoch, Offset};
 
 const NAME: &str = "checkpoint";
 /// Its name after a sync failed: what was written before that may be gone from the page cache too, in any order, as
-/// after a power failure (fsyncgate). A rename takes neither a descriptor nor room, of which there may be none either.
+/// after a power failure (fsyncgate). A rename takes no descriptor and hardly ever room, of which there may be none either.
 const DISTRUSTED: &str = "checkpoint.sync-failed";
 pub(super) const TEMPORARY_SUFFIX: &str = ".tmp";
 const MAGIC: [u8; 8] = *b"SLCHECK2";

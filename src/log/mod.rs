@@ -9,7 +9,7 @@
 //! <data>/orders-3/00000000000000000000.log     batches, one after another
 //!                 00000000000000000000.index   of a closed segment: its summary, and where batches lie
 //!                 checkpoint                   up to where it was flushed, and whether it was closed cleanly
-//!                 cut-000000-at-....bytes      what recovery cut off after a power failure; never read
+//!                 cut-000000-at-....bytes      what recovery cut off; never read
 //!                 checkpoint.sync-failed       its name after a failed sync: the page cache may have lost what it held
 //! ```
 //!

@@ -1,5 +1,5 @@
-//! Bytes that recovery cuts off after a power failure, kept in a file that the log never reads: evidence for
-//! whoever wants to know what was lost.
+//! Bytes that recovery cuts off, kept in a file that the log never reads: evidence for whoever wants to know what
+//! was lost.
 //!
 //! Bounded in number and size. A device without room keeps none.
 

@@ -20,7 +20,7 @@ pub enum Lane {
 /// Owns tasks; dropping it stops them all.
 pub struct TaskGroup {
     lane: Lane,
-    /// Where the group was made, for who starts a task from a thread that is none of a runtime's.
+    /// The runtime that the group was made on, if any, for who starts a task from a thread that is none of a runtime's.
     home: Option<Handle>,
     living: Living,
     tasks: Mutex<Vec<AbortHandle>>,
@@ -42,10 +42,11 @@ impl TaskGroup {
     {
         let future = self.living.count(future);
         let task = match self.lane {
-            Lane::Data => match (Handle::try_current(), &self.home) {
-                (Err(_), Some(home)) => home.spawn(future),
-                (here, _) => here.expect("the group was made, or is used, on a runtime").spawn(future),
-            },
+            Lane::Data => {
+                let here = Handle::try_current().ok();
+                let handle = here.as_ref().or(self.home.as_ref());
+                handle.expect("the group was made, or is used, on a runtime").spawn(future)
+            }
             Lane::Control => control_runtime().spawn(future),
         };
         let mut tasks = self.tasks.lock().expect("task list");
