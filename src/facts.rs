@@ -5,6 +5,7 @@
 
 mod about;
 mod pages;
+mod seek;
 mod sink;
 mod tag;
 mod znodes;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::{Acks, BrokerId, LeaderEpoch, Offset, SessionId, TopicPartition, Zxid};
 
 pub use pages::{Appends, LogEnds};
+pub use seek::SeekTarget;
 pub use sink::{Sink, install, record};
 pub use tag::RecordTag;
 pub use znodes::{LeaderAnswer, LeaderRequest, Znode, ZnodeChange, ZnodeWrite, ZnodeWritten};
@@ -189,11 +191,35 @@ pub enum Fact {
         partition: TopicPartition,
         timestamp: i64,
     },
-    /// The application is about to seek there, or (`None`) to one of the log's ends.
+    /// The application is about to seek there, or to be assigned the partition from there.
     Sought {
         consumer: String,
         partition: TopicPartition,
-        to: Option<Offset>,
+        to: SeekTarget,
+    },
+    /// One poll gave the application these records of the partition.
+    Polled {
+        consumer: String,
+        partition: TopicPartition,
+        first: Offset,
+        last: Offset,
+        records: u64,
+        /// Of their tags, in order.
+        digest: u32,
+    },
+    /// The application was told that its position is outside of the log, or (`None`) that there is none.
+    PositionRefused {
+        consumer: String,
+        partition: TopicPartition,
+        at: Option<Offset>,
+    },
+    /// `send` did not take a record for this topic, for another reason than its size. `must_take`: when it was
+    /// called, the topic was there, and the last fault was over.
+    SendRefused {
+        producer: String,
+        topic: String,
+        error: String,
+        must_take: bool,
     },
     /// What this broker says about who leads the partition; `None`: nobody that lives.
     LeaderTold {
@@ -202,6 +228,12 @@ pub enum Fact {
         partition: TopicPartition,
         leader: Option<BrokerId>,
         epoch: LeaderEpoch,
+    },
+    /// Every partition that this broker has told of, asked for all topics.
+    PartitionsTold {
+        client: String,
+        broker: BrokerId,
+        partitions: Vec<TopicPartition>,
     },
     /// A client of the bare protocol was told by this broker, of the batch that begins with this send, that it does not
     /// lead the partition, or knows of none.

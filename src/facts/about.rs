@@ -36,6 +36,10 @@ impl Fact {
             Fact::PositionTold { .. } => "position-told",
             Fact::TimeSought { .. } => "time-sought",
             Fact::Sought { .. } => "sought",
+            Fact::Polled { .. } => "polled",
+            Fact::PositionRefused { .. } => "position-refused",
+            Fact::SendRefused { .. } => "send-refused",
+            Fact::PartitionsTold { .. } => "partitions-told",
             Fact::MetricsAsked { .. } => "metrics-asked",
             Fact::MetricsRead { .. } => "metrics-read",
             Fact::HealthRead { .. } => "health-read",
@@ -96,6 +100,8 @@ impl Fact {
             | Fact::PositionTold { partition, .. }
             | Fact::TimeSought { partition, .. }
             | Fact::Sought { partition, .. }
+            | Fact::Polled { partition, .. }
+            | Fact::PositionRefused { partition, .. }
             | Fact::RebalanceConflict { partition, .. }
             | Fact::PartitionOwned { partition, .. }
             | Fact::PartitionReleased { partition, .. }
@@ -121,6 +127,8 @@ impl Fact {
             | Fact::PositionTold { consumer, .. }
             | Fact::TimeSought { consumer, .. }
             | Fact::Sought { consumer, .. }
+            | Fact::Polled { consumer, .. }
+            | Fact::PositionRefused { consumer, .. }
             | Fact::GroupJoined { consumer, .. }
             | Fact::GroupLeft { consumer, .. }
             | Fact::GroupSessionLost { consumer, .. }

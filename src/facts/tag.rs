@@ -48,6 +48,17 @@ impl RecordTag {
         }
         self
     }
+
+    /// The digest of several records, with this one behind them; it begins with 0. Of everything but the time, which a
+    /// broker may set.
+    #[must_use]
+    pub fn extend_digest(&self, digest: u32) -> u32 {
+        let mut hash = crc32fast::Hasher::new();
+        for part in [digest, self.key, self.value, self.headers] {
+            hash.update(&part.to_be_bytes());
+        }
+        hash.finalize()
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

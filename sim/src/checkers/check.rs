@@ -50,7 +50,7 @@ pub enum Feature {
     ExposesFlushed,
     /// Nothing but the run decides: a send certainly failed in it.
     FailedSend,
-    /// Likewise: a position was reset.
+    /// Likewise: a position was reset, or its application asked where to go.
     Reset,
     /// Likewise: a broker gave up its log directory or its start.
     BrokerFailed,
@@ -96,7 +96,9 @@ impl Feature {
             Feature::ExposesFlushed => terms.topics.values().any(|topic| topic.exposes_flushed),
             Feature::FlushInterval => terms.topics.values().any(|topic| topic.flush_interval.is_some()),
             Feature::FailedSend => some_fact(|fact| matches!(fact, Fact::SendFailed { .. })),
-            Feature::Reset => some_fact(|fact| matches!(fact, Fact::PositionReset { .. })),
+            Feature::Reset => {
+                some_fact(|fact| matches!(fact, Fact::PositionReset { .. } | Fact::PositionRefused { .. }))
+            }
             Feature::BrokerFailed => {
                 some_fact(|fact| matches!(fact, Fact::LogDirFailed { .. } | Fact::BrokerStartFailed { .. }))
             }
@@ -145,7 +147,8 @@ mod tests {
     }
 
     /// Stories of their own show that these have met something.
-    const MET_ELSEWHERE: [&str; 16] = [
+    const MET_ELSEWHERE: [&str; 17] = [
+        "misstated-delivery",
         "stale-leader",
         "fair-turns",
         "wrong-metric",

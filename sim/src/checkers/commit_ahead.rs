@@ -148,6 +148,8 @@ impl Reading {
         self.before_rewind = before.filter(|before| position < *before);
         self.due = Some(position);
         self.could_not_say = false;
+        // What was finished from there on is to be worked on once more.
+        self.finished.retain(|offset| *offset < position);
         // What was given before counts for nothing any more: it is given once more, or is hidden since.
         self.delivered.clear();
     }

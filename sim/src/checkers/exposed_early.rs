@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use seedlog::facts::Fact;
+use seedlog::facts::{Fact, SeekTarget};
 use seedlog::types::{Offset, TopicPartition};
 
 use super::{Case, Check, Feature, Finding};
@@ -64,11 +64,12 @@ fn is_flush_awaited(case: &Case, partition: &TopicPartition) -> bool {
 fn end_told<'a>(case: &Case, asking: &mut Asking<'a>, fact: &'a Fact) -> Option<Offset> {
     match fact {
         Fact::Delivered { offset, .. } => Some(offset.next()),
-        Fact::Sought { consumer, partition, to: None } | Fact::TimeSought { consumer, partition, .. } => {
+        Fact::Sought { consumer, partition, to: SeekTarget::Earliest | SeekTarget::Latest }
+        | Fact::TimeSought { consumer, partition, .. } => {
             asking.insert((consumer, partition));
             None
         }
-        Fact::Sought { consumer, partition, to: Some(_) } => {
+        Fact::Sought { consumer, partition, to: SeekTarget::Offset(_) } => {
             asking.remove(&(consumer.as_str(), partition));
             None
         }
@@ -108,7 +109,7 @@ mod tests {
     use std::time::Duration;
 
     use seedlog::consumer::AutoReset;
-    use seedlog::facts::Fact;
+    use seedlog::facts::{Fact, SeekTarget};
     use seedlog::types::{Durability, Offset};
 
     use super::CHECK;
@@ -121,7 +122,8 @@ mod tests {
 
     fn sought(story: Story, position: i64) -> Story {
         let (consumer, partition) = ("rover".to_owned(), orders());
-        let asked = Fact::Sought { consumer: consumer.clone(), partition: partition.clone(), to: None };
+        let to = SeekTarget::Latest;
+        let asked = Fact::Sought { consumer: consumer.clone(), partition: partition.clone(), to };
         let reason = "sought by the application".to_owned();
         let told = Fact::Seeked { consumer, partition, position: Offset(position), reason };
         story.fact("rover", asked).fact("rover", told)
@@ -164,7 +166,7 @@ mod tests {
 
     #[test]
     fn an_offset_that_the_application_chose_is_its_own() {
-        let (consumer, partition, to) = ("rover".to_owned(), orders(), Some(Offset(900)));
+        let (consumer, partition, to) = ("rover".to_owned(), orders(), SeekTarget::Offset(Offset(900)));
         let asked = Fact::Sought { consumer: consumer.clone(), partition: partition.clone(), to };
         let reason = "sought by the application".to_owned();
         let went = Fact::Seeked { consumer, partition, position: Offset(900), reason };

@@ -12,7 +12,7 @@ use seedlog::types::{Offset, TopicPartition};
 
 use super::groups::Incarnation;
 use super::{Case, Check, Feature, Finding, Terms};
-use crate::history::{Entry, Phase, What};
+use crate::history::{Entry, Injected, Phase, What};
 
 pub const CHECK: Check = Check::new("H13", "lag-after-heal", Feature::Any, judge);
 
@@ -50,6 +50,7 @@ fn judge(case: &Case) -> Vec<Finding> {
                 state.heal(at, case.terms);
             }
             What::Fact(fact) => state.observe(case, at, entry, fact),
+            What::Fault(Injected::Start { target }) => state.begin(case.terms, target),
             _ => {}
         }
     }
@@ -115,6 +116,14 @@ impl<'a> State<'a> {
         }
     }
 
+    /// A consumer's process stands nowhere until it says so.
+    fn begin(&mut self, terms: &'a Terms, consumer: &str) {
+        let Some((name, partitions)) = terms.assigned.get_key_value(consumer) else { return };
+        for partition in partitions {
+            self.positions.insert((Reader::Consumer(name), partition), Offset::ZERO);
+        }
+    }
+
     fn observe(&mut self, case: &Case<'a>, at: usize, entry: &'a Entry, fact: &'a Fact) {
         let (position, partition) = match fact {
             Fact::Appended { partition, last, .. } => {
@@ -156,7 +165,7 @@ mod tests {
     use super::CHECK;
     use crate::checkers::Patience;
     use crate::checkers::story::Story;
-    use crate::history::Phase;
+    use crate::history::{Injected, Phase};
 
     fn lagging() -> Story {
         Story::new().appended(0, 1, 1).assigned("a", 0).read("a", 0, "r-0").phase(Phase::Converge)
@@ -220,6 +229,15 @@ mod tests {
         };
         assert!(left(&[]).violations(&CHECK).is_empty());
         assert_eq!(left(&["b"]).violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_reader_that_never_says_where_it_stands_is_found() {
+        let begun = Story::new().reading_alone("a").appended(0, 1, 1);
+        let story = begun.fault(Injected::Start { target: "a".into() }).phase(Phase::Converge);
+        let story = story.after(Duration::from_secs(30)).phase(Phase::Judge);
+        let expected = ["a stood at orders-0@0 at the heal and is not there after 30.0 s to read to 2"];
+        assert_eq!(story.violations(&CHECK), expected);
     }
 
     #[test]

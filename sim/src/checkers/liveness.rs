@@ -93,6 +93,11 @@ fn describe(case: &Case, deadline: usize, missing: Missing) -> Finding {
             let evidence = send.map(|send| send.invoked).into_iter().chain([deadline]).collect();
             Finding::new(send.map(|s| s.partition), message, evidence).excused_by(outage)
         }
+        Missing::NotTaken { producer, topic, error } => {
+            let message =
+                format!("{producer} did not take a record for {topic} in a healed cluster: {error}");
+            Finding::new(None, message, vec![deadline]).excused_by(outage_of_topic(case, &topic))
+        }
         Missing::Lag { consumer, partition, position, end } => {
             let message = format!("{consumer} stands at {partition}@{position}, the log ends at {end}");
             let outage = case.budget.excuses_outage(&partition);
@@ -111,6 +116,13 @@ fn describe(case: &Case, deadline: usize, missing: Missing) -> Finding {
             Finding::new(Some(&partition), message, vec![deadline])
         }
     }
+}
+
+/// Why some partition of the topic cannot be written to, if that may be.
+fn outage_of_topic(case: &Case, topic: &str) -> Option<String> {
+    let partitions = case.terms.topics.get(topic).map_or(0, |topic| topic.partitions);
+    let mut each = (0..partitions.cast_signed()).map(|number| TopicPartition::new(topic, number));
+    each.find_map(|partition| case.budget.excuses_outage(&partition))
 }
 
 #[cfg(test)]
@@ -187,6 +199,31 @@ mod tests {
         assert!(before.violations(&CHECK).is_empty());
         let after = Story::new().phase(Phase::Converge).send(0, "r-0").unknown(0).phase(Phase::Drain);
         assert_eq!(after.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_record_that_is_not_even_taken_is_found_where_it_had_to_be() {
+        let refused = |must_take| {
+            let (producer, topic, error) = ("shop".into(), "orders".into(), "no topic".into());
+            let refused = Fact::SendRefused { producer, topic, error, must_take };
+            Story::new().phase(Phase::Converge).fact("shop", refused).phase(Phase::Drain)
+        };
+        assert!(refused(false).violations(&CHECK).is_empty());
+        let expected = ["shop did not take a record for orders in a healed cluster: no topic"];
+        assert_eq!(refused(true).violations(&CHECK), expected);
+    }
+
+    #[test]
+    fn a_reader_that_never_says_where_it_stands_is_found() {
+        let begun = || {
+            let story = Story::new().reading_alone("a").appended(0, 0, 1);
+            story.fault(Injected::Start { target: "a".into() }).phase(Phase::Converge)
+        };
+        let expected = ["a stands at orders-0@0, the log ends at 1"];
+        assert_eq!(begun().phase(Phase::Drain).violations(&CHECK), expected);
+        assert!(begun().assigned("a", 1).phase(Phase::Drain).violations(&CHECK).is_empty());
+        let second = begun().assigned("a", 1).fault(Injected::Start { target: "a".into() });
+        assert_eq!(second.phase(Phase::Drain).violations(&CHECK), expected);
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod leader_epochs;
 mod liveness;
 mod lost_write;
 mod misshapen_log;
+mod misstated_delivery;
 mod moved_key;
 mod needless_expiry;
 mod needless_failure;
@@ -79,7 +80,7 @@ use crate::history::Entry;
 pub const FINDINGS_MAX: usize = 20;
 
 /// Every check, in the order in which verdicts name them.
-pub static CHECKS: [Check; 42] = [
+pub static CHECKS: [Check; 43] = [
     inconsistent_offsets::CHECK,
     duplicate::CHECK,
     lost_write::CHECK,
@@ -102,6 +103,7 @@ pub static CHECKS: [Check; 42] = [
     unfinished_flush::CHECK,
     wrong_position::CHECK,
     wrong_time::CHECK,
+    misstated_delivery::CHECK,
     moved_key::CHECK,
     wrong_reply::CHECK,
     overdue_send::CHECK,

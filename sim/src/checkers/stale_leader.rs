@@ -1,5 +1,5 @@
 //! H30, `stale-leader`: once the cluster is at peace, a broker says of some partition that another one leads it than
-//! does, or in another epoch, or that nobody does.
+//! does, or in another epoch, or that nobody does. Or it leaves a partition out, asked for all.
 //!
 //! A broker takes in what others state within moments; what was told within two seconds of a change is not judged.
 
@@ -54,6 +54,18 @@ fn judge(case: &Case) -> Vec<Finding> {
                 let finding = Finding::new(Some(partition), message, vec![truth.at, at]);
                 findings.push(finding.excused_by(case.budget.excuses_outage(partition)));
             }
+            What::Fact(Fact::PartitionsTold { broker, partitions, .. }) => {
+                for (partition, truth) in &led {
+                    let since = changed_at.max(Some(case.history[truth.at].at_ns)).unwrap_or_default();
+                    let is_known = Duration::from_nanos(entry.at_ns - since) >= KNOWN_WITHIN;
+                    if is_known && !partitions.contains(partition) {
+                        let message =
+                            format!("broker {broker} leaves out {partition}, which {} leads", truth.by);
+                        let finding = Finding::new(Some(partition), message, vec![truth.at, at]);
+                        findings.push(finding.excused_by(case.budget.excuses_outage(partition)));
+                    }
+                }
+            }
             _ => {}
         }
     }
@@ -92,6 +104,18 @@ mod tests {
         let story = told(told(story, Some(1), 3).after(Duration::from_secs(9)), Some(1), 4);
         assert!(story.violations(&CHECK).is_empty());
         assert_eq!(story.met(&CHECK), 1);
+    }
+
+    #[test]
+    fn a_partition_that_is_left_out_is_found_once_everybody_must_know_it() {
+        let told = |after, partitions: Vec<_>| {
+            let story = leads(Story::new(), 3).after(Duration::from_secs(after));
+            let (client, broker) = ("visitor".to_owned(), BrokerId(2));
+            story.fact("visitor", Fact::PartitionsTold { client, broker, partitions }).violations(&CHECK)
+        };
+        assert_eq!(told(9, vec![orders()]), [""; 0]);
+        assert_eq!(told(1, Vec::new()), [""; 0]);
+        assert_eq!(told(9, Vec::new()), ["broker 2 leaves out orders-0, which 1 leads"]);
     }
 
     #[test]

@@ -92,6 +92,12 @@ impl Story {
         self
     }
 
+    /// The consumer belongs to no group and reads everything.
+    pub fn reading_alone(mut self, consumer: &str) -> Story {
+        self.terms.assigned.insert(consumer.into(), vec![orders()]);
+        self
+    }
+
     pub fn patient(mut self, patience: Patience) -> Story {
         self.terms.patience = patience;
         self

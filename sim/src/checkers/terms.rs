@@ -18,6 +18,8 @@ pub struct Terms {
     pub memberships: BTreeMap<String, Membership>,
     /// Consumers that belong to no group.
     pub consumers: BTreeMap<String, ConsumerTerms>,
+    /// What consumers that belong to no group have to read in the end, the testbed's own auditor among them.
+    pub assigned: BTreeMap<String, Vec<TopicPartition>>,
     pub patience: Patience,
     /// A client that does not come back: nothing is demanded of it once the rest has healed.
     pub left_dead: Option<String>,

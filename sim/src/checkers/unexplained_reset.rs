@@ -1,6 +1,7 @@
 //! H18, `unexplained-reset`: a position was reset although the log held it all the time, or although its consumer had just
 //! been told that the log holds it, or as though there was none although a committed offset had been fetched; or it was
-//! reset to another place than the consumer's policy says, or by one that is to ask its application.
+//! reset to another place than the consumer's policy says, or by one that is to ask its application. What is told to an
+//! application that is asked is held to the same.
 //!
 //! The log's bounds are the testbed's own account of it, not what the broker said. With one replica, every
 //! cut of the log counts; a position that lies on the log's end is in range.
@@ -76,6 +77,10 @@ fn policy_of(case: &Case, incarnation: Incarnation) -> Option<AutoReset> {
 }
 
 fn objection_of_policy(case: &Case, logs: &Logs, incarnation: Incarnation, fact: &Fact) -> Option<String> {
+    if let Fact::PositionRefused { .. } = fact {
+        let is_asked = policy_of(case, incarnation)? == AutoReset::None;
+        return (!is_asked).then(|| "its application was asked, its policy knows where to go".to_owned());
+    }
     let Fact::PositionReset { partition, from, to, log_start, log_end, .. } = fact else { return None };
     if let Some(from) = from.filter(|from| (*log_start..=*log_end).contains(from)) {
         return Some(format!("{from} is within the {log_start} to {log_end} that it had just been told"));
@@ -125,8 +130,10 @@ impl<'a> Logs<'a> {
 impl<'a> State<'a> {
     fn observe(&mut self, at: usize, place: (Incarnation<'a>, &'a TopicPartition), fact: &'a Fact) {
         match fact {
-            Fact::PositionReset { from: Some(from), to, .. } => self.judge(at, place, *from, *to),
-            Fact::PositionReset { from: None, to, .. } => self.judge_first(at, place, *to),
+            Fact::PositionReset { from: Some(from), to, .. } => self.judge(at, place, *from, Some(*to)),
+            Fact::PositionReset { from: None, to, .. } => self.judge_first(at, place, Some(*to)),
+            Fact::PositionRefused { at: Some(from), .. } => return self.judge(at, place, *from, None),
+            Fact::PositionRefused { at: None, .. } => return self.judge_first(at, place, None),
             Fact::OffsetFetched { offset: Some(offset), .. } => {
                 self.fetched.insert(place, (at, *offset));
                 return;
@@ -142,27 +149,37 @@ impl<'a> State<'a> {
         self.stood.insert(place, Stood { at, log });
     }
 
-    fn judge(&mut self, at: usize, place: (Incarnation<'a>, &'a TopicPartition), from: Offset, to: Offset) {
+    /// `to`: `None`: its application was asked.
+    fn judge(
+        &mut self,
+        at: usize,
+        place: (Incarnation<'a>, &'a TopicPartition),
+        from: Offset,
+        to: Option<Offset>,
+    ) {
         let (incarnation, partition) = place;
         let Some(stood) = self.stood.get(&place).copied() else { return };
         self.judged += 1;
         let held = self.logs.held_since(partition, stood);
         if held.start <= from && from <= held.end {
-            let message = format!(
-                "{} was reset from {partition}@{from} to {to} although the log was {}..={}",
-                incarnation.consumer, held.start, held.end
-            );
+            let was = match to {
+                Some(to) => format!("was reset from {partition}@{from} to {to}"),
+                None => format!("was told that {partition} has no {from}"),
+            };
+            let message =
+                format!("{} {was} although the log was {}..={}", incarnation.consumer, held.start, held.end);
             self.findings.push(Finding::new(Some(partition), message, vec![stood.at, at]));
         }
     }
 
-    fn judge_first(&mut self, at: usize, place: (Incarnation<'a>, &'a TopicPartition), to: Offset) {
+    fn judge_first(&mut self, at: usize, place: (Incarnation<'a>, &'a TopicPartition), to: Option<Offset>) {
         let (incarnation, partition) = place;
         if let Some((fetched_at, offset)) = self.fetched.get(&place).copied() {
-            let message = format!(
-                "{} was set to {partition}@{to} as though it had no position, but had fetched {offset}",
-                incarnation.consumer
-            );
+            let was = match to {
+                Some(to) => format!("was set to {partition}@{to} as though it had no position"),
+                None => format!("was told that it has no position in {partition}"),
+            };
+            let message = format!("{} {was}, but had fetched {offset}", incarnation.consumer);
             self.findings.push(Finding::new(Some(partition), message, vec![fetched_at, at]));
         }
     }
@@ -174,8 +191,11 @@ mod tests {
 
     use seedlog::consumer::AutoReset;
 
+    use seedlog::facts::Fact;
+    use seedlog::types::Offset;
+
     use super::CHECK;
-    use crate::checkers::story::Story;
+    use crate::checkers::story::{Story, orders};
 
     fn reading() -> Story {
         Story::new().appended(0, 9, 1).assigned("a", 0).read("a", 4, "r-4")
@@ -187,6 +207,30 @@ mod tests {
             reading().reset("a", Some(5), 0, (0, 3)).violations(&CHECK),
             ["a was reset from orders-0@5 to 0 although the log was 0..=10"]
         );
+    }
+
+    fn refused(at: Option<i64>) -> Fact {
+        Fact::PositionRefused { consumer: "a".into(), partition: orders(), at: at.map(Offset) }
+    }
+
+    #[test]
+    fn an_application_is_asked_only_for_a_position_that_the_log_does_not_hold() {
+        let asked = |story: Story| story.resetting("a", AutoReset::None).fact("a", refused(Some(5)));
+        assert_eq!(
+            asked(reading()).violations(&CHECK),
+            ["a was told that orders-0 has no 5 although the log was 0..=10"]
+        );
+        assert!(asked(reading().recovered(2, false)).violations(&CHECK).is_empty());
+        let had_one = Story::new().joined("a", 1).fetched("a", Some(3)).fact("a", refused(None));
+        let expected = ["a was told that it has no position in orders-0, but had fetched 3"];
+        assert_eq!(had_one.violations(&CHECK), expected);
+    }
+
+    #[test]
+    fn an_application_whose_policy_knows_where_to_go_is_not_asked() {
+        let cut = reading().recovered(2, false).resetting("a", AutoReset::Latest);
+        let expected = ["a reset orders-0: its application was asked, its policy knows where to go"];
+        assert_eq!(cut.fact("a", refused(Some(5))).violations(&CHECK), expected);
     }
 
     #[test]

@@ -29,6 +29,8 @@ struct Log {
     /// The lowest since somebody asked.
     low: Offset,
     end: Offset,
+    /// Somebody was given everything below, and it was there.
+    read: Offset,
 }
 
 /// As it was when somebody asked.
@@ -59,6 +61,7 @@ fn judge(case: &Case) -> Vec<Finding> {
         };
         watch.take(entry, fact);
         match fact {
+            Fact::Delivered { partition, offset, .. } => watch.given(partition, *offset),
             Fact::MetricsAsked { client, broker } => watch.begin(at, client, *broker),
             Fact::MetricsRead { client, broker, logs, appended } => {
                 if let Some(asked) =
@@ -81,6 +84,15 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// What somebody is given is readable for everybody from then on.
+    fn given(&mut self, partition: &TopicPartition, offset: Offset) {
+        for process in self.processes.values_mut() {
+            if let Some(log) = process.logs.get_mut(partition) {
+                log.read = log.read.max(offset.next().min(log.end));
+            }
+        }
+    }
+
     fn take(&mut self, entry: &'a Entry, fact: &'a Fact) {
         let Some(broker) = broker_of_node(&entry.node) else { return };
         let process = self.processes.entry(broker).or_default();
@@ -89,7 +101,10 @@ impl<'a> Watch<'a> {
         }
         match fact {
             Fact::LogRecovered { partition, log_start, log_end, .. } => {
-                process.logs.insert(partition, Log { start: *log_start, low: *log_end, end: *log_end });
+                process.logs.insert(
+                    partition,
+                    Log { start: *log_start, low: *log_end, end: *log_end, read: *log_start },
+                );
             }
             Fact::Appended { partition, base, last, .. } => {
                 let appended = process.appended.entry(&*partition.topic).or_default();
@@ -103,6 +118,7 @@ impl<'a> Watch<'a> {
                 if let Some(log) = process.logs.get_mut(partition) {
                     log.end = *end;
                     log.low = log.low.min(*end);
+                    log.read = log.read.min(*end);
                 }
             }
             Fact::LogDirFailed { .. } => process.has_failed = true,
@@ -137,7 +153,9 @@ impl<'a> Watch<'a> {
         };
         for log in told {
             case.obligations.meet();
-            if let Some(wrong) = now.logs.get(&log.partition).and_then(|known| known.what_is_wrong_in(log)) {
+            let read = asked.then.logs.get(&log.partition).map_or(Offset::ZERO, |then| then.read);
+            let known = now.logs.get(&log.partition);
+            if let Some(wrong) = known.and_then(|known| known.what_is_wrong_in(log, read)) {
                 find(Some(&log.partition), format!("{} {wrong}", log.partition));
             }
         }
@@ -145,6 +163,10 @@ impl<'a> Watch<'a> {
             asked.then.logs.keys().filter(|known| !told.iter().any(|log| log.partition == ***known))
         {
             find(Some(partition), format!("nothing of {partition}, which is open"));
+        }
+        let kept_quiet = asked.then.appended.keys().filter(|topic| !appended.contains_key(**topic));
+        for topic in kept_quiet {
+            find(None, format!("nothing of {topic}, which was appended to"));
         }
         for (topic, told) in appended {
             let low = asked.then.appended.get(topic.as_str()).copied().unwrap_or_default();
@@ -166,13 +188,17 @@ impl<'a> Watch<'a> {
 }
 
 impl Log {
-    fn what_is_wrong_in(&self, told: &LogEnds) -> Option<String> {
+    /// `read`: what had been given to somebody when the page was asked for.
+    fn what_is_wrong_in(&self, told: &LogEnds, read: Offset) -> Option<String> {
         let LogEnds { start, readable, end, .. } = told;
         if !(self.low..=self.end).contains(end) {
             return Some(format!("ends at {end}, where it was {} to {}", self.low, self.end));
         }
         if *start != self.start {
             return Some(format!("begins at {start} instead of {}", self.start));
+        }
+        if *readable < read.min(self.low) {
+            return Some(format!("is readable below {readable}, and was read up to {read}"));
         }
         (readable < start || readable > end)
             .then(|| format!("is readable below {readable}, and holds {start} to {end}"))
@@ -220,6 +246,26 @@ mod tests {
     }
 
     #[test]
+    fn a_readable_end_that_stands_still_while_others_read_on_is_found() {
+        let page = |readable| {
+            let read = Story::new().recovered(0, true).appended(0, 3, 1).read("a", 2, "r-2");
+            told_of(asks(read), [0, readable, 4], Appends { batches: 1, records: 4 }).violations(&CHECK)
+        };
+        assert_eq!(page(3), [""; 0]);
+        assert_eq!(page(2), ["broker 1's metrics: orders-0 is readable below 2, and was read up to 3"]);
+    }
+
+    #[test]
+    fn a_topic_that_is_left_out_is_found() {
+        let logs =
+            vec![LogEnds { partition: orders(), start: Offset(0), readable: Offset(6), end: Offset(6) }];
+        let (client, broker) = ("operator".into(), BrokerId(1));
+        let told = Fact::MetricsRead { client, broker, logs, appended: [].into() };
+        let expected = ["broker 1's metrics: nothing of orders, which was appended to"];
+        assert_eq!(asked().fact("operator", told).violations(&CHECK), expected);
+    }
+
+    #[test]
     fn batches_are_counted_as_well() {
         let found = |batches| {
             let appended = Appends { batches, records: 6 };
@@ -243,8 +289,10 @@ mod tests {
     #[test]
     fn an_open_log_without_a_line_is_found() {
         let (client, broker) = ("operator".into(), BrokerId(1));
-        let nothing = Fact::MetricsRead { client, broker, logs: Vec::new(), appended: [].into() };
-        assert_eq!(asked().fact("operator", nothing).violations(&CHECK).len(), 1);
+        let appended = [("orders".to_owned(), Appends { batches: 2, records: 6 })].into();
+        let nothing = Fact::MetricsRead { client, broker, logs: Vec::new(), appended };
+        let expected = ["broker 1's metrics: nothing of orders-0, which is open"];
+        assert_eq!(asked().fact("operator", nothing).violations(&CHECK), expected);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! Applications ask right after a poll that gave records of the partition. Behind a corrupt batch it is
 //! where that batch ends. Nothing excuses it without damage.
 //!
-//! A consumer that was sent to an offset goes there, and stays until its application sends it elsewhere: the answer to
-//! a question of an earlier seek moves it no more.
+//! A consumer that was sent somewhere goes there, see [`sent`].
+
+mod sent;
 
 use std::collections::BTreeMap;
 
@@ -31,44 +32,9 @@ impl Due {
     }
 }
 
-/// Where applications sent their consumers last, if it was an offset, and the entry that says so.
-type Sent<'a> = BTreeMap<(&'a str, &'a TopicPartition), (Offset, usize)>;
-
 fn judge(case: &Case) -> Vec<Finding> {
     let mut findings = told_wrongly(case);
-    findings.extend(gone_elsewhere(case));
-    findings
-}
-
-fn gone_elsewhere(case: &Case) -> Vec<Finding> {
-    let mut sent = Sent::new();
-    let mut findings = Vec::new();
-    for (at, entry) in case.history.iter().enumerate() {
-        let What::Fact(fact) = &entry.what else { continue };
-        match fact {
-            Fact::Sought { consumer, partition, to: Some(offset) } => {
-                sent.insert((consumer, partition), (*offset, at));
-            }
-            Fact::Sought { consumer, partition, .. }
-            | Fact::TimeSought { consumer, partition, .. }
-            | Fact::Assigned { consumer, partition, .. }
-            // A member takes it over, for the second time perhaps, in another life even: from what was committed.
-            | Fact::PartitionOwned { consumer, partition, .. }
-            | Fact::PositionReset { consumer, partition, .. } => {
-                sent.remove(&(consumer.as_str(), partition));
-            }
-            Fact::Seeked { consumer, partition, position, .. } => {
-                let Some((offset, since)) = sent.get(&(consumer.as_str(), partition)) else { continue };
-                case.obligations.meet();
-                if position != offset {
-                    let message =
-                        format!("{consumer} was sent to {partition}@{offset} and goes to {position}");
-                    findings.push(Finding::new(Some(partition), message, vec![*since, at]));
-                }
-            }
-            _ => {}
-        }
-    }
+    findings.extend(sent::gone_elsewhere(case));
     findings
 }
 
@@ -148,21 +114,6 @@ mod tests {
             met().fact("a", told(Some(9))).violations(&CHECK),
             ["a is told position 9 of orders-0, it is 4"]
         );
-    }
-
-    fn sent(to: Option<i64>) -> Fact {
-        Fact::Sought { consumer: "a".into(), partition: orders(), to: to.map(Offset) }
-    }
-
-    #[test]
-    fn the_answer_to_an_earlier_seek_moves_nobody() {
-        let both = || Story::new().fact("a", sent(None)).fact("a", sent(Some(3))).sought("a", 3);
-        assert!(both().violations(&CHECK).is_empty());
-        assert_eq!(both().met(&CHECK), 1);
-        let moved = both().sought("a", 40);
-        assert_eq!(moved.violations(&CHECK), ["a was sent to orders-0@3 and goes to 40"]);
-        assert!(both().fact("a", sent(None)).sought("a", 40).violations(&CHECK).is_empty());
-        assert!(both().owned("a", 2).sought("a", 40).violations(&CHECK).is_empty(), "taken over anew");
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub(super) static CHECKS: &[Code] = &[
         Built,
     ),
     row("H31", "A reader's partitions take turns.", CLIENTS, Built),
+    row("H32", "A poll gives its application what the consumer states that it delivered.", CLIENTS, Built),
     row("S1", "Replicas agree below the smaller of their high watermarks.", STORED, NotYet),
     row("S2", "Replicas that agree in offset and epoch agree in all before.", STORED, NotYet),
     row("S3", "A new leader has every committed record.", STORED, NotYet),

@@ -21,6 +21,8 @@ pub struct Progress {
     unresolved: BTreeSet<(String, u64)>,
     /// Sends of after the heal that did not end in an acknowledgement, with their error.
     refused: Vec<(String, u64, String)>,
+    /// Records that producers did not take after the heal: for which topic, and why.
+    not_taken: Vec<(String, String, String)>,
     /// Producers that may give a record up before a healed cluster serves it.
     giving_up: BTreeSet<String>,
     after_heal: BTreeSet<(String, u64)>,
@@ -29,6 +31,8 @@ pub struct Progress {
     log_starts: BTreeMap<TopicPartition, Offset>,
     log_ends: BTreeMap<TopicPartition, Offset>,
     positions: BTreeMap<(String, TopicPartition), Offset>,
+    /// What consumers that belong to no group have to read, from the first moment of each life.
+    assigned: BTreeMap<String, Vec<TopicPartition>>,
     leaders: BTreeMap<TopicPartition, BrokerId>,
     sessions: BTreeMap<String, SessionId>,
     unregistered: BTreeSet<BrokerId>,
@@ -49,6 +53,12 @@ pub enum Missing {
     Refused {
         producer: String,
         seq: u64,
+        error: String,
+    },
+    /// `send` did not even take a record.
+    NotTaken {
+        producer: String,
+        topic: String,
         error: String,
     },
     Lag {
@@ -85,6 +95,7 @@ impl Progress {
             groups: Groups::new(terms),
             giving_up: giving_up.map(|(name, _)| name.clone()).collect(),
             left_dead: terms.left_dead.clone(),
+            assigned: terms.assigned.clone(),
             ..Progress::default()
         }
     }
@@ -109,6 +120,11 @@ impl Progress {
             seq: *seq,
             error: error.clone(),
         }));
+        missing.extend(self.not_taken.iter().cloned().map(|(producer, topic, error)| Missing::NotTaken {
+            producer,
+            topic,
+            error,
+        }));
         missing.extend(self.lagging());
         missing.extend(self.groups.missing(&|partition| self.log_end(partition)));
         missing
@@ -119,6 +135,7 @@ impl Progress {
         self.unregistered.is_empty()
             && self.unresolved.is_empty()
             && self.refused.is_empty()
+            && self.not_taken.is_empty()
             && self.lagging().next().is_none()
             && self.groups.missing(&|partition| self.log_end(partition)).is_empty()
     }
@@ -202,6 +219,12 @@ impl Progress {
 
     fn observe_fault(&mut self, fault: &Injected) {
         self.groups.observe_fault(fault);
+        if let Injected::Start { target } = fault {
+            // It stands nowhere until it says so.
+            for partition in self.assigned.get(&**target).into_iter().flatten() {
+                self.positions.insert((target.to_string(), partition.clone()), Offset::ZERO);
+            }
+        }
         let down = match fault {
             Injected::Kill { target } | Injected::PowerFailure { target } => target,
             // A start is no registration yet.
@@ -251,6 +274,9 @@ impl Progress {
             Fact::SendFailed { producer, seq, error, .. }
             | Fact::SendUnknown { producer, seq, error, .. } => {
                 self.not_acked(producer, *seq, error);
+            }
+            Fact::SendRefused { producer, topic, error, must_take: true } => {
+                self.not_taken.push((producer.clone(), topic.clone(), error.clone()));
             }
             Fact::Assigned { consumer, partition, position }
             | Fact::Seeked { consumer, partition, position, .. } => {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use seedlog::admin::{Admin, AdminConfig, AdminError};
-use seedlog::producer::{Partitioner, Producer, ProducerConfig, ProducerRecord};
+use seedlog::facts::{self, Fact};
+use seedlog::producer::{Partitioner, Producer, ProducerConfig, ProducerRecord, SendError};
 use seedlog::runtime::{clock, rng};
 use seedlog::types::{Acks, TopicPartition};
 
@@ -86,7 +87,7 @@ async fn await_rebalance(context: &Context) {
 pub(super) async fn make_topic(context: &Context, admin: &Admin, name: &str, topic: &TopicPlan) {
     loop {
         match admin.create_topic(name, topic.partitions as i32, 1, &topic.config).await {
-            Ok(()) | Err(AdminError::TopicExists(_)) => return,
+            Ok(()) | Err(AdminError::TopicExists(_)) => return context.shared.set_made(name),
             Err(error) => context.shared.report(format!("create topic {name}: {error}")),
         }
         clock::sleep(PAUSE).await;
@@ -104,12 +105,26 @@ pub(super) async fn probe(context: Context, partitions: Vec<TopicPartition>) {
             ..ProducerRecord::default()
         };
         if let Err(error) = producer.send(record).await {
-            context.shared.report(format!("{} could not send to {partition}: {error}", context.name));
+            refused(&context, &partition.topic, &error, true);
         }
     }
     producer.flush().await;
     context.shared.finish(&context.name);
     std::future::pending::<()>().await;
+}
+
+/// States that a producer did not take a record. One that is too large it need not take. `must_take`: it had to, when
+/// it was asked.
+pub(super) fn refused(context: &Context, topic: &str, error: &SendError, must_take: bool) {
+    context.shared.report(format!("{} could not send to {topic}: {error}", context.name));
+    if !matches!(error, SendError::TooLarge { .. }) {
+        facts::record(|| Fact::SendRefused {
+            producer: context.name.clone(),
+            topic: topic.to_owned(),
+            error: error.to_string(),
+            must_take,
+        });
+    }
 }
 
 pub(super) fn producer_config(context: &Context, acks: Acks, linger: Duration) -> ProducerConfig {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use seedlog::consumer::{
     ConsumeError, ConsumedRecord, Consumer, ConsumerConfig, OnCorruption, StartPosition,
 };
-use seedlog::facts::{self, Fact};
+use seedlog::facts::{self, Fact, RecordTag, SeekTarget};
+use seedlog::record::RecordHeader;
 use seedlog::runtime::rng::Rng;
 use seedlog::runtime::{clock, rng};
 use seedlog::types::{Offset, Timestamp, TopicPartition};
@@ -79,15 +80,22 @@ struct Wanderer {
 
 impl Wanderer {
     fn assign(&self, start: StartPosition) {
+        self.partitions.iter().for_each(|partition| self.say_where(partition, start));
         self.consumer.assign(self.partitions.iter().map(|partition| (partition.clone(), start)).collect());
     }
 
     async fn poll(&mut self) {
         match self.consumer.poll(POLL_WAIT).await {
-            Ok(records) if self.plan.wanders => self.look_at(&records),
-            Ok(_) => {}
+            Ok(records) => {
+                polled(&self.context.name, &records);
+                if self.plan.wanders {
+                    self.look_at(&records);
+                }
+            }
             // With `reset = "none"` it is the application that says where to go on.
-            Err(ConsumeError::OutOfRange { partition, .. }) => {
+            Err(ConsumeError::OutOfRange { partition, offset }) => {
+                let (consumer, at) = (self.context.name.clone(), Some(offset));
+                facts::record(|| Fact::PositionRefused { consumer, partition: partition.clone(), at });
                 self.seek(&partition, StartPosition::Earliest);
             }
             Err(error) => {
@@ -209,16 +217,51 @@ impl Wanderer {
     }
 
     fn seek(&self, partition: &TopicPartition, to: StartPosition) {
-        let offset = if let StartPosition::At(offset) = to { Some(offset) } else { None };
-        if !matches!(to, StartPosition::Time(_)) {
-            facts::record(|| Fact::Sought {
-                consumer: self.context.name.clone(),
-                partition: partition.clone(),
-                to: offset,
-            });
-        }
+        self.say_where(partition, to);
         if !self.consumer.seek(partition, to) {
             self.context.shared.report(format!("{} does not have {partition}", self.context.name));
         }
     }
+
+    /// A time is told by who asks for it.
+    fn say_where(&self, partition: &TopicPartition, to: StartPosition) {
+        if let Some(to) = target(to) {
+            let consumer = self.context.name.clone();
+            facts::record(|| Fact::Sought { consumer, partition: partition.clone(), to });
+        }
+    }
+}
+
+/// The place in the log, unless it is a time.
+pub(super) fn target(to: StartPosition) -> Option<SeekTarget> {
+    Some(match to {
+        StartPosition::At(offset) => SeekTarget::Offset(offset),
+        StartPosition::Earliest => SeekTarget::Earliest,
+        StartPosition::Latest => SeekTarget::Latest,
+        StartPosition::Time(_) => return None,
+    })
+}
+
+/// States what one poll gave, by partition.
+fn polled(consumer: &str, records: &[ConsumedRecord]) {
+    let mut portions: BTreeMap<&TopicPartition, Vec<&ConsumedRecord>> = BTreeMap::new();
+    for record in records {
+        portions.entry(&record.partition).or_default().push(record);
+    }
+    for (partition, portion) in portions {
+        let (Some(first), Some(last)) = (portion.first(), portion.last()) else { continue };
+        facts::record(|| Fact::Polled {
+            consumer: consumer.to_owned(),
+            partition: partition.clone(),
+            first: first.offset,
+            last: last.offset,
+            records: portion.len() as u64,
+            digest: portion.iter().fold(0, |digest, record| tag_of(record).extend_digest(digest)),
+        });
+    }
+}
+
+fn tag_of(record: &ConsumedRecord) -> RecordTag {
+    RecordTag::of(record.key.as_deref(), record.value.as_deref())
+        .with(record.headers.iter().map(RecordHeader::parts), record.timestamp)
 }

@@ -18,6 +18,7 @@ use seedlog::types::{Offset, TopicPartition};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::client::PAUSE;
+use super::consume::target;
 use crate::app::{AppContext, Application, Place};
 use crate::scenario::{Commit, Finish};
 
@@ -138,10 +139,12 @@ impl Worker {
                 }
                 // With `reset = "none"` it is the application that says where to begin.
                 Err(ConsumeError::NoPosition { partition }) => {
+                    self.was_refused(&partition, None);
                     self.seek(&partition, StartPosition::Earliest);
                 }
                 Err(ConsumeError::OutOfRange { partition, offset }) => {
                     self.context.report(format!("{partition} has no offset {offset}"));
+                    self.was_refused(&partition, Some(offset));
                     self.seek(&partition, StartPosition::Earliest);
                 }
                 Err(error) => return error,
@@ -230,16 +233,19 @@ impl Worker {
     }
 
     fn seek(&self, partition: &TopicPartition, to: StartPosition) {
-        let offset = if let StartPosition::At(offset) = to { Some(offset) } else { None };
-        facts::record(|| Fact::Sought {
-            consumer: self.context.name().to_owned(),
-            partition: partition.clone(),
-            to: offset,
-        });
+        if let Some(to) = target(to) {
+            let consumer = self.context.name().to_owned();
+            facts::record(|| Fact::Sought { consumer, partition: partition.clone(), to });
+        }
         // Not its own any more: whoever has it goes on where the group is.
         if !self.consumer.seek(partition, to) {
             self.context.report(format!("{partition} is not its own to seek in"));
         }
+    }
+
+    fn was_refused(&self, partition: &TopicPartition, at: Option<Offset>) {
+        let consumer = self.context.name().to_owned();
+        facts::record(|| Fact::PositionRefused { consumer, partition: partition.clone(), at });
     }
 
     fn mark(&self, record: &ConsumedRecord, stream: Option<&MessageStream>) {

@@ -9,7 +9,7 @@ use seedlog::runtime::sim::effects::{self, NOTICEABLE};
 use seedlog::runtime::{Instant, clock, rng};
 use seedlog::types::Timestamp;
 
-use super::client::{Context, PAUSE, producer_config};
+use super::client::{Context, PAUSE, producer_config, refused};
 use super::{Pace, unique};
 use crate::scenario::plan::ProducerPlan;
 use crate::scenario::settings::apply_to_producer;
@@ -35,8 +35,11 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan) {
             due = (due + plan.interval * burst as u32).max(clock::now());
         }
         sent += 1;
-        if let Err(error) = producer.send(application.record(number)).await {
-            context.shared.report(format!("{} could not send: {error}", context.name));
+        let record = application.record(number);
+        let topic = record.topic.clone();
+        let must_take = context.shared.must_take(&topic);
+        if let Err(error) = producer.send(record).await {
+            refused(&context, &topic, &error, must_take);
             clock::sleep(PAUSE).await;
         }
         if sent % flush_every == 0 {

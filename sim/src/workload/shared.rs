@@ -21,6 +21,8 @@ pub struct Shared {
 #[derive(Default)]
 struct State {
     topics_made: bool,
+    /// Topics whose maker was told that they are there.
+    made: BTreeSet<String>,
     storm_begun: bool,
     storm_over: bool,
     finished: BTreeSet<String>,
@@ -179,6 +181,16 @@ impl Shared {
         let number = *next;
         *next += 1;
         (number < limit).then_some(number)
+    }
+
+    pub(super) fn set_made(&self, topic: &str) {
+        self.state().made.insert(topic.to_owned());
+    }
+
+    /// Whether a record for the topic has to be taken: it is there, and nothing is injured any more.
+    pub(super) fn must_take(&self, topic: &str) -> bool {
+        let state = self.state();
+        state.storm_over && state.made.contains(topic)
     }
 
     pub(super) fn set_topics_made(&self) {

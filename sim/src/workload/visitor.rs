@@ -17,7 +17,7 @@ use seedlog::protocol::messages::MetadataRequest;
 use seedlog::runtime::{clock, concurrently, rng};
 use seedlog::types::{Acks, BrokerId, TopicPartition};
 
-use super::client::{Context, REQUEST_TIMEOUT, make_topic, producer_config};
+use super::client::{Context, REQUEST_TIMEOUT, make_topic, producer_config, refused};
 use super::wire::{Connection, leaders_told};
 use crate::scenario::plan::TopicPlan;
 use crate::scenario::{Created, Plan};
@@ -94,7 +94,7 @@ async fn send(context: Context, topic: String, partitions: u32) {
             ..ProducerRecord::default()
         };
         if let Err(error) = producer.send(record).await {
-            context.shared.report(format!("{} could not send to {topic}-{partition}: {error}", context.name));
+            refused(&context, &topic, &error, true);
         }
     }
     producer.flush().await;
@@ -129,6 +129,9 @@ async fn ask(context: &Context, connection: &mut Connection, address: &str) -> R
     let told = leaders_told(connection.reply(REQUEST_TIMEOUT).await?, METADATA_VERSION, id)?;
     let broker = told.brokers.iter().find(|(_, of_it)| of_it.as_str() == address);
     let Some((broker, _)) = broker else { return Ok(false) };
+    let named = told.leaders.keys();
+    let partitions = named.map(|(topic, number)| TopicPartition::new(topic.as_str(), *number)).collect();
+    facts::record(|| Fact::PartitionsTold { client: context.name.clone(), broker: *broker, partitions });
     for ((topic, partition), (leader, epoch)) in told.leaders {
         facts::record(|| Fact::LeaderTold {
             client: context.name.clone(),

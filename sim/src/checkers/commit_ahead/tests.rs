@@ -113,15 +113,23 @@ fn a_reset_to_the_end_and_a_seek_explain_what_they_jump_over() {
 }
 
 #[test]
-fn after_a_rewind_what_was_finished_before_counts() {
-    let story = reading()
-        .worked_on("a", 0, "r-0")
-        .worked_on("a", 1, "r-1")
-        .commits("a", 2)
-        .sought("a", 0)
-        .read("a", 0, "r-0")
-        .commits("a", 0)
-        .commits("a", 2);
+fn after_a_rewind_everything_from_there_on_is_to_be_finished_again() {
+    let back = || {
+        let story = reading().worked_on("a", 0, "r-0").worked_on("a", 1, "r-1").commits("a", 2);
+        story.sought("a", 0).commits("a", 0).read("a", 0, "r-0")
+    };
+    let over_what_is_in_hand = back().commits("a", 2);
+    assert_eq!(
+        over_what_is_in_hand.violations(&CHECK),
+        ["a committed orders-0@2 for billing, but 0 was delivered and not finished"]
+    );
+    let finished_again = back().finished("a", 0).worked_on("a", 1, "r-1").commits("a", 2);
+    assert!(finished_again.violations(&CHECK).is_empty());
+}
+
+#[test]
+fn a_commit_under_way_when_the_application_goes_back_is_judged_by_what_was_due_then() {
+    let story = reading().worked_on("a", 0, "r-0").committing("a", 1).sought("a", 0).committed("a", 1);
     assert!(story.violations(&CHECK).is_empty());
 }
 
