@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seedlog::consumer::membership::{Finish, GroupConfig};
+use seedlog::consumer::membership::{Finish, GroupConfig, GroupError};
 use seedlog::consumer::{ConsumeError, StartPosition};
 use seedlog::facts::Fact;
 use seedlog::registry::Registry;
@@ -323,6 +323,25 @@ fn a_seek_back_to_what_was_committed_is_committed_where_the_reply_in_between_was
         let (consumer, mut streams) = join(config("b"), 1).await;
         assert_eq!(take(&mut streams[0], 1).await[0].offset, Offset(3));
         consumer.close().await.expect("it leaves in order");
+    });
+}
+
+/// What was finished may be delivered again then, and whoever closes the consumer has to know.
+#[test]
+fn a_close_whose_last_commits_all_went_unanswered_says_so() {
+    tell_with_control(|at, control| async move {
+        at.create_topic(1).await;
+        at.produce(0..10).await;
+        let config = GroupConfig { auto_commit: None, ..at.config("billing", "a") };
+        let (consumer, mut streams) = join(config, 1).await;
+        take(&mut streams[0], 5).await;
+        let session = sessions_of("a")[0];
+        control.lose_reply(session);
+        at_next("commit-failed", move || control.lose_reply(session));
+        let error = consumer.close().await.expect_err("nobody answered a commit");
+        assert_eq!(error, GroupError::ZooKeeper(ZkError::ConnectionLost));
+        assert_eq!(count("commit-failed"), 2);
+        assert_eq!(count("group-left"), 1, "it has left all the same");
     });
 }
 

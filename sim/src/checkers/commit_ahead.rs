@@ -22,7 +22,9 @@ pub const CHECK: Check = Check::new("H16", "commit-ahead", Feature::Group, judge
 
 /// How far one group is with one partition.
 #[derive(Default)]
-struct Reading {
+struct Reading<'a> {
+    /// Who took the partition last. Where others go, who have not noticed, is nothing to the group.
+    owner: Option<Incarnation<'a>>,
     /// The lowest offset that the group has still to finish; `None` before it started.
     due: Option<Offset>,
     finished: HashSet<Offset>,
@@ -77,7 +79,10 @@ fn judge(case: &Case) -> Vec<Finding> {
         let Some(partition) = fact.partition() else { continue };
         let place = (group, partition);
         let reading = readings.entry(place).or_default();
+        let is_owner = reading.owner.is_none_or(|owner| owner == incarnation);
         match fact {
+            Fact::PartitionOwned { .. } => reading.owner = Some(incarnation),
+            Fact::Assigned { .. } | Fact::Seeked { .. } | Fact::PositionReset { .. } if !is_owner => {}
             Fact::OffsetFetched { offset: Some(offset), .. } => {
                 reading.missed_reset |= reading.untold.take().is_some();
                 reading.resume(*offset);
@@ -132,7 +137,7 @@ fn judge(case: &Case) -> Vec<Finding> {
     commits.findings(case)
 }
 
-impl Reading {
+impl Reading<'_> {
     /// Another incarnation goes on at the committed offset: below what was seen so far, all is due that was not
     /// finished; above, what lies between stays due. That the application went back is forgotten where nobody could
     /// commit it: its member died, or its session did, or a commit failed. Who gives a partition up in order commits first.

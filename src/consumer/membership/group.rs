@@ -181,7 +181,8 @@ impl GroupConsumer {
     }
 
     /// Commits what is finished, gives up every partition and leaves the group. `SessionLost`: ZooKeeper could
-    /// not be told in time, and the member is left to expire.
+    /// not be told in time, and the member is left to expire. Any error: what was finished since the last commit may be
+    /// delivered again.
     pub async fn close(&self) -> Result<(), GroupError> {
         let member = self.member.lock().expect("no holder panics").clone();
         let patience = self.inner.config.zookeeper.session_timeout * LEAVING_SESSIONS;

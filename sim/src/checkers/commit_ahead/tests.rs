@@ -134,6 +134,13 @@ fn a_commit_under_way_when_the_application_goes_back_is_judged_by_what_was_due_t
 }
 
 #[test]
+fn where_a_member_goes_that_has_lost_the_partition_is_nothing_to_the_group() {
+    let story = reading().worked_on("a", 0, "r-0").commits("a", 1).member("b", 2, 1);
+    let story = story.worked_on("b", 1, "r-1").sought("a", 0).commits("b", 2);
+    assert!(story.violations(&CHECK).is_empty());
+}
+
+#[test]
 fn a_corrupt_batch_that_was_skipped_cannot_be_finished() {
     let story = Story::new()
         .appended(0, 1, 1)

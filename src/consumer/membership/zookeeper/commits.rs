@@ -29,15 +29,17 @@ impl Shell {
         &mut self,
         partitions: &BTreeSet<TopicPartition>,
         stood: &BTreeMap<TopicPartition, Offset>,
-    ) {
+    ) -> Result<(), GroupError> {
+        let mut outcome = Ok(());
         for _ in 0..RELEASE_TRIES_MAX {
             let mut offsets = self.to_commit(|partition| stood.get(partition).copied());
             offsets.retain(|name, _| partitions.contains(name));
-            match self.commit(offsets).await {
-                Err(GroupError::ZooKeeper(ZkError::ConnectionLost)) => {}
-                _ => return,
+            outcome = self.commit(offsets).await;
+            if outcome != Err(GroupError::ZooKeeper(ZkError::ConnectionLost)) {
+                break;
             }
         }
+        outcome
     }
 
     fn to_commit(

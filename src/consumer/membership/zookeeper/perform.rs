@@ -160,7 +160,7 @@ impl Shell {
     /// Commits what is finished, then says that it delivers no more, then lets others own the partitions.
     pub(super) async fn release(&mut self, partitions: &BTreeSet<TopicPartition>) -> Outcome {
         let stood = self.shared.remove(partitions);
-        self.commit_before_release(partitions, &stood).await;
+        self.released_uncommitted = self.commit_before_release(partitions, &stood).await.err();
         let owned = self.progress().owned();
         for partition in partitions.intersection(&owned) {
             if self.progress().disown(partition) {

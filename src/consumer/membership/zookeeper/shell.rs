@@ -58,6 +58,8 @@ pub(in crate::consumer::membership) struct Shell {
     /// Of the present session.
     pub(super) registry: Option<Registry>,
     pub(super) commits_to_repeat: BTreeMap<TopicPartition, Offset>,
+    /// Why what was finished could not be committed when partitions were given up last.
+    pub(super) released_uncommitted: Option<GroupError>,
     pub(super) member: Member,
     /// Of what the last view was read from.
     pub(super) watches: Vec<Watch>,
@@ -109,6 +111,7 @@ impl Shell {
             subscribed,
             registry: None,
             commits_to_repeat: BTreeMap::new(),
+            released_uncommitted: None,
             member: Member::new(policy),
             watches: Vec::new(),
             commands,
@@ -263,6 +266,7 @@ impl Shell {
     async fn leave(&mut self, zookeeper: ZooKeeper) -> Result<(), GroupError> {
         let held = self.member.held();
         let mut outcome = self.release(&held).await.map(drop).map_err(|SessionOver| GroupError::SessionLost);
+        outcome = outcome.and(self.released_uncommitted.take().map_or(Ok(()), Err));
         if let (Some(registry), Some(name)) = (self.registry.clone(), self.member.name()) {
             if let Err(error) = registry.unregister_member(&self.config.group, name).await {
                 tracing::warn!(group = self.config.group, %error, "group_registration_left_to_expire");
