@@ -83,6 +83,8 @@ fn judge(case: &Case) -> Vec<Finding> {
         match fact {
             Fact::PartitionOwned { .. } => reading.owner = Some(incarnation),
             Fact::Assigned { .. } | Fact::Seeked { .. } | Fact::PositionReset { .. } if !is_owner => {}
+            // It is to be refused, and is judged where it was not.
+            Fact::CommitInvoked { .. } if !is_owner => {}
             Fact::OffsetFetched { offset: Some(offset), .. } => {
                 reading.missed_reset |= reading.untold.take().is_some();
                 reading.resume(*offset);
@@ -149,7 +151,8 @@ impl Reading<'_> {
     fn seek(&mut self, position: Offset) {
         let of_application = !std::mem::take(&mut self.is_reset);
         let goes_back = of_application && self.due.is_some_and(|due| position < due);
-        let before = if goes_back { self.before_rewind.or(self.due) } else { self.before_rewind };
+        // A second way back may begin behind where the first one did.
+        let before = if goes_back { self.before_rewind.max(self.due) } else { self.before_rewind };
         self.before_rewind = before.filter(|before| position < *before);
         self.due = Some(position);
         self.could_not_say = false;

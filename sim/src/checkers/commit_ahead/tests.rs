@@ -141,6 +141,16 @@ fn where_a_member_goes_that_has_lost_the_partition_is_nothing_to_the_group() {
 }
 
 #[test]
+fn a_commit_of_who_has_lost_the_partition_is_judged_where_it_was_taken() {
+    let lost = || {
+        let story = reading().worked_on("a", 0, "r-0").worked_on("a", 1, "r-1").member("b", 2, 0);
+        story.worked_on("b", 0, "r-0").sought("b", 0).committing("a", 2)
+    };
+    assert!(lost().commit_failed("a", 2, true).violations(&CHECK).is_empty());
+    assert_eq!(lost().committed("a", 2).violations(&CHECK).len(), 1);
+}
+
+#[test]
 fn a_corrupt_batch_that_was_skipped_cannot_be_finished() {
     let story = Story::new()
         .appended(0, 1, 1)
@@ -243,6 +253,15 @@ fn a_way_back_that_could_not_be_committed_is_forgotten_and_one_that_was_is_not()
     assert_eq!(goes_on(back().commits("a", 0)), 1);
     assert_eq!(goes_on(back().released("a")), 1, "who gives it up in order says so first");
     assert_eq!(goes_on(back().committing("a", 0).commit_failed("a", 0, true).released("a")), 0);
+}
+
+#[test]
+fn a_second_way_back_from_further_on_is_forgotten_as_well() {
+    let first = reading().appended(3, 6, 1).worked_on("a", 0, "r-0").commits("a", 1).sought("a", 0);
+    let made_up = first.worked_on("a", 0, "r-0").worked_on("a", 1, "r-1").worked_on("a", 2, "r-2");
+    let second = made_up.committing("a", 3).sought("a", 2).committed("a", 3);
+    let taken_over = second.member("b", 2, 3).worked_on("b", 3, "r-3").commits("b", 4);
+    assert!(taken_over.violations(&CHECK).is_empty());
 }
 
 #[test]
