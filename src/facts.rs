@@ -213,8 +213,8 @@ pub enum Fact {
         partition: TopicPartition,
         at: Option<Offset>,
     },
-    /// `send` did not take a record for this topic, for another reason than its size. `must_take`: when it was
-    /// called, the topic was there, and the last fault was over.
+    /// `send` did not take a record for this topic, for another reason than its size. `must_take`: the topic had
+    /// been there for long by then, and everybody had to be served again.
     SendRefused {
         producer: String,
         topic: String,

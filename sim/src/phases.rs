@@ -172,7 +172,7 @@ async fn go_through_phases(plan: Plan, recorder: Rc<Recorder>, applications: App
     storm.leave_broken();
     let raced = plan.topics.iter().filter(|(_, topic)| topic.created == Created::Healing);
     raced.for_each(|(name, _)| storm.injector().race_to_make(name));
-    shared.end_storm();
+    shared.end_storm(plan.terms().patience.until_served());
 
     recorder.phase(Phase::Converge);
     let is_settled = || {

@@ -23,6 +23,10 @@ struct Damage {
     /// Exclusive; `None`: whatever is behind.
     to: Option<Offset>,
     reason: &'static str,
+    /// The entry that says so. What was sent after it is not what was damaged.
+    at: usize,
+    /// It was cut off: the log ends in front of it, or has something else there.
+    is_gone: bool,
 }
 
 type Damages = BTreeMap<TopicPartition, Vec<Damage>>;
@@ -52,8 +56,8 @@ impl Budget {
     /// One pass over the history.
     pub fn of(history: &[Entry], terms: &Terms) -> Budget {
         let mut gathered = Gathered::new(terms);
-        for entry in history {
-            gathered.take(&entry.what);
+        for (at, entry) in history.iter().enumerate() {
+            gathered.take(at, &entry.what);
         }
         gathered.budget()
     }
@@ -61,6 +65,11 @@ impl Budget {
     /// Why an acknowledged record at this offset of `partition` may be lost, if it may.
     pub fn excuses_loss(&self, partition: &TopicPartition, offset: Offset) -> Option<String> {
         self.excuse(partition, |damage| damage.holds(offset))
+    }
+
+    /// Likewise, of a record that was sent by the entry `sent`: damage of before then is not its own.
+    pub fn excuses_loss_of(&self, partition: &TopicPartition, offset: Offset, sent: usize) -> Option<String> {
+        self.excuse(partition, |damage| damage.at >= sent && damage.holds(offset))
     }
 
     /// Why the stored log of `partition` may be anything at this offset, if it may.

@@ -31,7 +31,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             format!("{}@{offset} {:?} was acked; {who}, never it", send.partition, send.record.label);
         let evidence = [Some(send.invoked), Some(acked_at), past.map(|d| d.at)];
         let finding = Finding::new(Some(send.partition), message, evidence.into_iter().flatten().collect());
-        findings.push(finding.excused_by(case.budget.excuses_loss(send.partition, offset)));
+        findings.push(finding.excused_by(case.budget.excuses_loss_of(send.partition, offset, send.invoked)));
     }
     findings
 }
@@ -59,7 +59,7 @@ fn missing_in_the_end(
     );
     let told = there.map_or(seen_at, |(at, _)| at);
     let finding = Finding::new(Some(partition), message, vec![send.invoked, acked_at, told]);
-    Some(finding.excused_by(case.budget.excuses_loss(partition, offset)))
+    Some(finding.excused_by(case.budget.excuses_loss_of(partition, offset, send.invoked)))
 }
 
 fn acked_nowhere(case: &Case) -> Vec<Finding> {

@@ -70,7 +70,7 @@ pub fn lost_records(case: &Case) -> Vec<LostRecord> {
                 partition: partition.clone(),
                 offset,
                 label: label.clone(),
-                excuse: case.budget.excuses_loss(partition, offset),
+                excuse: case.budget.excuses_loss_of(partition, offset, send.invoked),
                 message,
                 evidence: evidence.into_iter().flatten().collect(),
             });

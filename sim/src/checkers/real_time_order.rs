@@ -81,7 +81,8 @@ fn describe(case: &Case, highest: &Highest, later: &Send, offset: Offset, seen_a
     let is_promise = |send: &&Send| case.terms.ack_promises(send.partition, send.acks);
     let weak = ![earlier, later].iter().all(is_promise);
     let places = [highest.offset, offset];
-    let lost = || places.iter().find_map(|place| case.budget.excuses_loss(later.partition, *place));
+    let sent = earlier.invoked.min(later.invoked);
+    let lost = || places.iter().find_map(|place| case.budget.excuses_loss_of(later.partition, *place, sent));
     let excuse = weak.then(|| "an acknowledgement did not wait for every replica".to_owned());
     let excuse = excuse.or_else(lost);
     Finding::new(Some(later.partition), message, evidence).excused_by(excuse)

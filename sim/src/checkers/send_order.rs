@@ -95,7 +95,8 @@ fn excuse(case: &Case, earlier: &Send, later: &Send, places: [Offset; 2]) -> Opt
     if case.terms.producers.get(later.producer).is_some_and(|producer| producer.may_overtake) {
         return Some("several requests in flight with retries and without idempotence".into());
     }
-    places.iter().find_map(|place| case.budget.excuses_loss(later.partition, *place))
+    let sent = earlier.invoked.min(later.invoked);
+    places.iter().find_map(|place| case.budget.excuses_loss_of(later.partition, *place, sent))
 }
 
 #[cfg(test)]

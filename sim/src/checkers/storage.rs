@@ -5,6 +5,8 @@
 //! broker began anew, and no further than one write had brought. So it is with one that gave up over a write which failed
 //! half-way. A log begins where it began: nothing takes records away from its front yet.
 //!
+//! Only what a disk did counts, as the testbed saw it: a fault that is armed and meets nothing excuses nothing.
+//!
 //! Contents are judged by what is read: under one batch an offset has one value, before and after recovery.
 //! Even without fsync a log may lose its tail and nothing else; only damage behind the broker's back (an empty
 //! disk, a lying or misdirecting one, a flipped bit) excuses more.
@@ -17,7 +19,7 @@ use seedlog::facts::{Fact, RecordTag};
 use seedlog::types::{BrokerId, Offset, TopicPartition};
 
 use super::{Case, Check, Feature, Finding};
-use crate::history::{DiskOperation, Failure, Injected, Seen, What, broker_of_node};
+use crate::history::{Injected, Seen, What, broker_of_node};
 use replica::{Replica, Wrong};
 
 pub const CHECK: Check = Check::new("S13", "storage", Feature::Any, judge);
@@ -40,12 +42,14 @@ struct Judge<'a> {
     replicas: BTreeMap<(BrokerId, &'a TopicPartition), Replica>,
     /// Where each partition's records are read from: with one replica, the broker that appended last.
     leaders: HashMap<&'a TopicPartition, BrokerId>,
-    /// Brokers whose fsyncs fail now, and since which entry.
-    fsync_fails: BTreeMap<BrokerId, usize>,
+    /// Brokers of which an fsync has failed since they were started, and the entry that says so.
+    fsync_failed: BTreeMap<BrokerId, usize>,
     /// Brokers that are to die inside of a write: of their disk, or when they state what they have appended.
     to_die_writing: BTreeMap<BrokerId, DiesIn>,
-    /// Brokers whose writes end half-way now: what is written of one that fails can hold whole batches.
-    write_short: BTreeSet<BrokerId>,
+    /// Those that have come there.
+    dying: BTreeSet<BrokerId>,
+    /// Brokers of which a write has ended half-way: what is written of one that fails can hold whole batches.
+    wrote_short: BTreeSet<BrokerId>,
     /// Brokers that died so, and whose logs have shown no append yet that was not stated.
     died_writing: BTreeSet<BrokerId>,
     /// How far one write had brought logs behind what was stated, when their brokers began anew.
@@ -65,6 +69,11 @@ fn judge(case: &Case) -> Vec<Finding> {
             What::Fault(fault) => judge.injure(at, fault),
             What::Seen(Seen::Unstated { broker, partition, to, is_one_write: true, .. }) => {
                 judge.unstated.insert((*broker, partition), *to);
+            }
+            What::Seen(Seen::Struck { target, fault }) => {
+                if let Some(broker) = broker_of_node(target) {
+                    judge.strike(at, broker, fault);
+                }
             }
             What::Phase(_) | What::Seen(_) => {}
         }
@@ -104,11 +113,11 @@ impl<'a> Judge<'a> {
                 }
                 self.step(at, *broker, partition, |replica| replica.begin(*log_start));
                 self.step(at, *broker, partition, |replica| replica.recover(at, *log_end, *clean));
-                if let Some(&fault) = self.fsync_fails.get(broker) {
-                    self.lose_cache(fault, Some(*broker));
+                if let Some(&failed) = self.fsync_failed.get(broker) {
+                    self.lose_cache(failed, Some(*broker));
                 }
             }
-            Fact::LogDirFailed { broker, .. } if self.write_short.contains(broker) => {
+            Fact::LogDirFailed { broker, .. } if self.wrote_short.contains(broker) => {
                 // It could not cut the piece off again, and gives up.
                 self.died_writing.insert(*broker);
             }
@@ -153,32 +162,45 @@ impl<'a> Judge<'a> {
                     _ => drop(self.to_die_writing.remove(&broker)),
                 }
             }
-            Injected::DiskError {
-                target, operation: DiskOperation::Write, failure: Failure::Short, ..
-            } => {
-                self.write_short.extend(broker_of_node(target));
-            }
-            // What fitted was written. Even a disk that was full has room again once it has lost what was not synced.
-            Injected::DiskFull { target, .. } => self.write_short.extend(broker_of_node(target)),
-            Injected::DiskError { target, operation: DiskOperation::Fsync, .. } => {
-                self.fsync_fails.extend(broker_of_node(target).map(|broker| (broker, at)));
-                self.lose_cache(at, broker_of_node(target));
-            }
+            Injected::Start { target } => self.forget_failures(target),
             Injected::DiskHealthy { target } => {
                 // The disk forgets the crash that was armed in it, too.
                 self.to_die_writing.retain(|&broker, dies_in| {
                     Some(broker) != broker_of_node(target) || *dies_in == DiesIn::Statement
                 });
-                self.write_short.retain(|&broker| Some(broker) != broker_of_node(target));
-                self.fsync_fails.retain(|&broker, _| Some(broker) != broker_of_node(target));
+                self.forget_failures(target);
             }
             _ => {}
         }
     }
 
+    /// Whoever meets a failure from now on is told of again.
+    fn forget_failures(&mut self, target: &str) {
+        self.dying.retain(|&broker| Some(broker) != broker_of_node(target));
+        self.wrote_short.retain(|&broker| Some(broker) != broker_of_node(target));
+        self.fsync_failed.retain(|&broker, _| Some(broker) != broker_of_node(target));
+    }
+
+    fn strike(&mut self, at: usize, broker: BrokerId, fault: &str) {
+        match fault {
+            "sync-error" => {
+                self.fsync_failed.entry(broker).or_insert(at);
+                self.lose_cache(at, Some(broker));
+            }
+            // What fitted was written. Even a disk that was full has room again once it has lost what was not synced.
+            "short-write" | "no-space" => drop(self.wrote_short.insert(broker)),
+            "crash-inside" | "crash-at-point" => drop(self.dying.insert(broker)),
+            _ => {}
+        }
+    }
+
     fn die(&mut self, target: &str) {
-        let broker = broker_of_node(target).filter(|broker| self.to_die_writing.remove(broker).is_some());
-        self.died_writing.extend(broker);
+        let Some(broker) = broker_of_node(target) else { return };
+        // Another death may come first, and disarms it.
+        let was_armed = self.to_die_writing.remove(&broker).is_some();
+        if self.dying.remove(&broker) && was_armed {
+            self.died_writing.insert(broker);
+        }
     }
 
     fn lose_cache(&mut self, at: usize, broker: Option<BrokerId>) {

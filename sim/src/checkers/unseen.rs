@@ -33,7 +33,7 @@ fn judge(case: &Case) -> Vec<Finding> {
         );
         let excuse = case
             .budget
-            .excuses_loss(send.partition, offset)
+            .excuses_loss_of(send.partition, offset, send.invoked)
             .or_else(|| case.budget.excuses_outage(send.partition));
         let finding = Finding::new(Some(send.partition), message, vec![send.invoked, acked_at]);
         findings.push(finding.excused_by(excuse));

@@ -105,7 +105,7 @@ pub(super) async fn probe(context: Context, partitions: Vec<TopicPartition>) {
             ..ProducerRecord::default()
         };
         if let Err(error) = producer.send(record).await {
-            refused(&context, &partition.topic, &error, true);
+            refused(&context, &partition.topic, &error);
         }
     }
     producer.flush().await;
@@ -113,16 +113,15 @@ pub(super) async fn probe(context: Context, partitions: Vec<TopicPartition>) {
     std::future::pending::<()>().await;
 }
 
-/// States that a producer did not take a record. One that is too large it need not take. `must_take`: it had to, when
-/// it was asked.
-pub(super) fn refused(context: &Context, topic: &str, error: &SendError, must_take: bool) {
+/// States that a producer did not take a record. One that is too large it need not take.
+pub(super) fn refused(context: &Context, topic: &str, error: &SendError) {
     context.shared.report(format!("{} could not send to {topic}: {error}", context.name));
     if !matches!(error, SendError::TooLarge { .. }) {
         facts::record(|| Fact::SendRefused {
             producer: context.name.clone(),
             topic: topic.to_owned(),
             error: error.to_string(),
-            must_take,
+            must_take: context.shared.must_take(topic),
         });
     }
 }

@@ -37,9 +37,8 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan) {
         sent += 1;
         let record = application.record(number);
         let topic = record.topic.clone();
-        let must_take = context.shared.must_take(&topic);
         if let Err(error) = producer.send(record).await {
-            refused(&context, &topic, &error, must_take);
+            refused(&context, &topic, &error);
             clock::sleep(PAUSE).await;
         }
         if sent % flush_every == 0 {

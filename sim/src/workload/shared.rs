@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use seedlog::runtime::sim::effects;
+use seedlog::runtime::{Instant, clock};
 use seedlog::types::TopicPartition;
 use tokio::sync::Notify;
 
@@ -21,8 +22,10 @@ pub struct Shared {
 #[derive(Default)]
 struct State {
     topics_made: bool,
-    /// Topics whose maker was told that they are there.
-    made: BTreeSet<String>,
+    /// Topics whose maker was told that they are there, and when.
+    made: BTreeMap<String, Instant>,
+    /// When everybody must be served again.
+    served_by: Option<Instant>,
     storm_begun: bool,
     storm_over: bool,
     finished: BTreeSet<String>,
@@ -63,6 +66,8 @@ pub struct Slip {
     pub lasting: Duration,
 }
 
+/// Until every client has heard of a new topic, whatever it had asked just before.
+const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 /// Troubles kept; the first ones tell.
 const TROUBLES_MAX: usize = 20;
 
@@ -76,9 +81,11 @@ impl Shared {
         self.state().storm_begun = true;
     }
 
-    /// The storm is over: clients end what nobody does who wants to get somewhere.
-    pub fn end_storm(&self) {
-        self.state().storm_over = true;
+    /// The storm is over: clients end what nobody does who wants to get somewhere. Everybody is served after this long.
+    pub fn end_storm(&self, served_within: Duration) {
+        let mut state = self.state();
+        state.storm_over = true;
+        state.served_by = Some(clock::world_now() + served_within);
     }
 
     /// A member of a group begins to rebalance.
@@ -184,13 +191,15 @@ impl Shared {
     }
 
     pub(super) fn set_made(&self, topic: &str) {
-        self.state().made.insert(topic.to_owned());
+        self.state().made.entry(topic.to_owned()).or_insert_with(clock::world_now);
     }
 
-    /// Whether a record for the topic has to be taken: it is there, and nothing is injured any more.
+    /// Whether a producer has no reason any more to refuse a record for the topic: everybody must be served by now, and
+    /// know the topic.
     pub(super) fn must_take(&self, topic: &str) -> bool {
         let state = self.state();
-        state.storm_over && state.made.contains(topic)
+        let is_known = state.made.get(topic).is_some_and(|made| clock::world_now() > *made + KNOWN_WITHIN);
+        is_known && state.served_by.is_some_and(|served_by| clock::world_now() > served_by)
     }
 
     pub(super) fn set_topics_made(&self) {

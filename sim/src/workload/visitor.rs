@@ -94,7 +94,7 @@ async fn send(context: Context, topic: String, partitions: u32) {
             ..ProducerRecord::default()
         };
         if let Err(error) = producer.send(record).await {
-            refused(&context, &topic, &error, true);
+            refused(&context, &topic, &error);
         }
     }
     producer.flush().await;

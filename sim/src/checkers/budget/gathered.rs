@@ -11,6 +11,8 @@ use crate::history::{Failure, Injected, Seen, What, broker_of_node};
 
 pub struct Gathered<'a> {
     terms: &'a Terms,
+    /// The entry that is taken in now.
+    at: usize,
     lossy_crashes: u64,
     damages: Damages,
     ends: BTreeMap<TopicPartition, Offset>,
@@ -35,6 +37,7 @@ impl<'a> Gathered<'a> {
     pub fn new(terms: &'a Terms) -> Gathered<'a> {
         Gathered {
             terms,
+            at: 0,
             lossy_crashes: 0,
             damages: Damages::new(),
             ends: BTreeMap::new(),
@@ -50,7 +53,8 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    pub fn take(&mut self, what: &What) {
+    pub fn take(&mut self, at: usize, what: &What) {
+        self.at = at;
         match what {
             What::Fact(fact) => self.take_fact(fact),
             What::Fault(fault) => self.take_fault(fault),
@@ -87,12 +91,14 @@ impl<'a> Gathered<'a> {
     fn cut(&mut self, partition: &TopicPartition, end: Offset) {
         let before = self.ends.insert(partition.clone(), end);
         let Some(damages) = self.damages.get_mut(partition) else { return };
-        let is_cut_by = |damage: &&Damage| damage.from <= end && damage.to.is_none_or(|to| end <= to);
+        let is_cut_by =
+            |damage: &&Damage| !damage.is_gone && damage.from <= end && damage.to.is_none_or(|to| end <= to);
         if let Some(before) = before.filter(|before| end < *before)
             && let Some(damage) = damages.iter().find(is_cut_by).copied()
         {
-            damages.push(Damage { from: end, to: Some(before), ..damage });
+            damages.push(Damage { from: end, to: Some(before), at: self.at, ..damage });
         }
+        damages.iter_mut().filter(|damage| damage.from >= end).for_each(|damage| damage.is_gone = true);
     }
 
     fn take_fault(&mut self, fault: &Injected) {
@@ -124,7 +130,7 @@ impl<'a> Gathered<'a> {
             Seen::Damaged { target, fault, partition, from, to } => {
                 let Some(broker) = broker_of_node(target) else { return };
                 let Some(reason) = self.reason(broker, fault, partition) else { return };
-                self.damage(partition, Damage { from: *from, to: *to, reason });
+                self.damage(partition, Damage { from: *from, to: *to, reason, at: self.at, is_gone: false });
             }
             Seen::Forgotten { target, .. } => {
                 if let Some(broker) = broker_of_node(target).filter(|broker| self.lied.contains(broker)) {
@@ -158,7 +164,7 @@ impl<'a> Gathered<'a> {
             let from = self.flushed.get(&partition).copied().unwrap_or_default();
             let to = self.ends.get(&partition).copied();
             if !self.terms.survive_loss_of_cache(&partition) {
-                self.damage(&partition, Damage { from, to, reason: LOST_CACHE });
+                self.damage(&partition, Damage { from, to, reason: LOST_CACHE, at: self.at, is_gone: false });
             }
         }
     }

@@ -51,6 +51,19 @@ fn a_fault_that_is_armed_and_meets_nothing_excuses_nothing() {
 }
 
 #[test]
+fn damage_is_no_excuse_for_a_record_that_was_sent_after_it() {
+    let cut = |sent_before: bool| {
+        let story = Story::new().appended(0, 3, 1);
+        let sent = |story: Story| story.send(0, "r-0").appended(4, 4, 2).acked(0, 4);
+        let story = if sent_before { sent(story) } else { story };
+        let story = story.damaged("flip-bit", 4, Some(5)).recovered(4, false);
+        let story = if sent_before { story } else { sent(story) };
+        story.recovered(4, false).finally(&["r", "r", "r", "r"]).violations(&lost_write::CHECK).len()
+    };
+    assert_eq!([true, false].map(cut), [0, 1]);
+}
+
+#[test]
 fn damage_excuses_its_own_offsets_of_its_own_partition() {
     let story = Story::new().appended(0, 9, 1).damaged("flip-bit", 4, Some(6));
     assert_eq!([3, 4, 5, 6].map(|offset| loss(&story, offset)), [false, true, true, false]);

@@ -75,21 +75,33 @@ fn a_kill_that_loses_the_page_cache_is_found() {
     );
 }
 
+/// Ten records stand there, five of them flushed; the disk does this, and after a kill so many are left.
+fn killed_after(strike: Option<&str>, end: i64) -> usize {
+    let operation = DiskOperation::Fsync;
+    let failure = Failure::Plain;
+    let fault = Injected::DiskError { target: broker_1(), operation, failure, errno: Errno::Eio, one_in: 1 };
+    let story = Story::new().appended(0, 4, 1).flushed(5).appended(5, 9, 2).fault(fault);
+    let story = strike.into_iter().fold(story, Story::struck);
+    story.kill().recovered(end, false).violations(&CHECK).len()
+}
+
 #[test]
 fn a_failed_fsync_may_lose_what_it_was_to_flush_and_nothing_else() {
-    let story = |end| {
-        let operation = DiskOperation::Fsync;
-        let fault = Injected::DiskError {
-            target: broker_1(),
-            operation,
-            failure: Failure::Plain,
-            errno: Errno::Eio,
-            one_in: 1,
-        };
-        Story::new().appended(0, 4, 1).flushed(5).appended(5, 9, 2).fault(fault).kill().recovered(end, false)
-    };
-    assert!(story(5).violations(&CHECK).is_empty());
-    assert_eq!(story(0).violations(&CHECK).len(), 1);
+    assert_eq!(killed_after(Some("sync-error"), 5), 0);
+    assert_eq!(killed_after(Some("sync-error"), 0), 1);
+}
+
+#[test]
+fn an_fsync_that_was_to_fail_and_did_not_excuses_nothing() {
+    assert_eq!(killed_after(None, 5), 1);
+    assert_eq!(killed_after(Some("slow"), 5), 1);
+}
+
+#[test]
+fn a_failed_fsync_of_an_earlier_life_excuses_nothing() {
+    let restarted = Story::new().appended(0, 4, 1).struck("sync-error").kill();
+    let restarted = restarted.fault(Injected::Start { target: broker_1() }).recovered(5, false);
+    assert_eq!(restarted.appended(5, 9, 2).kill().recovered(5, false).violations(&CHECK).len(), 1);
 }
 
 #[test]
@@ -141,14 +153,15 @@ fn a_flush_of_more_than_was_appended_is_found() {
 
 /// Five records stand there; what comes then is followed by a death, and recovery finds eight.
 fn recovered_more(fault: Option<Injected>, power_fails: bool) -> Story {
-    let story = fault.into_iter().fold(Story::new().appended(0, 4, 1), Story::fault);
+    let inside = |story: Story, fault| story.fault(fault).struck("crash-inside");
+    let story = fault.into_iter().fold(Story::new().appended(0, 4, 1), inside);
     let story = if power_fails { story.power_failure() } else { story.kill() };
     story.unstated(5, 8, true).recovered(8, false)
 }
 
 /// As above, of a broker that dies inside of a write; its disk holds so many records before it begins anew.
 fn recovered_though_the_disk_held(held: i64, is_one_write: bool) -> Story {
-    let story = Story::new().appended(0, 4, 1).fault(armed("write").unwrap()).kill();
+    let story = Story::new().appended(0, 4, 1).fault(armed("write").unwrap()).struck("crash-inside").kill();
     story.unstated(5, held, is_one_write).recovered(8, false)
 }
 
@@ -179,7 +192,7 @@ fn who_dies_at_the_first_batch_of_a_write_did_not_state_the_others() {
 }
 
 /// Batches 0 to 4 are there; the log's directory fails, and recovery finds three records more.
-fn gave_up(failure: Failure) -> Vec<String> {
+fn gave_up(failure: Failure, strike: &str) -> Vec<String> {
     let error = Injected::DiskError {
         target: broker_1(),
         operation: DiskOperation::Write,
@@ -188,21 +201,24 @@ fn gave_up(failure: Failure) -> Vec<String> {
         one_in: 4,
     };
     let failed = Fact::LogDirFailed { broker: BrokerId(1), reason: "append failed".into() };
-    let story = Story::new().appended(0, 4, 1).fault(error).fact("broker-1", failed).kill();
+    let story = Story::new().appended(0, 4, 1).fault(error).struck(strike).fact("broker-1", failed).kill();
     story.unstated(5, 8, true).recovered(8, false).violations(&CHECK)
 }
 
 #[test]
 fn a_write_that_failed_half_way_and_was_not_cut_off_leaves_what_it_wrote() {
-    assert!(gave_up(Failure::Short).is_empty());
-    assert_eq!(gave_up(Failure::Plain), ["orders-0 on broker 1: recovered up to 8, the log had ended at 5"]);
+    assert!(gave_up(Failure::Short, "short-write").is_empty());
+    let more = ["orders-0 on broker 1: recovered up to 8, the log had ended at 5"];
+    assert_eq!(gave_up(Failure::Plain, "write-error"), more);
+    assert_eq!(gave_up(Failure::Short, "slow"), more, "none was cut short");
 }
 
 #[test]
 fn a_disk_that_is_well_again_forgets_the_crash_inside_of_it_and_no_other() {
     let found = |point| {
         let well = Injected::DiskHealthy { target: broker_1() };
-        let story = Story::new().appended(0, 4, 1).fault(armed(point).unwrap()).fault(well).kill();
+        let story = Story::new().appended(0, 4, 1).fault(armed(point).unwrap()).fault(well);
+        let story = story.struck("crash-at-point").kill();
         story.unstated(5, 8, true).recovered(8, false).violations(&CHECK).len()
     };
     assert_eq!(["write", "appended"].map(found), [1, 0]);
@@ -214,11 +230,18 @@ fn no_other_death_leaves_more_than_was_stated() {
         recovered_more(None, true),
         recovered_more(armed("fsync"), false),
         recovered_more(armed("flushed"), false),
+        Story::new()
+            .appended(0, 4, 1)
+            .fault(armed("write").unwrap())
+            .kill()
+            .unstated(5, 8, true)
+            .recovered(8, false),
         recovered_more(armed("write"), false).kill().unstated(8, 9, true).recovered(9, false),
         Story::new()
             .appended(0, 4, 1)
             .kill()
             .fault(armed("write").unwrap())
+            .struck("crash-inside")
             .unstated(5, 8, true)
             .recovered(8, false),
     ] {
