@@ -23,7 +23,7 @@ use self::requests::Requests;
 use self::watching::{Aspect, Watching, ended_by};
 use super::{Case, Check, Feature, Finding};
 use crate::cluster::ZOOKEEPER;
-use crate::history::{Injected, What};
+use crate::history::{Injected, Seen, What};
 
 pub const CHECK: Check = Check::new("C4", "zookeeper-model", Feature::Any, judge);
 
@@ -79,18 +79,20 @@ fn judge(case: &Case) -> Vec<Finding> {
         compared: 0,
         findings: Vec::new(),
     };
-    let mut disk_lies = false;
+    let mut has_lied = false;
     for (at, entry) in case.history.iter().enumerate() {
         match &entry.what {
             What::Fact(fact) => state.observe(at, fact),
             What::Fault(fault) if fault.targets().iter().any(|target| ***target == *ZOOKEEPER) => match fault
             {
                 Injected::Wipe { .. } => break,
-                Injected::PowerFailure { .. } if disk_lies => break,
+                Injected::PowerFailure { .. } if has_lied => break,
                 Injected::Kill { .. } | Injected::PowerFailure { .. } => state.died(at),
-                Injected::DiskLies { .. } => disk_lies = true,
                 _ => {}
             },
+            What::Seen(Seen::Struck { target, fault }) if **target == *ZOOKEEPER => {
+                has_lied |= **fault == *"lying-sync";
+            }
             What::Fault(_) | What::Phase(_) | What::Seen(_) => {}
         }
     }

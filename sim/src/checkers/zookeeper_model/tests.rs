@@ -4,7 +4,7 @@ use seedlog::types::{SessionId, Zxid};
 use super::CHECK;
 use crate::checkers::story::Story;
 use crate::cluster::ZOOKEEPER;
-use crate::history::Injected;
+use crate::history::{Injected, Seen};
 
 /// The session of the client that writes.
 const WRITER: i64 = 1;
@@ -151,9 +151,14 @@ fn an_older_value_than_the_one_acknowledged_is_found() {
 
 #[test]
 fn what_a_disk_that_lied_has_lost_is_not_judged() {
-    let lied = Story::new().made(5, "/a", 0).fault(Injected::DiskLies { target: ZOOKEEPER.into() });
-    let power_failure = Injected::PowerFailure { target: ZOOKEEPER.into() };
-    assert!(found(&lied.fault(power_failure).saw(7, 1, "/a", None)).is_empty());
+    let to_lie = || Story::new().made(5, "/a", 0).fault(Injected::DiskLies { target: ZOOKEEPER.into() });
+    let lying = Seen::Struck { target: ZOOKEEPER.into(), fault: "lying-sync".into() };
+    let lost = |story: Story| {
+        let power_failure = Injected::PowerFailure { target: ZOOKEEPER.into() };
+        found(&story.fault(power_failure).saw(7, 1, "/a", None)).len()
+    };
+    assert_eq!(lost(to_lie().seen(lying)), 0);
+    assert_eq!(lost(to_lie()), 1, "nobody has met the lie");
     let wiped = Story::new().made(5, "/a", 0).fault(Injected::Wipe { target: ZOOKEEPER.into() });
     assert!(found(&wiped.saw(7, 1, "/a", None)).is_empty());
 }
