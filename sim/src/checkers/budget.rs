@@ -67,9 +67,11 @@ impl Budget {
         self.excuse(partition, |damage| damage.holds(offset))
     }
 
-    /// Likewise, of a record that was sent by the entry `sent`: damage of before then is not its own.
+    /// Likewise, of a record that was sent by the entry `sent`. Damage of before then is not its own, unless nobody can tell
+    /// where a batch begins behind it.
     pub fn excuses_loss_of(&self, partition: &TopicPartition, offset: Offset, sent: usize) -> Option<String> {
-        self.excuse(partition, |damage| damage.at >= sent && damage.holds(offset))
+        let hides = |damage: &Damage| damage.to.is_none() && DAMAGES_WHAT_STANDS.contains(&damage.reason);
+        self.excuse(partition, |damage| (damage.at >= sent || hides(damage)) && damage.holds(offset))
     }
 
     /// Why the stored log of `partition` may be anything at this offset, if it may.

@@ -45,10 +45,13 @@ fn judge_acks(case: &Case, read: &Places) -> Vec<Finding> {
         let other = read.get(&place).or_else(|| acked.get(&place)).copied();
         case.obligations.meet_many(u64::from(other.is_some()));
         if let Some(other) = other.filter(|other| other.record != told.record) {
-            let excuse = case.budget.excuses_loss_of(send.partition, offset, send.invoked).or_else(|| {
-                let promised = case.terms.ack_promises(send.partition, send.acks);
-                (!promised).then(|| "the acknowledgement did not wait for the replicas".to_owned())
-            });
+            let excuse = case
+                .budget
+                .excuses_loss_of(send.partition, offset, send.invoked.min(other.at))
+                .or_else(|| {
+                    let promised = case.terms.ack_promises(send.partition, send.acks);
+                    (!promised).then(|| "the acknowledgement did not wait for the replicas".to_owned())
+                });
             findings.push(disagree(send.partition, offset, other, told, excuse));
         }
         acked.insert(place, told);

@@ -61,6 +61,9 @@ fn damage_is_no_excuse_for_a_record_that_was_sent_after_it() {
         story.recovered(4, false).finally(&["r", "r", "r", "r"]).violations(&lost_write::CHECK).len()
     };
     assert_eq!([true, false].map(cut), [0, 1]);
+    let hidden = Story::new().appended(0, 3, 1).damaged("misdirected-write", 2, None);
+    let sent = hidden.entries().len();
+    assert!(hidden.budget().excuses_loss_of(&orders(), Offset(4), sent).is_some(), "where it begins is lost");
 }
 
 #[test]

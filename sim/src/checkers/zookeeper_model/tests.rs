@@ -155,7 +155,7 @@ fn what_a_disk_that_lied_has_lost_is_not_judged() {
     let lying = Seen::Struck { target: ZOOKEEPER.into(), fault: "lying-sync".into() };
     let lost = |story: Story| {
         let power_failure = Injected::PowerFailure { target: ZOOKEEPER.into() };
-        found(&story.fault(power_failure).saw(7, 1, "/a", None)).len()
+        found(&story.fault(power_failure).saw(7, 6, "/a", None)).len()
     };
     assert_eq!(lost(to_lie().seen(lying)), 0);
     assert_eq!(lost(to_lie()), 1, "nobody has met the lie");
