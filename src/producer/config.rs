@@ -72,6 +72,16 @@ pub struct ProducerConfig {
 /// The longest pause between two attempts.
 pub const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(1);
 
+/// How much longer than the delivery timeout `close` waits for the last verdict.
+const VERDICT_LATE_MAX: Duration = Duration::from_secs(1);
+
+impl ProducerConfig {
+    /// How long `close` flushes at most: every attempt ends within the delivery timeout, and `Duration::MAX` is one.
+    pub(super) fn close_limit(&self) -> Duration {
+        self.delivery_timeout.saturating_add(VERDICT_LATE_MAX)
+    }
+}
+
 impl Default for ProducerConfig {
     fn default() -> ProducerConfig {
         ProducerConfig {
@@ -92,5 +102,17 @@ impl Default for ProducerConfig {
             partitioner: Partitioner::default(),
             in_flight_max: 5,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_waits_a_second_over_the_delivery_timeout_and_for_ever_where_that_is_for_ever() {
+        let with = |delivery_timeout| ProducerConfig { delivery_timeout, ..ProducerConfig::default() };
+        assert_eq!(with(Duration::from_secs(8)).close_limit(), Duration::from_secs(9));
+        assert_eq!(with(Duration::MAX).close_limit(), Duration::MAX);
     }
 }

@@ -385,10 +385,6 @@ impl Shared {
         self.settle(abandoned);
     }
 
-    /// How long `close` flushes at most: every attempt ends within the delivery timeout.
-    pub(super) fn close_timeout(&self) -> Duration {
-        self.config.delivery_timeout + Duration::from_secs(1)
-    }
 }
 
 /// Errors about a topic that time does not heal.

@@ -144,6 +144,21 @@ fn a_broker_that_never_answers_ends_in_an_unknown_outcome_by_the_delivery_timeou
     });
 }
 
+/// Durations without an end are the way to say "never give up".
+#[test]
+fn limits_without_an_end_are_no_reason_to_panic() {
+    with_broker(|broker| async move {
+        let producer = Producer::start(ProducerConfig {
+            delivery_timeout: Duration::MAX,
+            metadata_timeout: Duration::MAX,
+            ..config(&broker)
+        });
+        let delivery = send(&producer, "patient").await;
+        producer.close().await;
+        assert_eq!(delivery.await.expect("stored").offset, Some(Offset(0)));
+    });
+}
+
 #[test]
 fn nobody_listening_is_a_definite_failure_in_time() {
     with_broker(|broker| async move {
