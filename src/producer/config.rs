@@ -59,6 +59,7 @@ pub struct ProducerConfig {
     /// How long `send` waits to learn of a topic (`max.block.ms`).
     pub metadata_timeout: Duration,
     /// The first pause before a batch is sent again; doubles up to [`RETRY_BACKOFF_MAX`] (`retry.backoff.ms`).
+    /// Less than a millisecond counts as one.
     pub retry_backoff: Duration,
     /// How often a batch is sent again (`retries`).
     pub retries: u32,
