@@ -270,8 +270,8 @@ impl Cluster {
                     continue;
                 }
             };
-            let timeout = self.shared.config.request_timeout.min(ASK_TIMEOUT_MAX);
-            match connection.call(question, timeout).await {
+            // A produce that waits on the same connection waits on: sent again it would be stored twice.
+            match connection.ask(question, ASK_TIMEOUT_MAX, self.shared.config.request_timeout).await {
                 Ok(response) => return Ok(response),
                 Err(error @ RequestError::Unsupported(_)) => {
                     return Err(AskError::Unsupported { address, error });
@@ -283,7 +283,7 @@ impl Cluster {
     }
 
     /// Known brokers and bootstrap addresses in random order, those with an open connection first. Not a broker that
-    /// is silent: a question to it would end its connection, and with it the requests that it may still answer.
+    /// is silent: a question to it would wait behind the requests that it may still answer.
     fn candidates(&self) -> Vec<Candidate> {
         let mut brokers: Vec<BrokerId> = self.metadata().brokers().keys().copied().collect();
         brokers.retain(|broker| !self.is_silent(*broker));
