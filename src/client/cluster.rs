@@ -156,6 +156,22 @@ impl Cluster {
         self.metadata().track_only(topics);
     }
 
+    /// Includes a topic in every refresh until the guard is gone, and after that while it is used, if it was found.
+    pub(crate) fn seek(&self, topic: &Arc<str>) -> Sought {
+        self.metadata().seek(topic, clock::now());
+        Sought { cluster: self.clone(), topic: Arc::clone(topic) }
+    }
+
+    /// A topic that is about to be used, if it is known.
+    pub(crate) fn use_topic(&self, topic: &str) -> Option<Arc<TopicView>> {
+        self.metadata().use_topic(topic, clock::now())
+    }
+
+    /// Includes these in the next refresh, and no more what was not used for `idle_max`.
+    pub(crate) fn used_only(&self, topics: &BTreeSet<Arc<str>>, idle_max: Duration) {
+        self.metadata().used_only(topics, clock::now(), idle_max);
+    }
+
     /// A tracked topic, if it is known.
     pub fn topic(&self, topic: &str) -> Option<Arc<TopicView>> {
         self.metadata().topic(topic).cloned()
@@ -385,6 +401,18 @@ impl Cluster {
         let mut slots = self.shared.slots.lock().expect("no holder of the slots panics");
         let slot = slots.entry(broker).or_insert_with(|| Arc::new(Slot::new(address)));
         Some(Arc::clone(slot))
+    }
+}
+
+/// Somebody looks for a topic.
+pub(crate) struct Sought {
+    cluster: Cluster,
+    topic: Arc<str>,
+}
+
+impl Drop for Sought {
+    fn drop(&mut self) {
+        self.cluster.metadata().seek_ended(&self.topic);
     }
 }
 

@@ -86,20 +86,20 @@ impl Shared {
 
     /// The partitions of a topic; waits until some broker told.
     pub(super) async fn topic(&self, topic: &str) -> Result<Arc<TopicView>, SendError> {
-        if let Some(view) = self.cluster.topic(topic) {
+        if let Some(view) = self.cluster.use_topic(topic) {
             return Ok(view);
         }
         let deadline = clock::now() + self.config.metadata_timeout;
         let name: Arc<str> = topic.into();
+        let _sought = self.cluster.seek(&name);
         let mut unanswered = None;
         loop {
-            if let Some(view) = self.cluster.topic(topic) {
+            if let Some(view) = self.cluster.use_topic(topic) {
                 return Ok(view);
             }
             if self.room.is_closed() {
                 return Err(SendError::Closed);
             }
-            self.cluster.track(&name);
             let left = deadline.saturating_since(clock::now());
             let refreshed = clock::timeout(left, self.refresh()).await;
             let is_late = refreshed.is_err();
@@ -135,6 +135,8 @@ impl Shared {
 
     /// Refreshes what is known of the cluster, and tells the senders.
     pub(super) async fn refresh(&self) -> Result<(), NoBroker> {
+        let waited_for = self.state().accumulator.topics();
+        self.cluster.used_only(&waited_for, self.config.metadata_idle_max);
         let outcome = self.cluster.refresh().await;
         if let Err(error) = &outcome {
             tracing::warn!(producer = %self.config.client_id, %error, "metadata_refresh_failed");
@@ -384,7 +386,6 @@ impl Shared {
         let abandoned = self.state().accumulator.abandon(&reason.into());
         self.settle(abandoned);
     }
-
 }
 
 /// Errors about a topic that time does not heal.

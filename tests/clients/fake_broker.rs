@@ -62,6 +62,9 @@ pub struct State {
     /// Another broker leads everything, in a later epoch.
     pub deposed_by: Option<SocketAddr>,
     pub created: Vec<String>,
+    /// Metadata requests that came in, and how many topics the last one named.
+    pub described: usize,
+    pub topics_asked: usize,
 }
 
 impl FakeBroker {
@@ -224,6 +227,8 @@ fn metadata(broker: &FakeBroker, request: &MetadataRequest) -> MetadataResponse 
         None => vec![TOPIC.to_owned()],
         Some(topics) => topics.iter().filter_map(|topic| topic.name.clone()).collect(),
     };
+    state.described += 1;
+    state.topics_asked = names.len();
     let topics = names.into_iter().map(|name| {
         let is_known = name == TOPIC || state.created.contains(&name);
         let leader = if state.deposed_by.is_some() { SUCCESSOR } else { BROKER };

@@ -259,6 +259,23 @@ fn nothing_lingers_while_the_buffer_is_full() {
 }
 
 #[test]
+fn a_topic_that_does_not_exist_is_asked_about_only_while_somebody_waits_for_it() {
+    with_broker(|broker| async move {
+        // Longer than the longest pause between refreshes.
+        let metadata_timeout = Duration::from_millis(1_500);
+        let producer = Producer::start(ProducerConfig { metadata_timeout, ..config(&broker) });
+        for number in 0..3 {
+            let wrong = ProducerRecord { topic: format!("wrong-{number}"), ..record("lost") };
+            let outcome = producer.send(wrong).await;
+            assert!(matches!(outcome, Err(SendError::Failed(_))));
+            assert_eq!(broker.state().topics_asked, 1);
+        }
+        send(&producer, "right").await.await.expect("stored");
+        assert_eq!(broker.state().topics_asked, 1);
+    });
+}
+
+#[test]
 fn a_partition_that_does_not_exist_is_a_failure_and_not_a_wait() {
     with_broker(|broker| async move {
         let producer = start(&broker);
