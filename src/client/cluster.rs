@@ -216,6 +216,16 @@ impl Cluster {
         self.metadata().needs_refresh(clock::now())
     }
 
+    /// Whether something is tracked, and what is known is too old.
+    pub(crate) fn is_too_old(&self) -> bool {
+        self.metadata().is_too_old(clock::now())
+    }
+
+    /// When what is known becomes too old; `None` while nothing is tracked.
+    pub(crate) fn next_refresh(&self) -> Option<Instant> {
+        self.metadata().next_refresh()
+    }
+
     /// When what is known becomes too old.
     pub fn refresh_due(&self) -> Instant {
         self.metadata().expires()

@@ -190,6 +190,11 @@ impl Metadata {
         self.refreshed.map_or(Instant::START, |refreshed| refreshed + self.age_max)
     }
 
+    /// As above; `None` while nothing is tracked.
+    pub(super) fn next_refresh(&self) -> Option<Instant> {
+        (!self.tracked.is_empty()).then(|| self.expires())
+    }
+
     /// Takes over an answer.
     pub(super) fn refreshed(&mut self, answer: Answer, now: Instant) {
         if !answer.brokers.is_empty() {

@@ -58,6 +58,8 @@ pub struct ProducerConfig {
     pub delivery_timeout: Duration,
     /// How long `send` waits to learn of a topic (`max.block.ms`).
     pub metadata_timeout: Duration,
+    /// What is known of topics and leaders is asked anew when it is so old, sent or not (`metadata.max.age.ms`).
+    pub metadata_age_max: Duration,
     /// A topic that was not sent to for so long is not asked about any more, unless records wait for it; the next `send`
     /// looks for it again (`metadata.max.idle.ms`).
     pub metadata_idle_max: Duration,
@@ -100,6 +102,7 @@ impl Default for ProducerConfig {
             request_timeout: Duration::from_secs(30),
             delivery_timeout: Duration::from_secs(120),
             metadata_timeout: Duration::from_secs(60),
+            metadata_age_max: Duration::from_secs(300),
             metadata_idle_max: Duration::from_secs(300),
             retry_backoff: Duration::from_millis(100),
             retries: u32::MAX,

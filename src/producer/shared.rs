@@ -62,6 +62,7 @@ impl Shared {
         };
         let mut cluster =
             ClusterConfig::new(config.bootstrap.clone(), &config.client_id, config.request_timeout);
+        cluster.metadata_age_max = config.metadata_age_max;
         cluster.backoff = Backoff { first: config.retry_backoff, max: RETRY_BACKOFF_MAX };
         Arc::new_cyclic(|this| Shared {
             cluster: Cluster::new(cluster),
@@ -95,6 +96,8 @@ impl Shared {
         let mut unanswered = None;
         loop {
             if let Some(view) = self.cluster.use_topic(topic) {
+                // From now on it is kept known.
+                self.refresh_wanted.notify_one();
                 return Ok(view);
             }
             if self.room.is_closed() {
@@ -330,14 +333,20 @@ impl Shared {
         self.refresh_wanted.notify_one();
     }
 
-    /// Keeps the leaders of queued batches known.
+    /// Keeps the leaders of queued batches known, and what is known of topics in use no older than it may be.
     pub(super) async fn keep_refreshed(self: Arc<Shared>) {
+        let mut timer = clock::DeadlineTimer::new();
         loop {
             let is_busy = self.state().accumulator.is_busy();
-            if is_busy && self.cluster.needs_refresh() {
+            if (is_busy && self.cluster.needs_refresh()) || self.cluster.is_too_old() {
                 drop(self.refresh().await);
-            } else {
-                self.refresh_wanted.notified().await;
+                continue;
+            }
+            timer.set(self.cluster.next_refresh());
+            tokio::select! {
+                biased;
+                () = self.refresh_wanted.notified() => {}
+                () = timer.expired() => {}
             }
         }
     }

@@ -276,6 +276,27 @@ fn a_topic_that_does_not_exist_is_asked_about_only_while_somebody_waits_for_it()
 }
 
 #[test]
+fn what_an_idle_producer_knows_is_asked_anew_when_it_is_old_until_its_topic_is_idle_too_long() {
+    with_broker(|broker| async move {
+        let producer = Producer::start(ProducerConfig {
+            metadata_age_max: Duration::from_secs(1),
+            metadata_idle_max: Duration::from_secs(5),
+            ..config(&broker)
+        });
+        send(&producer, "once").await.await.expect("stored");
+        let before = broker.state().described;
+        clock::sleep(Duration::from_millis(3_500)).await;
+        let asked = broker.state().described - before;
+        assert!((2..=4).contains(&asked), "{asked}");
+        clock::sleep(Duration::from_secs(4)).await;
+        let idle = broker.state().described;
+        clock::sleep(Duration::from_secs(4)).await;
+        assert_eq!(broker.state().described, idle, "its topic is forgotten");
+        send(&producer, "again").await.await.expect("stored");
+    });
+}
+
+#[test]
 fn a_partition_that_does_not_exist_is_a_failure_and_not_a_wait() {
     with_broker(|broker| async move {
         let producer = start(&broker);
