@@ -3,7 +3,7 @@
 //! Refreshes are single-flight and paced; connecting to a broker that failed waits a growing, jittered pause.
 //! All methods are safe to drop half-way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use super::backoff::Backoff;
 use super::connection::{ConnectError, Connection, ConnectionConfig, RequestError};
 use super::metadata::{Answer, Leader, Metadata, PartitionView, TopicAnswer, TopicView};
 use super::no_broker::{NoBroker, Tried};
+use super::slots::{Slot, Slots};
 use crate::protocol::messages::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic,
 };
@@ -95,7 +96,7 @@ struct Shared {
     config: ClusterConfig,
     connection_config: ConnectionConfig,
     metadata: Mutex<Metadata>,
-    slots: Mutex<BTreeMap<BrokerId, Arc<Slot>>>,
+    slots: Mutex<Slots>,
     draws: Mutex<Rng>,
     turn: tokio::sync::Mutex<Turn>,
     /// Refreshes that ended, well or not: who waited for `turn` while one ended need not do its own.
@@ -107,19 +108,6 @@ struct Shared {
 struct Turn {
     failures: u32,
     last: Option<(Instant, Result<(), NoBroker>)>,
-}
-
-/// The connection to one broker, or the attempts to get one.
-struct Slot {
-    address: String,
-    open: Mutex<Option<Connection>>,
-    attempts: tokio::sync::Mutex<Attempts>,
-}
-
-#[derive(Default)]
-struct Attempts {
-    failures: u32,
-    next: Instant,
 }
 
 impl Cluster {
@@ -134,7 +122,7 @@ impl Cluster {
             metadata: Mutex::new(Metadata::new(config.metadata_age_max)),
             connection_config,
             config,
-            slots: Mutex::new(BTreeMap::new()),
+            slots: Mutex::new(Slots::default()),
             draws: Mutex::new(rng::stream("client.backoff")),
             turn: tokio::sync::Mutex::new(Turn::default()),
             rounds: AtomicU64::new(0),
@@ -277,9 +265,12 @@ impl Cluster {
         tracing::debug!(brokers = answer.brokers.len(), topics = answer.topics.len(), "metadata_refreshed");
         let addresses = answer.brokers.clone();
         self.metadata().refreshed(answer, clock::now());
-        // Connections to brokers that are gone or moved close with their last user.
         let mut slots = self.shared.slots.lock().expect("no holder of the slots panics");
-        slots.retain(|broker, slot| addresses.get(broker) == Some(&slot.address));
+        let moved = slots.refreshed(&addresses);
+        drop(slots);
+        for connection in moved {
+            connection.retire(&"the broker has another address now".into());
+        }
         Ok(())
     }
 
@@ -409,8 +400,7 @@ impl Cluster {
     fn slot(&self, broker: BrokerId) -> Option<Arc<Slot>> {
         let address = self.metadata().brokers().get(&broker)?.clone();
         let mut slots = self.shared.slots.lock().expect("no holder of the slots panics");
-        let slot = slots.entry(broker).or_insert_with(|| Arc::new(Slot::new(address)));
-        Some(Arc::clone(slot))
+        Some(slots.of(broker, address))
     }
 }
 
@@ -429,20 +419,6 @@ impl Drop for Sought {
 enum Candidate {
     Broker(BrokerId),
     Bootstrap(String),
-}
-
-impl Slot {
-    fn new(address: String) -> Slot {
-        Slot { address, open: Mutex::new(None), attempts: tokio::sync::Mutex::new(Attempts::default()) }
-    }
-
-    fn open(&self) -> Option<Connection> {
-        let mut open = self.open.lock().expect("no holder of the slot panics");
-        if open.as_ref().is_some_and(|connection| !connection.is_open()) {
-            *open = None;
-        }
-        open.clone()
-    }
 }
 
 fn never_create() -> MetadataRequest {

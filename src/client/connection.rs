@@ -9,8 +9,8 @@ use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -108,6 +108,17 @@ pub struct Connection {
     handle: Arc<Handle>,
 }
 
+/// A connection that closes with its last user all the same.
+pub(super) struct WeakConnection {
+    handle: Weak<Handle>,
+}
+
+impl WeakConnection {
+    pub(super) fn upgrade(&self) -> Option<Connection> {
+        self.handle.upgrade().map(|handle| Connection { handle })
+    }
+}
+
 struct Handle {
     link: Arc<Link>,
     client_id: Arc<str>,
@@ -187,6 +198,22 @@ impl Connection {
     /// Whether requests can still be sent, as far as known.
     pub fn is_open(&self) -> bool {
         !self.handle.link.pipeline().is_closed()
+    }
+
+    /// The broker is elsewhere now: takes no more requests, and ends when a response is late as from a silent broker.
+    pub(super) fn retire(&self, reason: &Arc<str>) {
+        let link = &self.handle.link;
+        let told = link.pipeline().retire(reason, SILENT_AFTER);
+        for (reply, error) in told {
+            // Who asked may have stopped listening.
+            drop(reply.send(Err(error)));
+        }
+        link.deadline_moved.notify_one();
+    }
+
+    /// Does not keep the connection open.
+    pub(super) fn downgrade(&self) -> WeakConnection {
+        WeakConnection { handle: Arc::downgrade(&self.handle) }
     }
 
     /// Whether a request waits for its response for longer than a healthy broker ever takes.

@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -84,6 +85,7 @@ pub(super) struct Pipeline {
     in_flight: VecDeque<Waiting>,
     /// Being written, and not going to be answered.
     one_way: Vec<Waiting>,
+    /// Takes no more requests; what is in flight may be answered yet.
     closed: Option<Arc<str>>,
 }
 
@@ -187,6 +189,19 @@ impl Pipeline {
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed.is_some()
+    }
+
+    /// Takes no more requests, and waits for each response no longer than `grace` after it was asked for. Who is to be
+    /// told what: what was not written had no effect.
+    pub(super) fn retire(&mut self, reason: &Arc<str>, grace: Duration) -> Vec<(Reply, RequestError)> {
+        self.closed.get_or_insert_with(|| Arc::clone(reason));
+        for waiting in self.in_flight.iter_mut().chain(&mut self.one_way) {
+            let Deadlines { patience, connection } = waiting.deadlines;
+            let connection = connection.min(waiting.asked + grace);
+            waiting.deadlines = Deadlines { patience: patience.min(connection), connection };
+        }
+        let unsent = self.outbox.drain(..);
+        unsent.map(|outgoing| (outgoing.reply, RequestError::NotSent(Arc::clone(reason)))).collect()
     }
 
     /// Ends everything: who is to be told what. What was not written had no effect.
@@ -332,6 +347,27 @@ mod tests {
         assert_eq!(given_up(&mut pipeline, 5), Some(1));
         assert_eq!(pipeline.begin_write().len(), 1);
         assert!(pipeline.answered(Some(1)).is_ok());
+    }
+
+    #[test]
+    fn a_retired_pipeline_takes_no_more_and_waits_for_what_is_in_flight_for_its_grace_only() {
+        let mut pipeline = asked_in_order([request(0, 30, false).0]);
+        pipeline.ask(request(1, 30, false).0).expect("open");
+        let reason: Arc<str> = "moved".into();
+        let told = pipeline.retire(&reason, Duration::from_nanos(10));
+        assert!(matches!(told.as_slice(), [(_, RequestError::NotSent(_))]), "{told:?}");
+        assert!(pipeline.is_closed());
+        assert!(matches!(pipeline.ask(request(2, 30, false).0), Err(RequestError::NotSent(_))));
+        assert_eq!(given_up(&mut pipeline, 9), Some(0));
+        assert_eq!(given_up(&mut pipeline, 10), None);
+    }
+
+    #[test]
+    fn what_a_retired_pipeline_has_in_flight_may_be_answered_yet() {
+        let mut pipeline = asked_in_order([request(0, 30, false).0]);
+        pipeline.retire(&"moved".into(), Duration::from_nanos(10));
+        assert!(pipeline.answered(Some(0)).expect("in step").is_some());
+        assert_eq!(pipeline.next_deadline(), None);
     }
 
     #[test]
