@@ -217,7 +217,7 @@ impl Admin {
         partition: &TopicPartition,
         query: OffsetQuery,
     ) -> Result<Option<Offset>, AdminError> {
-        self.cluster.track(&partition.topic);
+        let _sought = self.cluster.seek(&partition.topic);
         let deadline = clock::now() + self.config.timeout;
         let mut last = AdminError::Unavailable("the leader is not known in time".to_owned());
         while clock::now() < deadline {

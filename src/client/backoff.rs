@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 /// A pause that doubles with every failure up to a maximum, jittered by a fifth so that many do not try at once.
+/// After a failure it is never shorter than [`Backoff::PAUSE_MIN`], whatever was configured.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,6 +24,10 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// The shortest pause after a failure. Without any pause a client whose broker is gone would try again and again
+    /// and let nothing else run. Kafka's `retry.backoff.ms = 0` therefore means a millisecond.
+    pub const PAUSE_MIN: Duration = Duration::from_millis(1);
+
     /// The pause after `failures` in a row (none before the first); `draw` is any number.
     pub fn pause(&self, failures: u32, draw: u64) -> Duration {
         if failures == 0 {
@@ -31,7 +36,8 @@ impl Backoff {
         let doubled = self.first.saturating_mul(1 << (failures - 1).min(16));
         let full = doubled.min(self.max);
         // Between 80 % and 100 %, in integers.
-        full / 100 * (80 + (draw % 21) as u32)
+        let jittered = full / 100 * (80 + (draw % 21) as u32);
+        jittered.max(Backoff::PAUSE_MIN)
     }
 }
 
@@ -46,6 +52,15 @@ mod tests {
         let pauses: Vec<u128> = (0..7).map(|n| BACKOFF.pause(n, 20).as_millis()).collect();
         assert_eq!(pauses, [0, 100, 200, 400, 800, 1_000, 1_000]);
         assert_eq!(BACKOFF.pause(u32::MAX, 20).as_millis(), 1_000);
+    }
+
+    #[test]
+    fn after_a_failure_there_is_a_pause_even_where_none_is_configured() {
+        let none = Backoff { first: Duration::ZERO, max: Duration::from_secs(1) };
+        assert_eq!(none.pause(0, 20), Duration::ZERO, "nothing failed yet");
+        for failures in [1, 2, 1_000] {
+            assert_eq!(none.pause(failures, 20), Backoff::PAUSE_MIN);
+        }
     }
 
     #[test]

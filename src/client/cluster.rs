@@ -3,7 +3,7 @@
 //! Refreshes are single-flight and paced; connecting to a broker that failed waits a growing, jittered pause.
 //! All methods are safe to drop half-way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use super::backoff::Backoff;
 use super::connection::{ConnectError, Connection, ConnectionConfig, RequestError};
 use super::metadata::{Answer, Leader, Metadata, PartitionView, TopicAnswer, TopicView};
 use super::no_broker::{NoBroker, Tried};
+use super::slots::{Slot, Slots};
 use crate::protocol::messages::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic,
 };
@@ -95,7 +96,7 @@ struct Shared {
     config: ClusterConfig,
     connection_config: ConnectionConfig,
     metadata: Mutex<Metadata>,
-    slots: Mutex<BTreeMap<BrokerId, Arc<Slot>>>,
+    slots: Mutex<Slots>,
     draws: Mutex<Rng>,
     turn: tokio::sync::Mutex<Turn>,
     /// Refreshes that ended, well or not: who waited for `turn` while one ended need not do its own.
@@ -107,19 +108,6 @@ struct Shared {
 struct Turn {
     failures: u32,
     last: Option<(Instant, Result<(), NoBroker>)>,
-}
-
-/// The connection to one broker, or the attempts to get one.
-struct Slot {
-    address: String,
-    open: Mutex<Option<Connection>>,
-    attempts: tokio::sync::Mutex<Attempts>,
-}
-
-#[derive(Default)]
-struct Attempts {
-    failures: u32,
-    next: Instant,
 }
 
 impl Cluster {
@@ -134,7 +122,7 @@ impl Cluster {
             metadata: Mutex::new(Metadata::new(config.metadata_age_max)),
             connection_config,
             config,
-            slots: Mutex::new(BTreeMap::new()),
+            slots: Mutex::new(Slots::default()),
             draws: Mutex::new(rng::stream("client.backoff")),
             turn: tokio::sync::Mutex::new(Turn::default()),
             rounds: AtomicU64::new(0),
@@ -154,6 +142,22 @@ impl Cluster {
     /// Includes these topics in every refresh, and no others.
     pub fn track_only(&self, topics: BTreeSet<Arc<str>>) {
         self.metadata().track_only(topics);
+    }
+
+    /// Includes a topic in every refresh until the guard is gone, and after that while it is used, if it was found.
+    pub(crate) fn seek(&self, topic: &Arc<str>) -> Sought {
+        self.metadata().seek(topic, clock::now());
+        Sought { cluster: self.clone(), topic: Arc::clone(topic) }
+    }
+
+    /// A topic that is about to be used, if it is known.
+    pub(crate) fn use_topic(&self, topic: &str) -> Option<Arc<TopicView>> {
+        self.metadata().use_topic(topic, clock::now())
+    }
+
+    /// Includes these in the next refresh, and no more what was not used for `idle_max`.
+    pub(crate) fn used_only(&self, topics: &BTreeSet<Arc<str>>, idle_max: Duration) {
+        self.metadata().used_only(topics, clock::now(), idle_max);
     }
 
     /// A tracked topic, if it is known.
@@ -198,6 +202,16 @@ impl Cluster {
     /// Whether something tracked is unknown, stale or too old.
     pub fn needs_refresh(&self) -> bool {
         self.metadata().needs_refresh(clock::now())
+    }
+
+    /// Whether something is tracked, and what is known is too old.
+    pub(crate) fn is_too_old(&self) -> bool {
+        self.metadata().is_too_old(clock::now())
+    }
+
+    /// When what is known becomes too old; `None` while nothing is tracked.
+    pub(crate) fn next_refresh(&self) -> Option<Instant> {
+        self.metadata().next_refresh()
     }
 
     /// When what is known becomes too old.
@@ -251,9 +265,12 @@ impl Cluster {
         tracing::debug!(brokers = answer.brokers.len(), topics = answer.topics.len(), "metadata_refreshed");
         let addresses = answer.brokers.clone();
         self.metadata().refreshed(answer, clock::now());
-        // Connections to brokers that are gone or moved close with their last user.
         let mut slots = self.shared.slots.lock().expect("no holder of the slots panics");
-        slots.retain(|broker, slot| addresses.get(broker) == Some(&slot.address));
+        let moved = slots.refreshed(&addresses);
+        drop(slots);
+        for connection in moved {
+            connection.retire(&"the broker has another address now".into());
+        }
         Ok(())
     }
 
@@ -270,8 +287,8 @@ impl Cluster {
                     continue;
                 }
             };
-            let timeout = self.shared.config.request_timeout.min(ASK_TIMEOUT_MAX);
-            match connection.call(question, timeout).await {
+            // A produce that waits on the same connection waits on: sent again it would be stored twice.
+            match connection.ask(question, ASK_TIMEOUT_MAX, self.shared.config.request_timeout).await {
                 Ok(response) => return Ok(response),
                 Err(error @ RequestError::Unsupported(_)) => {
                     return Err(AskError::Unsupported { address, error });
@@ -283,7 +300,7 @@ impl Cluster {
     }
 
     /// Known brokers and bootstrap addresses in random order, those with an open connection first. Not a broker that
-    /// is silent: a question to it would end its connection, and with it the requests that it may still answer.
+    /// is silent: a question to it would wait behind the requests that it may still answer.
     fn candidates(&self) -> Vec<Candidate> {
         let mut brokers: Vec<BrokerId> = self.metadata().brokers().keys().copied().collect();
         brokers.retain(|broker| !self.is_silent(*broker));
@@ -383,28 +400,25 @@ impl Cluster {
     fn slot(&self, broker: BrokerId) -> Option<Arc<Slot>> {
         let address = self.metadata().brokers().get(&broker)?.clone();
         let mut slots = self.shared.slots.lock().expect("no holder of the slots panics");
-        let slot = slots.entry(broker).or_insert_with(|| Arc::new(Slot::new(address)));
-        Some(Arc::clone(slot))
+        Some(slots.of(broker, address))
+    }
+}
+
+/// Somebody looks for a topic.
+pub(crate) struct Sought {
+    cluster: Cluster,
+    topic: Arc<str>,
+}
+
+impl Drop for Sought {
+    fn drop(&mut self) {
+        self.cluster.metadata().seek_ended(&self.topic);
     }
 }
 
 enum Candidate {
     Broker(BrokerId),
     Bootstrap(String),
-}
-
-impl Slot {
-    fn new(address: String) -> Slot {
-        Slot { address, open: Mutex::new(None), attempts: tokio::sync::Mutex::new(Attempts::default()) }
-    }
-
-    fn open(&self) -> Option<Connection> {
-        let mut open = self.open.lock().expect("no holder of the slot panics");
-        if open.as_ref().is_some_and(|connection| !connection.is_open()) {
-            *open = None;
-        }
-        open.clone()
-    }
 }
 
 fn never_create() -> MetadataRequest {

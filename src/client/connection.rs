@@ -1,15 +1,16 @@
 //! One connection to one broker: pipelined requests, answers matched in order, deadlines.
 //!
 //! A request that is not answered by its deadline closes the connection, because answers come in order and
-//! none can come any more; everything outstanding then fails. Reconnecting is `cluster`'s.
+//! none can come any more; everything outstanding then fails. A question whose asker gives up earlier closes nothing
+//! while others wait. Reconnecting is `cluster`'s.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::{Notify, oneshot};
 
 use super::address;
-use super::pipeline::{Outgoing, Pipeline};
+use super::pipeline::{Deadlines, Outgoing, Overdue, Pipeline};
 use crate::protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{
     Api, ApiKey, ErrorCode, Message, VersionRange, correlation_id, decode_response, encode_request, frame,
@@ -33,6 +34,8 @@ const READ_BYTES: usize = 64 << 10;
 
 /// A broker that leaves a request unanswered for so long is silent; a fetch waits for data a quarter of it by default.
 pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(2);
+
+const NO_RESPONSE: &str = "no response in time";
 
 /// How to talk to any broker.
 #[derive(Clone, Debug)]
@@ -105,6 +108,17 @@ pub struct Connection {
     handle: Arc<Handle>,
 }
 
+/// A connection that closes with its last user all the same.
+pub(super) struct WeakConnection {
+    handle: Weak<Handle>,
+}
+
+impl WeakConnection {
+    pub(super) fn upgrade(&self) -> Option<Connection> {
+        self.handle.upgrade().map(|handle| Connection { handle })
+    }
+}
+
 struct Handle {
     link: Arc<Link>,
     client_id: Arc<str>,
@@ -147,15 +161,19 @@ impl Connection {
 
     /// Queues a request behind those asked before, without waiting. The future gives its response.
     pub fn begin<R: Api>(&self, request: &R, deadline: Instant) -> Result<Pending<R>, RequestError> {
+        self.begin_until(request, Deadlines::at(deadline))
+    }
+
+    fn begin_until<R: Api>(&self, request: &R, deadlines: Deadlines) -> Result<Pending<R>, RequestError> {
         let version = self.version::<R>()?;
-        let frames = self.handle.begin(version, request, deadline, false)?;
-        Ok(Pending { response: frames, version, _connection: self.clone(), _request: PhantomData })
+        let response = self.handle.begin(version, request, deadlines, false)?;
+        Ok(Pending { response, version, _connection: self.clone(), _request: PhantomData })
     }
 
     /// As [`Connection::begin`] for a request that the broker does not answer (acks = 0).
     pub fn begin_one_way<R: Api>(&self, request: &R, deadline: Instant) -> Result<Written, RequestError> {
         let version = self.version::<R>()?;
-        let written = self.handle.begin(version, request, deadline, true)?;
+        let written = self.handle.begin(version, request, Deadlines::at(deadline), true)?;
         Ok(Written { written, _connection: self.clone() })
     }
 
@@ -164,9 +182,38 @@ impl Connection {
         self.begin(request, clock::now() + timeout)?.await
     }
 
+    /// As [`Connection::call`] for a question that another broker can answer as well: gives up after `patience`. Others
+    /// still wait for their responses then, and the connection ends when the question was not answered for `timeout`.
+    pub async fn ask<R: Api>(
+        &self,
+        question: &R,
+        patience: Duration,
+        timeout: Duration,
+    ) -> Result<R::Response, RequestError> {
+        let now = clock::now();
+        let deadlines = Deadlines { patience: now + patience.min(timeout), connection: now + timeout };
+        self.begin_until(question, deadlines)?.await
+    }
+
     /// Whether requests can still be sent, as far as known.
     pub fn is_open(&self) -> bool {
         !self.handle.link.pipeline().is_closed()
+    }
+
+    /// The broker is elsewhere now: takes no more requests, and ends when a response is late as from a silent broker.
+    pub(super) fn retire(&self, reason: &Arc<str>) {
+        let link = &self.handle.link;
+        let told = link.pipeline().retire(reason, SILENT_AFTER);
+        for (reply, error) in told {
+            // Who asked may have stopped listening.
+            drop(reply.send(Err(error)));
+        }
+        link.deadline_moved.notify_one();
+    }
+
+    /// Does not keep the connection open.
+    pub(super) fn downgrade(&self) -> WeakConnection {
+        WeakConnection { handle: Arc::downgrade(&self.handle) }
     }
 
     /// Whether a request waits for its response for longer than a healthy broker ever takes.
@@ -189,14 +236,14 @@ impl Handle {
         &self,
         version: i16,
         request: &R,
-        deadline: Instant,
+        deadlines: Deadlines,
         one_way: bool,
     ) -> Result<oneshot::Receiver<Result<Bytes, RequestError>>, RequestError> {
         let correlation_id = self.link.next_correlation.fetch_add(1, Ordering::Relaxed);
         let frame = encode_request(version, correlation_id, Some(&self.client_id), request);
         let (reply, answer) = oneshot::channel();
         let asked = clock::now();
-        let outgoing = Outgoing { frame, correlation_id, asked, deadline, one_way, reply };
+        let outgoing = Outgoing { frame, correlation_id, asked, deadlines, one_way, reply };
         let is_earliest = self.link.pipeline().ask(outgoing)?;
         self.link.outbox_filled.notify_one();
         if is_earliest {
@@ -291,7 +338,8 @@ async fn ask_versions(
         client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     debug_assert!(ApiVersionsRequest::VERSIONS.contains(version));
-    let answer = handle.begin(version, &request, deadline, false).map_err(|error| error.to_string())?;
+    let answer =
+        handle.begin(version, &request, Deadlines::at(deadline), false).map_err(|error| error.to_string())?;
     let frame = answer.await.unwrap_or_else(|_| Err(dropped())).map_err(|error| error.to_string())?;
     decode::<ApiVersionsRequest>(frame, version).map_err(|error| error.to_string())
 }
@@ -345,7 +393,8 @@ async fn read_responses(link: &Link, mut reader: ReadHalf, response_bytes_max: u
                     let Ok(reply) = link.pipeline().answered(correlation_id(&frame)) else {
                         return "a response answers no request".into();
                     };
-                    drop(reply.send(Ok(frame)));
+                    // Who asked may have given up.
+                    drop(reply.map(|reply| reply.send(Ok(frame))));
                 }
                 Err(error) => return error.to_string().into(),
             }
@@ -381,11 +430,15 @@ async fn write_requests(link: &Link, mut writer: WriteHalf) -> Arc<str> {
 async fn watch_deadlines(link: &Link) -> Arc<str> {
     let mut timer = DeadlineTimer::new();
     loop {
-        let next = link.pipeline().next_deadline();
-        if next.is_some_and(|deadline| deadline <= clock::now()) {
-            return "no response in time".into();
+        let overdue = link.pipeline().overdue(clock::now());
+        let given_up = match overdue {
+            Overdue::Connection => return NO_RESPONSE.into(),
+            Overdue::Askers(replies) => replies,
+        };
+        for reply in given_up {
+            drop(reply.send(Err(RequestError::Lost(NO_RESPONSE.into()))));
         }
-        timer.set(next);
+        timer.set(link.pipeline().next_deadline());
         tokio::select! {
             biased;
             () = timer.expired() => {}

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::tracked::Tracked;
 use crate::types::{BrokerId, Instant, LeaderEpoch, TopicPartition};
 
 /// One partition, as some broker described it.
@@ -60,7 +61,7 @@ pub(super) struct Metadata {
     brokers: BTreeMap<BrokerId, String>,
     controller: Option<BrokerId>,
     /// What users of this cluster read or write, whether known or not.
-    tracked: BTreeSet<Arc<str>>,
+    tracked: Tracked,
     topics: BTreeMap<Arc<str>, Arc<TopicView>>,
     errors: BTreeMap<Arc<str>, &'static str>,
     /// Partitions whose leader turned out not to be it.
@@ -76,7 +77,7 @@ impl Metadata {
             refreshed: None,
             brokers: BTreeMap::new(),
             controller: None,
-            tracked: BTreeSet::new(),
+            tracked: Tracked::default(),
             topics: BTreeMap::new(),
             errors: BTreeMap::new(),
             stale_leaders: BTreeSet::new(),
@@ -85,16 +86,47 @@ impl Metadata {
     }
 
     pub(super) fn track(&mut self, topic: &Arc<str>) {
-        if !self.tracked.contains(topic) {
-            self.tracked.insert(Arc::clone(topic));
-        }
+        self.tracked.keep(topic);
     }
 
     pub(super) fn track_only(&mut self, topics: BTreeSet<Arc<str>>) {
-        self.topics.retain(|topic, _| topics.contains(topic));
-        self.errors.retain(|topic, _| topics.contains(topic));
-        self.stale_leaders.retain(|partition| topics.contains(&partition.topic));
-        self.tracked = topics;
+        self.tracked.keep_only(topics);
+        self.drop_untracked();
+    }
+
+    /// Somebody looks for a topic, until [`Metadata::seek_ended`].
+    pub(super) fn seek(&mut self, topic: &Arc<str>, now: Instant) {
+        self.tracked.seek(topic, now);
+    }
+
+    /// A topic that was not found is asked about no more.
+    pub(super) fn seek_ended(&mut self, topic: &str) {
+        if self.tracked.seek_ended(topic, self.topics.contains_key(topic)) {
+            self.errors.remove(topic);
+        }
+    }
+
+    /// A topic that is about to be used, if it is known.
+    pub(super) fn use_topic(&mut self, topic: &str, now: Instant) -> Option<Arc<TopicView>> {
+        let view = self.topics.get(topic)?;
+        self.tracked.used_again(topic, now);
+        Some(Arc::clone(view))
+    }
+
+    /// Asks about these, and no more about what was not used for `idle_max`.
+    pub(super) fn used_only(&mut self, topics: &BTreeSet<Arc<str>>, now: Instant, idle_max: Duration) {
+        for topic in topics {
+            self.tracked.used(topic, now);
+        }
+        if !self.tracked.forget_idle(now, idle_max).is_empty() {
+            self.drop_untracked();
+        }
+    }
+
+    fn drop_untracked(&mut self) {
+        self.topics.retain(|topic, _| self.tracked.contains(topic));
+        self.errors.retain(|topic, _| self.tracked.contains(topic));
+        self.stale_leaders.retain(|partition| self.tracked.contains(&partition.topic));
     }
 
     pub(super) fn tracked(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -145,12 +177,22 @@ impl Metadata {
         self.brokers_stale
             || !self.stale_leaders.is_empty()
             || self.tracked.iter().any(unknown)
-            || (!self.tracked.is_empty() && self.expires() <= now)
+            || self.is_too_old(now)
+    }
+
+    /// Whether something is tracked, and what is known is too old.
+    pub(super) fn is_too_old(&self, now: Instant) -> bool {
+        !self.tracked.is_empty() && self.expires() <= now
     }
 
     /// When what is known becomes too old.
     pub(super) fn expires(&self) -> Instant {
         self.refreshed.map_or(Instant::START, |refreshed| refreshed + self.age_max)
+    }
+
+    /// As above; `None` while nothing is tracked.
+    pub(super) fn next_refresh(&self) -> Option<Instant> {
+        (!self.tracked.is_empty()).then(|| self.expires())
     }
 
     /// Takes over an answer.
@@ -159,7 +201,8 @@ impl Metadata {
             self.brokers = answer.brokers;
         }
         self.controller = answer.controller;
-        for (topic, told) in answer.topics {
+        // Whoever asked about the others looks for them no more.
+        for (topic, told) in answer.topics.into_iter().filter(|(topic, _)| self.tracked.contains(topic)) {
             match told {
                 Ok(view) => {
                     self.errors.remove(&topic);
@@ -250,6 +293,32 @@ mod tests {
         metadata.refreshed(answer(Ok(view(&[1]))), Instant::START);
         assert!(!metadata.needs_refresh(Instant::START + Duration::from_secs(59)));
         assert!(metadata.needs_refresh(Instant::START + AGE_MAX));
+    }
+
+    #[test]
+    fn a_topic_that_is_used_no_more_is_forgotten_and_one_that_records_wait_for_is_not() {
+        let mut metadata = Metadata::new(AGE_MAX);
+        let name: Arc<str> = "orders".into();
+        metadata.seek(&name, Instant::START);
+        metadata.refreshed(answer(Ok(view(&[1]))), Instant::START);
+        metadata.seek_ended("orders");
+        let waiting = BTreeSet::from([name]);
+        metadata.used_only(&waiting, Instant::START + 5 * AGE_MAX, 5 * AGE_MAX);
+        metadata.used_only(&BTreeSet::new(), Instant::START + 9 * AGE_MAX, 5 * AGE_MAX);
+        assert!(metadata.use_topic("orders", Instant::START + 5 * AGE_MAX).is_some());
+        metadata.used_only(&BTreeSet::new(), Instant::START + 10 * AGE_MAX, 5 * AGE_MAX);
+        assert_eq!(metadata.topic("orders"), None);
+        assert!(!metadata.needs_refresh(Instant::START + 10 * AGE_MAX), "nothing is tracked");
+    }
+
+    #[test]
+    fn an_answer_about_a_topic_that_nobody_looks_for_any_more_leaves_nothing_behind() {
+        let mut metadata = Metadata::new(AGE_MAX);
+        metadata.seek(&"orders".into(), Instant::START);
+        metadata.seek_ended("orders");
+        metadata.refreshed(answer(Err("UNKNOWN_TOPIC_OR_PARTITION")), Instant::START);
+        assert_eq!(metadata.error("orders"), None);
+        assert_eq!(metadata.tracked().count(), 0);
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod leader_tasks;
 mod metadata;
 mod no_broker;
 mod pipeline;
+mod slots;
+mod tracked;
 
 pub use backoff::Backoff;
 pub use cluster::{AskError, Cluster, ClusterConfig};

@@ -77,7 +77,8 @@ pub struct ConsumerConfig {
     pub request_timeout: Duration,
     /// A batch that unpacks to more is corrupt.
     pub unpacked_bytes_max: usize,
-    /// The first pause after an error; doubles up to a second (`retry.backoff.ms`).
+    /// The first pause after an error; doubles up to a second (`retry.backoff.ms`). Less than a millisecond counts
+    /// as one.
     pub retry_backoff: Duration,
 }
 

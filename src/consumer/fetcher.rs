@@ -123,7 +123,7 @@ impl Fetcher {
             false => self.shared.config.fetch_wait,
         };
         let request = self.fetch_request(&plan, wait);
-        let timeout = wait + self.shared.config.request_timeout;
+        let timeout = wait.saturating_add(self.shared.config.request_timeout);
         let response = match self.connection().await {
             Ok(connection) => connection.call(&request, timeout).await.map_err(|error| error.to_string()),
             Err(reason) => Err(reason),

@@ -6,7 +6,7 @@
 //! G1: only the front of a partition's queue is ever sent, and a batch that must be sent again goes back to its
 //! place in front of all later ones. While `in_flight_per_partition` is 1 nothing overtakes it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -318,6 +318,11 @@ impl Accumulator {
     /// The partitions with something to send.
     pub(super) fn queued_partitions(&self) -> impl Iterator<Item = &TopicPartition> {
         self.queues.iter().filter(|(_, queue)| !queue.queued.is_empty()).map(|(partition, _)| partition)
+    }
+
+    /// The topics of everything that has no outcome yet.
+    pub(super) fn topics(&self) -> BTreeSet<Arc<str>> {
+        self.queues.keys().map(|partition| Arc::clone(&partition.topic)).collect()
     }
 
     /// Whether something has no outcome yet.

@@ -58,7 +58,13 @@ pub struct ProducerConfig {
     pub delivery_timeout: Duration,
     /// How long `send` waits to learn of a topic (`max.block.ms`).
     pub metadata_timeout: Duration,
+    /// What is known of topics and leaders is asked anew when it is so old, sent or not (`metadata.max.age.ms`).
+    pub metadata_age_max: Duration,
+    /// A topic that was not sent to for so long is not asked about any more, unless records wait for it; the next `send`
+    /// looks for it again (`metadata.max.idle.ms`).
+    pub metadata_idle_max: Duration,
     /// The first pause before a batch is sent again; doubles up to [`RETRY_BACKOFF_MAX`] (`retry.backoff.ms`).
+    /// Less than a millisecond counts as one.
     pub retry_backoff: Duration,
     /// How often a batch is sent again (`retries`).
     pub retries: u32,
@@ -71,6 +77,16 @@ pub struct ProducerConfig {
 
 /// The longest pause between two attempts.
 pub const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// How much longer than the delivery timeout `close` waits for the last verdict.
+const VERDICT_LATE_MAX: Duration = Duration::from_secs(1);
+
+impl ProducerConfig {
+    /// How long `close` flushes at most: every attempt ends within the delivery timeout, and `Duration::MAX` is one.
+    pub(super) fn close_limit(&self) -> Duration {
+        self.delivery_timeout.saturating_add(VERDICT_LATE_MAX)
+    }
+}
 
 impl Default for ProducerConfig {
     fn default() -> ProducerConfig {
@@ -86,11 +102,25 @@ impl Default for ProducerConfig {
             request_timeout: Duration::from_secs(30),
             delivery_timeout: Duration::from_secs(120),
             metadata_timeout: Duration::from_secs(60),
+            metadata_age_max: Duration::from_secs(300),
+            metadata_idle_max: Duration::from_secs(300),
             retry_backoff: Duration::from_millis(100),
             retries: u32::MAX,
             compression: Compression::None,
             partitioner: Partitioner::default(),
             in_flight_max: 5,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_waits_a_second_over_the_delivery_timeout_and_for_ever_where_that_is_for_ever() {
+        let with = |delivery_timeout| ProducerConfig { delivery_timeout, ..ProducerConfig::default() };
+        assert_eq!(with(Duration::from_secs(8)).close_limit(), Duration::from_secs(9));
+        assert_eq!(with(Duration::MAX).close_limit(), Duration::MAX);
     }
 }

@@ -144,7 +144,7 @@ impl Producer {
     /// Accepts nothing more, flushes for at most a second over the delivery timeout, and gives up the rest.
     pub async fn close(&self) {
         self.shared.refuse_more();
-        if clock::timeout(self.shared.close_timeout(), self.shared.flush()).await.is_err() {
+        if clock::timeout(self.shared.config.close_limit(), self.shared.flush()).await.is_err() {
             tracing::warn!(producer = %self.shared.config.client_id, "producer_closed_with_records_unresolved");
         }
         self.tasks.abort_all();

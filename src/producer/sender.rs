@@ -16,7 +16,9 @@ use super::accumulator::{AttemptId, Outgoing, Payload, RequestLimits};
 use super::batch::RecordData;
 use super::reaction::{self, Reaction};
 use super::shared::Shared;
-use crate::client::{ConnectError, Connection, LeaderTask, Pending, RequestError, SILENT_AFTER, Written};
+use crate::client::{
+    Backoff, ConnectError, Connection, LeaderTask, Pending, RequestError, SILENT_AFTER, Written,
+};
 use crate::facts::{self, Fact};
 use crate::protocol::messages::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -147,7 +149,8 @@ impl Sender {
         tracing::debug!(broker = %self.broker, %error, "broker_unreachable");
         self.shared.cluster.invalidate_brokers();
         self.shared.want_refresh();
-        self.timer.set(Some(clock::now() + self.shared.config.retry_backoff));
+        let pause = self.shared.config.retry_backoff.max(Backoff::PAUSE_MIN);
+        self.timer.set(Some(clock::now() + pause));
         tokio::select! {
             biased;
             () = self.wake.notified() => {}

@@ -62,6 +62,7 @@ impl Shared {
         };
         let mut cluster =
             ClusterConfig::new(config.bootstrap.clone(), &config.client_id, config.request_timeout);
+        cluster.metadata_age_max = config.metadata_age_max;
         cluster.backoff = Backoff { first: config.retry_backoff, max: RETRY_BACKOFF_MAX };
         Arc::new_cyclic(|this| Shared {
             cluster: Cluster::new(cluster),
@@ -86,20 +87,22 @@ impl Shared {
 
     /// The partitions of a topic; waits until some broker told.
     pub(super) async fn topic(&self, topic: &str) -> Result<Arc<TopicView>, SendError> {
-        if let Some(view) = self.cluster.topic(topic) {
+        if let Some(view) = self.cluster.use_topic(topic) {
             return Ok(view);
         }
         let deadline = clock::now() + self.config.metadata_timeout;
         let name: Arc<str> = topic.into();
+        let _sought = self.cluster.seek(&name);
         let mut unanswered = None;
         loop {
-            if let Some(view) = self.cluster.topic(topic) {
+            if let Some(view) = self.cluster.use_topic(topic) {
+                // From now on it is kept known.
+                self.refresh_wanted.notify_one();
                 return Ok(view);
             }
             if self.room.is_closed() {
                 return Err(SendError::Closed);
             }
-            self.cluster.track(&name);
             let left = deadline.saturating_since(clock::now());
             let refreshed = clock::timeout(left, self.refresh()).await;
             let is_late = refreshed.is_err();
@@ -135,6 +138,8 @@ impl Shared {
 
     /// Refreshes what is known of the cluster, and tells the senders.
     pub(super) async fn refresh(&self) -> Result<(), NoBroker> {
+        let waited_for = self.state().accumulator.topics();
+        self.cluster.used_only(&waited_for, self.config.metadata_idle_max);
         let outcome = self.cluster.refresh().await;
         if let Err(error) = &outcome {
             tracing::warn!(producer = %self.config.client_id, %error, "metadata_refresh_failed");
@@ -328,14 +333,20 @@ impl Shared {
         self.refresh_wanted.notify_one();
     }
 
-    /// Keeps the leaders of queued batches known.
+    /// Keeps the leaders of queued batches known, and what is known of topics in use no older than it may be.
     pub(super) async fn keep_refreshed(self: Arc<Shared>) {
+        let mut timer = clock::DeadlineTimer::new();
         loop {
             let is_busy = self.state().accumulator.is_busy();
-            if is_busy && self.cluster.needs_refresh() {
+            if (is_busy && self.cluster.needs_refresh()) || self.cluster.is_too_old() {
                 drop(self.refresh().await);
-            } else {
-                self.refresh_wanted.notified().await;
+                continue;
+            }
+            timer.set(self.cluster.next_refresh());
+            tokio::select! {
+                biased;
+                () = self.refresh_wanted.notified() => {}
+                () = timer.expired() => {}
             }
         }
     }
@@ -383,11 +394,6 @@ impl Shared {
     pub(super) fn abandon(&self, reason: &str) {
         let abandoned = self.state().accumulator.abandon(&reason.into());
         self.settle(abandoned);
-    }
-
-    /// How long `close` flushes at most: every attempt ends within the delivery timeout.
-    pub(super) fn close_timeout(&self) -> Duration {
-        self.config.delivery_timeout + Duration::from_secs(1)
     }
 }
 

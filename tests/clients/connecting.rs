@@ -60,6 +60,32 @@ fn a_request_without_an_answer_in_time_closes_the_connection_and_may_have_had_an
 }
 
 #[test]
+fn a_question_given_up_leaves_the_connection_to_the_requests_that_wait() {
+    with_broker(|broker| async move {
+        let connection = connect(&broker).await;
+        broker.state().moods.push_back(Mood::Late(3 * SECOND));
+        let deadline = seedlog::runtime::clock::now() + 10 * SECOND;
+        let slow = connection.begin(&ListOffsetsRequest::default(), deadline).expect("open");
+        let question = connection.ask(&MetadataRequest::default(), SECOND, 10 * SECOND).await;
+        assert!(matches!(question, Err(RequestError::Lost(_))), "{question:?}");
+        assert!(slow.await.is_ok());
+        // The late response to the question is passed over.
+        assert!(connection.call(&MetadataRequest::default(), SECOND).await.is_ok());
+    });
+}
+
+#[test]
+fn a_question_given_up_ends_a_connection_on_which_nobody_else_waits() {
+    with_broker(|broker| async move {
+        let connection = connect(&broker).await;
+        broker.state().moods.push_back(Mood::Silence);
+        let question = connection.ask(&ListOffsetsRequest::default(), SECOND, 10 * SECOND).await;
+        assert!(question.is_err());
+        assert!(!connection.is_open());
+    });
+}
+
+#[test]
 fn a_connection_that_the_broker_closes_fails_what_is_outstanding() {
     with_broker(|broker| async move {
         let connection = connect(&broker).await;

@@ -61,7 +61,14 @@ pub struct State {
     pub leaderless: usize,
     /// Another broker leads everything, in a later epoch.
     pub deposed_by: Option<SocketAddr>,
+    /// It says that it is at this address now.
+    pub moved_to: Option<SocketAddr>,
+    /// Metadata leave it out, name another broker, and no leaders.
+    pub is_away: bool,
     pub created: Vec<String>,
+    /// Metadata requests that came in, and how many topics the last one named.
+    pub described: usize,
+    pub topics_asked: usize,
 }
 
 impl FakeBroker {
@@ -218,12 +225,14 @@ async fn versions(broker: &FakeBroker, header: &RequestHeader, writer: &mut Writ
 
 fn metadata(broker: &FakeBroker, request: &MetadataRequest) -> MetadataResponse {
     let mut state = broker.state();
-    let is_leaderless = state.leaderless > 0;
+    let is_leaderless = state.leaderless > 0 || state.is_away;
     state.leaderless = state.leaderless.saturating_sub(1);
     let names = match &request.topics {
         None => vec![TOPIC.to_owned()],
         Some(topics) => topics.iter().filter_map(|topic| topic.name.clone()).collect(),
     };
+    state.described += 1;
+    state.topics_asked = names.len();
     let topics = names.into_iter().map(|name| {
         let is_known = name == TOPIC || state.created.contains(&name);
         let leader = if state.deposed_by.is_some() { SUCCESSOR } else { BROKER };
@@ -248,7 +257,8 @@ fn metadata(broker: &FakeBroker, request: &MetadataRequest) -> MetadataResponse 
         port: i32::from(address.port()),
         rack: None,
     };
-    let mut brokers = vec![described(BROKER, broker.address)];
+    let itself = described(BROKER, state.moved_to.unwrap_or(broker.address));
+    let mut brokers = vec![if state.is_away { described(SUCCESSOR, broker.address) } else { itself }];
     brokers.extend(state.deposed_by.map(|successor| described(SUCCESSOR, successor)));
     MetadataResponse { brokers, topics: topics.collect(), ..Default::default() }
 }

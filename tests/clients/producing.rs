@@ -3,7 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use seedlog::producer::{Delivery, Partitioner, Producer, ProducerConfig, ProducerRecord, SendError};
+use seedlog::producer::{
+    Delivery, Partitioner, Producer, ProducerConfig, ProducerRecord, RecordMetadata, SendError,
+};
 use seedlog::protocol::ErrorCode;
 use seedlog::record::Compression;
 use seedlog::runtime::clock;
@@ -144,6 +146,21 @@ fn a_broker_that_never_answers_ends_in_an_unknown_outcome_by_the_delivery_timeou
     });
 }
 
+/// Durations without an end are the way to say "never give up".
+#[test]
+fn limits_without_an_end_are_no_reason_to_panic() {
+    with_broker(|broker| async move {
+        let producer = Producer::start(ProducerConfig {
+            delivery_timeout: Duration::MAX,
+            metadata_timeout: Duration::MAX,
+            ..config(&broker)
+        });
+        let delivery = send(&producer, "patient").await;
+        producer.close().await;
+        assert_eq!(delivery.await.expect("stored").offset, Some(Offset(0)));
+    });
+}
+
 #[test]
 fn nobody_listening_is_a_definite_failure_in_time() {
     with_broker(|broker| async move {
@@ -244,6 +261,44 @@ fn nothing_lingers_while_the_buffer_is_full() {
 }
 
 #[test]
+fn a_topic_that_does_not_exist_is_asked_about_only_while_somebody_waits_for_it() {
+    with_broker(|broker| async move {
+        // Longer than the longest pause between refreshes.
+        let metadata_timeout = Duration::from_millis(1_500);
+        let producer = Producer::start(ProducerConfig { metadata_timeout, ..config(&broker) });
+        for number in 0..3 {
+            let wrong = ProducerRecord { topic: format!("wrong-{number}"), ..record("lost") };
+            let outcome = producer.send(wrong).await;
+            assert!(matches!(outcome, Err(SendError::Failed(_))));
+            assert_eq!(broker.state().topics_asked, 1);
+        }
+        send(&producer, "right").await.await.expect("stored");
+        assert_eq!(broker.state().topics_asked, 1);
+    });
+}
+
+#[test]
+fn what_an_idle_producer_knows_is_asked_anew_when_it_is_old_until_its_topic_is_idle_too_long() {
+    with_broker(|broker| async move {
+        let producer = Producer::start(ProducerConfig {
+            metadata_age_max: Duration::from_secs(1),
+            metadata_idle_max: Duration::from_secs(5),
+            ..config(&broker)
+        });
+        send(&producer, "once").await.await.expect("stored");
+        let before = broker.state().described;
+        clock::sleep(Duration::from_millis(3_500)).await;
+        let asked = broker.state().described - before;
+        assert!((2..=4).contains(&asked), "{asked}");
+        clock::sleep(Duration::from_secs(4)).await;
+        let idle = broker.state().described;
+        clock::sleep(Duration::from_secs(4)).await;
+        assert_eq!(broker.state().described, idle, "its topic is forgotten");
+        send(&producer, "again").await.await.expect("stored");
+    });
+}
+
+#[test]
 fn a_partition_that_does_not_exist_is_a_failure_and_not_a_wait() {
     with_broker(|broker| async move {
         let producer = start(&broker);
@@ -305,15 +360,66 @@ fn a_batch_with_little_time_left_takes_no_fresh_one_along() {
     });
 }
 
+/// It serves until the task group is dropped.
+async fn another_broker() -> (Arc<FakeBroker>, TaskGroup) {
+    let own_ip = own_ip();
+    let listener = Listener::bind(SocketAddr::new(own_ip, 0)).await.expect("a port is free");
+    let broker = FakeBroker::new(SocketAddr::new(own_ip, listener.local_address().port()));
+    let serving = TaskGroup::new(Lane::Data);
+    serving.spawn("another-broker", fake_broker::serve(listener, Arc::clone(&broker)));
+    (broker, serving)
+}
+
+/// What becomes of a record whose broker falls silent, is away for so long, and is then found under another address.
+async fn sent_to_a_broker_that_moves(
+    broker: &FakeBroker,
+    away: Duration,
+    retries: u32,
+) -> (Arc<FakeBroker>, Result<RecordMetadata, SendError>) {
+    let (moved, _serving) = another_broker().await;
+    broker.state().moods.extend([Mood::Silence; 20]);
+    let request_timeout = Duration::from_secs(30);
+    let delivery_timeout = 4 * request_timeout;
+    let producer =
+        Producer::start(ProducerConfig { request_timeout, delivery_timeout, retries, ..config(broker) });
+    let began = clock::now();
+    let delivery = send(&producer, "moved").await;
+    clock::sleep(Duration::from_millis(500)).await;
+    broker.state().is_away = away > Duration::ZERO;
+    clock::sleep(away).await;
+    broker.state().is_away = false;
+    broker.state().moved_to = Some(moved.address);
+    let outcome = delivery.await;
+    assert!(clock::now() - began < request_timeout / 3, "{:?}", clock::now() - began);
+    (moved, outcome)
+}
+
+#[test]
+fn what_a_broker_was_sent_under_its_old_address_goes_to_its_new_one() {
+    with_broker(|broker| async move {
+        for away in [Duration::ZERO, Duration::from_secs(4)] {
+            let (moved, outcome) = sent_to_a_broker_that_moves(&broker, away, u32::MAX).await;
+            outcome.expect("stored");
+            assert_eq!(moved.values(0), ["moved"]);
+            broker.state().moved_to = None;
+        }
+    });
+}
+
+#[test]
+fn without_retries_what_a_broker_was_sent_under_its_old_address_may_be_stored_or_not() {
+    with_broker(|broker| async move {
+        let (moved, outcome) = sent_to_a_broker_that_moves(&broker, Duration::ZERO, 0).await;
+        assert!(matches!(outcome, Err(SendError::Unknown(_))), "{outcome:?}");
+        assert_eq!(moved.values(0), Vec::<String>::new());
+    });
+}
+
 /// The broker hangs, and another one leads by now: the batch goes there long before the request's time is over.
 #[test]
 fn what_a_silent_leader_was_sent_goes_to_its_successor() {
     with_broker(|broker| async move {
-        let own_ip = own_ip();
-        let listener = Listener::bind(SocketAddr::new(own_ip, 0)).await.expect("a port is free");
-        let successor = FakeBroker::new(SocketAddr::new(own_ip, listener.local_address().port()));
-        let serving = TaskGroup::new(Lane::Data);
-        serving.spawn("successor", fake_broker::serve(listener, Arc::clone(&successor)));
+        let (successor, _serving) = another_broker().await;
         broker.state().moods.extend([Mood::Silence; 20]);
         let request_timeout = Duration::from_secs(30);
         let producer = Producer::start(ProducerConfig {
