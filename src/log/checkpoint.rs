@@ -60,26 +60,47 @@ pub(super) struct Checkpoint {
     pub boot: Option<Boot>,
 }
 
+/// What lies where the checkpoint belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loaded {
+    Absent,
+    /// It was written whole, and went bad since. What it said of the log is found in the log, but for up to where
+    /// nothing may be cut.
+    Damaged,
+    Sound(Checkpoint),
+}
+
+impl Loaded {
+    pub fn sound(self) -> Option<Checkpoint> {
+        match self {
+            Loaded::Sound(checkpoint) => Some(checkpoint),
+            Loaded::Absent | Loaded::Damaged => None,
+        }
+    }
+}
+
 impl Checkpoint {
-    /// Reads the checkpoint in `directory`; `None` if there is none. A damaged one is an error: it was written
-    /// whole, and says below which point nothing may be cut.
-    pub fn load(directory: &Path) -> Result<Option<Checkpoint>, LogError> {
+    /// Reads the checkpoint in `directory`. Errors: `Io`, `NoDescriptors`.
+    pub fn load(directory: &Path) -> Result<Loaded, LogError> {
         for name in [NAME, DISTRUSTED] {
-            if disk::exists(&directory.join(name))? {
-                return Checkpoint::read(directory, name).map(Some);
+            let path = directory.join(name);
+            if disk::exists(&path)? {
+                return Checkpoint::read(&path);
             }
         }
-        Ok(None)
+        Ok(Loaded::Absent)
     }
 
-    fn read(directory: &Path, name: &str) -> Result<Checkpoint, LogError> {
+    fn read(path: &Path) -> Result<Loaded, LogError> {
         let mut bytes = [0; BYTES + 1];
-        let read = read_full(&disk::open(&directory.join(name), OpenMode::Read)?, &mut bytes, 0)?;
-        Checkpoint::decode(&bytes[..read]).ok_or_else(|| LogError::Corrupt {
-            file: name.to_owned(),
-            position: 0,
-            what: format!("{read} bytes that are no checkpoint"),
-        })
+        let read = read_full(&disk::open(path, OpenMode::Read)?, &mut bytes, 0)?;
+        Ok(Checkpoint::decode(&bytes[..read]).map_or_else(
+            || {
+                tracing::warn!(file = %path.display(), bytes = read, "checkpoint_damaged_whole_log_is_checked");
+                Loaded::Damaged
+            },
+            Loaded::Sound,
+        ))
     }
 
     /// Leaves the sign that a sync failed, for the next open in this boot; it needs no sync itself. Without a checkpoint

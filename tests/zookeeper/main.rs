@@ -65,6 +65,11 @@ fn a_cut_connection_costs_nothing_but_time() {
 }
 
 #[test]
+fn a_silent_server_among_others_costs_no_session() {
+    tell(stories::one_silent_server);
+}
+
+#[test]
 fn a_session_unheard_for_its_timeout_is_over_and_its_client_is_told() {
     let seen = tell(stories::expiry);
     assert_eq!(seen, ["Ok([])", "2 more changes of children", "SessionLost", "Err(SessionExpired)"]);
@@ -151,6 +156,11 @@ fn however_many_ask_for_a_leader_epoch_each_gets_one_of_its_own() {
 #[test]
 fn cut_connections_lose_replies_but_never_the_truth() {
     tell(cluster_metadata::lost_replies);
+}
+
+#[test]
+fn a_client_that_has_seen_more_than_any_server_learns_that_its_session_is_over() {
+    tell(persistence::a_past_that_was_restored);
 }
 
 #[test]

@@ -244,7 +244,7 @@ impl Judge {
                 "index_interval_bytes",
                 config.index_interval_bytes,
                 1,
-                i32::MAX as u64,
+                INDEX_INTERVAL_BYTES_MAX,
             ),
             flush_messages: self.between(
                 "flush_messages",
@@ -287,6 +287,8 @@ fn record_rules(config: &BrokerConfig) -> RecordRules {
 /// Small enough for tests, large enough for a batch.
 pub(super) const SEGMENT_BYTES_MIN: u64 = 256;
 pub(super) const BATCH_BYTES_MIN: u64 = 128;
+/// A read walks over the headers between two entries of the index: as much as one window of a scan, and no segment.
+pub(super) const INDEX_INTERVAL_BYTES_MAX: u64 = 1 << 20;
 /// A year: longer than any of these makes sense, and far from overflow.
 pub(super) const MILLIS_MAX: u64 = 365 * 86_400_000;
 

@@ -93,6 +93,9 @@ fn impossible_values_name_key_value_and_what_would_be_right() {
     let tiny = BrokerConfig { segment_bytes: 3, ..usable() };
     assert_eq!(problem_of(&tiny), "`segment_bytes = 3`: must be 256 to 2147483647");
 
+    let sparse = BrokerConfig { index_interval_bytes: (1 << 20) + 1, ..usable() };
+    assert_eq!(problem_of(&sparse), "`index_interval_bytes = 1048577`: must be 1 to 1048576");
+
     let tls = BrokerConfig { listen: "SSL://h:1".into(), ..usable() };
     assert!(problem_of(&tls).contains("must be PLAINTEXT://HOST:PORT"));
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::checked::{BATCH_BYTES_MIN, MILLIS_MAX, SEGMENT_BYTES_MIN, expose_default, never_readable};
+use super::checked::{
+    BATCH_BYTES_MIN, INDEX_INTERVAL_BYTES_MAX, MILLIS_MAX, SEGMENT_BYTES_MIN, expose_default, never_readable,
+};
 use super::keys::nearest;
 use super::{CheckedConfig, Problem};
 use crate::log::LogConfig;
@@ -77,7 +79,9 @@ fn set(log: &mut LogConfig, key: &str, value: &str, bytes_max: u64) -> Result<()
     match key {
         "segment.bytes" => log.segment_bytes = number(value, SEGMENT_BYTES_MIN, I32_MAX)?,
         "segment.ms" => log.segment_ms = Some(millis(value)?),
-        "index.interval.bytes" => log.index_interval_bytes = number(value, 1, I32_MAX)?,
+        "index.interval.bytes" => {
+            log.index_interval_bytes = number(value, 1, INDEX_INTERVAL_BYTES_MAX)?;
+        }
         "flush.messages" => log.flush_messages = number(value, 1, u64::MAX)?,
         "flush.ms" => log.flush_interval = Some(millis(value)?),
         "max.message.bytes" => log.batch_bytes_max = number(value, BATCH_BYTES_MIN, bytes_max)? as usize,
@@ -210,6 +214,10 @@ mod tests {
         assert_eq!(
             refused("segment.bytes", "big"),
             "`segment.bytes = big`: must be a number from 256 to 2147483647"
+        );
+        assert_eq!(
+            refused("index.interval.bytes", "1048577"),
+            "`index.interval.bytes = 1048577`: must be a number from 1 to 1048576"
         );
         assert_eq!(refused("durability", "maybe"), "`durability = maybe`: must be fsync or page-cache");
         assert_eq!(

@@ -11,6 +11,9 @@
 //!
 //! What is cut is kept aside: of a last batch nobody can tell a torn one from one that went bad.
 //!
+//! A checkpoint that is damaged says nothing. Then every batch is checked, and only a torn tail is cut: in front of a
+//! sound batch, damage may lie below what was flushed.
+//!
 //! [`recover`] only reads and decides; [`Recovered::make_durable`] changes files. What remains is synced before
 //! it counts as flushed: after a kill it may be in the page cache only. Interrupted anywhere, recovery does the
 //! same again.
@@ -22,7 +25,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
 use super::LogError;
-use super::checkpoint::{Boot, Checkpoint, TEMPORARY_SUFFIX};
+use super::checkpoint::{Boot, Checkpoint, Loaded, TEMPORARY_SUFFIX};
 use super::index::offset::OffsetIndex;
 use super::names::{base_of_log, index_path, log_name, log_path};
 use super::scan::{BatchScan, Damage, RECOVERY_WINDOW_BYTES, ScanError};
@@ -49,6 +52,8 @@ enum PageCache {
     /// The page cache has outlived the process: nothing is missing but the end of the last write.
     Kept,
     Lost,
+    /// The checkpoint that would say so is damaged.
+    Unknown,
 }
 
 /// What was found.
@@ -227,15 +232,15 @@ fn write_again(file: &File, from: u64, end: u64) -> io::Result<()> {
 pub(super) fn recover(directory: &Path, index_interval_bytes: u64) -> Result<Recovered, LogError> {
     disk::create_dir_all(directory)?;
     let (found, leftovers) = find_segments(directory)?;
-    let checkpoint = Checkpoint::load(directory)?;
+    let loaded = Checkpoint::load(directory)?;
+    let page_cache = page_cache(directory, &loaded)?;
+    let checkpoint = loaded.sound();
     let start = found.first().map_or(Offset::ZERO, |first| first.base);
-    let is_same_boot = checkpoint.is_some_and(|checkpoint| checkpoint.boot == Some(Boot::current()));
-    let is_kept = is_same_boot && !Checkpoint::is_distrusted(directory)?;
     let mut recovery = Recovery {
         directory,
         index_interval_bytes,
         checkpoint,
-        page_cache: if is_kept { PageCache::Kept } else { PageCache::Lost },
+        page_cache,
         flushed: checkpoint.map_or(start, |checkpoint| checkpoint.flushed_end),
         clean: checkpoint.is_some_and(|checkpoint| is_as_closed(&checkpoint, &found)),
         end: checkpoint.map_or(start, |checkpoint| checkpoint.log_start),
@@ -246,6 +251,15 @@ pub(super) fn recover(directory: &Path, index_interval_bytes: u64) -> Result<Rec
     };
     recovery.take(found)?;
     recovery.finish()
+}
+
+fn page_cache(directory: &Path, loaded: &Loaded) -> io::Result<PageCache> {
+    let Loaded::Sound(checkpoint) = loaded else {
+        return Ok(if *loaded == Loaded::Absent { PageCache::Lost } else { PageCache::Unknown });
+    };
+    let is_same_boot = checkpoint.boot == Some(Boot::current());
+    let is_kept = is_same_boot && !Checkpoint::is_distrusted(directory)?;
+    Ok(if is_kept { PageCache::Kept } else { PageCache::Lost })
 }
 
 /// Whether the files end where the checkpoint of a clean shutdown says.

@@ -432,19 +432,6 @@ fn a_missing_segment_below_the_checkpoint_is_refused() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_refused() {
-    on_disk(|data| async move {
-        let log = open(&data, small()).await;
-        let path = log.directory.join("checkpoint");
-        log.close_clean().await.unwrap();
-        let file = disk::open(&path, OpenMode::ReadWrite).unwrap();
-        file.write_at(&[std::io::IoSlice::new(&[9])], 20).unwrap();
-        let refused = try_open(&data, small()).await.err().expect("refused");
-        assert!(matches!(refused, LogError::Corrupt { .. }), "{refused}");
-    });
-}
-
-#[test]
 fn records_come_back_as_they_were_sent() {
     on_disk(|data| async move {
         let mut log = open(&data, LogConfig::default()).await;

@@ -140,8 +140,10 @@ fn no_clean_mark_is_left_unless_every_ticket_came_back_well() {
 
         assert!(matches!(refused, Err(LogError::Failed { .. })), "{refused:?}");
         let directory = data.join(crate::log::directory_name(&partition()));
-        let stored =
-            crate::log::checkpoint::Checkpoint::load(&directory).unwrap().expect("stored when opened");
+        let stored = crate::log::checkpoint::Checkpoint::load(&directory)
+            .unwrap()
+            .sound()
+            .expect("stored when opened");
         assert_eq!((stored.clean, stored.flushed_end), (false, Offset(0)));
     });
 }

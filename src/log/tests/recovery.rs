@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::log::LogError;
-use crate::log::checkpoint::{Boot, Checkpoint};
+use crate::log::checkpoint::{Boot, Checkpoint, Loaded};
 use crate::log::names::log_path;
 use crate::log::recovery;
 use crate::runtime::disk::{self, OpenMode};
@@ -26,7 +26,7 @@ fn flip(directory: &std::path::Path, byte: u64) {
 
 /// As though the machine had been restarted since.
 async fn another_boot(directory: &std::path::Path) {
-    let known = Checkpoint::load(directory).unwrap().expect("stored when the log was opened");
+    let known = Checkpoint::load(directory).unwrap().sound().expect("stored when the log was opened");
     let before = Checkpoint { boot: Some(Boot::named("the boot before")), ..known };
     before.store(directory, 99).await.unwrap();
 }
@@ -189,6 +189,48 @@ fn damage_below_the_checkpoint_is_never_cut_whatever_boot_it_is() {
     });
 }
 
+/// Overwrites a byte of the checkpoint, which then says nothing any more.
+fn damage_checkpoint(directory: &std::path::Path) {
+    let file = disk::open(&directory.join("checkpoint"), OpenMode::ReadWrite).unwrap();
+    file.write_at(&[std::io::IoSlice::new(&[9])], 20).unwrap();
+    assert_eq!(Checkpoint::load(directory).unwrap(), Loaded::Damaged);
+}
+
+#[test]
+fn a_damaged_checkpoint_costs_nothing_of_a_sound_log() {
+    on_disk(|data| async move {
+        let (directory, size) = abandoned_log(&data).await;
+        damage_checkpoint(&directory);
+
+        let log = open(&data, LogConfig::default()).await;
+
+        assert_eq!((log.log_end(), size_on_disk(&directory)), (Offset(10), 5 * size));
+        assert_eq!(read_all(&log, log.log_end()).len(), 5);
+        let stored = Checkpoint::load(&directory).unwrap().sound().expect("stored anew");
+        assert_eq!((stored.flushed_end, stored.clean), (Offset(10), false));
+    });
+}
+
+#[test]
+fn without_the_checkpoints_word_only_a_torn_tail_is_cut() {
+    on_disk(|data| async move {
+        let (directory, size) = abandoned_log(&data).await;
+        another_boot(&directory).await;
+        damage_checkpoint(&directory);
+        flip(&directory, 4 * size + 100);
+
+        let log = open(&data, LogConfig::default()).await;
+
+        assert_eq!((log.log_end(), kept_aside(&directory).len()), (Offset(8), 1));
+        drop(log);
+        damage_checkpoint(&directory);
+        flip(&directory, size + 100);
+        let refused = try_open(&data, LogConfig::default()).await.err().expect("refused");
+        assert!(matches!(refused, LogError::CorruptAmidst { at: Offset(2), .. }), "{refused}");
+        assert_eq!(size_on_disk(&directory), 4 * size, "what may have been acknowledged is not cut");
+    });
+}
+
 /// A file system may drop what it could not write (btrfs): the page cache is there, what was written is not.
 #[test]
 fn after_a_failed_sync_the_page_cache_is_not_relied_upon() {
@@ -255,13 +297,13 @@ fn a_failed_sync_leaves_its_sign_without_descriptors_and_without_room() {
 fn a_checkpoint_of_the_version_before_opens() {
     on_disk(|data| async move {
         let (directory, size) = abandoned_log(&data).await;
-        let known = Checkpoint::load(&directory).unwrap().expect("stored");
+        let known = Checkpoint::load(&directory).unwrap().sound().expect("stored");
         Checkpoint { boot: None, ..known }.store(&directory, 99).await.unwrap();
 
         let log = open(&data, LogConfig::default()).await;
 
         assert_eq!((log.log_end(), log.size()), (Offset(10), 5 * size));
-        let stored = Checkpoint::load(&directory).unwrap().expect("stored anew");
+        let stored = Checkpoint::load(&directory).unwrap().sound().expect("stored anew");
         assert_eq!(stored.boot, Some(Boot::current()));
     });
 }
@@ -287,7 +329,7 @@ fn the_checkpoint_follows_the_flushed_end_within_a_second() {
         ticket.run().await.unwrap();
         log.finish_checkpoint(ticket);
 
-        let stored = Checkpoint::load(&log.directory).unwrap().expect("stored");
+        let stored = Checkpoint::load(&log.directory).unwrap().sound().expect("stored");
         assert_eq!(stored.flushed_end, Offset(2));
         assert!(log.next_checkpoint_at().is_some(), "behind again");
     });

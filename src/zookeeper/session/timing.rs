@@ -2,8 +2,10 @@
 //!
 //! Pure: the time in, effects out.
 
+use std::time::Duration;
+
 use super::{Effect, Phase, Session, alive_after_answer, refusal};
-use crate::types::Instant;
+use crate::types::{Instant, SessionId};
 use crate::zookeeper::ZkError;
 use crate::zookeeper::codec::{Op, xid};
 
@@ -11,10 +13,24 @@ use crate::zookeeper::codec::{Op, xid};
 const PINGS_PER_SESSION: u32 = 6;
 /// Requests that only a leader answers, at least, in one session timeout.
 const SYNCS_PER_SESSION: u32 = 3;
+/// Attempts to be attached, at least, in one session timeout.
+const ATTEMPTS_PER_SESSION: usize = 3;
+/// Session timeouts without a leader's answer, and between two such questions, after which a client that is refused asks
+/// whether its session still exists. More than one: each question that finds the session keeps it alive for one.
+const DOUBTED_AFTER_SESSIONS: u32 = 3;
 /// A `sync` needs a path and looks at none.
 const SYNCED_PATH: &str = "/";
 
 impl Session {
+    /// How long one attempt may take, from the name's resolution to the server's answer, with so many servers to try: so
+    /// little that each is tried in one session timeout. The connection to a server that is down is never refused where
+    /// its whole host is.
+    pub fn attempt_limit(&self, servers: usize) -> Duration {
+        let attempts = servers.max(ATTEMPTS_PER_SESSION);
+        let share = self.timing.session_timeout / u32::try_from(attempts).unwrap_or(u32::MAX);
+        self.timing.connect_timeout.min(share)
+    }
+
     /// When [`Session::time_passed`] has something to do, if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
@@ -71,7 +87,7 @@ impl Session {
     fn silence_limit(&self) -> Instant {
         match self.phase {
             Phase::Attached => self.leader_heard_at + alive_after_answer(self.timing.session_timeout),
-            _ => self.heard_at + self.timing.connect_timeout,
+            _ => self.attempt_until,
         }
     }
 
@@ -80,6 +96,15 @@ impl Session {
             true => "the server answers, but no leader does",
             false => "the server is silent",
         }
+    }
+
+    /// Whether the next connect request should only ask whether the session still exists. A server does not answer whoever
+    /// has seen more than it knows. It lags behind, or the ensemble was restored from a backup: then no server would ever
+    /// say that the session is over.
+    pub(super) fn is_doubtful(&self, now: Instant) -> bool {
+        let doubted_from = self.leader_heard_at.max(self.asked_at);
+        let patience = self.timing.session_timeout * DOUBTED_AFTER_SESSIONS;
+        self.id != SessionId::NONE && self.was_refused && now >= doubted_from + patience
     }
 
     fn first_give_up(&self) -> Instant {
