@@ -34,7 +34,8 @@ fn reached(at: Setting, server: &Server) -> SocketAddr {
 /// A server that came back knowing nothing of what its client has seen refuses it. The client learns all the same that
 /// its session is over.
 pub async fn a_past_that_was_restored(at: Setting) {
-    let server = Server::start(harness::config(SocketAddr::new(at.own_ip, 0))).await.expect("the server starts");
+    let server =
+        Server::start(harness::config(SocketAddr::new(at.own_ip, 0))).await.expect("the server starts");
     let address = reached(at, &server);
     let zk = connect(address.to_string(), Duration::from_secs(1)).await;
     zk.create("/seen", b"", CreateMode::Persistent).await.expect("created");

@@ -21,6 +21,9 @@ pub(super) struct Score {
     seeds: Range<u64>,
     #[arg(long)]
     scenario: Option<String>,
+    /// Draws no fault of this kind; may be repeated
+    #[arg(long, value_name = "KIND")]
+    without: Vec<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -33,6 +36,7 @@ impl Score {
             (true, false) => score::REQUIRED.to_vec(),
         };
         let scenario = Library::load()?.named(self.scenario.as_deref().unwrap_or(SWEEP))?;
+        let scenario = scenario.leaving_out(&self.without)?;
         score::score(&scenario, &rules, &self.seeds, &self.common.settings(0))
     }
 }

@@ -10,6 +10,7 @@ mod error;
 pub mod file;
 pub mod group;
 pub mod happening;
+mod leave_out;
 pub mod library;
 pub mod plan;
 mod plot;
