@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 
 use super::codec::{EventKind, Op, REPLY_BYTES_MAX, Reply, next_frame};
+use super::dial::dial;
 use super::seen::Seen;
 use super::session::{
     Effect, Request, SENT_MAX, Session, Timing, WatchOutcome, WatchRequest, alive_after_answer,
@@ -23,7 +24,7 @@ use super::{WatchEvent, ZkError, ZooKeeperConfig};
 use crate::facts::{self, Fact, ZnodeChange};
 use crate::runtime::clock::{self, DeadlineTimer};
 use crate::runtime::lock::{Mutex, MutexGuard};
-use crate::runtime::net::{self, Stream, WriteHalf};
+use crate::runtime::net::{Stream, WriteHalf};
 use crate::runtime::rng::{self, Rng};
 use crate::runtime::{Instant, Segment, buggify};
 use crate::types::SessionId;
@@ -199,12 +200,13 @@ impl Driver {
         loop {
             let server = self.config.servers[self.next_server % self.config.servers.len()].clone();
             self.next_server += 1;
-            let dialled = match self.meanwhile(dial(&server, self.config.connect_timeout)).await {
+            let until = clock::now() + self.session.attempt_limit(self.config.servers.len());
+            let dialled = match self.meanwhile(dial(&server, until)).await {
                 Ok(dialled) => dialled,
                 Err(over) => return over,
             };
             let talked = match dialled {
-                Ok(stream) => self.converse(stream).await,
+                Ok(stream) => self.converse(stream, until).await,
                 Err(error) => Ok(error.to_string()),
             };
             match talked {
@@ -245,13 +247,13 @@ impl Driver {
         }
     }
 
-    /// Talks to one server until the connection ends, and returns why.
-    async fn converse(&mut self, stream: Stream) -> Result<String, Over> {
+    /// Talks to one server until the connection ends, and returns why. The server has `until` to attach the session.
+    async fn converse(&mut self, stream: Stream, until: Instant) -> Result<String, Over> {
         let (mut reader, writer) = stream.into_split();
         let (outgoing, queue) = mpsc::channel(OUTGOING_MAX);
         let mut writing = pin!(write_frames(writer, queue));
         let mut buffer = BytesMut::new();
-        let opened = self.session.connection_opened(clock::now());
+        let opened = self.session.connection_opened(clock::now(), until);
         self.perform(opened, Some(&outgoing));
         let reason = loop {
             self.timer.set(self.session.deadline());
@@ -446,13 +448,6 @@ fn tell<T>(waiter: oneshot::Sender<T>, word: T) {
     if waiter.send(word).is_err() {
         tracing::trace!("zookeeper_caller_gone");
     }
-}
-
-async fn dial(server: &str, timeout: Duration) -> io::Result<Stream> {
-    let (host, port) = super::split_address(server).ok_or(io::ErrorKind::InvalidInput)?;
-    let resolved = clock::timeout(timeout, net::resolve(host, port)).await;
-    let address = resolved.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    net::connect(address, timeout).await
 }
 
 /// Sends frames as they come, all that are there at once, until the connection fails.

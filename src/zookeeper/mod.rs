@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod codec;
+mod dial;
 mod driver;
 mod seen;
 mod session;
@@ -23,7 +24,8 @@ pub struct ZooKeeperConfig {
     pub servers: Vec<String>,
     /// Asked for; the server may grant another. Pings go at a third of what was granted.
     pub session_timeout: Duration,
-    /// How long one attempt to connect, the handshake included, may take.
+    /// How long one attempt to connect, the handshake included, may take. A third of the session timeout at most, so
+    /// that a server which is down does not cost the session.
     pub connect_timeout: Duration,
 }
 

@@ -89,7 +89,7 @@ pub(super) struct WatchRequest {
 pub(super) struct Timing {
     /// Asked of the server; replaced by what it grants.
     pub session_timeout: Duration,
-    /// For the answer to the connect request.
+    /// For one attempt to be attached, at most; see [`Session::attempt_limit`].
     pub connect_timeout: Duration,
 }
 
@@ -142,6 +142,8 @@ pub(super) struct Session {
     pings: VecDeque<Instant>,
     /// When the connect request was sent.
     opened_at: Instant,
+    /// Until when it may be answered.
+    attempt_until: Instant,
     /// When the last message was sent that a server answered.
     confirmed_at: Instant,
     /// When the last message was sent that only a leader can have answered. Never later than `confirmed_at`.
@@ -168,6 +170,7 @@ impl Session {
             synced_at: Instant::START,
             pings: VecDeque::new(),
             opened_at: Instant::START,
+            attempt_until: Instant::START,
             confirmed_at: Instant::START,
             leader_confirmed_at: Instant::START,
             seen: Vec::new(),
@@ -213,12 +216,13 @@ impl Session {
         }
     }
 
-    /// A connection to a server came up.
-    pub fn connection_opened(&mut self, now: Instant) -> Vec<Effect> {
+    /// A connection to a server came up, by an attempt that lasts `until`.
+    pub fn connection_opened(&mut self, now: Instant, until: Instant) -> Vec<Effect> {
         assert_eq!(self.phase, Phase::Disconnected, "one connection at a time");
         self.phase = Phase::Handshake;
         self.heard_at = now;
         self.opened_at = now;
+        self.attempt_until = until;
         self.pings.clear();
         let request = ConnectRequest {
             protocol_version: 0,

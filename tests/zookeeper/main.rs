@@ -65,6 +65,11 @@ fn a_cut_connection_costs_nothing_but_time() {
 }
 
 #[test]
+fn a_silent_server_among_others_costs_no_session() {
+    tell(hostile::one_silent_server);
+}
+
+#[test]
 fn a_session_unheard_for_its_timeout_is_over_and_its_client_is_told() {
     let seen = tell(stories::expiry);
     assert_eq!(seen, ["Ok([])", "2 more changes of children", "SessionLost", "Err(SessionExpired)"]);

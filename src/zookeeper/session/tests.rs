@@ -28,9 +28,14 @@ fn granted(id: i64) -> Bytes {
     .slice(4..)
 }
 
+/// A connection comes up, and its attempt has half a second left.
+fn opened(session: &mut Session, ms: u64) -> Vec<Effect> {
+    session.connection_opened(at(ms), at(ms + 500))
+}
+
 fn attached() -> Session {
     let mut session = Session::new(TIMING);
-    session.connection_opened(at(0));
+    opened(&mut session, 0);
     assert_eq!(session.message(granted(7), at(0)), [Effect::Attached]);
     session
 }
@@ -104,7 +109,7 @@ fn a_lost_connection_fails_what_was_sent_and_keeps_what_was_not() {
     session.request(delete(1), at(1));
     assert_eq!(session.connection_lost(), [answer(1, Err(ZkError::ConnectionLost))]);
     assert!(session.request(delete(2), at(2)).is_empty());
-    let request = connect_request(&session.connection_opened(at(3)));
+    let request = connect_request(&opened(&mut session, 3));
     assert_eq!((request.session_id, request.password), (SessionId(7), Some(Bytes::from_static(&[5; 16]))));
     let effects = session.message(granted(7), at(3));
     assert_eq!(sent(&effects).len(), 1);
@@ -128,7 +133,7 @@ fn reconnecting_shows_the_last_zxid_seen() {
     session.request(delete(1), at(1));
     session.message(empty_reply(1, 42), at(2));
     session.connection_lost();
-    assert_eq!(connect_request(&session.connection_opened(at(3))).last_zxid_seen, Zxid(42));
+    assert_eq!(connect_request(&opened(&mut session, 3)).last_zxid_seen, Zxid(42));
 }
 
 /// What a server answers to the session's own `sync`.
@@ -181,7 +186,7 @@ fn a_server_that_answers_pings_and_reads_alone_is_left_after_two_thirds() {
     assert_eq!(session.time_passed(at(2_000)), [left]);
     // The next one may be a follower too: it attaches nobody without a leader.
     session.connection_lost();
-    session.connection_opened(at(2_100));
+    opened(&mut session, 2_100);
     session.message(granted(7), at(2_200));
     assert_eq!(session.leader_confirmed_at(), at(2_100), "from the question, not from the answer");
 }
@@ -222,13 +227,34 @@ fn the_sessions_own_sync_takes_its_turn_among_the_requests() {
 }
 
 #[test]
+fn an_attempt_leaves_the_session_enough_for_the_other_servers() {
+    let limit = |session_ms, connect_ms, servers| {
+        let [session_timeout, connect_timeout] = [session_ms, connect_ms].map(Duration::from_millis);
+        Session::new(Timing { session_timeout, connect_timeout }).attempt_limit(servers).as_millis()
+    };
+    assert_eq!(limit(6_000, 6_000, 1), 2_000);
+    assert_eq!(limit(6_000, 6_000, 3), 2_000);
+    assert_eq!(limit(6_000, 6_000, 5), 1_200);
+    assert_eq!(limit(6_000, 500, 3), 500);
+}
+
+#[test]
+fn the_handshake_has_what_its_attempt_has_left() {
+    let mut session = Session::new(TIMING);
+    session.connection_opened(at(400), at(500));
+    assert_eq!(session.deadline(), Some(at(500)));
+    let left = Effect::Disconnect("the server does not answer the connect request".into());
+    assert_eq!(session.time_passed(at(500)), [left]);
+}
+
+#[test]
 fn a_session_is_over_only_when_a_server_says_so() {
     let mut session = attached();
     session.connection_lost();
     session.request(delete(1), at(1));
     session.time_passed(at(1_000_000));
     assert!(!session.is_over());
-    session.connection_opened(at(1_000_000));
+    opened(&mut session, 1_000_000);
     session.request(delete(2), at(1_000_000));
     let effects = session.message(granted(0), at(1_000_001));
     assert_eq!(effects, [Effect::Expired, answer(2, Err(ZkError::SessionExpired))]);
@@ -266,7 +292,7 @@ fn watches_are_set_again_before_anything_else_is_sent() {
     session.message(Reply::encode_error(1, Zxid(3), ErrorCode::NO_NODE).slice(4..), at(2));
     session.connection_lost();
     session.request(delete(2), at(3));
-    session.connection_opened(at(4));
+    opened(&mut session, 4);
     let sent = sent(&session.message(granted(7), at(4)));
     let again = SetWatchesRequest {
         relative_zxid: Zxid(3),
@@ -283,7 +309,7 @@ fn an_expired_session_tells_its_watches() {
     session.request(watching(1, WatchOn::Existence), at(1));
     session.message(Reply::encode_error(1, Zxid(3), ErrorCode::NO_NODE).slice(4..), at(2));
     session.connection_lost();
-    session.connection_opened(at(4));
+    opened(&mut session, 4);
     let lost = Effect::Fire(Ticket(1), WatchOutcome::SessionLost);
     assert_eq!(session.message(granted(0), at(5)), [Effect::Expired, lost]);
 }
@@ -388,7 +414,7 @@ impl Play {
             }
             Happening::Open if !self.connected => {
                 self.connected = true;
-                session.connection_opened(now)
+                session.connection_opened(now, now + TIMING.connect_timeout)
             }
             Happening::Lose if self.connected => {
                 self.connected = false;

@@ -2,6 +2,8 @@
 //!
 //! Pure: the time in, effects out.
 
+use std::time::Duration;
+
 use super::{Effect, Phase, Session, alive_after_answer, refusal};
 use crate::types::Instant;
 use crate::zookeeper::ZkError;
@@ -11,10 +13,21 @@ use crate::zookeeper::codec::{Op, xid};
 const PINGS_PER_SESSION: u32 = 6;
 /// Requests that only a leader answers, at least, in one session timeout.
 const SYNCS_PER_SESSION: u32 = 3;
+/// Attempts to be attached, at least, in one session timeout.
+const ATTEMPTS_PER_SESSION: usize = 3;
 /// A `sync` needs a path and looks at none.
 const SYNCED_PATH: &str = "/";
 
 impl Session {
+    /// How long one attempt may take, from the name's resolution to the server's answer, with so many servers to try: so
+    /// little that each is tried in one session timeout. The connection to a server that is down is never refused where
+    /// its whole host is.
+    pub fn attempt_limit(&self, servers: usize) -> Duration {
+        let attempts = servers.max(ATTEMPTS_PER_SESSION);
+        let share = self.timing.session_timeout / u32::try_from(attempts).unwrap_or(u32::MAX);
+        self.timing.connect_timeout.min(share)
+    }
+
     /// When [`Session::time_passed`] has something to do, if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
@@ -71,7 +84,7 @@ impl Session {
     fn silence_limit(&self) -> Instant {
         match self.phase {
             Phase::Attached => self.leader_heard_at + alive_after_answer(self.timing.session_timeout),
-            _ => self.heard_at + self.timing.connect_timeout,
+            _ => self.attempt_until,
         }
     }
 
