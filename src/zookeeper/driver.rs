@@ -198,10 +198,12 @@ impl Driver {
 
     async fn attach_again_and_again(&mut self) -> Over {
         loop {
-            let server = self.config.servers[self.next_server % self.config.servers.len()].clone();
+            let servers = self.config.servers.len();
+            let (turn, at) = (self.next_server / servers, self.next_server % servers);
+            let server = self.config.servers[at].clone();
             self.next_server += 1;
-            let until = clock::now() + self.session.attempt_limit(self.config.servers.len());
-            let dialled = match self.meanwhile(dial(&server, until)).await {
+            let until = clock::now() + self.session.attempt_limit(servers);
+            let dialled = match self.meanwhile(dial(&server, turn, until)).await {
                 Ok(dialled) => dialled,
                 Err(over) => return over,
             };

@@ -255,6 +255,8 @@ fn names_and_addresses_are_resolved() {
         |address| async move {
             let resolved = net::resolve(&address.ip().to_string(), address.port()).await.unwrap();
             assert_eq!(resolved, address);
+            let all = net::addresses(&address.ip().to_string(), address.port()).await.unwrap();
+            assert_eq!(all, [address]);
             assert_eq!(net::resolve("localhost", 80).await.unwrap(), SocketAddr::from(([127, 0, 0, 1], 80)));
             net::resolve("no-such-host.invalid", 80).await.expect_err("nobody has this name");
         },

@@ -92,12 +92,20 @@ pub async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Strea
     }
 }
 
-/// The address of `host` (a name or an IP address). Of several addresses the first IPv4 one is taken, else
-/// the first: the order of resolvers differs for `localhost`.
+/// The first of the [`addresses`] of `host`.
 pub async fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-    let chosen = addresses.iter().find(|a| a.is_ipv4()).or_else(|| addresses.first());
-    chosen.copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address")))
+    Ok(addresses(host, port).await?[0])
+}
+
+/// The addresses of `host` (a name or an IP address), at least one. Those of IPv4 come first: the order of resolvers
+/// differs for `localhost`.
+pub async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    match addresses.is_empty() {
+        true => Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"))),
+        false => Ok(addresses),
+    }
 }
 
 /// A connected TCP stream.

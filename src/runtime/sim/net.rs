@@ -177,6 +177,11 @@ pub async fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
     Ok(SocketAddr::new(ip, port))
 }
 
+/// The addresses of `host`: one, as [`resolve`] says.
+pub async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok(vec![resolve(host, port).await?])
+}
+
 /// A connected TCP stream.
 pub struct Stream {
     read: ReadHalf,
