@@ -1,7 +1,8 @@
 //! One session as its client sees it: what is sent, what waits, what a message means.
 //!
 //! Pure: messages, requests and the time in, effects out, to be performed in order. The session is over when
-//! a server says so or it was closed, never because of a clock here.
+//! a server says so or it was closed, never because of a clock here. Where every server refuses to say anything, because it
+//! knows less than this client has seen, it is asked without a word of that, now and then.
 
 mod timing;
 
@@ -125,7 +126,7 @@ pub(super) struct Session {
     id: SessionId,
     password: Bytes,
     timing: Timing,
-    /// No server that knows less than this is ever talked to.
+    /// No server that knows less than this ever attaches the session.
     last_zxid: Zxid,
     phase: Phase,
     next_xid: i32,
@@ -144,6 +145,12 @@ pub(super) struct Session {
     opened_at: Instant,
     /// Until when it may be answered.
     attempt_until: Instant,
+    /// Whether the last connection ended before the connect request was answered.
+    was_refused: bool,
+    /// Whether the connect request hides what was seen, and only asks whether the session still exists.
+    only_asks: bool,
+    /// When that was asked last.
+    asked_at: Instant,
     /// When the last message was sent that a server answered.
     confirmed_at: Instant,
     /// When the last message was sent that only a leader can have answered. Never later than `confirmed_at`.
@@ -171,6 +178,9 @@ impl Session {
             pings: VecDeque::new(),
             opened_at: Instant::START,
             attempt_until: Instant::START,
+            was_refused: false,
+            only_asks: false,
+            asked_at: Instant::START,
             confirmed_at: Instant::START,
             leader_confirmed_at: Instant::START,
             seen: Vec::new(),
@@ -224,9 +234,14 @@ impl Session {
         self.opened_at = now;
         self.attempt_until = until;
         self.pings.clear();
+        self.only_asks = self.is_doubtful(now);
+        if self.only_asks {
+            self.asked_at = now;
+        }
+        let shown = if self.only_asks { Zxid::ZERO } else { self.last_zxid };
         let request = ConnectRequest {
             protocol_version: 0,
-            last_zxid_seen: self.last_zxid,
+            last_zxid_seen: shown,
             timeout_ms: i32::try_from(self.timing.session_timeout.as_millis()).unwrap_or(i32::MAX),
             session_id: self.id,
             password: Some(self.password.clone()),
@@ -243,6 +258,7 @@ impl Session {
         if self.is_over() {
             return effects;
         }
+        self.was_refused = self.phase == Phase::Handshake;
         self.phase = Phase::Disconnected;
         let asked = std::mem::take(&mut self.sent).into_iter().filter_map(|sent| sent.ticket);
         effects.extend(asked.map(|ticket| refusal(ticket, ZkError::ConnectionLost)));
@@ -291,6 +307,10 @@ impl Session {
         }
         if self.id != SessionId::NONE && self.id != response.session_id {
             return Err("the server attached another session".to_owned());
+        }
+        if self.only_asks {
+            // It may know less than this client has seen.
+            return Err("the session still exists".to_owned());
         }
         self.id = response.session_id;
         self.password = response.password.unwrap_or_default();

@@ -159,6 +159,11 @@ fn cut_connections_lose_replies_but_never_the_truth() {
 }
 
 #[test]
+fn a_client_that_has_seen_more_than_any_server_learns_that_its_session_is_over() {
+    tell(persistence::a_past_that_was_restored);
+}
+
+#[test]
 fn a_server_that_saves_comes_back_as_it_was() {
     with_directory(|directory| tell(move |at| persistence::restarts(at, directory.clone())));
 }

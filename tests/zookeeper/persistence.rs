@@ -31,6 +31,22 @@ fn reached(at: Setting, server: &Server) -> SocketAddr {
     SocketAddr::new(at.own_ip, server.address().port())
 }
 
+/// A server that came back knowing nothing of what its client has seen refuses it. The client learns all the same that
+/// its session is over.
+pub async fn a_past_that_was_restored(at: Setting) {
+    let server =
+        Server::start(harness::config(SocketAddr::new(at.own_ip, 0))).await.expect("the server starts");
+    let address = reached(at, &server);
+    let zk = connect(address.to_string(), Duration::from_secs(1)).await;
+    zk.create("/seen", b"", CreateMode::Persistent).await.expect("created");
+    server.shutdown().await;
+
+    let server = Server::start(harness::config(address)).await.expect("the server starts");
+    clock::timeout(Duration::from_secs(10), zk.session_expired()).await.expect("the client is told");
+    assert_eq!(zk.exists("/seen").await, Err(ZkError::SessionExpired));
+    server.shutdown().await;
+}
+
 /// Nodes, versions, zxids and sessions outlive a stop.
 pub async fn restarts(at: Setting, directory: PathBuf) {
     let server = start(SocketAddr::new(at.own_ip, 0), &directory).await;

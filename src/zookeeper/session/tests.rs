@@ -1,3 +1,5 @@
+mod attempts;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -224,27 +226,6 @@ fn the_sessions_own_sync_takes_its_turn_among_the_requests() {
     // Lost with the connection, it is nobody's loss.
     session.time_passed(at(2_001));
     assert!(session.connection_lost().is_empty());
-}
-
-#[test]
-fn an_attempt_leaves_the_session_enough_for_the_other_servers() {
-    let limit = |session_ms, connect_ms, servers| {
-        let [session_timeout, connect_timeout] = [session_ms, connect_ms].map(Duration::from_millis);
-        Session::new(Timing { session_timeout, connect_timeout }).attempt_limit(servers).as_millis()
-    };
-    assert_eq!(limit(6_000, 6_000, 1), 2_000);
-    assert_eq!(limit(6_000, 6_000, 3), 2_000);
-    assert_eq!(limit(6_000, 6_000, 5), 1_200);
-    assert_eq!(limit(6_000, 500, 3), 500);
-}
-
-#[test]
-fn the_handshake_has_what_its_attempt_has_left() {
-    let mut session = Session::new(TIMING);
-    session.connection_opened(at(400), at(500));
-    assert_eq!(session.deadline(), Some(at(500)));
-    let left = Effect::Disconnect("the server does not answer the connect request".into());
-    assert_eq!(session.time_passed(at(500)), [left]);
 }
 
 #[test]

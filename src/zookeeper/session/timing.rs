@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{Effect, Phase, Session, alive_after_answer, refusal};
-use crate::types::Instant;
+use crate::types::{Instant, SessionId};
 use crate::zookeeper::ZkError;
 use crate::zookeeper::codec::{Op, xid};
 
@@ -15,6 +15,9 @@ const PINGS_PER_SESSION: u32 = 6;
 const SYNCS_PER_SESSION: u32 = 3;
 /// Attempts to be attached, at least, in one session timeout.
 const ATTEMPTS_PER_SESSION: usize = 3;
+/// Session timeouts without a leader's answer, and between two such questions, after which a client that is refused asks
+/// whether its session still exists. More than one: each question that finds the session keeps it alive for one.
+const DOUBTED_AFTER_SESSIONS: u32 = 3;
 /// A `sync` needs a path and looks at none.
 const SYNCED_PATH: &str = "/";
 
@@ -93,6 +96,15 @@ impl Session {
             true => "the server answers, but no leader does",
             false => "the server is silent",
         }
+    }
+
+    /// Whether the next connect request should only ask whether the session still exists. A server does not answer whoever
+    /// has seen more than it knows. It lags behind, or the ensemble was restored from a backup: then no server would ever
+    /// say that the session is over.
+    pub(super) fn is_doubtful(&self, now: Instant) -> bool {
+        let doubted_from = self.leader_heard_at.max(self.asked_at);
+        let patience = self.timing.session_timeout * DOUBTED_AFTER_SESSIONS;
+        self.id != SessionId::NONE && self.was_refused && now >= doubted_from + patience
     }
 
     fn first_give_up(&self) -> Instant {
