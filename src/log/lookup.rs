@@ -6,6 +6,7 @@
 //! between its steps. What lies below the bound that readers have does not change meanwhile.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use super::names::log_name;
 use super::scan::{BatchScan, LOOKUP_WINDOW_BYTES, read_full};
@@ -31,7 +32,7 @@ pub enum TimeTarget {
 pub struct FoundRecord {
     pub offset: Offset,
     pub timestamp: Timestamp,
-    /// Of the leader that appended it.
+    /// Of the leader that appended it. `UNKNOWN` where what is stored cannot be true.
     pub epoch: LeaderEpoch,
 }
 
@@ -67,6 +68,8 @@ struct SegmentView {
     size: u64,
     /// At least that of every batch.
     max_timestamp: Timestamp,
+    /// No batch has an earlier epoch than the segments before reached, or a later one than this segment reached.
+    epochs: RangeInclusive<LeaderEpoch>,
     file: File,
 }
 
@@ -86,7 +89,10 @@ impl Log {
     /// Begins the look-up of a record below `bound`, where a batch ends (exclusive). Clones the handles of the segments that may hold it.
     pub fn time_lookup(&self, target: TimeTarget, bound: Offset) -> TimeLookup {
         let mut segments: Vec<SegmentView> = Vec::new();
+        let mut epoch_before = LeaderEpoch::UNKNOWN;
         for segment in self.segments.iter().filter(|segment| segment.base < bound && !segment.is_empty()) {
+            let epochs = epoch_before..=segment.last_epoch;
+            epoch_before = segment.last_epoch;
             if matches!(target, TimeTarget::AtOrAfter(at) if segment.max_timestamp < at) {
                 continue;
             }
@@ -94,6 +100,7 @@ impl Log {
                 base: segment.base,
                 size: segment.size,
                 max_timestamp: segment.max_timestamp,
+                epochs,
                 file: segment.file.clone(),
             });
         }
@@ -199,7 +206,7 @@ impl TimeLookup {
             Ok(found) => Ok(found.map(|(offset, timestamp)| FoundRecord {
                 offset,
                 timestamp,
-                epoch: header.leader_epoch,
+                epoch: segment.epoch_of(header),
             })),
             // Stored unlooked at (`validation = header`): the batch is the answer then.
             Err(_) => Ok(Some(candidate.as_a_whole())),
@@ -208,6 +215,11 @@ impl TimeLookup {
 }
 
 impl SegmentView {
+    /// The epoch that a batch states, if it can be: its CRC does not cover it.
+    fn epoch_of(&self, header: &BatchHeader) -> LeaderEpoch {
+        if self.epochs.contains(&header.leader_epoch) { header.leader_epoch } else { LeaderEpoch::UNKNOWN }
+    }
+
     /// Whether it may hold a batch that comes before `best`.
     fn may_precede(&self, best: &Candidate) -> bool {
         let reached = best.header.max_timestamp;
@@ -220,7 +232,7 @@ impl Candidate {
         FoundRecord {
             offset: self.header.base_offset,
             timestamp: self.header.max_timestamp,
-            epoch: self.header.leader_epoch,
+            epoch: self.segment.epoch_of(&self.header),
         }
     }
 }

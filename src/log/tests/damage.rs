@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::log::LogError;
+use crate::log::names::log_path;
 use crate::record::CRC_START;
 use crate::runtime::disk::{self, OpenMode};
 
@@ -234,6 +235,27 @@ async fn play(data: PathBuf, during: Use, damages: Vec<Damage>, cut_at: i64) {
             use_it(log, cut_at).await;
         }
     }
+}
+
+/// No CRC covers an epoch. What other batches say of it is all there is.
+#[test]
+fn an_epoch_that_cannot_be_is_not_answered() {
+    on_disk(|data| async move {
+        let mut log = open(&data, LogConfig::default()).await;
+        log.append(&[batch_at(1_000, 1, 10), batch_at(2_000, 1, 10)], EPOCH).unwrap();
+        let path = log_path(&log.directory, Offset(0));
+        let second_epoch = log.size() / 2 + 12;
+        let file = disk::open(&path, OpenMode::ReadWrite).unwrap();
+        file.write_at(&[std::io::IoSlice::new(&[0x40])], second_epoch).unwrap();
+
+        let found = |target| {
+            let found = look_up(&log, target, log.log_end()).unwrap().expect("a record");
+            (found.offset, found.epoch)
+        };
+        assert_eq!(found(TimeTarget::AtOrAfter(Timestamp(1_000))), (Offset(0), EPOCH));
+        assert_eq!(found(TimeTarget::AtOrAfter(Timestamp(2_000))), (Offset(1), LeaderEpoch::UNKNOWN));
+        assert_eq!(found(TimeTarget::Largest), (Offset(1), LeaderEpoch::UNKNOWN));
+    });
 }
 
 proptest! {
