@@ -217,3 +217,19 @@ pub async fn nonsense_behind_the_end(at: Setting) {
     // Whoever would connect again would have done so by now.
     clock::sleep(SESSION).await;
 }
+
+/// Of two servers one takes connections and says nothing. A session whose connection breaks goes on all the same.
+pub async fn one_silent_server(at: Setting) {
+    let silent = Listener::bind(SocketAddr::new(at.own_ip, 0)).await.expect("a free port");
+    let silent_address = SocketAddr::new(at.own_ip, silent.local_address().port());
+    let proxy = at.proxy().await;
+    let servers = vec![proxy.address(), silent_address.to_string()];
+    let config = ZooKeeperConfig { servers, session_timeout: SESSION, connect_timeout: SESSION };
+    let zk = ZooKeeper::connect(config).await.expect("one of them grants a session");
+    for _ in 0..3 {
+        proxy.cut();
+        while zk.exists("/").await == Err(ZkError::ConnectionLost) {}
+        assert!(zk.exists("/").await.is_ok(), "the session lives");
+    }
+    zk.close().await;
+}

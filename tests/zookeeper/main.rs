@@ -66,7 +66,7 @@ fn a_cut_connection_costs_nothing_but_time() {
 
 #[test]
 fn a_silent_server_among_others_costs_no_session() {
-    tell(stories::one_silent_server);
+    tell(hostile::one_silent_server);
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use seedlog::runtime::clock;
-use seedlog::runtime::net::Listener;
 use seedlog::zookeeper::{
     CreateMode, MultiOp, MultiResult, Watch, WatchEvent, ZkError, ZooKeeper, ZooKeeperConfig,
 };
@@ -231,23 +230,6 @@ pub async fn reattachment(at: Setting) -> Vec<String> {
     seen.push(format!("{:?}", other.exists("/again/mine").await));
     other.close().await;
     seen
-}
-
-/// Of two servers one takes connections and says nothing. A session whose connection breaks goes on all the same.
-pub async fn one_silent_server(at: Setting) {
-    let silent = Listener::bind(SocketAddr::new(at.own_ip, 0)).await.expect("a free port");
-    let silent_address = SocketAddr::new(at.own_ip, silent.local_address().port());
-    let proxy = at.proxy().await;
-    let session_timeout = Duration::from_secs(3);
-    let servers = vec![proxy.address(), silent_address.to_string()];
-    let config = ZooKeeperConfig { servers, session_timeout, connect_timeout: session_timeout };
-    let zk = soon("attaching", ZooKeeper::connect(config)).await.expect("one of them grants a session");
-    for _ in 0..3 {
-        proxy.cut();
-        while zk.exists("/").await == Err(ZkError::ConnectionLost) {}
-        assert!(zk.exists("/").await.is_ok(), "the session lives");
-    }
-    zk.close().await;
 }
 
 /// A session unheard for its timeout is over: its nodes go, and its client is told when it comes back.
