@@ -19,7 +19,7 @@ use seedlog::rules::Rule;
 use seedlog::types::{Acks, Durability};
 use serde::{Deserialize, Serialize};
 
-use crate::checkers::{self, Case, Judged, Terms};
+use crate::checkers::{self, Case, Judged, OVER_BUDGET, Terms};
 use crate::faults::{self, Bites, Struck};
 use crate::history::{Entry, Injected, What};
 
@@ -123,6 +123,13 @@ pub struct Excused {
     pub slug: String,
     pub reason: String,
     pub findings: u64,
+}
+
+impl Excused {
+    /// Whether damage excuses it that goes beyond what the cluster promised to survive. Else what was promised does.
+    pub fn is_over_budget(&self) -> bool {
+        self.reason.starts_with(OVER_BUDGET)
+    }
 }
 
 /// What the run promised and how hard it was hit.

@@ -14,6 +14,7 @@ pub mod console;
 pub mod crew;
 pub mod diff;
 mod exercised;
+mod excused;
 pub mod explain;
 pub mod golden;
 mod groups;
