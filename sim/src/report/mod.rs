@@ -27,7 +27,7 @@ pub use folder::{RunFolder, seed_folder, sim_folder, with_seed, write_run};
 pub use text::{failure, sum_line};
 
 /// Coverage marks: rare things that a run is glad to have met. Kinds of happenings.
-const MARKS: [&str; 8] = [
+pub(crate) const MARKS: [&str; 8] = [
     "tail-cut",
     "registered-again",
     "log-dir-failed",

@@ -7,10 +7,11 @@ use seedlog::marks::Mark;
 use serde::Serialize;
 
 use super::Exit;
+use super::ambiguous::Ambiguous;
 use super::atlas::Atlas;
 use super::biting::Biting;
-use super::exercised::Exercised;
 use super::excused::Excuses;
+use super::exercised::Exercised;
 use super::groups::{GroupLine, Groups};
 use super::pool::Done;
 use super::work::Work;
@@ -49,6 +50,7 @@ pub struct Tally {
     /// Likewise, what was there to judge.
     exercised: Exercised,
     biting: Biting,
+    ambiguous: Ambiguous,
     /// The first failure of each cause, and how many there were.
     causes: Groups,
     /// Likewise, of those that `known.toml` knows.
@@ -84,6 +86,8 @@ struct Summary<'a> {
     exercised: &'a Exercised,
     /// What drawn faults did, by kind.
     biting: &'a Biting,
+    /// Runs with a send whose fate nobody knows.
+    ambiguous: Ambiguous,
     /// What the sweep proves too little of.
     too_little: Vec<String>,
     faults: &'a BTreeMap<String, u64>,
@@ -139,6 +143,7 @@ impl Tally {
             explained: BTreeMap::new(),
             exercised: Exercised::default(),
             biting: Biting::default(),
+            ambiguous: Ambiguous::default(),
             causes: Groups::default(),
             known_causes: Groups::default(),
             scenarios: BTreeMap::new(),
@@ -171,6 +176,7 @@ impl Tally {
         count_checks(&mut self.explained, &verdict.explained);
         self.exercised.take(verdict);
         self.biting.take(verdict);
+        self.ambiguous.take(verdict);
     }
 
     fn take_outcome(&mut self, verdict: &Verdict) {
@@ -247,13 +253,15 @@ impl Tally {
         }
     }
 
-    /// Checks that too many runs were excused from, or too few gave something to compare, and faults that did nothing.
+    /// Checks that too many runs were excused from, or too few gave something to compare, faults that did nothing, and sends
+    /// whose fate is known.
     fn too_little(&self) -> Vec<String> {
         if !self.is_sweep {
             return Vec::new();
         }
         let shares = self.excused.objections(self.runs).into_iter();
-        shares.chain(self.exercised.objections(self.runs)).chain(self.biting.objection(self.runs)).collect()
+        let shares = shares.chain(self.exercised.objections(self.runs));
+        shares.chain(self.biting.objection(self.runs)).chain(self.ambiguous.objection()).collect()
     }
 
     /// Marks that had to be met and were not.
@@ -299,6 +307,7 @@ impl Tally {
             explained: &self.explained,
             exercised: &self.exercised,
             biting: &self.biting,
+            ambiguous: self.ambiguous,
             too_little: self.too_little(),
             faults: &self.faults,
             atlas: &self.atlas,
@@ -345,6 +354,10 @@ impl Tally {
         lines.push(format!("exercised (share of the seeds with the feature): {}", self.exercised.text()));
         if self.is_sweep {
             lines.push(format!("biting (share of the drawn faults): {}", self.biting.text()));
+            lines.push(format!("faults of clocks (share of those that bit): {}", self.biting.clocks()));
+            let ambiguous = self.ambiguous.text();
+            lines
+                .extend(ambiguous.map(|share| format!("ambiguous sends (share of seeds with one): {share}")));
         }
         if self.known > 0 {
             lines.push(format!("failed as known: {}", self.known));
