@@ -295,12 +295,11 @@ fn add_outcome(
         }
     };
     count_clients_work(verdict, history);
-    // What the heal leaves broken is broken by the heal itself, if nothing was before.
-    let has_any_fault = verdict.count_bites(history, &ended.struck) || plan.left_broken.is_some();
+    let has_any_fault = verdict.count_bites(history, &ended.struck);
     let mut vacuous: Vec<String> =
         ended.unfired.iter().map(|step| format!("step never fired: {step}")).collect();
     if plan.demands_faults() && !has_any_fault {
-        vacuous.push("no fault changed anything though some were demanded".to_owned());
+        vacuous.push("no fault bit though some were demanded".to_owned());
     }
     if verdict.sends == 0 && !plan.producers.is_empty() {
         vacuous.push(format!("nothing was sent: {}", ended.trouble.join("; ")));

@@ -184,6 +184,7 @@ fn batch_seen(partition: &TopicPartition, (header, batch): &(BatchHeader, Bytes)
         partition: partition.clone(),
         base: header.base_offset,
         last: Offset(header.next_offset().0 - 1),
+        epoch: header.leader_epoch,
         records: records.collect(),
     }
 }

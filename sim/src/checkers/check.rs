@@ -24,6 +24,8 @@ pub struct Check {
     pub feature: Feature,
     /// Percent of the seeds with the feature.
     pub exercised_min: u64,
+    /// Of all seeds, fewer than so many percent may be excused from it without damage beyond the budget.
+    pub excused_in_budget_below: Option<u64>,
     pub(super) judge: fn(&Case) -> Vec<Finding>,
 }
 
@@ -69,7 +71,14 @@ impl Check {
         feature: Feature,
         judge: fn(&Case) -> Vec<Finding>,
     ) -> Check {
-        Check { id, slug, feature, exercised_min: EXERCISED_PERCENT_MIN, judge }
+        let exercised_min = EXERCISED_PERCENT_MIN;
+        Check { id, slug, feature, exercised_min, excused_in_budget_below: None, judge }
+    }
+
+    /// Its excuses in budget are to be a trifle.
+    pub(super) const fn excused_in_budget_below(mut self, percent: u64) -> Check {
+        self.excused_in_budget_below = Some(percent);
+        self
     }
 
     /// Another share than the usual one; the reason stands beside the check.
@@ -126,8 +135,10 @@ impl Obligations {
 mod tests {
     use std::time::Duration;
 
-    use crate::checkers::story::Story;
-    use crate::checkers::{CHECKS, named};
+    use seedlog::types::Offset;
+
+    use crate::checkers::story::{Story, orders};
+    use crate::checkers::{CHECKS, OVER_BUDGET, named};
     use crate::history::Phase;
 
     /// A run in which everything is as it should be, and that has something for most checks.
@@ -176,6 +187,13 @@ mod tests {
                 assert!(story.met(check) > 0, "{}", check.slug);
             }
         }
+    }
+
+    #[test]
+    fn excuses_of_damage_beyond_the_budget_say_so() {
+        let budget = Story::new().appended(0, 0, 1).damaged("flip-bit", 0, Some(1)).budget();
+        let excuse = budget.excuses_loss(&orders(), Offset(0)).expect("it is lost");
+        assert!(excuse.starts_with(OVER_BUDGET), "{excuse}");
     }
 
     #[test]

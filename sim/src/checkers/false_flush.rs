@@ -14,7 +14,7 @@ use crate::history::{Seen, What};
 
 pub const CHECK: Check = Check::new("S19", "false-flush", Feature::Any, judge);
 
-const LIED: &str = "its device said that it had stored it";
+const LIED: &str = "over budget: its device said that it had stored it";
 
 fn judge(case: &Case) -> Vec<Finding> {
     let mut flushed: HashMap<&TopicPartition, Offset> = HashMap::new();

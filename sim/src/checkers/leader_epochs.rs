@@ -1,7 +1,12 @@
 //! S9, `leader-epochs`: a partition's leader epoch never falls, and one incarnation of one broker appends in each, for as
 //! long as one session of its lasts: it raises its epochs before it registers again.
 //!
-//! Nothing excuses it: a broker takes an epoch from ZooKeeper, where each is given out once, before it appends.
+//! Nothing excuses that: a broker takes an epoch from ZooKeeper, where each is given out once, before it appends.
+//!
+//! What the disk holds in the end is held to what was stated: each batch says the epoch in which its offsets were appended,
+//! and no batch a lower one than the batch in front. Its CRC does not cover its epoch, so damage to what stands excuses it.
+
+mod stored;
 
 use std::collections::BTreeMap;
 
@@ -99,6 +104,7 @@ fn judge(case: &Case) -> Vec<Finding> {
             _ => drop(latest.insert(partition, new)),
         }
     }
+    findings.extend(stored::findings(case));
     findings
 }
 

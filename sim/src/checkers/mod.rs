@@ -79,6 +79,9 @@ use crate::history::Entry;
 /// Findings that one check reports of one history; more of them tell nothing new.
 pub const FINDINGS_MAX: usize = 20;
 
+/// How excuses begin that are damage beyond what the cluster promised to survive.
+pub const OVER_BUDGET: &str = "over budget: ";
+
 /// Every check, in the order in which verdicts name them.
 pub static CHECKS: [Check; 43] = [
     inconsistent_offsets::CHECK,

@@ -250,8 +250,23 @@ impl Story {
             .map(|(offset, value)| RecordAt { offset: Offset(offset as i64), record: tag(value) })
             .collect();
         let last = Offset(values.len() as i64 - 1);
-        let batch = Seen::FinalBatch { partition, base: Offset(0), last, records };
+        let epoch = LeaderEpoch(0);
+        let batch = Seen::FinalBatch { partition, base: Offset(0), last, epoch, records };
         self.push("testbed", What::Seen(found)).push("testbed", What::Seen(batch))
+    }
+
+    /// What the testbed finds on the disk in the end: batches with these epochs and offsets, and of nothing that matters.
+    pub fn finally_in(self, batches: &[(i32, i64, i64)]) -> Story {
+        let found = Seen::FinalLog { broker: BrokerId(1), partition: orders(), unreadable_from: None };
+        batches.iter().fold(self.seen(found), |story, &(epoch, base, last)| {
+            story.seen(Seen::FinalBatch {
+                partition: orders(),
+                base: Offset(base),
+                last: Offset(last),
+                epoch: LeaderEpoch(epoch),
+                records: Vec::new(),
+            })
+        })
     }
 
     /// Before the broker begins anew its disk holds the log up to `to`, of which it stated what lies below `from`.

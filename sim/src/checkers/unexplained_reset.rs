@@ -4,7 +4,9 @@
 //! application that is asked is held to the same.
 //!
 //! The log's bounds are the testbed's own account of it, not what the broker said. With one replica, every
-//! cut of the log counts; a position that lies on the log's end is in range.
+//! cut of the log counts; a position that lies on the log's end is in range. Nor is the end that a consumer was told believed:
+//! it lies not before what somebody had been given when the position was set last, or when a cut left it behind the end, for
+//! the consumer asks after that. That it lies not too far is check S20's business.
 
 use std::collections::HashMap;
 
@@ -22,6 +24,8 @@ pub const CHECK: Check = Check::new("H18", "unexplained-reset", Feature::Reset, 
 struct Log {
     start: Offset,
     end: Offset,
+    /// Somebody was given what stands below, and it is still there.
+    read: Offset,
 }
 
 /// A log as it was left by a recovery or a truncation.
@@ -43,9 +47,19 @@ struct Stood {
     log: Log,
 }
 
+/// When a consumer was told where to go on: reading on from there does not count.
+#[derive(Clone, Copy)]
+struct Set {
+    at: usize,
+    log: Log,
+    /// Whether the log held that position, so that nobody refuses it before a cut.
+    is_held: bool,
+}
+
 #[derive(Default)]
 struct State<'a> {
     logs: Logs<'a>,
+    set: HashMap<(Incarnation<'a>, &'a TopicPartition), Set>,
     stood: HashMap<(Incarnation<'a>, &'a TopicPartition), Stood>,
     fetched: HashMap<(Incarnation<'a>, &'a TopicPartition), (usize, Offset)>,
     judged: u64,
@@ -60,11 +74,14 @@ fn judge(case: &Case) -> Vec<Finding> {
         let (Some(incarnation), Some(partition)) = (Incarnation::of(entry, fact), fact.partition()) else {
             continue;
         };
-        state.observe(at, (incarnation, partition), fact);
-        if let Some(objection) = objection_of_policy(case, &state.logs, incarnation, fact) {
+        let place = (incarnation, partition);
+        let objection = objection_of_policy(case, &state.logs, incarnation, fact);
+        let objection = objection.map(|objection| (objection, vec![at]));
+        if let Some((objection, evidence)) = objection.or_else(|| state.objection_of_end(at, place, fact)) {
             let message = format!("{} reset {partition}: {objection}", incarnation.consumer);
-            state.findings.push(Finding::new(Some(partition), message, vec![at]));
+            state.findings.push(Finding::new(Some(partition), message, evidence));
         }
+        state.observe(at, place, fact);
     }
     case.obligations.meet_many(state.judged);
     state.findings
@@ -97,33 +114,62 @@ fn objection_of_policy(case: &Case, logs: &Logs, incarnation: Incarnation, fact:
     (*log_start > start).then(|| format!("the log begins at {start}, not at {log_start}"))
 }
 
+impl Log {
+    fn holds(self, offset: Offset) -> bool {
+        (self.start..=self.end).contains(&offset)
+    }
+
+    /// What is left of it.
+    fn cut(self, by: Log) -> Log {
+        Log { start: self.start.max(by.start), end: self.end.min(by.end), read: self.read.min(by.end) }
+    }
+}
+
 impl<'a> Logs<'a> {
     fn observe(&mut self, at: usize, fact: &'a Fact) {
+        let before = |partition| self.now.get(partition).copied().unwrap_or_default();
         let (partition, log) = match fact {
             Fact::Appended { partition, last, .. } => {
                 self.now.entry(partition).or_default().end = last.next();
                 return;
             }
+            Fact::Delivered { partition, offset, .. } => {
+                let log = self.now.entry(partition).or_default();
+                log.read = log.read.max(offset.next().min(log.end));
+                return;
+            }
             Fact::LogRecovered { partition, log_start, log_end, .. } => {
-                (partition, Log { start: *log_start, end: *log_end })
+                (partition, Log { start: *log_start, end: *log_end, ..before(partition) })
             }
-            Fact::Truncated { partition, end, .. } => {
-                (partition, Log { end: *end, ..self.now.get(partition).copied().unwrap_or_default() })
-            }
+            Fact::Truncated { partition, end, .. } => (partition, Log { end: *end, ..before(partition) }),
             _ => return,
         };
+        let log = Log { read: log.read.min(log.end), ..log };
         self.now.insert(partition, log);
         self.cuts.entry(partition).or_default().push(Cut { at, log });
     }
 
+    fn cuts_since(&self, partition: &TopicPartition, at: usize) -> &[Cut] {
+        let cuts = self.cuts.get(partition).map_or(&[][..], Vec::as_slice);
+        &cuts[cuts.partition_point(|cut| cut.at <= at)..]
+    }
+
     /// The offsets that the log held all the time since.
     fn held_since(&self, partition: &TopicPartition, stood: Stood) -> Log {
-        let cuts = self.cuts.get(partition).map_or(&[][..], Vec::as_slice);
-        let since = cuts.iter().rev().take_while(|cut| cut.at > stood.at);
-        since.fold(stood.log, |held, cut| Log {
-            start: held.start.max(cut.log.start),
-            end: held.end.min(cut.log.end),
-        })
+        self.cuts_since(partition, stood.at).iter().fold(stood.log, |held, cut| held.cut(cut.log))
+    }
+
+    /// When the consumer's question where the log ends was yet to come, and how far the log had been read by then, of what
+    /// it still holds. `from`: the position that was refused.
+    fn read_when_asked(&self, partition: &TopicPartition, set: Set, from: Option<Offset>) -> (usize, Offset) {
+        let mut cuts = self.cuts_since(partition, set.at);
+        let (mut at, mut log) = (set.at, set.log);
+        let refuses = |cut: &Cut| from.is_some_and(|from| !cut.log.holds(from));
+        if let Some(nth) = cuts.iter().position(refuses).filter(|_| set.is_held) {
+            (at, log) = (cuts[nth].at, cuts[nth].log);
+            cuts = &cuts[nth..];
+        }
+        (at, cuts.iter().fold(log, |held, cut| held.cut(cut.log)).read)
     }
 }
 
@@ -138,15 +184,43 @@ impl<'a> State<'a> {
                 self.fetched.insert(place, (at, *offset));
                 return;
             }
+            // It has none, and asks where to go on from here.
             Fact::OffsetFetched { offset: None, .. } => {
                 self.fetched.remove(&place);
+                self.set(at, place, None);
                 return;
             }
             Fact::Assigned { .. } | Fact::Seeked { .. } | Fact::Delivered { .. } => {}
             _ => return,
         }
+        if let Fact::Assigned { position, .. }
+        | Fact::Seeked { position, .. }
+        | Fact::PositionReset { to: position, .. } = fact
+        {
+            self.set(at, place, Some(*position));
+        }
         let log = self.logs.now.get(place.1).copied().unwrap_or_default();
         self.stood.insert(place, Stood { at, log });
+    }
+
+    fn set(&mut self, at: usize, place: (Incarnation<'a>, &'a TopicPartition), to: Option<Offset>) {
+        let log = self.logs.now.get(place.1).copied().unwrap_or_default();
+        let is_held = to.is_some_and(|to| log.holds(to));
+        self.set.insert(place, Set { at, log, is_held });
+    }
+
+    /// The end that it was told is that of no log which somebody has read.
+    fn objection_of_end(
+        &self,
+        at: usize,
+        place: (Incarnation<'a>, &'a TopicPartition),
+        fact: &Fact,
+    ) -> Option<(String, Vec<usize>)> {
+        let Fact::PositionReset { from, log_end, .. } = fact else { return None };
+        let (since, read) = self.logs.read_when_asked(place.1, self.set.get(&place).copied()?, *from);
+        let message =
+            || format!("it was told that the log ends at {log_end}, which had been read up to {read}");
+        (*log_end < read).then(|| (message(), vec![since, at]))
     }
 
     /// `to`: `None`: its application was asked.
@@ -161,7 +235,7 @@ impl<'a> State<'a> {
         let Some(stood) = self.stood.get(&place).copied() else { return };
         self.judged += 1;
         let held = self.logs.held_since(partition, stood);
-        if held.start <= from && from <= held.end {
+        if held.holds(from) {
             let was = match to {
                 Some(to) => format!("was reset from {partition}@{from} to {to}"),
                 None => format!("was told that {partition} has no {from}"),
@@ -303,6 +377,45 @@ mod tests {
         assert_eq!(
             story.reset("a", Some(7), 2, (2, 4)).violations(&CHECK),
             ["a reset orders-0: the log begins at 0, not at 2"]
+        );
+    }
+
+    #[test]
+    fn an_end_before_what_somebody_had_read_is_no_place_to_be_reset_to() {
+        let read = || {
+            let story = Story::new().resetting("a", AutoReset::Latest).appended(0, 9, 1);
+            story.assigned("b", 6).read("b", 6, "r-6").assigned("a", 20)
+        };
+        let reset = |story: Story, to| story.reset("a", Some(20), to, (0, to)).violations(&CHECK);
+        assert!(reset(read(), 7).is_empty());
+        assert_eq!(
+            reset(read(), 6),
+            ["a reset orders-0: it was told that the log ends at 6, which had been read up to 7"]
+        );
+        assert!(reset(read().recovered(5, false), 5).is_empty(), "it was cut meanwhile");
+        assert!(reset(read().read("b", 7, "r-7"), 7).is_empty(), "it may have asked before");
+    }
+
+    #[test]
+    fn who_was_left_behind_the_end_by_a_cut_asked_after_it() {
+        let reset = |to| reading().recovered(2, false).reset("a", Some(5), 0, (0, to)).violations(&CHECK);
+        assert!(reset(2).is_empty());
+        assert_eq!(
+            reset(1),
+            ["a reset orders-0: it was told that the log ends at 1, which had been read up to 2"]
+        );
+    }
+
+    #[test]
+    fn who_has_no_position_is_not_told_an_end_before_what_somebody_had_read() {
+        let member = |end| {
+            let story = Story::new().appended(0, 9, 1).assigned("b", 6).read("b", 6, "r-6");
+            story.joined("m", 1).owned("m", 1).fetched("m", None).reset("m", None, 0, (0, end))
+        };
+        assert!(member(7).violations(&CHECK).is_empty());
+        assert_eq!(
+            member(6).violations(&CHECK),
+            ["m reset orders-0: it was told that the log ends at 6, which had been read up to 7"]
         );
     }
 

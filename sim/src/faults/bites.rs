@@ -46,10 +46,19 @@ pub fn has_bitten(struck: &Struck, history: &[Entry]) -> bool {
     struck.essence().any(|fault| has_part_bitten(fault, since))
 }
 
-/// Whether it changed anything at all: what comes along with a fault does, too.
-pub fn has_changed_anything(struck: &Struck, history: &[Entry]) -> bool {
-    let since = since(struck, history);
-    struck.did.iter().any(|fault| has_part_bitten(fault, since))
+/// What the heal broke and left so, and whether it bit by the end of the run. Nothing else begins after the heal.
+pub fn left_by_the_heal(history: &[Entry]) -> Vec<(&Injected, bool)> {
+    let is_heal = |entry: &Entry| matches!(&entry.what, What::Phase(entered) if entered.phase == Phase::Heal);
+    let since = history.iter().position(is_heal).map_or(&[][..], |healed| &history[healed..]);
+    let left = since.iter().enumerate().filter_map(|(at, entry)| {
+        let What::Fault(fault) = &entry.what else { return None };
+        let sign = sign(fault)?;
+        let mut behind = since[at + 1..].iter();
+        let has_bitten =
+            matches!(sign, Sign::Itself) || behind.any(|entry| sign.is_shown_by(&entry.what, since));
+        Some((fault, has_bitten))
+    });
+    left.collect()
 }
 
 fn since<'a>(struck: &Struck, history: &'a [Entry]) -> &'a [Entry] {

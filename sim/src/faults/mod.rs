@@ -29,7 +29,7 @@ use seedlog::types::BrokerId;
 use crate::cluster::Cluster;
 use crate::history::{Injected, Recorder};
 use crate::scenario::{CrashPoint, Damage, LeftBroken, Plan};
-pub use bites::{Bites, has_bitten, has_changed_anything};
+pub use bites::{Bites, has_bitten, left_by_the_heal};
 use network::Directions;
 use ongoing::Ongoing;
 pub use storm::Storm;

@@ -14,7 +14,7 @@ use super::chaos::{self, NOTICE_EVERY};
 use super::network::Directions;
 use super::ongoing::Ongoing;
 use super::script::Bound;
-use super::{Injector, Name, Origin, Struck, has_bitten, has_changed_anything};
+use super::{Injector, Name, Origin, Struck, has_bitten};
 use crate::scenario::{Class, Plan, Trigger};
 
 /// Something to do at its time.
@@ -64,7 +64,7 @@ const BITTEN_LOOKS_MAX: u32 = 100;
 /// How much longer a storm lasts whose last faults have yet to bite.
 const LAST_FAULTS_MAX: Duration = Duration::from_secs(3);
 
-/// How much longer a storm lasts none of whose faults has changed anything.
+/// How much longer a storm lasts none of whose faults has bitten.
 const FIRST_FAULT_MAX: Duration = Duration::from_secs(60);
 
 /// How long a drawn fault that has met nobody goes on after its time.
@@ -222,8 +222,8 @@ impl<'a> Storm<'a> {
         recorder.state_effects();
         let injuring = self.struck.iter().filter(|struck| struck.injures());
         recorder.history(|history| {
-            let mut changed = injuring.map(|s| s.kind.is_none() || has_changed_anything(s, history));
-            !changed.any(|has| has)
+            let mut tried = injuring.map(|struck| struck.kind.is_none() || has_bitten(struck, history));
+            !tried.any(|has| has)
         })
     }
 

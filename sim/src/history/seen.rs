@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use seedlog::facts::RecordTag;
-use seedlog::types::{BrokerId, Offset, SessionId, TopicPartition};
+use seedlog::types::{BrokerId, LeaderEpoch, Offset, SessionId, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +45,14 @@ pub enum Seen {
     },
     /// The cluster was given all its time to work again, and this application still waits for a call of its producer.
     Unfinished { client: Arc<str> },
-    /// One whole batch of it with a true CRC.
-    FinalBatch { partition: TopicPartition, base: Offset, last: Offset, records: Vec<RecordAt> },
+    /// One whole batch of it with a true CRC, and the leader epoch that stands in its header.
+    FinalBatch {
+        partition: TopicPartition,
+        base: Offset,
+        last: Offset,
+        epoch: LeaderEpoch,
+        records: Vec<RecordAt>,
+    },
 }
 
 /// A byte of a file.
@@ -112,8 +118,8 @@ impl Seen {
                     at.file, at.byte
                 )
             }
-            Seen::FinalBatch { partition, base, last, .. } => {
-                format!("the disk holds {partition}@{base}..={last}")
+            Seen::FinalBatch { partition, base, last, epoch, .. } => {
+                format!("the disk holds {partition}@{base}..={last} of epoch {epoch}")
             }
         }
     }

@@ -19,7 +19,7 @@ use seedlog::rules::Rule;
 use seedlog::types::{Acks, Durability};
 use serde::{Deserialize, Serialize};
 
-use crate::checkers::{self, Case, Judged, Terms};
+use crate::checkers::{self, Case, Judged, OVER_BUDGET, Terms};
 use crate::faults::{self, Bites, Struck};
 use crate::history::{Entry, Injected, What};
 
@@ -27,7 +27,7 @@ pub use folder::{RunFolder, seed_folder, sim_folder, with_seed, write_run};
 pub use text::{failure, sum_line};
 
 /// Coverage marks: rare things that a run is glad to have met. Kinds of happenings.
-const MARKS: [&str; 8] = [
+pub(crate) const MARKS: [&str; 8] = [
     "tail-cut",
     "registered-again",
     "log-dir-failed",
@@ -42,7 +42,7 @@ const MARKS: [&str; 8] = [
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     Pass,
-    /// Nothing was tried: no fault changed anything though some were demanded, or nothing was sent.
+    /// Nothing was tried: no fault bit though some were demanded, or nothing was sent.
     Vacuous,
     Violation,
     Nondeterministic,
@@ -123,6 +123,13 @@ pub struct Excused {
     pub slug: String,
     pub reason: String,
     pub findings: u64,
+}
+
+impl Excused {
+    /// Whether damage excuses it that goes beyond what the cluster promised to survive. Else what was promised does.
+    pub fn is_over_budget(&self) -> bool {
+        self.reason.starts_with(OVER_BUDGET)
+    }
 }
 
 /// What the run promised and how hard it was hit.
@@ -277,22 +284,31 @@ impl Verdict {
     }
 
     /// Counts what the drawn faults did; one that did nothing is no fault that fired. Whether there was a fault that counts:
-    /// drawn, it has to have changed something; of a written step, which strikes somebody, its story says what comes of it.
+    /// drawn, or left by the heal, it has to have bitten, and not what it brought along. Of a written step, which strikes
+    /// somebody, its story says what comes of it.
     pub fn count_bites(&mut self, history: &[Entry], struck: &[Struck]) -> bool {
         let mut has_any = false;
         for fault in struck.iter().filter(|struck| struck.injures()) {
             let has_bitten = faults::has_bitten(fault, history);
-            has_any |= fault.kind.is_none() || faults::has_changed_anything(fault, history);
+            has_any |= fault.kind.is_none() || has_bitten;
             let Some(kind) = &fault.kind else { continue };
             self.bites.entry(kind.clone()).or_default().count(has_bitten);
-            for kind in fault.did.iter().filter(|_| !has_bitten).filter_map(Injected::kind) {
-                if let Some(fired) = self.faults.get_mut(kind) {
-                    *fired -= 1;
-                }
+            fault.did.iter().filter(|_| !has_bitten).for_each(|did| self.has_not_fired(did));
+        }
+        for (fault, has_bitten) in faults::left_by_the_heal(history) {
+            has_any |= has_bitten;
+            if !has_bitten {
+                self.has_not_fired(fault);
             }
         }
         self.faults.retain(|_, fired| *fired > 0);
         has_any
+    }
+
+    fn has_not_fired(&mut self, fault: &Injected) {
+        if let Some(fired) = fault.kind().and_then(|kind| self.faults.get_mut(kind)) {
+            *fired -= 1;
+        }
     }
 
     /// Decides once everything is known.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::faults::Bites;
 use crate::report::Verdict;
+use crate::scenario::Class;
 
 /// Below this many runs a share says nothing.
 const RUNS_MIN: u64 = 200;
@@ -50,6 +51,15 @@ impl Biting {
     pub fn text(&self) -> String {
         let kinds = self.kinds.iter().map(|(kind, of_kind)| share(kind, of_kind.bites));
         super::tally::listed([share("all", self.all())].into_iter().chain(kinds))
+    }
+
+    /// The share of clocks and timers among the faults that bit.
+    pub fn clocks(&self) -> String {
+        let mut clocks = Bites::default();
+        let kinds = Class::Clock.kinds().iter().filter_map(|(kind, _)| self.kinds.get(*kind));
+        kinds.for_each(|of_kind| clocks.add(of_kind.bites));
+        let all = self.all().bit;
+        format!("{:.1} % of {all}", clocks.bit as f64 * 100.0 / all.max(1) as f64)
     }
 
     /// Why `runs` runs prove too little, if they do.
@@ -98,6 +108,13 @@ mod tests {
         assert_eq!(biting.text(), "all 50.0 % of 6, cut 25.0 % of 4, idle 100.0 % of 2");
         let json = serde_json::to_value(&biting).unwrap();
         assert_eq!(json["cut"], serde_json::json!({"seeds": 2, "bit": 1, "nothing": 3}));
+    }
+
+    #[test]
+    fn the_share_of_clocks_is_that_of_the_faults_that_bit() {
+        let biting = taken(&[("kill", 6, 1), ("clock-bump", 1, 9), ("timers-late", 1, 0)]);
+        assert_eq!(biting.clocks(), "25.0 % of 8");
+        assert_eq!(Biting::default().clocks(), "0.0 % of 0");
     }
 
     #[test]

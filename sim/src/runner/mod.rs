@@ -2,6 +2,7 @@
 //!
 //! What happens inside a run is `phases`' business.
 
+mod ambiguous;
 pub mod annotations;
 mod atlas;
 mod biting;
@@ -13,6 +14,7 @@ pub mod compare;
 pub mod console;
 pub mod crew;
 pub mod diff;
+mod excused;
 mod exercised;
 pub mod explain;
 pub mod golden;

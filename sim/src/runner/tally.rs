@@ -7,24 +7,21 @@ use seedlog::marks::Mark;
 use serde::Serialize;
 
 use super::Exit;
+use super::ambiguous::Ambiguous;
 use super::atlas::Atlas;
 use super::biting::Biting;
+use super::excused::Excuses;
 use super::exercised::Exercised;
 use super::groups::{GroupLine, Groups};
 use super::pool::Done;
 use super::work::Work;
 use crate::report::{Excused, Outcome, Verdict};
 
-/// A sweep in which more than this share of the seeds was excused for some check proves too little of it.
-const EXCUSED_PERCENT_MAX: u64 = 25;
-/// Below this many runs a share says nothing.
-const EXCUSED_RUNS_MIN: u64 = 40;
-
 pub struct Tally {
     started: Instant,
     jobs: usize,
-    /// Whether a share of excused runs that is too large is a failure: of a sweep, not of a few scenarios.
-    limits_excuses: bool,
+    /// Whether what proves too little is a failure: of a sweep, not of a few scenarios.
+    is_sweep: bool,
     /// Marks that some run must have met.
     must_meet: Vec<Mark>,
     pub runs: u64,
@@ -47,12 +44,13 @@ pub struct Tally {
     atlas: Atlas,
     marks: BTreeMap<String, u64>,
     /// Runs by check for which something was excused.
-    excused: BTreeMap<String, u64>,
+    excused: Excuses,
     /// Likewise, what looked like a failure and was none.
     explained: BTreeMap<String, u64>,
     /// Likewise, what was there to judge.
     exercised: Exercised,
     biting: Biting,
+    ambiguous: Ambiguous,
     /// The first failure of each cause, and how many there were.
     causes: Groups,
     /// Likewise, of those that `known.toml` knows.
@@ -82,12 +80,14 @@ struct Summary<'a> {
     groups: Vec<GroupLine<'a>>,
     reruns: u64,
     reruns_equal: u64,
-    excused: &'a BTreeMap<String, u64>,
+    excused: &'a Excuses,
     explained: &'a BTreeMap<String, u64>,
     /// Runs by check that it applies to, and those that gave it something to compare.
     exercised: &'a Exercised,
     /// What drawn faults did, by kind.
     biting: &'a Biting,
+    /// Runs with a send whose fate nobody knows.
+    ambiguous: Ambiguous,
     /// What the sweep proves too little of.
     too_little: Vec<String>,
     faults: &'a BTreeMap<String, u64>,
@@ -119,7 +119,7 @@ impl Tally {
         Tally {
             started: Instant::now(),
             jobs: jobs.max(1),
-            limits_excuses: is_sweep,
+            is_sweep,
             must_meet: must_meet.to_vec(),
             runs: 0,
             failed: 0,
@@ -139,10 +139,11 @@ impl Tally {
             atlas: Atlas::default(),
             // A sweep is asked for each of them; a story meets what it tells of.
             marks: Mark::ALL.iter().filter(|_| is_sweep).map(|mark| (mark.slug().to_owned(), 0)).collect(),
-            excused: BTreeMap::new(),
+            excused: Excuses::default(),
             explained: BTreeMap::new(),
             exercised: Exercised::default(),
             biting: Biting::default(),
+            ambiguous: Ambiguous::default(),
             causes: Groups::default(),
             known_causes: Groups::default(),
             scenarios: BTreeMap::new(),
@@ -171,10 +172,11 @@ impl Tally {
         for mark in &verdict.marks {
             *self.marks.entry(mark.clone()).or_default() += 1;
         }
-        count_checks(&mut self.excused, &verdict.excused);
+        self.excused.take(verdict);
         count_checks(&mut self.explained, &verdict.explained);
         self.exercised.take(verdict);
         self.biting.take(verdict);
+        self.ambiguous.take(verdict);
     }
 
     fn take_outcome(&mut self, verdict: &Verdict) {
@@ -241,8 +243,7 @@ impl Tally {
     }
 
     pub fn exit(&self, ran_out_of_time: bool) -> Exit {
-        let proves_too_little =
-            !self.over_excused().is_empty() || !self.unmet().is_empty() || !self.too_little().is_empty();
+        let proves_too_little = !self.unmet().is_empty() || !self.too_little().is_empty();
         match () {
             () if self.nondeterministic > 0 => Exit::Nondeterminism,
             () if self.violations > 0 || proves_too_little => Exit::Violation,
@@ -252,19 +253,15 @@ impl Tally {
         }
     }
 
-    /// Checks that too many runs were excused from.
-    fn over_excused(&self) -> Vec<&str> {
-        let tells = self.limits_excuses && self.runs >= EXCUSED_RUNS_MIN;
-        let is_over = |runs: u64| tells && runs * 100 > self.runs * EXCUSED_PERCENT_MAX;
-        self.excused.iter().filter(|(_, runs)| is_over(**runs)).map(|(slug, _)| slug.as_str()).collect()
-    }
-
-    /// Checks that too few runs gave something to compare, and faults that did nothing.
+    /// Checks that too many runs were excused from, or too few gave something to compare, faults that did nothing, and sends
+    /// whose fate is known.
     fn too_little(&self) -> Vec<String> {
-        if !self.limits_excuses {
+        if !self.is_sweep {
             return Vec::new();
         }
-        self.exercised.objections(self.runs).into_iter().chain(self.biting.objection(self.runs)).collect()
+        let shares = self.excused.objections(self.runs).into_iter();
+        let shares = shares.chain(self.exercised.objections(self.runs));
+        shares.chain(self.biting.objection(self.runs)).chain(self.ambiguous.objection()).collect()
     }
 
     /// Marks that had to be met and were not.
@@ -275,15 +272,15 @@ impl Tally {
 
     /// A table of a sweep's faults, a line of a few scenarios'.
     fn faults_text(&self) -> String {
-        if self.limits_excuses {
+        if self.is_sweep {
             return self.atlas.text();
         }
         format!("faults: {}", listed(self.faults.iter().map(|(kind, count)| format!("{kind} {count}"))))
     }
 
-    /// For every check that excused something: in how many of the seeds.
+    /// For every check that excused something: in how many of the seeds, in budget and beyond it.
     pub fn excused_shares(&self) -> String {
-        self.shares(&self.excused)
+        self.excused.text(self.runs)
     }
 
     fn shares(&self, by_check: &BTreeMap<String, u64>) -> String {
@@ -310,6 +307,7 @@ impl Tally {
             explained: &self.explained,
             exercised: &self.exercised,
             biting: &self.biting,
+            ambiguous: self.ambiguous,
             too_little: self.too_little(),
             faults: &self.faults,
             atlas: &self.atlas,
@@ -354,8 +352,12 @@ impl Tally {
         lines.push(format!("excused (share of seeds): {}", self.excused_shares()));
         lines.push(format!("explained (share of seeds): {}", self.shares(&self.explained)));
         lines.push(format!("exercised (share of the seeds with the feature): {}", self.exercised.text()));
-        if self.limits_excuses {
+        if self.is_sweep {
             lines.push(format!("biting (share of the drawn faults): {}", self.biting.text()));
+            lines.push(format!("faults of clocks (share of those that bit): {}", self.biting.clocks()));
+            let ambiguous = self.ambiguous.text();
+            lines
+                .extend(ambiguous.map(|share| format!("ambiguous sends (share of seeds with one): {share}")));
         }
         if self.known > 0 {
             lines.push(format!("failed as known: {}", self.known));
@@ -364,11 +366,6 @@ impl Tally {
             lines.push(format!("passes from the cache: {} (--no-cache runs them again)", self.cached));
         }
         lines.extend(speed(&s));
-        for slug in self.over_excused() {
-            lines.push(format!(
-                "FAIL more than {EXCUSED_PERCENT_MAX} % of the seeds were excused from {slug}"
-            ));
-        }
         lines.extend(s.too_little.iter().map(|objection| format!("FAIL {objection}")));
         for mark in self.unmet() {
             let summary = mark.summary().trim();

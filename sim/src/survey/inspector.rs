@@ -13,7 +13,7 @@ use seedlog::log::directory_name;
 use seedlog::record::{self, BatchHeader};
 use seedlog::runtime::sim::disk::{self, View};
 use seedlog::runtime::sim::identity::NodeId;
-use seedlog::types::{BrokerId, Offset, TopicPartition};
+use seedlog::types::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 
 use super::{CHECKPOINTS, indexes, partition_of_log};
 use crate::cluster::LOG_DIR;
@@ -49,6 +49,8 @@ struct Place {
     segment: Offset,
     byte: u64,
     next: Offset,
+    /// Of the batch in front of it.
+    epoch: LeaderEpoch,
 }
 
 impl Inspector {
@@ -61,8 +63,8 @@ impl Inspector {
                 (broker, partition, log_end)
             }
             Fact::Flushed { broker, partition, end } => (broker, partition, end),
-            Fact::Appended { broker, partition, last, .. } => {
-                return self.look_at_append(*broker, partition, last.next());
+            Fact::Appended { broker, partition, epoch, last, .. } => {
+                return self.look_at_append(*broker, partition, *epoch, last.next());
             }
             _ => {
                 self.note(fact);
@@ -78,10 +80,16 @@ impl Inspector {
         wrong.map(|wrong| wrong.seen(*broker, partition)).into_iter().collect()
     }
 
-    fn look_at_append(&mut self, broker: BrokerId, partition: &TopicPartition, end: Offset) -> Vec<Seen> {
+    fn look_at_append(
+        &mut self,
+        broker: BrokerId,
+        partition: &TopicPartition,
+        epoch: LeaderEpoch,
+        end: Offset,
+    ) -> Vec<Seen> {
         let Some(known) = self.logs.get_mut(&(broker, partition.clone())) else { return Vec::new() };
         known.end = end;
-        known.look_behind().map(|wrong| wrong.seen(broker, partition)).into_iter().collect()
+        known.look_behind(epoch).map(|wrong| wrong.seen(broker, partition)).into_iter().collect()
     }
 
     fn note(&mut self, fact: &Fact) {
@@ -129,7 +137,7 @@ impl Wrong {
 
 impl Known {
     fn recovered(node: NodeId, partition: &TopicPartition, start: Offset, end: Offset) -> Known {
-        let place = Place { segment: start, byte: 0, next: start };
+        let place = Place { segment: start, byte: 0, next: start, epoch: LeaderEpoch::UNKNOWN };
         Known {
             node,
             directory: Path::new(LOG_DIR).join(directory_name(partition)),
@@ -161,16 +169,20 @@ impl Known {
         walked.err().map(|what| Wrong::Misshapen { at, what })
     }
 
-    /// Behind what was just appended nothing stands but the batches of the same write: what a failed one has left there
-    /// was cut off before.
-    fn look_behind(&mut self) -> Option<Wrong> {
+    /// What was just appended says the epoch that its broker stated. Behind it nothing stands but the batches of the same
+    /// write: what a failed one has left there was cut off before.
+    fn look_behind(&mut self, epoch: LeaderEpoch) -> Option<Wrong> {
         if self.is_over {
             return None;
         }
         let mut place = self.seen;
         let walked = self.walk(View::Current, &mut place, self.end);
         self.seen = place;
-        let whole = walked.and_then(|()| self.walk_to_the_files_end(&mut place));
+        let of_epoch = || match place.epoch {
+            stored if stored == epoch => Ok(()),
+            stored => Err(format!("the batch in front says epoch {stored}, it was appended in {epoch}")),
+        };
+        let whole = walked.and_then(|()| of_epoch()).and_then(|()| self.walk_to_the_files_end(&mut place));
         self.is_over |= whole.is_err();
         whole.err().map(|what| Wrong::Misshapen { at: place.next, what })
     }
@@ -211,7 +223,7 @@ impl Known {
         let mut place = self.seen;
         self.walk(View::Current, &mut place, self.end).ok()?;
         if let Some(next) = self.segment_behind(place.segment).filter(|next| *next == place.next) {
-            place = Place { segment: next, byte: 0, next };
+            place = Place { segment: next, byte: 0, ..place };
         }
         let mut grown = place;
         // It ends where nothing follows.
@@ -229,7 +241,8 @@ impl Known {
             let mut rest = Bytes::from(bytes.ok_or_else(|| format!("there is no {}", path.display()))?);
             while place.next < upto && !rest.is_empty() {
                 let batch = batch_at(place.next, &rest)?;
-                (place.next, place.byte) = (batch.next_offset(), place.byte + batch.size() as u64);
+                place.byte += batch.size() as u64;
+                (place.next, place.epoch) = (batch.next_offset(), batch.leader_epoch);
                 drop(rest.split_to(batch.size()));
             }
             if place.next < upto {
@@ -258,7 +271,7 @@ impl Known {
         if next != place.next {
             return Err(format!("a file ends at {}, and the next one begins at {next}", place.next));
         }
-        *place = Place { segment: next, byte: 0, next };
+        *place = Place { segment: next, byte: 0, ..*place };
         Ok(())
     }
 

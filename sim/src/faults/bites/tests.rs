@@ -64,9 +64,29 @@ fn what_comes_along_with_a_fault_does_not_bite_for_it() {
     let fault = drawn("connect-refused", &[refuse.clone(), reset.clone()]);
     let told = || [What::Fault(refuse.clone()), What::Fault(reset.clone()), held_up("shop", "broker-1")];
     assert!(!has_bitten(&fault, &history(told())));
-    assert!(has_changed_anything(&fault, &history(told())));
     let hindered = told().into_iter().chain([struck("broker-1", "connect-hindered")]);
     assert!(has_bitten(&fault, &history(hindered)));
+}
+
+fn entered(phase: Phase) -> What {
+    What::Phase(Entered { phase })
+}
+
+#[test]
+fn what_the_heal_leaves_broken_counts_where_it_changed_something() {
+    let detach = || Injected::Detach { target: "m-1".into(), session: SessionId(7), reaches_others: true };
+    let left = |then: &[What]| {
+        let begin = [entered(Phase::Heal), What::Fault(detach()), entered(Phase::Converge)];
+        let all = history(begin.into_iter().chain(then.iter().cloned()));
+        left_by_the_heal(&all).into_iter().map(|(_, has_bitten)| has_bitten).collect::<Vec<_>>()
+    };
+    assert_eq!(left(&[]), [false]);
+    assert_eq!(left(&[session_struck(8, "unanswered")]), [false]);
+    assert_eq!(left(&[session_struck(7, "unanswered")]), [true]);
+    let dead = What::Fault(Injected::Kill { target: "m-1".into() });
+    assert_eq!(left(&[dead]), [false, true]);
+    let before = history([What::Fault(detach()), session_struck(7, "unanswered"), entered(Phase::Heal)]);
+    assert!(left_by_the_heal(&before).is_empty(), "of the storm");
 }
 
 #[test]

@@ -78,10 +78,12 @@ impl Plan {
         let of_broker = of_broker.map(|ms| Duration::from_millis(ms.cast_unsigned()));
         let sessions = self.groups.values().map(|group| group.session).chain(of_broker);
         let rebalance = |group: &GroupPlan| group.rebalance_backoff * group.rebalance_tries;
+        let delivery = self.producers.values().map(|producer| producer.delivery_timeout);
         Patience {
             request: producers.chain(consumers).chain(groups).map(told).max().unwrap_or(usual.request),
             session: sessions.max().unwrap_or(usual.session),
-            delivery: DELIVERY_TIMEOUT,
+            // The testbed's own producers, which send in every run, are never told otherwise.
+            delivery: delivery.fold(DELIVERY_TIMEOUT, Duration::max),
             rebalance: self.groups.values().map(rebalance).max().unwrap_or_default(),
         }
     }
@@ -107,5 +109,25 @@ impl Plan {
             partitions: self.partitions_of(group.topics.iter()).into_iter().collect(),
             reads_everything: group.reads_everything(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+
+    fn delivery(settings: &str) -> Duration {
+        let head = "format = 1\nstory = \"s\"\n[cluster]\nbrokers = 1\n";
+        let text = format!("{head}[topics.orders]\n[producers.shop]\ntopic = \"orders\"\n{settings}");
+        Plan::new(&Scenario::parse("s", "scenarios/s.toml", &text).unwrap(), 1).terms().patience.delivery
+    }
+
+    #[test]
+    fn the_longest_that_a_producer_may_hold_a_record_is_waited_for() {
+        let told = |millis: u64| delivery(&format!("config = {{ \"delivery.timeout.ms\" = {millis} }}\n"));
+        assert_eq!(told(45_000), Duration::from_secs(45));
+        assert_eq!(delivery(""), DELIVERY_TIMEOUT);
+        assert_eq!(told(1_000), DELIVERY_TIMEOUT, "the testbed's own have no less");
     }
 }

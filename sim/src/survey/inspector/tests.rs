@@ -13,6 +13,7 @@ use seedlog::types::{LeaderEpoch, Timestamp};
 use super::*;
 
 const BROKER: BrokerId = BrokerId(1);
+const EPOCH: LeaderEpoch = LeaderEpoch(3);
 
 fn orders() -> TopicPartition {
     TopicPartition::new("orders", 0)
@@ -36,7 +37,7 @@ fn batch(base: Offset) -> Vec<u8> {
     let mut builder = BatchBuilder::new(Compression::None);
     builder.push(Timestamp(1), None, Some(b"value"), &[]);
     let mut bytes = builder.build().to_vec();
-    bytes[..8].copy_from_slice(&base.0.to_be_bytes());
+    record::patch(&mut bytes, base, EPOCH);
     bytes
 }
 
@@ -76,10 +77,15 @@ impl Hand {
     }
 
     fn append(&mut self) {
+        self.append_in(EPOCH);
+    }
+
+    /// States this epoch of it.
+    fn append_in(&mut self, epoch: LeaderEpoch) {
         let bytes = batch(self.next);
         self.write(&bytes);
         self.size += bytes.len() as u64;
-        let (broker, partition, epoch, base) = (BROKER, orders(), LeaderEpoch(0), self.next);
+        let (broker, partition, base) = (BROKER, orders(), self.next);
         self.next = self.next.next();
         self.state(Fact::Appended { broker, partition, epoch, base, last: base, crc: 0 });
     }
@@ -231,6 +237,19 @@ fn an_append_over_the_rest_of_a_failed_write_is_seen_where_it_is_the_shorter_one
     let what = "5 bytes lie behind an append: no batch begins there: ";
     let expected = format!("the files of orders-0 on broker 1, at 1: {what}");
     assert!(seen.len() == 1 && seen[0].starts_with(&expected), "{seen:?}");
+}
+
+#[test]
+fn an_append_whose_batch_says_another_epoch_than_was_stated_is_seen() {
+    let seen = seen(|| async {
+        let mut hand = Hand::begin().await;
+        hand.append();
+        hand.append_in(LeaderEpoch(4));
+        hand.append();
+        hand.seen
+    });
+    let what = "the batch in front says epoch 3, it was appended in 4";
+    assert_eq!(seen, [format!("the files of orders-0 on broker 1, at 2: {what}")]);
 }
 
 #[test]
