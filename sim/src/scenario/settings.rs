@@ -78,6 +78,8 @@ const HABITS: &[Setting] = &[
     setting("flush-every", &[1, 7, 50], 1, 1 << 30),
     // So many percent of the records go to other topics, in the same requests as the rest.
     setting("strays", &[10, 50], 0, 100),
+    // So many percent of the records are one of the last ones once more: key, value, headers and time.
+    setting("repeats", &[10, 50], 0, 100),
     // In the end it closes the producer, and does not only flush it.
     setting("closes", &[1], 0, 1),
 ];
