@@ -15,7 +15,10 @@ use seedlog::runtime::sim::rng::derive;
 use seedlog::types::{Acks, Durability, TopicPartition};
 
 use super::group::{self, GroupPlan, MemberPlan};
-use super::settings::{DELIVERY_TIMEOUT, Owner, Settings, draw_topic as draw_topic_settings};
+use super::settings::{
+    DELIVERY_TIMEOUT, Owner, Settings, draw_broker as draw_broker_settings,
+    draw_topic as draw_topic_settings, fit_batches,
+};
 use super::{Chaos, Class, Created, Level, Scenario, Step, Within};
 use crate::checkers::Patience;
 
@@ -131,12 +134,14 @@ impl ProducerPlan {
 impl Plan {
     pub fn new(scenario: &Scenario, seed: u64) -> Plan {
         let topics = draw_topics(scenario, seed);
+        let broker_config = draw_broker_config(scenario, seed);
+        let bytes_max = batch_bytes_max(&topics, &broker_config);
         let producers: BTreeMap<String, ProducerPlan> = scenario
             .producers
             .iter()
             .filter(|(_, producer)| topics.contains_key(&producer.topic))
             .filter(|(name, producer)| !is_left_out(seed, name, producer.is_optional))
-            .map(|(name, producer)| (name.clone(), draw_producer(name, producer, &topics, seed)))
+            .map(|(name, producer)| (name.clone(), draw_producer(name, producer, &topics, bytes_max, seed)))
             .collect();
         let longest = producers.values().map(|p| p.interval * p.records as u32).max().unwrap_or_default();
         let groups = group::draw_groups(scenario, &topics, seed);
@@ -147,7 +152,7 @@ impl Plan {
         let plan = Plan {
             seed,
             brokers: scenario.brokers.unwrap_or_else(|| derive(seed, "brokers").between(1, 3) as u32),
-            broker_config: draw_broker_config(scenario, seed),
+            broker_config,
             consumers: consumers.collect(),
             topics,
             producers,
@@ -317,6 +322,7 @@ fn draw_producer(
     name: &str,
     producer: &super::Producer,
     topics: &BTreeMap<String, TopicPlan>,
+    bytes_max: Option<i64>,
     seed: u64,
 ) -> ProducerPlan {
     let mut rng = derive(seed, &format!("producer {name}"));
@@ -328,7 +334,11 @@ fn draw_producer(
     let value_bytes = *rng.pick(&[32, 200, 2000]).expect("not empty");
     let keyed = rng.chance(1, 2);
     let compression = draw_compression(&mut rng);
-    let config = Owner::Producer.draw(seed, name, &producer.config, producer.any_settings);
+    let mut config = Owner::Producer.draw(seed, name, &producer.config, producer.any_settings);
+    if let Some(limit) = bytes_max.filter(|_| producer.any_settings) {
+        fit_batches(limit, &mut config);
+    }
+    let habits = Owner::Habits.draw(seed, name, &producer.habits, producer.any_settings);
     let others = topics
         .iter()
         .filter(|(name, topic)| topic.created == Created::BeforeTheStorm && **name != producer.topic);
@@ -344,7 +354,7 @@ fn draw_producer(
         delivery_timeout: delivery_timeout(&config),
         config,
         strays_to: others.map(|(name, _)| name.clone()).collect(),
-        habits: Owner::Habits.draw(seed, name, &producer.habits, producer.any_settings),
+        habits,
         is_wire: producer.is_wire,
     }
 }
@@ -357,7 +367,7 @@ fn draw_consumer(
 ) -> ConsumerPlan {
     ConsumerPlan {
         topics: those_there(topics, &consumer.topics),
-        config: Owner::Consumer.draw(seed, name, &consumer.config, consumer.any_settings),
+        config: Owner::Reader.draw(seed, name, &consumer.config, consumer.any_settings),
         wanders: consumer.wanders,
         works: Duration::ZERO,
         reset: consumer
@@ -370,6 +380,12 @@ fn draw_consumer(
 fn delivery_timeout(config: &Settings) -> Duration {
     let millis = config.get("delivery.timeout.ms");
     millis.map_or(DELIVERY_TIMEOUT, |millis| Duration::from_millis(millis.cast_unsigned()))
+}
+
+/// The largest batch that is taken everywhere, where one is said.
+fn batch_bytes_max(topics: &BTreeMap<String, TopicPlan>, broker: &toml::Table) -> Option<i64> {
+    let of_topics = topics.values().filter_map(|topic| topic.config.get("max.message.bytes")?.parse().ok());
+    of_topics.chain(broker.get("message.max.bytes").and_then(toml::Value::as_integer)).min()
 }
 
 /// Whether this seed does without an optional client.
@@ -398,8 +414,9 @@ fn draw_broker_config(scenario: &Scenario, seed: u64) -> toml::Table {
     config.insert("log.segment.bytes".into(), toml::Value::Integer(segment_bytes));
     let session_ms = *rng.pick(&[2_000, 6_000]).expect("not empty");
     config.insert("zookeeper.session.timeout.ms".into(), toml::Value::Integer(session_ms));
-    let drawn = Owner::Broker.draw(seed, "broker", &Settings::new(), scenario.any_broker_settings);
-    config.extend(drawn.into_iter().map(|(key, value)| (key, toml::Value::Integer(value))));
+    if scenario.any_broker_settings {
+        config.extend(draw_broker_settings(seed));
+    }
     config.extend(scenario.broker_config.clone());
     config
 }
