@@ -2,6 +2,7 @@
 //!
 //! Draws come from streams of their own per part, so that fixing one part leaves the others as they were.
 
+mod load;
 mod promises;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::rng::derive;
 use seedlog::types::{Acks, Durability, TopicPartition};
 
+use self::load::Load;
 use super::group::{self, GroupPlan, MemberPlan};
 use super::settings::{
     DELIVERY_TIMEOUT, Owner, Settings, draw_broker as draw_broker_settings,
@@ -125,6 +127,13 @@ impl ProducerPlan {
         self.is_wire || self.config.contains_key("retries") || is_short
     }
 
+    /// How long it takes from record number `first` to number `end`, rests included.
+    pub fn time_of(&self, first: u64, end: u64) -> Duration {
+        let surge = self.habit("surge", u64::MAX);
+        let rests = (end / surge - first / surge) as u32;
+        self.interval * (end - first) as u32 + Duration::from_millis(self.habit("rests-ms", 0)) * rests
+    }
+
     /// What the habit says, or else `default`.
     pub fn habit(&self, key: &str, default: u64) -> u64 {
         self.habits.get(key).map_or(default, |value| value.cast_unsigned())
@@ -143,7 +152,7 @@ impl Plan {
             .filter(|(name, producer)| !is_left_out(seed, name, producer.is_optional))
             .map(|(name, producer)| (name.clone(), draw_producer(name, producer, &topics, bytes_max, seed)))
             .collect();
-        let longest = producers.values().map(|p| p.interval * p.records as u32).max().unwrap_or_default();
+        let longest = producers.values().map(|p| p.time_of(0, p.records)).max().unwrap_or_default();
         let groups = group::draw_groups(scenario, &topics, seed);
         let consumers = scenario.consumers.iter();
         let consumers = consumers
@@ -151,7 +160,7 @@ impl Plan {
             .map(|(name, consumer)| (name.clone(), draw_consumer(name, consumer, &topics, seed)));
         let plan = Plan {
             seed,
-            brokers: scenario.brokers.unwrap_or_else(|| derive(seed, "brokers").between(1, 3) as u32),
+            brokers: scenario.brokers.unwrap_or_else(|| draw_brokers(scenario, seed)),
             broker_config,
             consumers: consumers.collect(),
             topics,
@@ -326,8 +335,10 @@ fn draw_producer(
     seed: u64,
 ) -> ProducerPlan {
     let mut rng = derive(seed, &format!("producer {name}"));
-    let records = rng.between(200, 600);
-    let per_second = rng.between(10, 50);
+    let mut load = Load::steady(&mut rng);
+    if producer.any_settings && producer.records.is_none() && producer.interval.is_none() {
+        load = Load::draw(&mut derive(seed, &format!("load {name}")));
+    }
     let acks = [Acks::All, Acks::All, Acks::All, Acks::Leader, Acks::Leader, Acks::None];
     let acks = *rng.pick(&acks).expect("not empty");
     let linger = Duration::from_millis(*rng.pick(&[0, 5, 100]).expect("not empty"));
@@ -344,8 +355,8 @@ fn draw_producer(
         .filter(|(name, topic)| topic.created == Created::BeforeTheStorm && **name != producer.topic);
     ProducerPlan {
         topic: producer.topic.clone(),
-        records: producer.records.unwrap_or(records),
-        interval: producer.interval.unwrap_or(Duration::from_micros(1_000_000 / per_second)),
+        records: producer.records.unwrap_or(load.records),
+        interval: producer.interval.unwrap_or(load.interval),
         acks: producer.acks.unwrap_or(acks),
         linger: producer.linger.unwrap_or(linger),
         value_bytes: producer.value_bytes.unwrap_or(value_bytes),
@@ -354,7 +365,7 @@ fn draw_producer(
         delivery_timeout: delivery_timeout(&config),
         config,
         strays_to: others.map(|(name, _)| name.clone()).collect(),
-        habits,
+        habits: load.into_habits(habits),
         is_wire: producer.is_wire,
     }
 }
@@ -386,6 +397,15 @@ fn delivery_timeout(config: &Settings) -> Duration {
 fn batch_bytes_max(topics: &BTreeMap<String, TopicPlan>, broker: &toml::Table) -> Option<i64> {
     let of_topics = topics.values().filter_map(|topic| topic.config.get("max.message.bytes")?.parse().ok());
     of_topics.chain(broker.get("message.max.bytes").and_then(toml::Value::as_integer)).min()
+}
+
+/// Mostly three, where everything is drawn. Faults that strike a minority strike nobody below that.
+fn draw_brokers(scenario: &Scenario, seed: u64) -> u32 {
+    let mut rng = derive(seed, "brokers");
+    match scenario.any_broker_settings {
+        true => *rng.pick(&[1, 2, 3, 3, 3, 3, 3, 4]).expect("not empty"),
+        false => rng.between(1, 3) as u32,
+    }
 }
 
 /// Whether this seed does without an optional client.

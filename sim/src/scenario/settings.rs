@@ -77,9 +77,12 @@ const CONSUMER: &[Setting] = &[
 /// What the application does that sends.
 const HABITS: &[Setting] = &[
     // Records sent at once, and then none until their time is over.
-    setting("burst", &[5, 20, 100], 1, 10_000),
-    // One value in fifty has up to so many bytes.
-    setting("peak-bytes", &[20_000, 100_000], 0, 1 << 20),
+    setting("burst", &[5, 20, 100, 300], 1, 10_000),
+    // It rests after so many records, for so long. Drawn with the rate, see `plan::load`.
+    setting("surge", &[], 1, 1 << 30),
+    setting("rests-ms", &[], 1, MINUTE_MS),
+    // One value in fifty has up to so many bytes, or just as many. The last is what a producer's request just takes.
+    setting("peak-bytes", &[20_000, 100_000, 100_000, 1_048_000], 0, 1 << 20),
     // Of the records, in percent: without a value, without a key though the others have one, with headers.
     setting("null-values", &[10, 50], 0, 100),
     setting("null-keys", &[20], 0, 100),
@@ -216,7 +219,7 @@ impl Owner {
     /// Those of `name` in this seed: what is written, and where `is_any` what is drawn.
     pub(super) fn draw(self, seed: u64, name: &str, written: &Settings, is_any: bool) -> Settings {
         let mut settings = written.clone();
-        let drawn = self.settings().filter(|_| is_any);
+        let drawn = self.settings().filter(|setting| is_any && !setting.drawn.is_empty());
         for setting in drawn {
             let mut rng = derive(seed, &format!("{self:?} {name} {}", setting.key));
             let is_default = rng.chance(1, 2);

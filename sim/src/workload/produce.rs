@@ -42,7 +42,7 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan) {
     while let Some(number) = context.shared.take_number(&context.name, plan.records) {
         if sent % burst == 0 {
             wait_for_turn(&context, due).await;
-            due = (due + plan.interval * burst as u32).max(clock::now());
+            due = (due + plan.time_of(sent, sent + burst)).max(clock::now());
         }
         sent += 1;
         let record = application.next(number);
@@ -172,7 +172,8 @@ impl Application<'_> {
         let peak = self.plan.habit("peak-bytes", 0);
         let is_peak = peak > 0 && self.draws.chance(1, PEAKS);
         let most = if is_peak { peak } else { self.plan.value_bytes };
-        let bytes = self.draws.below(most.max(1));
+        let is_full = is_peak && self.draws.chance(1, 4);
+        let bytes = if is_full { most } else { self.draws.below(most.max(1)) };
         self.context.shared.take_huge(&self.context.name).unwrap_or(bytes)
     }
 

@@ -55,7 +55,7 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan, partitions: u3
         connections: BTreeMap::new(),
         stored: BTreeMap::new(),
     };
-    let mut due = clock::now();
+    let (mut due, mut all_sent) = (clock::now(), 0);
     loop {
         wait_for_turn(&client.context, due).await;
         let before = client.next_seq;
@@ -69,8 +69,9 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan, partitions: u3
                 clock::sleep(PAUSE).await;
             }
         }
-        let sent = (client.next_seq - before) as u32;
-        due = (due + client.plan.interval * sent).max(clock::now());
+        let sent = client.next_seq - before;
+        due = (due + client.plan.time_of(all_sent, all_sent + sent)).max(clock::now());
+        all_sent += sent;
     }
     client.context.shared.finish(&client.context.name);
     std::future::pending::<()>().await;
