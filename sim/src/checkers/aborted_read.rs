@@ -51,8 +51,10 @@ fn stored_in_the_end(case: &Case, send: &Send, failed_at: usize) -> Option<Findi
 
 #[cfg(test)]
 mod tests {
+    use seedlog::facts::Fact;
+
     use super::CHECK;
-    use crate::checkers::story::Story;
+    use crate::checkers::story::{Story, orders};
 
     #[test]
     fn a_failed_send_that_was_read_is_found() {
@@ -78,6 +80,18 @@ mod tests {
     fn a_failure_told_after_the_record_was_read_is_found() {
         let story = Story::new().send(0, "r-0").read("a", 0, "r-0").failed(0);
         assert_eq!(story.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_copy_of_bytes_that_were_sent_twice_is_of_the_send_that_was_resent_and_else_of_the_one_that_failed() {
+        let (producer, partition) = ("shop".into(), orders());
+        let resent = Fact::SendRetried { producer, first_seq: 0, last_seq: 0, partition };
+        let twice =
+            |story: Story| story.acked(0, 1).send(1, "r").failed(1).read("a", 1, "r").read("a", 0, "r");
+        assert!(twice(Story::new().send(0, "r").fact("shop", resent)).violations(&CHECK).is_empty());
+        assert_eq!(twice(Story::new().send(0, "r")).violations(&CHECK).len(), 1);
+        let unknown = Story::new().send(0, "r").failed(0).send(1, "r").unknown(1).read("a", 0, "r");
+        assert!(unknown.violations(&CHECK).is_empty());
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Feature {
         match self {
             Feature::Any => true,
             Feature::Promises => terms.producers.values().any(|producer| producer.acks != Acks::None),
-            Feature::Keys => terms.producers.values().any(|producer| producer.keyed),
+            Feature::Keys => terms.producers.values().any(|producer| producer.keyed && producer.follows_keys),
             Feature::RawClient => terms.producers.values().any(|producer| producer.is_wire),
             Feature::Wanderer => terms.consumers.values().any(|consumer| consumer.wanders),
             Feature::Group => !terms.groups.is_empty(),

@@ -21,6 +21,8 @@ pub struct Send<'a> {
     pub resends: u64,
     /// The deliveries of its value, as indices into [`Ledger::deliveries`].
     pub deliveries: Vec<usize>,
+    /// The same bytes were sent more than once: which of the sends a delivery is of only an acknowledgement can tell.
+    pub is_repeated: bool,
 }
 
 /// What the producer was told; `at` is the entry that told it.
@@ -105,6 +107,7 @@ impl<'a> Ledger<'a> {
                     outcome: Outcome::Pending,
                     resends: 0,
                     deliveries: Vec::new(),
+                    is_repeated: false,
                 });
             }
             Fact::SendOk { producer, seq, offset, .. } => {
@@ -153,7 +156,8 @@ impl<'a> Ledger<'a> {
     fn match_deliveries(&mut self) {
         let mut stored: HashMap<(&TopicPartition, Offset, &RecordTag), usize> = HashMap::new();
         let mut placed: HashSet<usize> = HashSet::new();
-        for (index, send) in self.sends.iter().enumerate() {
+        for (index, send) in self.sends.iter_mut().enumerate() {
+            send.is_repeated = self.by_record.get(send.record).is_some_and(|alike| alike.len() > 1);
             if let Outcome::Ok { offset: Some(offset), .. } = send.outcome {
                 stored.insert((send.partition, offset, send.record), index);
                 placed.insert(index);
@@ -161,16 +165,10 @@ impl<'a> Ledger<'a> {
         }
         for (index, delivery) in self.deliveries.iter_mut().enumerate() {
             let is_before = |send: &usize| self.sends[*send].invoked < delivery.at;
-            let mut alike =
-                self.by_record.get(delivery.record).into_iter().flatten().copied().filter(is_before);
+            let alike = self.by_record.get(delivery.record).into_iter().flatten().copied().filter(is_before);
             let place = (delivery.partition, delivery.offset, delivery.record);
-            delivery.send = stored.get(&place).copied().filter(is_before).or_else(|| {
-                // One of which it is not known yet where it stands; else this is a copy, of the latest.
-                let is_free = |send: &usize| {
-                    self.sends[*send].partition == delivery.partition && !placed.contains(send)
-                };
-                alike.clone().find(is_free).or_else(|| alike.next_back())
-            });
+            let by_place = stored.get(&place).copied().filter(is_before);
+            delivery.send = by_place.or_else(|| by_content(&self.sends, alike, delivery.partition, &placed));
             if let Some(send) = delivery.send {
                 self.sends[send].deliveries.push(index);
                 if placed.insert(send) {
@@ -197,6 +195,18 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// The deliveries that are of this very send for certain. Of bytes that were sent more than once only those are that
+    /// stand where it was acknowledged: another may be a copy of any of them.
+    pub fn own_deliveries(&self, send: &Send) -> impl Iterator<Item = &Delivery<'a>> {
+        let acked = match send.outcome {
+            Outcome::Ok { offset, .. } => offset,
+            Outcome::Pending | Outcome::Failed { .. } | Outcome::Unknown { .. } => None,
+        };
+        let is_repeated = send.is_repeated;
+        let deliveries = send.deliveries.iter().map(|&delivery| &self.deliveries[delivery]);
+        deliveries.filter(move |delivery| !is_repeated || acked == Some(delivery.offset))
+    }
+
     /// Every send that was acknowledged at an offset, with the entry of the acknowledgement.
     pub fn acked(&self) -> impl Iterator<Item = (&Send<'a>, usize, Offset)> {
         self.sends.iter().filter_map(|send| match send.outcome {
@@ -216,4 +226,23 @@ impl<'a> Ledger<'a> {
     pub fn first_delivery_from(&self, partition: &TopicPartition, offset: Offset) -> Option<&Delivery<'a>> {
         self.deliveries.iter().find(|d| d.partition == partition && d.offset >= offset)
     }
+}
+
+/// Which of the sends of the same bytes was read where none of them was acknowledged. In doubt none that failed.
+fn by_content(
+    sends: &[Send],
+    alike: impl Iterator<Item = usize> + Clone,
+    partition: &TopicPartition,
+    placed: &HashSet<usize>,
+) -> Option<usize> {
+    let is_failed = |send: &usize| matches!(sends[*send].outcome, Outcome::Failed { .. });
+    let is_here = |send: &usize| sends[*send].partition == partition;
+    let is_free = |send: &usize| !placed.contains(send);
+    let here = alike.clone().filter(is_here);
+    // One of which it is not known yet where it stands; else a copy that a resend stored; else one that failed.
+    let free = here.clone().find(|send| is_free(send) && !is_failed(send));
+    free.or_else(|| here.clone().filter(|send| !is_failed(send) && sends[*send].resends > 0).last())
+        .or_else(|| here.clone().find(is_free))
+        .or_else(|| here.last())
+        .or_else(|| alike.last())
 }

@@ -202,6 +202,16 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_need_not_take_every_record_may_refuse_one_for_good_and_nothing_else() {
+        let sent = |story: Story| story.phase(Phase::Converge).send(0, "r-0");
+        let too_large = |story: Story| sent(story).failed(0).phase(Phase::Drain);
+        assert!(too_large(Story::new().refusable()).violations(&CHECK).is_empty());
+        assert_eq!(too_large(Story::new()).violations(&CHECK).len(), 1);
+        let unanswered = sent(Story::new().refusable()).unknown(0).phase(Phase::Drain);
+        assert_eq!(unanswered.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
     fn a_record_that_is_not_even_taken_is_found_where_it_had_to_be() {
         let refused = |must_take| {
             let (producer, topic, error) = ("shop".into(), "orders".into(), "no topic".into());

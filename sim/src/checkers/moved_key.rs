@@ -2,7 +2,8 @@
 //! does not have.
 //!
 //! Whoever reads one partition then misses some of what happened to that key. Nothing excuses it: topics keep their
-//! number of partitions here, and the testbed's producers leave the choice to the key.
+//! number of partitions here, and a producer that chooses partitions in another way is not
+//! asked.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,8 @@ fn judge(case: &Case) -> Vec<Finding> {
             findings.push(Finding::new(Some(partition), message, vec![at]));
             continue;
         }
-        if record.key == 0 || !case.terms.producers.contains_key(producer) {
+        let follows_keys = case.terms.producers.get(producer).is_some_and(|producer| producer.follows_keys);
+        if record.key == 0 || !follows_keys {
             continue;
         }
         let (first, sent) = *places.entry((&partition.topic, record.key)).or_insert((partition, at));
@@ -73,6 +75,13 @@ mod tests {
             .fact("shop", sent(3, Some(b"k"), 1));
         assert!(story.violations(&CHECK).is_empty());
         assert_eq!(story.met(&CHECK), 1);
+    }
+
+    #[test]
+    fn a_producer_that_does_not_go_by_the_key_is_not_asked() {
+        let sends =
+            |story: Story| story.fact("shop", sent(0, Some(b"k"), 1)).fact("shop", sent(1, Some(b"k"), 0));
+        assert!(sends(Story::new().spreading_keys()).violations(&CHECK).is_empty());
     }
 
     #[test]

@@ -53,6 +53,8 @@ impl Story {
                 may_overtake: false,
                 gives_up: false,
                 keyed: true,
+                follows_keys: true,
+                is_refusable: false,
                 is_wire: false,
                 delivery_timeout: Duration::from_secs(30),
             },
@@ -62,6 +64,18 @@ impl Story {
 
     pub fn durability(mut self, durability: Durability) -> Story {
         self.terms.topics.get_mut("orders").expect("made in new").durability = durability;
+        self
+    }
+
+    /// The producer chooses partitions without a look at keys.
+    pub fn spreading_keys(mut self) -> Story {
+        self.terms.producers.get_mut("shop").expect("made in new").follows_keys = false;
+        self
+    }
+
+    /// The topic need not take every record.
+    pub fn refusable(mut self) -> Story {
+        self.terms.producers.get_mut("shop").expect("made in new").is_refusable = true;
         self
     }
 

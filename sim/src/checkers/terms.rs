@@ -55,6 +55,11 @@ pub struct ProducerTerms {
     pub gives_up: bool,
     /// Whether it may give its records keys.
     pub keyed: bool,
+    /// Whether its records go where their keys lead.
+    pub follows_keys: bool,
+    /// Whether a topic may refuse its records for good, in a healed cluster too: they are larger than the topic takes, or
+    /// of another time.
+    pub is_refusable: bool,
     /// Whether it speaks the bare protocol and looks at every field of the replies.
     pub is_wire: bool,
     /// From acceptance to verdict, at most.

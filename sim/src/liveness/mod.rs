@@ -8,6 +8,7 @@ mod groups;
 use std::collections::{BTreeMap, BTreeSet};
 
 use seedlog::facts::Fact;
+use seedlog::protocol::ErrorCode;
 use seedlog::types::{BrokerId, Offset, SessionId, TopicPartition};
 
 use self::groups::Groups;
@@ -25,6 +26,8 @@ pub struct Progress {
     not_taken: Vec<(String, String, String)>,
     /// Producers that may give a record up before a healed cluster serves it.
     giving_up: BTreeSet<String>,
+    /// Producers some of whose records a topic need not take.
+    refusable: BTreeSet<String>,
     after_heal: BTreeSet<(String, u64)>,
     /// It has nothing to reach any more.
     left_dead: Option<String>,
@@ -91,9 +94,11 @@ impl Progress {
     /// Of a run in which these groups must be at work in the end.
     pub fn new(terms: &Terms) -> Progress {
         let giving_up = terms.producers.iter().filter(|(_, producer)| producer.gives_up);
+        let refusable = terms.producers.iter().filter(|(_, producer)| producer.is_refusable);
         Progress {
             groups: Groups::new(terms),
             giving_up: giving_up.map(|(name, _)| name.clone()).collect(),
+            refusable: refusable.map(|(name, _)| name.clone()).collect(),
             left_dead: terms.left_dead.clone(),
             assigned: terms.assigned.clone(),
             ..Progress::default()
@@ -307,7 +312,11 @@ impl Progress {
     fn not_acked(&mut self, producer: &str, seq: u64, error: &str) {
         let key = (producer.to_owned(), seq);
         self.unresolved.remove(&key);
-        if self.after_heal.contains(&key) {
+        let is_topics_right = self.refusable.contains(producer)
+            && [ErrorCode::MESSAGE_TOO_LARGE, ErrorCode::INVALID_TIMESTAMP]
+                .iter()
+                .any(|code| error.contains(code.name()));
+        if self.after_heal.contains(&key) && !is_topics_right {
             self.refused.push((key.0, seq, error.to_owned()));
         }
     }

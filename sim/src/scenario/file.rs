@@ -304,7 +304,7 @@ fn topics(source: Source, scope: &Scope, topics: At<Vec<At<String>>>) -> Checked
 fn consumer(source: Source, scope: &Scope, raw: RawConsumer) -> Checked<Consumer> {
     Ok(Consumer {
         topics: topics(source, scope, raw.topics)?,
-        config: settings(source, Owner::Consumer, raw.config)?,
+        config: settings(source, Owner::Reader, raw.config)?,
         any_settings: raw.settings.is_some(),
         wanders: raw.wanders,
         reset: reset(raw.reset),

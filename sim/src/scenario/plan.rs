@@ -2,6 +2,7 @@
 //!
 //! Draws come from streams of their own per part, so that fixing one part leaves the others as they were.
 
+mod load;
 mod promises;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +15,12 @@ use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::rng::derive;
 use seedlog::types::{Acks, Durability, TopicPartition};
 
+use self::load::Load;
 use super::group::{self, GroupPlan, MemberPlan};
-use super::settings::{DELIVERY_TIMEOUT, Owner, Settings, draw_topic as draw_topic_settings};
+use super::settings::{
+    DELIVERY_TIMEOUT, Owner, Settings, draw_broker as draw_broker_settings,
+    draw_topic as draw_topic_settings, fit_batches,
+};
 use super::{Chaos, Class, Created, Level, Scenario, Step, Within};
 use crate::checkers::Patience;
 
@@ -122,6 +127,13 @@ impl ProducerPlan {
         self.is_wire || self.config.contains_key("retries") || is_short
     }
 
+    /// How long it takes from record number `first` to number `end`, rests included.
+    pub fn time_of(&self, first: u64, end: u64) -> Duration {
+        let surge = self.habit("surge", u64::MAX);
+        let rests = (end / surge - first / surge) as u32;
+        self.interval * (end - first) as u32 + Duration::from_millis(self.habit("rests-ms", 0)) * rests
+    }
+
     /// What the habit says, or else `default`.
     pub fn habit(&self, key: &str, default: u64) -> u64 {
         self.habits.get(key).map_or(default, |value| value.cast_unsigned())
@@ -131,14 +143,16 @@ impl ProducerPlan {
 impl Plan {
     pub fn new(scenario: &Scenario, seed: u64) -> Plan {
         let topics = draw_topics(scenario, seed);
+        let broker_config = draw_broker_config(scenario, seed);
+        let bytes_max = batch_bytes_max(&topics, &broker_config);
         let producers: BTreeMap<String, ProducerPlan> = scenario
             .producers
             .iter()
             .filter(|(_, producer)| topics.contains_key(&producer.topic))
             .filter(|(name, producer)| !is_left_out(seed, name, producer.is_optional))
-            .map(|(name, producer)| (name.clone(), draw_producer(name, producer, &topics, seed)))
+            .map(|(name, producer)| (name.clone(), draw_producer(name, producer, &topics, bytes_max, seed)))
             .collect();
-        let longest = producers.values().map(|p| p.interval * p.records as u32).max().unwrap_or_default();
+        let longest = producers.values().map(|p| p.time_of(0, p.records)).max().unwrap_or_default();
         let groups = group::draw_groups(scenario, &topics, seed);
         let consumers = scenario.consumers.iter();
         let consumers = consumers
@@ -146,8 +160,8 @@ impl Plan {
             .map(|(name, consumer)| (name.clone(), draw_consumer(name, consumer, &topics, seed)));
         let plan = Plan {
             seed,
-            brokers: scenario.brokers.unwrap_or_else(|| derive(seed, "brokers").between(1, 3) as u32),
-            broker_config: draw_broker_config(scenario, seed),
+            brokers: scenario.brokers.unwrap_or_else(|| draw_brokers(scenario, seed)),
+            broker_config,
             consumers: consumers.collect(),
             topics,
             producers,
@@ -317,25 +331,32 @@ fn draw_producer(
     name: &str,
     producer: &super::Producer,
     topics: &BTreeMap<String, TopicPlan>,
+    bytes_max: Option<i64>,
     seed: u64,
 ) -> ProducerPlan {
     let mut rng = derive(seed, &format!("producer {name}"));
-    let records = rng.between(200, 600);
-    let per_second = rng.between(10, 50);
+    let mut load = Load::steady(&mut rng);
+    if producer.any_settings && producer.records.is_none() && producer.interval.is_none() {
+        load = Load::draw(&mut derive(seed, &format!("load {name}")));
+    }
     let acks = [Acks::All, Acks::All, Acks::All, Acks::Leader, Acks::Leader, Acks::None];
     let acks = *rng.pick(&acks).expect("not empty");
     let linger = Duration::from_millis(*rng.pick(&[0, 5, 100]).expect("not empty"));
     let value_bytes = *rng.pick(&[32, 200, 2000]).expect("not empty");
     let keyed = rng.chance(1, 2);
     let compression = draw_compression(&mut rng);
-    let config = Owner::Producer.draw(seed, name, &producer.config, producer.any_settings);
+    let mut config = Owner::Producer.draw(seed, name, &producer.config, producer.any_settings);
+    if let Some(limit) = bytes_max.filter(|_| producer.any_settings) {
+        fit_batches(limit, &mut config);
+    }
+    let habits = Owner::Habits.draw(seed, name, &producer.habits, producer.any_settings);
     let others = topics
         .iter()
         .filter(|(name, topic)| topic.created == Created::BeforeTheStorm && **name != producer.topic);
     ProducerPlan {
         topic: producer.topic.clone(),
-        records: producer.records.unwrap_or(records),
-        interval: producer.interval.unwrap_or(Duration::from_micros(1_000_000 / per_second)),
+        records: producer.records.unwrap_or(load.records),
+        interval: producer.interval.unwrap_or(load.interval),
         acks: producer.acks.unwrap_or(acks),
         linger: producer.linger.unwrap_or(linger),
         value_bytes: producer.value_bytes.unwrap_or(value_bytes),
@@ -344,7 +365,7 @@ fn draw_producer(
         delivery_timeout: delivery_timeout(&config),
         config,
         strays_to: others.map(|(name, _)| name.clone()).collect(),
-        habits: Owner::Habits.draw(seed, name, &producer.habits, producer.any_settings),
+        habits: load.into_habits(habits),
         is_wire: producer.is_wire,
     }
 }
@@ -357,7 +378,7 @@ fn draw_consumer(
 ) -> ConsumerPlan {
     ConsumerPlan {
         topics: those_there(topics, &consumer.topics),
-        config: Owner::Consumer.draw(seed, name, &consumer.config, consumer.any_settings),
+        config: Owner::Reader.draw(seed, name, &consumer.config, consumer.any_settings),
         wanders: consumer.wanders,
         works: Duration::ZERO,
         reset: consumer
@@ -370,6 +391,21 @@ fn draw_consumer(
 fn delivery_timeout(config: &Settings) -> Duration {
     let millis = config.get("delivery.timeout.ms");
     millis.map_or(DELIVERY_TIMEOUT, |millis| Duration::from_millis(millis.cast_unsigned()))
+}
+
+/// The largest batch that is taken everywhere, where one is said.
+fn batch_bytes_max(topics: &BTreeMap<String, TopicPlan>, broker: &toml::Table) -> Option<i64> {
+    let of_topics = topics.values().filter_map(|topic| topic.config.get("max.message.bytes")?.parse().ok());
+    of_topics.chain(broker.get("message.max.bytes").and_then(toml::Value::as_integer)).min()
+}
+
+/// Mostly three, where everything is drawn. Faults that strike a minority strike nobody below that.
+fn draw_brokers(scenario: &Scenario, seed: u64) -> u32 {
+    let mut rng = derive(seed, "brokers");
+    match scenario.any_broker_settings {
+        true => *rng.pick(&[1, 2, 3, 3, 3, 3, 3, 4]).expect("not empty"),
+        false => rng.between(1, 3) as u32,
+    }
 }
 
 /// Whether this seed does without an optional client.
@@ -398,8 +434,9 @@ fn draw_broker_config(scenario: &Scenario, seed: u64) -> toml::Table {
     config.insert("log.segment.bytes".into(), toml::Value::Integer(segment_bytes));
     let session_ms = *rng.pick(&[2_000, 6_000]).expect("not empty");
     config.insert("zookeeper.session.timeout.ms".into(), toml::Value::Integer(session_ms));
-    let drawn = Owner::Broker.draw(seed, "broker", &Settings::new(), scenario.any_broker_settings);
-    config.extend(drawn.into_iter().map(|(key, value)| (key, toml::Value::Integer(value))));
+    if scenario.any_broker_settings {
+        config.extend(draw_broker_settings(seed));
+    }
     config.extend(scenario.broker_config.clone());
     config
 }

@@ -98,6 +98,13 @@ impl Wanderer {
                 facts::record(|| Fact::PositionRefused { consumer, partition: partition.clone(), at });
                 self.seek(&partition, StartPosition::Earliest);
             }
+            // Who wants to be told of damage goes on behind it by itself, one offset at a time: how much is damaged it is not
+            // told.
+            Err(ConsumeError::Corrupt { partition, offset, .. }) => {
+                let consumer = self.context.name.clone();
+                facts::record(|| Fact::CorruptSkipped { consumer, partition: partition.clone(), offset });
+                self.seek(&partition, StartPosition::At(offset.next()));
+            }
             Err(error) => {
                 self.context.shared.report(format!("{} could not read: {error}", self.context.name));
                 clock::sleep(PAUSE).await;

@@ -55,7 +55,9 @@ pub fn add_clients(
         let (context, producer) = (context(name), producer.clone());
         let node = if producer.is_wire {
             let partitions = plan.topics[&producer.topic].partitions;
-            world::add_node(name, move || wire::produce(context.clone(), producer.clone(), partitions))
+            let is_stamped = plan.stamped_by_brokers().any(|topic| *topic == *producer.topic);
+            let produce = move || wire::produce(context.clone(), producer.clone(), partitions, is_stamped);
+            world::add_node(name, produce)
         } else {
             world::add_node(name, move || produce::produce(context.clone(), producer.clone()))
         };

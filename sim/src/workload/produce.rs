@@ -1,4 +1,10 @@
-//! A producer's process: an application that sends unique records, and looks at what the library promises it.
+//! A producer's process: an application that sends records, and looks at what the library promises it.
+//!
+//! They are unique, but for those that it sends again by habit: each is one more send, of which the judge cannot tell by the
+//! bytes which one it reads.
+
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use seedlog::facts::{self, Fact};
@@ -18,6 +24,9 @@ use crate::scenario::settings::apply_to_producer;
 const KEYS: u64 = 16;
 /// One value in so many may be as large as the habit `peak-bytes` says.
 const PEAKS: u64 = 50;
+/// One of so many of the last records may be sent again. Not an old one: its topic may mind its time.
+const LAST: usize = 8;
+const LAST_FOR: Duration = Duration::from_secs(20);
 
 /// Sends the plan's records at its rate; a new incarnation goes on where the last one ended. A record that was not
 /// accepted is not tried again: its number is its own.
@@ -26,16 +35,17 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan) {
         ProducerConfig { compression: plan.compression, ..producer_config(&context, plan.acks, plan.linger) };
     apply_to_producer(&plan.config, &mut config);
     let producer = Producer::start(config);
-    let mut application = Application { context: &context, plan: &plan, draws: rng::stream("workload") };
+    let mut application =
+        Application { context: &context, plan: &plan, draws: rng::stream("workload"), last: VecDeque::new() };
     let (burst, flush_every) = (plan.habit("burst", 1), plan.habit("flush-every", u64::MAX));
     let (mut due, mut sent) = (clock::now(), 0);
     while let Some(number) = context.shared.take_number(&context.name, plan.records) {
         if sent % burst == 0 {
             wait_for_turn(&context, due).await;
-            due = (due + plan.interval * burst as u32).max(clock::now());
+            due = (due + plan.time_of(sent, sent + burst)).max(clock::now());
         }
         sent += 1;
-        let record = application.record(number);
+        let record = application.next(number);
         let topic = record.topic.clone();
         if let Err(error) = producer.send(record).await {
             refused(&context, &topic, &error);
@@ -93,9 +103,32 @@ struct Application<'a> {
     context: &'a Context,
     plan: &'a ProducerPlan,
     draws: Rng,
+    /// What it sent last, if it is one to send it again.
+    last: VecDeque<(Instant, ProducerRecord)>,
 }
 
 impl Application<'_> {
+    /// A record of its own, or one of the last ones again.
+    fn next(&mut self, number: u64) -> ProducerRecord {
+        if self.plan.habit("repeats", 0) == 0 {
+            return self.record(number);
+        }
+        let now = clock::now();
+        self.last.retain(|(sent, _)| now.saturating_since(*sent) < LAST_FOR);
+        let index = self.draws.below(LAST as u64) as usize;
+        if self.is_one_of("repeats")
+            && let Some((_, record)) = self.last.get(index)
+        {
+            return record.clone();
+        }
+        let mut record = self.record(number);
+        // Said here, so that it is the same the next time.
+        record.timestamp = record.timestamp.or_else(|| Some(clock::wall_now()));
+        self.last.truncate(LAST - 1);
+        self.last.push_front((clock::now(), record.clone()));
+        record
+    }
+
     fn record(&mut self, number: u64) -> ProducerRecord {
         let name = &self.context.name;
         let key = self.key();
@@ -138,7 +171,8 @@ impl Application<'_> {
         let peak = self.plan.habit("peak-bytes", 0);
         let is_peak = peak > 0 && self.draws.chance(1, PEAKS);
         let most = if is_peak { peak } else { self.plan.value_bytes };
-        let bytes = self.draws.below(most.max(1));
+        let is_full = is_peak && self.draws.chance(1, 4);
+        let bytes = if is_full { most } else { self.draws.below(most.max(1)) };
         self.context.shared.take_huge(&self.context.name).unwrap_or(bytes)
     }
 

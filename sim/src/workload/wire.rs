@@ -36,7 +36,7 @@ const BATCH_RECORDS_MAX: u64 = 10;
 const FETCH_WAIT: Duration = Duration::from_millis(100);
 
 /// Sends the plan's records, several requests at once, and asks for ends and records behind them.
-pub(super) async fn produce(context: Context, plan: ProducerPlan, partitions: u32) {
+pub(super) async fn produce(context: Context, plan: ProducerPlan, partitions: u32, is_stamped: bool) {
     let mut client = Client {
         in_flight_max: plan.config.get("max.in.flight.requests.per.connection").map_or(5, |n| *n as u64),
         timeout: plan
@@ -47,6 +47,7 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan, partitions: u3
         context,
         plan,
         partitions,
+        is_stamped,
         draws: rng::stream("workload"),
         next_seq: 0,
         leaders: BTreeMap::new(),
@@ -54,7 +55,7 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan, partitions: u3
         connections: BTreeMap::new(),
         stored: BTreeMap::new(),
     };
-    let mut due = clock::now();
+    let (mut due, mut all_sent) = (clock::now(), 0);
     loop {
         wait_for_turn(&client.context, due).await;
         let before = client.next_seq;
@@ -68,8 +69,9 @@ pub(super) async fn produce(context: Context, plan: ProducerPlan, partitions: u3
                 clock::sleep(PAUSE).await;
             }
         }
-        let sent = (client.next_seq - before) as u32;
-        due = (due + client.plan.interval * sent).max(clock::now());
+        let sent = client.next_seq - before;
+        due = (due + client.plan.time_of(all_sent, all_sent + sent)).max(clock::now());
+        all_sent += sent;
     }
     client.context.shared.finish(&client.context.name);
     std::future::pending::<()>().await;
@@ -101,6 +103,8 @@ struct Client {
     plan: ProducerPlan,
     topic: Arc<str>,
     partitions: u32,
+    /// The topic's records have the time of the append.
+    is_stamped: bool,
     in_flight_max: u64,
     timeout: Duration,
     draws: Rng,
@@ -305,7 +309,8 @@ impl Client {
             }
             (Asked::Produce(sent), Some(frame)) => {
                 let asked: Vec<i32> = sent.iter().map(|sent| sent.partition).collect();
-                match replies::produced(frame, version, id, &self.topic, &asked) {
+                let topic = (&*self.topic, self.is_stamped);
+                match replies::produced(frame, version, id, topic, &asked) {
                     Ok(fates) => sent.iter().zip(&fates).for_each(|(sent, fate)| self.state(sent, fate)),
                     Err(reason) => {
                         let fate = Fate::Unknown(reason.clone());

@@ -32,6 +32,8 @@ impl Plan {
             may_overtake: false,
             gives_up: p.gives_up(),
             keyed: p.keyed,
+            follows_keys: !p.config.contains_key("partitioner"),
+            is_refusable: self.refuses_some(),
             is_wire: p.is_wire,
             delivery_timeout: p.delivery_timeout,
         };
@@ -46,6 +48,17 @@ impl Plan {
             assigned: self.assigned(),
             patience: self.patience(),
         }
+    }
+
+    /// Whether some topic may refuse a record for good. Producers stray to all of them.
+    fn refuses_some(&self) -> bool {
+        let is_bound = |key: &str| {
+            let of_times = key.contains("message.timestamp.") && key.ends_with(".max.ms");
+            of_times || key == "max.message.bytes"
+        };
+        let of_topics = self.topics.values().flat_map(|topic| topic.config.keys());
+        of_topics.map(String::as_str).any(is_bound)
+            || self.broker_config.keys().any(|key| is_bound(key) || key == "message.max.bytes")
     }
 
     fn assigned(&self) -> BTreeMap<String, Vec<TopicPartition>> {

@@ -97,12 +97,12 @@ pub(in crate::workload) fn leaders_told(frame: Bytes, version: i16, id: i32) -> 
     Ok(Told { brokers: brokers.collect(), leaders })
 }
 
-/// The fates of the batches for `partitions`, in that order.
+/// The fates of the batches for `partitions`, in that order. `is_stamped`: the topic's records have the time of the append.
 pub(super) fn produced(
     frame: Bytes,
     version: i16,
     id: i32,
-    topic: &str,
+    (topic, is_stamped): (&str, bool),
     partitions: &[i32],
 ) -> Result<Vec<Fate>, String> {
     let response = decoded::<ProduceRequest>(frame, version, id)?;
@@ -112,12 +112,12 @@ pub(super) fn produced(
     same("the number of answered partitions", told.partition_responses.len(), partitions.len())?;
     let fate = |partition: &i32| {
         let answer = told.partition_responses.iter().find(|answer| answer.index == *partition);
-        fate_of(answer.ok_or(format!("Produce is not answered for partition {partition}"))?)
+        fate_of(answer.ok_or(format!("Produce is not answered for partition {partition}"))?, is_stamped)
     };
     partitions.iter().map(fate).collect()
 }
 
-fn fate_of(answer: &PartitionProduceResponse) -> Result<Fate, String> {
+fn fate_of(answer: &PartitionProduceResponse, is_stamped: bool) -> Result<Fate, String> {
     let place = format!("of partition {}", answer.index);
     let code = ErrorCode(answer.error_code);
     if !code.is_none() {
@@ -133,7 +133,11 @@ fn fate_of(answer: &PartitionProduceResponse) -> Result<Fate, String> {
     if answer.base_offset < 0 {
         return Err(format!("the base offset {place} is {}", answer.base_offset));
     }
-    same(&format!("the time of the append {place}"), answer.log_append_time_ms, -1)?;
+    if !is_stamped {
+        same(&format!("the time of the append {place}"), answer.log_append_time_ms, -1)?;
+    } else if answer.log_append_time_ms < 0 {
+        return Err(format!("the time of the append {place} is not told"));
+    }
     if answer.log_start_offset > answer.base_offset {
         return Err(format!("the log start {place} lies behind the base offset"));
     }

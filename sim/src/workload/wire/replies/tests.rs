@@ -31,7 +31,7 @@ fn stored() -> PartitionProduceResponse {
 fn judged_produce(answer: PartitionProduceResponse) -> Result<Vec<Fate>, String> {
     let topic = TopicProduceResponse { name: TOPIC.into(), partition_responses: vec![answer] };
     let response = ProduceResponse { responses: vec![topic], throttle_time_ms: 0 };
-    produced(reply::<ProduceRequest>(9, &response), 9, ID, TOPIC, &[1])
+    produced(reply::<ProduceRequest>(9, &response), 9, ID, (TOPIC, false), &[1])
 }
 
 #[test]
@@ -58,7 +58,8 @@ fn a_wrong_field_of_a_reply_to_produce_is_named() {
 #[test]
 fn a_reply_to_another_request_is_found() {
     let response = ProduceResponse::default();
-    let complaint = produced(reply::<ProduceRequest>(9, &response), 9, ID + 1, TOPIC, &[1]).unwrap_err();
+    let complaint =
+        produced(reply::<ProduceRequest>(9, &response), 9, ID + 1, (TOPIC, false), &[1]).unwrap_err();
     assert_eq!(complaint, "the correlation id of the reply to Produce is 7 and not 8");
 }
 
