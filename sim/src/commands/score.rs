@@ -23,7 +23,7 @@ pub(super) struct Score {
     scenario: Option<String>,
     /// Draws no fault of this kind; may be repeated
     #[arg(long, value_name = "KIND")]
-    without: Vec<String>,
+    leave_out: Vec<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -36,7 +36,7 @@ impl Score {
             (true, false) => score::REQUIRED.to_vec(),
         };
         let scenario = Library::load()?.named(self.scenario.as_deref().unwrap_or(SWEEP))?;
-        let scenario = scenario.leaving_out(&self.without)?;
+        let scenario = scenario.leaving_out(&self.leave_out)?;
         score::score(&scenario, &rules, &self.seeds, &self.common.settings(0))
     }
 }

@@ -450,7 +450,7 @@ mod tests {
     fn exercised(check: &str, seeds: u64, of: u64) -> Tally {
         let verdict = |seed| {
             let exercised = [(check.to_owned(), u64::from(seed < seeds))].into();
-            Verdict { exercised, ..Verdict::empty("sweep", seed) }
+            Verdict { exercised, ..Verdict::empty("story", seed) }
         };
         taken(&[], (0..of).map(verdict))
     }

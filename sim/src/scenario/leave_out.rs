@@ -1,7 +1,7 @@
 //! A scenario of which the seed draws no fault of certain kinds.
 //!
 //! ```text
-//! cargo sim score --rule watch-fires-once --without detach
+//! cargo sim score --rule watch-fires-once --leave-out detach
 //! ```
 //!
 //! What a mistake needs to be found is shown by leaving it out.

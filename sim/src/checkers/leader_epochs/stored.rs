@@ -70,6 +70,9 @@ impl<'a> Logs<'a> {
                 let appends = self.appends.entry((*broker, partition)).or_default();
                 // Whatever stands there later was appended anew, by whoever states it or dies before it can.
                 drop(appends.split_off(end));
+                if let Some(mut cut) = appends.last_entry() {
+                    cut.get_mut().last = cut.get().last.min(Offset(end.0 - 1));
+                }
             }
             _ => {}
         }

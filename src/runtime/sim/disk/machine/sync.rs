@@ -110,6 +110,7 @@ impl Machine {
             && let Some(file) = self.tree.file_mut(inode)
             && let Some(errno) = file.lost_writes.tell(told)
         {
+            struck(self.node, "lost-write-told");
             return Effect::errno(errno);
         }
         self.harden(covered);
