@@ -297,7 +297,9 @@ impl Transaction<'_> {
         self.tree.stat(path)
     }
 
+    /// The path comes first, as before every write (observed).
     pub fn check(&self, path: &str, version: i32) -> Result<(), ErrorCode> {
+        path::validate(path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
         self.tree.check(path, version)
     }
 

@@ -2,7 +2,8 @@
 //! `cargo xtask fidelity` compares.
 //!
 //! Without arguments it runs the programs on record (`record.jsonl`) and demands what the record says. `measure
-//! --programs N` runs N programs of each theme, and the ledger's own, and prints what they came to as JSON lines.
+//! --programs N` runs N programs of each theme, and the ledger's own, and prints what they came to as JSON lines. `measure-given`
+//! does so with the programs on its input.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // A program of its own, started again by itself.
 
 mod disk;
@@ -11,6 +12,10 @@ mod kept;
 mod net;
 mod program;
 mod properties;
+#[cfg(feature = "real-runtime")]
+#[path = "../support/mod.rs"]
+mod support;
+mod zookeeper;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -31,9 +36,13 @@ enum Runs {
 impl Runs {
     fn count(self, program: &Program) -> u64 {
         let is_racing = program.name.starts_with("net/racing/");
+        let sessions_race = program.name.starts_with("zookeeper/racing/");
         let meets_rare_things = program.area() == "net" && program.is_of_a_row();
         let (few, many) = match cfg!(feature = "real-runtime") {
             true if is_racing => (1, 6),
+            true if program.area() == "zookeeper" => (1, 1),
+            false if sessions_race => (4, 100),
+            false if program.area() == "zookeeper" => (1, 3),
             true => (1, 2),
             false if is_racing => (4, 300),
             false if meets_rare_things => (4, 100),
@@ -47,11 +56,19 @@ impl Runs {
 }
 
 fn main() -> ExitCode {
+    let _stopped_at_the_end = half::Servers;
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["measure", "--programs", count] => {
-            measure(count.parse().expect("a number of programs"));
+            let count = count.parse().expect("a number of programs");
+            measure(&drawn(count).chain(kept::probes()).collect::<Vec<_>>());
+            ExitCode::SUCCESS
+        }
+        ["measure-given"] => {
+            let lines = std::io::read_to_string(std::io::stdin()).expect("programs, one a line");
+            let given = lines.lines().map(|line| serde_json::from_str(line).expect("a program"));
+            measure(&given.collect::<Vec<_>>());
             ExitCode::SUCCESS
         }
         #[cfg(feature = "real-runtime")]
@@ -68,14 +85,14 @@ fn histories(program: &Program, runs: Runs) -> BTreeSet<History> {
     match program.area() {
         "disk" => half::on_disk(program).into_iter().collect(),
         "net" => half::on_net(program, runs.count(program)),
+        "zookeeper" => half::on_zookeeper(program, runs.count(program)),
         "clock" | "task" => half::on_node(program, runs.count(program)),
         area => panic!("{}: nobody performs the steps of {area}", program.name),
     }
 }
 
-fn measure(count: u64) {
-    let programs: Vec<Program> = drawn(count).chain(kept::probes()).collect();
-    at_once(&programs, Runs::Many, |program, histories| {
+fn measure(programs: &[Program]) {
+    at_once(programs, Runs::Many, |program, histories| {
         let measured = Measured { program: program.clone(), histories };
         println!("{}", serde_json::to_string(&measured).expect("it is data"));
     });
@@ -86,7 +103,13 @@ fn drawn(count: u64) -> impl Iterator<Item = Program> {
     let on_disk = disk::themes::THEMES.into_iter();
     let on_net = net::themes::THEMES.into_iter();
     let on_disk = on_disk.flat_map(move |theme| (0..count).map(move |seed| disk::themes::draw(theme, seed)));
-    on_disk.chain(on_net.flat_map(move |theme| (0..count).map(move |seed| net::themes::draw(theme, seed))))
+    let on_net = on_net.flat_map(move |theme| (0..count).map(move |seed| net::themes::draw(theme, seed)));
+    let on_zookeeper = zookeeper::themes::THEMES.into_iter();
+    let on_zookeeper = on_zookeeper.flat_map(move |theme| {
+        let count = zookeeper::themes::count_of(theme, count);
+        (0..count).map(move |seed| zookeeper::themes::draw(theme, seed))
+    });
+    on_disk.chain(on_net).chain(on_zookeeper)
 }
 
 /// Programs that run at once: on the machine those of the network wait most of their time.

@@ -52,6 +52,13 @@ impl Ensemble {
     /// Nothing passes any more between the third server and its leader; their connection stands.
     pub fn cut_the_third(&self) {
         self.is_cut.store(true, Ordering::SeqCst);
+        // A relay that reads already may pass one piece on.
+        thread::sleep(LOOK * 2);
+    }
+
+    /// What was held passes, in its order.
+    pub fn join_the_third(&self) {
+        self.is_cut.store(false, Ordering::SeqCst);
     }
 }
 

@@ -78,6 +78,15 @@ fn what_cannot_be_done_is_refused_with_its_code() {
 }
 
 #[test]
+fn a_check_in_a_multi_refuses_a_path_that_no_node_may_have_before_it_looks() {
+    let mut tree = Tree::new();
+    let mut check = |path: &str| at(&mut tree, 1, |t| t.check(path, 0)).0;
+    assert_eq!(check("/.."), Err(ErrorCode::BAD_ARGUMENTS));
+    assert_eq!(check("/\u{1}"), Err(ErrorCode::BAD_ARGUMENTS));
+    assert_eq!(check("/missing"), Err(ErrorCode::NO_NODE));
+}
+
+#[test]
 fn an_access_list_without_a_permission_takes_it_away() {
     let mut tree = Tree::new();
     create(&mut tree, 1, "/a", CreateFlags::PERSISTENT).expect("created");

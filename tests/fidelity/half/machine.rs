@@ -1,5 +1,7 @@
 //! Programs on the machine that this runs on.
 
+mod ensemble;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -14,6 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::program::{History, Limits, Program};
 use crate::{disk, net, properties};
+
+pub use ensemble::{Follower, Servers, on_zookeeper};
 
 /// Loopback brings bytes before the call that sends them returns. So long may this process not run.
 pub const WAIT: Duration = Duration::from_millis(100);

@@ -4,17 +4,19 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::runtime::sim::world::{self, RunConfig};
 use seedlog::runtime::sim::{disk as disks, process};
 use seedlog::runtime::{clock, disk as files};
+use seedlog::types::SessionId;
+use seedlog::zk_sim::{Control, Server, ServerConfig};
 use tokio::sync::mpsc;
 
 use crate::program::{History, Limits, Program};
-use crate::{disk, net, properties};
+use crate::{disk, net, properties, zookeeper};
 
 fn run<F>(seed: u64, buggify: bool, main: impl FnOnce() -> F + Send + 'static) -> History
 where
@@ -104,4 +106,70 @@ where
         clock::sleep(Duration::from_millis(1)).await;
     }
     history
+}
+
+/// Nothing to stop at the end.
+pub struct Servers;
+
+const ZOOKEEPER_PORT: u16 = 2181;
+
+/// As the real servers are configured.
+fn zookeeper_config() -> ServerConfig {
+    let listen = SocketAddr::from(([0, 0, 0, 0], ZOOKEEPER_PORT));
+    let mut config = ServerConfig::new(listen, Duration::from_millis(500));
+    config.min_session_timeout = Duration::from_millis(500);
+    config.max_session_timeout = Duration::from_secs(40);
+    config
+}
+
+/// Runs a program on our ZooKeeper, under each seed.
+pub fn on_zookeeper(program: &Program, seeds: u64) -> BTreeSet<History> {
+    let histories = (0..seeds).map(|seed| {
+        let steps = program.steps_as::<zookeeper::Step>();
+        run(seed, false, move || beside_a_zookeeper(steps))
+    });
+    histories.collect()
+}
+
+/// The one server, as the second session's follower.
+#[derive(Clone, Default)]
+pub struct Follower {
+    server: Arc<Mutex<Option<Control>>>,
+}
+
+impl Follower {
+    pub async fn cut(&self, session: SessionId) {
+        assert!(self.control().cut_from_leader(session, false), "it is attached");
+    }
+
+    pub async fn join(&self, session: SessionId) {
+        self.control().rejoin(session);
+    }
+
+    fn control(&self) -> Control {
+        self.server.lock().expect("one thread").clone().expect("the server has started")
+    }
+}
+
+async fn beside_a_zookeeper(steps: Vec<zookeeper::Step>) -> History {
+    let follower = Follower::default();
+    let control = Arc::clone(&follower.server);
+    let server = world::add_node("zookeeper", move || {
+        let control = Arc::clone(&control);
+        async move {
+            let server = Server::start(zookeeper_config()).await.expect("a new node has every port free");
+            *control.lock().expect("one thread") = Some(server.control());
+            std::future::pending::<()>().await;
+        }
+    });
+    world::start(server);
+    let (tell, mut told) = mpsc::channel(1);
+    let client = world::add_node("client", move || {
+        let (tell, steps, follower) = (tell.clone(), steps.clone(), follower.clone());
+        let address = SocketAddr::new(world::ip_of(server), ZOOKEEPER_PORT);
+        let place = zookeeper::Place { servers: [address; 2], name: "program".to_owned(), follower };
+        async move { tell.send(zookeeper::perform(place, steps).await).await.expect("the testbed waits") }
+    });
+    world::start(client);
+    told.recv().await.expect("the program comes to its end")
 }

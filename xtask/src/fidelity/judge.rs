@@ -19,7 +19,12 @@ pub fn judge(ledger: &Ledger, record: &Record, root: &Path) -> Vec<String> {
             wrong.extend(probe(row, record).map(|what| format!("row `{}`: {what}", row.name)));
         }
     }
-    wrong.extend(unaccounted(ledger, record));
+    let unaccounted = unaccounted(ledger, record);
+    wrong.extend(
+        unaccounted
+            .iter()
+            .map(|(program, difference)| format!("no row accounts for this: {}", told(program, difference))),
+    );
     wrong
 }
 
@@ -79,25 +84,27 @@ fn is_equal(program: &Compared) -> bool {
     program.sim == *program.real()
 }
 
-/// Differences between drawn programs that no row accounts for.
-fn unaccounted(ledger: &Ledger, record: &Record) -> Vec<String> {
+/// Differences between drawn programs that no row accounts for. Of each kind the first is enough.
+pub fn unaccounted<'a>(ledger: &Ledger, record: &'a Record) -> Vec<(&'a Compared, Difference)> {
     let drawn = record.programs.iter().filter(|program| program.seed().is_some());
-    let mut wrong = Vec::new();
+    let all = drawn.flat_map(|program| {
+        unaccounted_of(ledger, program).into_iter().map(move |difference| (program, difference))
+    });
     let mut seen = BTreeSet::new();
-    for program in drawn {
-        for difference in differences(program) {
-            let mut rows =
-                ledger.rows.iter().filter(|row| row.themes.iter().any(|theme| theme == program.theme()));
-            let is_known =
-                rows.any(|row| row.differs.iter().any(|differs| differs.accounts_for(&difference)));
-            // Of each kind the first is enough.
-            let kind = (difference.does.clone(), difference.sim.clone(), difference.real.clone());
-            if !is_known && seen.insert(kind) {
-                wrong.push(format!("no row accounts for this: {}", told(program, &difference)));
-            }
-        }
-    }
-    wrong
+    all.filter(|(_, difference)| {
+        seen.insert((difference.does.clone(), difference.sim.clone(), difference.real.clone()))
+    })
+    .collect()
+}
+
+/// The same of one program.
+pub fn unaccounted_of(ledger: &Ledger, program: &Compared) -> Vec<Difference> {
+    let about = |row: &&Row| row.themes.iter().any(|theme| theme == program.theme());
+    let rows: Vec<&Row> = ledger.rows.iter().filter(about).collect();
+    let is_known = |difference: &Difference| {
+        rows.iter().any(|row| row.differs.iter().any(|differs| differs.accounts_for(difference)))
+    };
+    differences(program).into_iter().filter(|difference| !is_known(difference)).collect()
 }
 
 fn shown(difference: &Difference) -> String {
@@ -112,7 +119,7 @@ fn shown(difference: &Difference) -> String {
 }
 
 /// The difference with the program that led to it.
-fn told(program: &Compared, difference: &Difference) -> String {
+pub fn told(program: &Compared, difference: &Difference) -> String {
     let steps = program.steps.iter().take(difference.step + 1).map(|step| format!("    {step}\n"));
     let limits = if program.limits.is_null() { String::new() } else { format!(" within {}", program.limits) };
     format!("{}{limits}, {}\n{}", difference.program, shown(difference), steps.collect::<String>())

@@ -9,21 +9,25 @@ mod judge;
 mod ledger;
 mod page;
 mod record;
+mod shrink;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use crate::gates::REAL;
 use crate::run::cargo;
 use ledger::Ledger;
-use record::{Measured, Record};
+use record::{Compared, Measured, Record};
 
 /// Programs of each theme, unless the command line says otherwise.
 const PROGRAMS: u64 = 300;
 /// Programs of each theme that the record keeps, for the tests to run again.
 const KEPT: u64 = 12;
+/// Programs that are made as short as they can be, where there are findings.
+const SHRUNK_MAX: usize = 4;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Options {
@@ -70,7 +74,11 @@ pub fn run(options: &Options) -> Result<()> {
         Options::Renew(programs) | Options::Check(programs) => measured(*programs)?,
         Options::FromRecord => Record::load(&root)?,
     };
-    conclude(judge::judge(&ledger, &record, &root))?;
+    let mut wrong = judge::judge(&ledger, &record, &root);
+    if !matches!(options, Options::FromRecord) {
+        wrong.extend(shrunk(&ledger, &record)?);
+    }
+    conclude(wrong)?;
     println!("{} rows hold, {} programs", ledger.rows.len(), record.programs.len());
     let record = match options {
         Options::Check(_) => return Ok(()),
@@ -85,8 +93,33 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 fn measured(programs: u64) -> Result<Record> {
-    let sim = measure("in the simulation", &[], programs)?;
-    Record::merge(sim, measure("on the machine", REAL, programs)?)
+    let words = ["measure", "--programs", &programs.to_string()];
+    let sim = measure("in the simulation", &[], &words, None)?;
+    Record::merge(sim, measure("on the machine", REAL, &words, None)?)
+}
+
+/// The programs with findings, as short as they can be.
+fn shrunk(ledger: &Ledger, record: &Record) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for (program, found) in judge::unaccounted(ledger, record).into_iter().take(SHRUNK_MAX) {
+        println!("== making {} shorter", program.name);
+        let of_its_kind = |program: &Compared| {
+            judge::unaccounted_of(ledger, program).into_iter().find(|other| other.does == found.does)
+        };
+        let short = shrink::shortest(program.clone(), |tried| of_its_kind(tried).is_some(), measured_given)?;
+        // What has several outcomes may not show it again.
+        let shown = of_its_kind(&short).map(|difference| judge::told(&short, &difference));
+        all.extend(shown.map(|text| format!("made shorter: {text}")));
+    }
+    Ok(all)
+}
+
+fn measured_given(programs: &[Measured]) -> Result<Vec<Compared>> {
+    let line = |program: &Measured| serde_json::to_string(program).expect("a program is data") + "\n";
+    let given: String = programs.iter().map(line).collect();
+    let sim = measure("in the simulation", &[], &["measure-given"], Some(&given))?;
+    let real = measure("on the machine", REAL, &["measure-given"], Some(&given))?;
+    Ok(Record::merge(sim, real)?.programs)
 }
 
 fn conclude(wrong: Vec<String>) -> Result<()> {
@@ -97,17 +130,28 @@ fn conclude(wrong: Vec<String>) -> Result<()> {
 }
 
 /// What programs came to on one half.
-fn measure(place: &str, build: &[&str], programs: u64) -> Result<Vec<Measured>> {
+fn measure(place: &str, build: &[&str], words: &[&str], given: Option<&str>) -> Result<Vec<Measured>> {
     println!("== programs {place}");
     let mut command = cargo(&["test", "--quiet", "--test", "fidelity"]);
-    command.current_dir(root()).args(build);
-    command.args(["--", "measure", "--programs", &programs.to_string()]);
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("{command:?}"))?;
-    if !output.status.success() {
-        bail!("{command:?}: {}", output.status);
-    }
-    let lines = String::from_utf8(output.stdout)?;
+    command.current_dir(root()).args(build).arg("--").args(words);
+    let lines = output_of(command, given.unwrap_or_default())?;
     lines.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+}
+
+/// Reads beside writing: neither pipe holds everything.
+fn output_of(mut command: Command, input: &str) -> Result<String> {
+    let shown = format!("{command:?}");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context(shown.clone())?;
+    let mut stdin = child.stdin.take().context("its input")?;
+    let output = std::thread::scope(|scope| {
+        // Who fails before it has read everything says so by its status.
+        scope.spawn(move || drop(stdin.write_all(input.as_bytes())));
+        child.wait_with_output()
+    })?;
+    if !output.status.success() {
+        bail!("{shown}: {}", output.status);
+    }
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 #[cfg(test)]
