@@ -14,9 +14,10 @@ Example. A program opens `a` twice, cuts it off through one handle and reads it 
 one, and every step must come to the same.
 
 The rule: programs are drawn from seeds, a list of steps each, and run on both halves of `src/runtime`. On the disk every step must come to
-the same, errors included. On the network each run of the machine must be among the simulated ones. Where they differ, a row of this page says
-so. It is *harsher* if the simulation does worse than the machine, and *kinder* if the machine has something in store that the simulation never
-does. A kinder row says why it stays.
+the same, errors included. On the network each run of the machine must be among the simulated ones. Programs on ZooKeeper run on ours and on a
+real ensemble of three servers, and must come to the same, but that what two sessions do at once must be among the simulated. Where they differ,
+a row of this page says so. It is *harsher* if the simulation does worse than the machine, and *kinder* if the machine has something in store
+that the simulation never does. A kinder row says why it stays. A program with a difference that no row has is made as short as it can be.
 
 The price: what is not measured here rests on manuals and on tests of its own, and the row names them.
 
