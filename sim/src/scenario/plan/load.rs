@@ -1,7 +1,7 @@
 //! How much a producer sends, and how fast, where the seed decides.
 //!
 //! Rates are as likely between 5 and 10 a second as between 160 and 320, and so are numbers of records. Whoever is
-//! through early mostly rests in between, so that faults meet somebody at work.
+//! through early rests in between, so that faults meet somebody at work.
 
 use std::time::Duration;
 
@@ -33,9 +33,9 @@ impl Load {
         let lasts = rng.between(LASTS.0, LASTS.1);
         let records = by_octave(rng, RECORDS).min(per_second * lasts);
         let in_a_row = interval(per_second) * records as u32;
-        let surges = rng.between(2, 6);
+        let surges = rng.between(6, 24);
         let idle = Duration::from_secs(lasts).saturating_sub(in_a_row);
-        let rests = rng.chance(3, 4) && idle > Duration::from_secs(1);
+        let rests = idle > Duration::from_secs(1);
         Load {
             records,
             interval: interval(per_second),
