@@ -115,6 +115,8 @@ fn every_fault_within_budget_is_stated_and_survived() {
         ("break-off /consumers/billing/owners after 0 times 4", "registry-breaks"),
         ("garble-offset billing orders-0 for 2s", "offset-garbled"),
         ("disk-hang broker(1) for 3s", "disk-hangs"),
+        ("disk-hang broker(1) write for 3s", "disk-hangs"),
+        ("disk-hang broker(1) everything for 3s", "disk-hangs"),
         ("disk-hang broker(1) at orders-0/00000000000000000000.log for 3s", "disk-hangs"),
         ("detach broker(1) for 8s", "detach"),
         ("zookeeper-lags for 3s", "server-lags"),

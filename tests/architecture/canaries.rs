@@ -15,6 +15,8 @@ struct Canary {
     /// What mistake of real life.
     imitates: String,
     area: String,
+    /// Why it is not found, as far as that is known.
+    missed: Option<String>,
     edit: Vec<Edit>,
 }
 
@@ -69,6 +71,7 @@ fn every_canary_says_what_it_imitates_and_asks_its_own_switch() {
     assert!(canaries.len() >= 40, "{}", canaries.len());
     for (name, canary) in &canaries {
         assert!(!canary.imitates.is_empty(), "{name}");
+        assert_ne!(canary.missed.as_deref(), Some(""), "{name}: a reason that says nothing is none");
         assert!(AREAS.contains(&canary.area.as_str()), "{name}: {}", canary.area);
         let switch = format!("canary(\"{name}\")");
         assert!(canary.edit.iter().any(|edit| edit.instead.contains(&switch)), "{name} asks {switch}");

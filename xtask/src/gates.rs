@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::canaries;
 use crate::nightly;
 use crate::run::{Step, Tally, cargo, run, run_all};
 
@@ -93,8 +94,9 @@ pub fn test() -> Result<()> {
     Ok(())
 }
 
-/// The quick half.
+/// The quick half. What costs nothing comes first.
 pub fn check() -> Result<()> {
+    canaries::check()?;
     run_all(lints(), &mut Tally::default())
 }
 

@@ -15,7 +15,7 @@ usage: cargo xtask COMMAND
 
   test       everything that must pass: format, lints, docs, dependencies, tests of both builds,
              every scenario, determinism, a smoke of the sweep and of the benchmark
-  check      the quick half of it: format, lints, docs
+  check      the quick half of it: whether each canary still applies, format, lints, docs
   nightly    a long sweep that must meet every mark, the score of all rules, every scenario, programs on both halves of the
              runtime seam, the whole benchmark
              (options: --seeds N, 5000 unless given; --smoke: the same path, short and without the benchmark)

@@ -192,7 +192,7 @@ fn sign_of_disk(fault: &Injected) -> Option<Sign<'_>> {
         Injected::DiskError { target, failure: Failure::Short, .. } => (target, &["short-write"]),
         Injected::DiskError { target, operation, .. } => (target, error_of(*operation)),
         Injected::DiskFull { target, .. } => (target, &["no-space"]),
-        Injected::DiskHangs { target, .. } => (target, &["hanging-sync"]),
+        Injected::DiskHangs { target, operation, .. } => (target, hanging(*operation)),
         Injected::DiskSlow { target, .. } => (target, &["slow"]),
         Injected::DiskLies { target } => (target, &["lying-sync"]),
         Injected::DiskMisdirects { target } => (target, &["misdirected-write"]),
@@ -203,6 +203,22 @@ fn sign_of_disk(fault: &Injected) -> Option<Sign<'_>> {
         _ => return None,
     };
     Some(Sign::Struck(target, signs))
+}
+
+fn hanging(operation: Option<DiskOperation>) -> &'static [&'static str] {
+    static ALL: [&str; 9] = [
+        "hanging-read",
+        "hanging-write",
+        "hanging-set-len",
+        "hanging-sync",
+        "hanging-rename",
+        "hanging-open",
+        "hanging-create-dir",
+        "hanging-read-dir",
+        "hanging-remove",
+    ];
+    let at = operation.and_then(|operation| DiskOperation::ALL.into_iter().position(|one| one == operation));
+    at.map_or(&ALL[..], |at| &ALL[at..=at])
 }
 
 fn error_of(operation: DiskOperation) -> &'static [&'static str] {

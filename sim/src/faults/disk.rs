@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use seedlog::runtime::sim::disk::{self, FailedSync, Operation, Rate, Slow};
+use seedlog::runtime::sim::disk::{self, FailedSync, Hang, Operation, Rate, Slow};
 
 use super::script::Later;
 use super::storm::Due;
@@ -12,6 +12,9 @@ use crate::cluster::LOG_DIR;
 use crate::history::{DiskOperation, Errno, Failure, Injected};
 use crate::scenario::{CrashPoint, Damage, Place};
 use crate::survey::partition_of_log;
+
+/// How many times as long as others some hangs last.
+const LONG_HANG: u32 = 4;
 
 impl Injector {
     /// One fault of the class, drawn: of this kind, at some broker.
@@ -23,7 +26,7 @@ impl Injector {
                 let stalls_node = self.draws.chance(1, 2);
                 self.slow_disk(&target, factor, stalls_node);
             }
-            "disk-hangs" => self.hang_some(&target),
+            "disk-hangs" => return self.hang_some(),
             "disk-full" => {
                 let free_bytes =
                     *self.draws.pick(&[0, 0, 1, 200, 200, 1_500, 1_500, 20_000]).expect("not empty");
@@ -191,25 +194,59 @@ impl Injector {
         });
     }
 
-    /// Of one of its logs, mostly of one that is written to, or of all.
-    fn hang_some(&mut self, target: &Name) {
+    /// Some operation, or each, mostly of a broker that does it. One that has not for a while does when it starts.
+    fn hang_some(&mut self) -> Later {
+        let (target, operation) = self.aimed(
+            |injector| (injector.some_broker(), injector.draw_hanging_operation()),
+            |injector, (target, operation)| injector.does(target, operation_of(met_first(*operation))),
+        );
+        let is_done = self.does(&target, operation_of(met_first(operation)));
+        let of_a_file = operation.is_none_or(DiskOperation::is_of_a_log);
+        let file = if of_a_file { self.draw_hung_file(&target) } else { None };
+        self.hang_disk(&target, operation, file.as_deref());
+        let mut later = match self.draws.below(4) {
+            // Until the heal.
+            0 => Later::new(),
+            1 => vec![(self.draw_lasting() * LONG_HANG, Due::CureDisk(target.clone()))],
+            _ => vec![(self.draw_lasting(), Due::CureDisk(target.clone()))],
+        };
+        if !is_done {
+            later.extend(self.restart_to_read(target));
+        }
+        later
+    }
+
+    fn draw_hanging_operation(&mut self) -> Option<DiskOperation> {
+        match self.draws.below(8) {
+            0..=1 => Some(DiskOperation::Fsync),
+            2 => Some(DiskOperation::Write),
+            3 => Some(DiskOperation::Read),
+            4..=5 => None,
+            _ => self.draws.pick(&DiskOperation::ALL).copied(),
+        }
+    }
+
+    /// One of its logs, mostly one that is written to, or any file.
+    fn draw_hung_file(&mut self, target: &Name) -> Option<String> {
         let logs = disk::list_files(self.cluster.node(target));
         let logs: Vec<_> = logs.iter().filter(|path| partition_of_log(path).is_some()).collect();
         let any = self.draws.pick(&logs).map(|path| path.to_path_buf());
         let written = self.draw_end_of_log(target).map(|(path, _)| path);
         let path = if self.draws.chance(7, 8) { written.or(any) } else { any };
         let one = path.as_deref().and_then(|path| path.strip_prefix(LOG_DIR).ok()?.to_str());
-        let one = one.filter(|_| self.draws.chance(2, 3)).map(str::to_owned);
-        self.hang_disk(target, one.as_deref());
+        one.filter(|_| self.draws.chance(2, 3)).map(str::to_owned)
     }
 
-    /// Fsyncs of the file below the log directory, or of all, do not come to their end.
-    pub(super) fn hang_disk(&mut self, target: &Name, file: Option<&str>) {
+    /// Operations on the file below the log directory, or on any, do not come to their end.
+    pub(super) fn hang_disk(&mut self, target: &Name, operation: Option<DiskOperation>, file: Option<&str>) {
         self.ill_disks.insert(target.clone());
-        self.state(Injected::DiskHangs { target: target.clone(), file: file.map(Into::into) });
-        disk::set_faults(self.cluster.node(target), |faults| match file {
-            Some(file) => drop(faults.hung_syncs.insert(Path::new(LOG_DIR).join(file))),
-            None => faults.all_syncs_hang = true,
+        self.state(Injected::DiskHangs { target: target.clone(), operation, file: file.map(Into::into) });
+        let hang = Hang {
+            operation: operation.map(operation_of),
+            file: file.map(|file| Path::new(LOG_DIR).join(file)),
+        };
+        disk::set_faults(self.cluster.node(target), |faults| {
+            faults.hung.insert(hang);
         });
     }
 
@@ -333,10 +370,15 @@ impl Injector {
     }
 }
 
+/// What of all that hangs somebody does first.
+fn met_first(operation: Option<DiskOperation>) -> DiskOperation {
+    operation.unwrap_or(DiskOperation::Write)
+}
+
 /// What a disk does of which a fault of this kind makes something else.
 fn operation_met_by(kind: &str) -> Operation {
     match kind {
-        "disk-lies" | "disk-hangs" => Operation::Sync,
+        "disk-lies" => Operation::Sync,
         "disk-sector-lost" => Operation::Read,
         _ => Operation::Write,
     }

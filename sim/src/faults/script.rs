@@ -113,7 +113,7 @@ impl Injector {
             }
             Action::DiskFull { free_bytes, .. } => self.fill_disk(target, *free_bytes),
             Action::DiskSlow { factor, stalls, .. } => self.slow_disk(target, *factor, *stalls),
-            Action::DiskHangs { file, .. } => self.hang_disk(target, file.as_deref()),
+            Action::DiskHangs { operation, file, .. } => self.hang_disk(target, *operation, file.as_deref()),
             Action::DiskLies { .. } => self.lie_about_syncs(target),
             Action::DiskSectorLost { at, .. } => return self.lose_sector(target, at.as_ref()),
             other => unreachable!("{other:?} is performed elsewhere"),

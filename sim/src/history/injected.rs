@@ -163,9 +163,10 @@ pub enum Injected {
         #[serde(default)]
         stalls: bool,
     },
-    /// Fsyncs of this file, or of all, do not come to an end.
+    /// Operations of this kind, or of each, on this file, or on any, do not come to an end.
     DiskHangs {
         target: Arc<str>,
+        operation: Option<DiskOperation>,
         file: Option<Arc<str>>,
     },
     /// Fsyncs succeed and store nothing.

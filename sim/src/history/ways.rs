@@ -50,6 +50,14 @@ impl DiskOperation {
         DiskOperation::ALL.into_iter().find(|operation| operation.word() == word)
     }
 
+    /// Whether it is done to the file of a log while that is in use.
+    pub fn is_of_a_log(self) -> bool {
+        matches!(
+            self,
+            DiskOperation::Read | DiskOperation::Write | DiskOperation::SetLen | DiskOperation::Fsync
+        )
+    }
+
     /// What it may fail with on a machine.
     pub fn errnos(self) -> &'static [Errno] {
         match self {

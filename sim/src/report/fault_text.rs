@@ -1,7 +1,7 @@
 //! Faults in words, one line each.
 
 use super::evidence::person;
-use crate::history::{Errno, Failure, Injected, Refusal};
+use crate::history::{DiskOperation, Errno, Failure, Injected, Refusal};
 use crate::scenario::units;
 
 /// What was done, as a person would say it.
@@ -128,11 +128,10 @@ fn disk(fault: &Injected) -> Option<String> {
             let stalls = if *stalls { ", and a write holds up all of its process" } else { "" };
             format!("disk of {} is x{factor} slower{stalls}", person(target))
         }
-        Injected::DiskHangs { target, file: None } => {
-            format!("disk of {} does not come to the end of an fsync", person(target))
-        }
-        Injected::DiskHangs { target, file: Some(file) } => {
-            format!("disk of {} does not come to the end of an fsync of {file}", person(target))
+        Injected::DiskHangs { target, operation, file } => {
+            let what = operation.map_or("anything", DiskOperation::word);
+            let at = file.as_ref().map(|file| format!(" at {file}")).unwrap_or_default();
+            format!("disk of {} does not come to the end of {what}{at}", person(target))
         }
         Injected::DiskLies { target } => format!("disk of {} lies about fsync", person(target)),
         Injected::DiskMisdirects { target } => format!("disk of {} misdirects a write", person(target)),

@@ -361,29 +361,3 @@ fn a_limping_disk_makes_writes_and_syncs_cost_time() {
         assert!(sync >= 200, "{sync} ms");
     }
 }
-
-#[test]
-fn a_sync_that_hangs_ends_when_the_disk_is_cured_and_holds_up_no_other_file() {
-    run(1, || async {
-        let node = started(|| async {
-            let (hung, other) = (open("/data/hung"), open("/data/other"));
-            write(&hung, b"a", 0).unwrap();
-            write(&other, b"b", 0).unwrap();
-            a_second().await;
-            other.sync_data().await.unwrap();
-            let soon = clock::now() + Duration::from_secs(1);
-            assert!(clock::timeout(Duration::from_secs(60), hung.sync_data()).await.is_err());
-            hung.sync_data().await.unwrap();
-            assert!(clock::now() > soon + Duration::from_secs(60));
-        });
-        clock::sleep(Duration::from_millis(500)).await;
-        control::set_faults(node, |faults| {
-            faults.hung_syncs.insert("/data/hung".into());
-        });
-        clock::sleep(Duration::from_secs(90)).await;
-        assert!(world::is_running(node), "it hangs");
-        control::heal(node);
-        clock::sleep(Duration::from_secs(2)).await;
-        assert!(control::faults_fired(node).is_empty(), "a sync that is late is no error");
-    });
-}

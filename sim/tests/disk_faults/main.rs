@@ -12,10 +12,11 @@ use seedlog::runtime::sim::disk as control;
 use seedlog::runtime::sim::disk::{CrashInside, Errno, FailedSync, Operation, Rate, Slow};
 use seedlog::runtime::sim::identity::NodeId;
 use seedlog::runtime::sim::world::{self, Death, Finished, RunConfig};
-use seedlog::runtime::{clock, rng};
+use seedlog::runtime::{clock, rng, task};
 
 mod crash_model;
 mod errors;
+mod hangs;
 mod incarnations;
 mod shams;
 

@@ -22,6 +22,7 @@ use super::identity::{self, Identity, NodeId};
 use super::process::{self, Descriptor};
 use super::trace::{self, Kind, mix};
 use super::world::{self, Death};
+use hang::On;
 use machine::{Effect, LockHolder, Machine};
 use names::InodeId;
 pub(super) use pages::Pages;
@@ -32,6 +33,7 @@ mod crash;
 mod data;
 mod effects;
 mod faults;
+mod hang;
 mod machine;
 mod names;
 mod pages;
@@ -43,7 +45,8 @@ pub use control::{
     View, bytes_from, current_image, delete_file, durable_image, faults, faults_fired, flip_bit, heal,
     last_performed, last_write, leave_free, list_files, losses, rot_bit, set_faults, truncate_file, wipe,
 };
-pub use faults::{CrashInside, Errno, FailedSync, Faults, Operation, Rate, Slow, Tally};
+pub use faults::{CrashInside, Errno, FailedSync, Faults, Hang, Operation, Rate, Slow, Tally};
+pub(super) use hang::Call;
 
 thread_local! {
     /// The disks of this thread's one run.
@@ -227,7 +230,8 @@ impl File {
         }
         let life = self.0.life;
         let lent = Descriptor::take(life)?;
-        conclude(life, on_machine(life.node, |machine| machine.open_for_one(life)))?;
+        let on = On::Inode(self.0.inode);
+        conclude(life, on_machine(life.node, |machine| machine.open_for_one(life, on)))?;
         let told = on_machine(life.node, |machine| machine.told_at_open(self.0.inode));
         self.0.told.store(told, Ordering::Relaxed);
         Ok(Some(lent))
@@ -301,7 +305,7 @@ pub async fn sync_dir(path: &Path) -> io::Result<()> {
     let life = acting(identity::current())?;
     // A directory is opened to be synced.
     let lent = Some(Descriptor::take(life)?);
-    conclude(life, on_machine(life.node, |machine| machine.open_for_one(life)))?;
+    conclude(life, on_machine(life.node, |machine| machine.open_for_one(life, On::path(path))))?;
     trace::event_of(life, Kind::DiskSync, mix(0, path_hash(path)));
     let covered = on_machine(life.node, |machine| machine.covered_names(path))?;
     underway::finished(Sync { life, covered, description: None, _lent: lent }).await?;

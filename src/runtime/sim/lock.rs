@@ -2,7 +2,8 @@
 //! simulated run asserts that it has no circle: two threads of a real machine, each holding what the other wants, would
 //! wait for ever, and one thread that simulates them never would.
 //!
-//! A class is the type that is protected. No lock is held when a task has to wait.
+//! A class is the type that is protected. No lock is held when a task has to wait, but for one that its thread has taken
+//! and then called a disk that hangs: there whoever else wants it waits, thread by thread, until the call returns.
 
 use std::any::type_name;
 use std::cell::RefCell;
@@ -10,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{LockResult, PoisonError};
+
+use super::disk::Call;
 
 type Class = &'static str;
 
@@ -66,19 +69,27 @@ impl Order {
 #[derive(Default)]
 pub struct Mutex<T> {
     inner: std::sync::Mutex<T>,
+    /// What the thread that holds it, though nobody sees that here, has not returned from.
+    stuck_in: std::sync::Mutex<Option<Call>>,
 }
 
 impl<T> Mutex<T> {
     pub fn new(value: T) -> Mutex<T> {
-        Mutex { inner: std::sync::Mutex::new(value) }
+        Mutex { inner: std::sync::Mutex::new(value), stuck_in: std::sync::Mutex::default() }
     }
 
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         ORDER.with_borrow_mut(|order| order.take(type_name::<T>()));
+        self.stuck_in().take_if(|call| !call.wait_too());
+        let guard = |inner| MutexGuard { mutex: self, inner, calls_before: Call::count() };
         match self.inner.lock() {
-            Ok(inner) => Ok(MutexGuard { inner }),
-            Err(poisoned) => Err(PoisonError::new(MutexGuard { inner: poisoned.into_inner() })),
+            Ok(inner) => Ok(guard(inner)),
+            Err(poisoned) => Err(PoisonError::new(guard(poisoned.into_inner()))),
         }
+    }
+
+    fn stuck_in(&self) -> std::sync::MutexGuard<'_, Option<Call>> {
+        self.stuck_in.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,7 +101,10 @@ impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
 
 /// Holds a mutex until it is dropped.
 pub struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
     inner: std::sync::MutexGuard<'a, T>,
+    /// How many calls had not returned when it was taken.
+    calls_before: u64,
 }
 
 impl<T> Deref for MutexGuard<'_, T> {
@@ -109,6 +123,9 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 
 impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
+        if let Some(call) = Call::since(self.calls_before) {
+            *self.mutex.stuck_in() = Some(call);
+        }
         // The last locks of a run may go when its thread's state already has.
         let release = |order: &RefCell<Order>| order.borrow_mut().release(type_name::<T>());
         ORDER.try_with(release).unwrap_or_default();

@@ -5,6 +5,7 @@
 //! (nodes and their lives), `trace` (the hash that names a run), and the controls of the plugins.
 
 pub mod buggify;
+mod calling;
 pub mod clock;
 pub mod disk;
 pub mod effects;

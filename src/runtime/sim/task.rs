@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::calling::Calling;
 use super::identity::{self, Identity};
 use super::trace::{self, Kind};
 use super::{buggify, clock, lock, rng};
@@ -42,11 +43,22 @@ struct End {
     /// It takes one more step first: on a machine of several threads a task that runs while it is aborted goes
     /// on until it next waits, and by then sees whatever its owner did after.
     after_one_step: bool,
+    /// Its thread is inside of a call that does not return.
+    is_inside: bool,
+    /// It was stopped while that was so: it ends when the call returns.
+    at_return: bool,
     waker: Option<Waker>,
 }
 
 impl Owned {
     fn abort(self) {
+        {
+            let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+            if end.is_inside && current_is_alive() {
+                end.at_return = true;
+                return;
+            }
+        }
         if buggify::fires("task.step-after-abort") && current_is_alive() {
             let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
             end.after_one_step = true;
@@ -78,7 +90,7 @@ impl TaskGroup {
         }
         trace::event(Kind::Spawn, trace::hash_bytes(name.as_bytes()));
         let end = Arc::default();
-        let future = Stoppable { end: Arc::clone(&end), future: self.living.count(future) };
+        let future = Stoppable { end: Arc::clone(&end), future: Calling::new(self.living.count(future)) };
         let task = madsim::task::spawn(Identified::new(identity, future));
         let mut tasks = self.tasks.lock().expect("task list");
         if tasks.len() >= SWEEP_AT && tasks.len() == tasks.capacity() {
@@ -108,9 +120,9 @@ impl Drop for TaskGroup {
 }
 
 /// A task's future that knows how to end.
-struct Stoppable<F> {
+struct Stoppable<F: Future> {
     end: Arc<Mutex<End>>,
-    future: F,
+    future: Calling<F>,
 }
 
 impl<F: Future<Output = ()>> Future for Stoppable<F> {
@@ -120,16 +132,23 @@ impl<F: Future<Output = ()>> Future for Stoppable<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // SAFETY: `future` is structurally pinned: it is never moved out, and there is no `Drop`.
         let this = unsafe { self.get_unchecked_mut() };
-        let is_last = {
+        let (is_last, at_return) = {
             let mut end = this.end.lock().unwrap_or_else(PoisonError::into_inner);
             if !end.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 end.waker = Some(cx.waker().clone());
             }
-            end.after_one_step
+            (end.after_one_step, end.at_return)
         };
         // SAFETY: as above.
-        let polled = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
-        if is_last { Poll::Ready(()) } else { polled }
+        let mut future = unsafe { Pin::new_unchecked(&mut this.future) };
+        if at_return {
+            return future.as_mut().poll_return(cx);
+        }
+        let polled = future.as_mut().poll(cx);
+        let mut end = this.end.lock().unwrap_or_else(PoisonError::into_inner);
+        end.is_inside = future.is_inside();
+        end.at_return = is_last && end.is_inside;
+        if is_last && !end.is_inside { Poll::Ready(()) } else { polled }
     }
 }
 
@@ -163,7 +182,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
         // Whoever asked may be gone.
         drop(tell.send(result));
     };
-    madsim::task::spawn(Identified::new(identity::current(), thread));
+    madsim::task::spawn(Identified::new(identity::current(), Calling::new(thread)));
     match told.await {
         Ok(result) => result,
         // The life has ended; so will whoever waits here.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use madsim::runtime::{Handle, Runtime};
 
+use super::calling::Calling;
 use super::identity::{self, Identity, NodeId};
 use super::met::{self, Met};
 use super::net::messages::Message;
@@ -175,8 +176,9 @@ pub fn start(node: NodeId) {
     } else {
         handle.resume(madsim_id);
     }
+    let main = Calling::new(async move { main().await });
     let process = Identified::new(life, async move {
-        main().await;
+        main.await;
         end(node, Death::Exit);
     });
     handle.get_node(madsim_id).expect("the node was added").spawn(process);

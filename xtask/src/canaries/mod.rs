@@ -16,6 +16,8 @@ use crate::run::cargo;
 pub use plant::Canary;
 use report::{Score, Tally};
 
+/// Where they are.
+const CANARIES: &str = "sim/canaries";
 /// The copy and what is built of it.
 const TREE: &str = "target/canaries/tree";
 const BUILT: &str = "target/canaries/built";
@@ -49,10 +51,29 @@ impl Options {
     }
 }
 
+fn workspace() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")
+}
+
+/// Whether each still applies to the product beside all others: nothing is built for it.
+pub fn check() -> Result<()> {
+    let count = still_apply(workspace()?)?;
+    println!("== each of {count} canaries still applies");
+    Ok(())
+}
+
+/// How many there are.
+fn still_apply(root: &Path) -> Result<usize> {
+    let canaries = plant::read(&root.join(CANARIES))?;
+    let mut files = plant::edited(root, &canaries)?;
+    plant::add_switches(root, &mut files, &canaries)?;
+    Ok(canaries.len())
+}
+
 /// Plants, builds, scores and reports.
 pub fn run(options: &Options) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?;
-    let canaries = plant::read(&root.join("sim/canaries"))?;
+    let root = workspace()?;
+    let canaries = plant::read(&root.join(CANARIES))?;
     let chosen = choose(&canaries, &options.only)?;
     let tree = root.join(TREE);
     println!("== planting {} canaries in a copy of the tree", canaries.len());
@@ -121,6 +142,37 @@ mod tests {
         assert_eq!(parsed("").unwrap(), Options { seeds: 2_000, only: vec![] });
         let few = Options { seeds: 7, only: vec!["a".to_owned(), "b".to_owned()] };
         assert_eq!(parsed("--only a --seeds 7 --only b").unwrap(), few);
+    }
+
+    /// A tree with one canary, which is to replace `find` in a file that says `one two`.
+    fn tree_with_a_canary_for(name: &str, find: &str) -> PathBuf {
+        let root = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(root.join(CANARIES)).unwrap();
+        std::fs::create_dir_all(root.join("src")).unwrap();
+        std::fs::write(root.join("file"), "one two").unwrap();
+        let rules = Path::new("src/rules.rs");
+        std::fs::copy(workspace().unwrap().join(rules), root.join(rules)).unwrap();
+        let edit = format!(
+            "[[edit]]\nfile = \"file\"\nfind = \"{find}\"\ninstead = 'crate::rules::canary(\"a\")'\n"
+        );
+        let text = format!("imitates = \"x\"\narea = \"log\"\n{edit}");
+        std::fs::write(root.join(CANARIES).join("a.toml"), text).unwrap();
+        root
+    }
+
+    #[test]
+    fn a_canary_that_no_longer_applies_fails_the_check() {
+        let root = tree_with_a_canary_for("applies", "one");
+        assert_eq!(still_apply(&root).unwrap(), 1);
+        let root = tree_with_a_canary_for("applies", "three");
+        let error = format!("{:#}", still_apply(&root).unwrap_err());
+        assert_eq!(error, "canary a: file: its text is found 0 times");
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn every_canary_of_the_tree_applies() {
+        assert!(still_apply(workspace().unwrap()).unwrap() >= 40);
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Canary {
     /// What mistake of real life.
     pub imitates: String,
     pub area: String,
+    /// Why it is not found, as far as that is known.
+    pub missed: Option<String>,
     edit: Vec<Edit>,
 }
 
@@ -35,7 +37,7 @@ struct Edit {
 impl Canary {
     /// A mechanical change, planted by somebody else.
     pub fn mutant(name: String, change: String, area: String) -> Canary {
-        Canary { name, imitates: change, area, edit: Vec::new() }
+        Canary { name, imitates: change, area, missed: None, edit: Vec::new() }
     }
 
     /// How it asks whether it sings.

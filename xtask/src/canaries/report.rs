@@ -94,13 +94,24 @@ impl Tally {
         let total = "all";
         writeln!(text, "{total:<18} {count} of {all} ({share:.0} %), after {seeds} seeds and {cpu_ms} ms CPU in the median")
             .expect("a string takes all");
-        for score in self.scores.iter().filter(|score| !score.counts()) {
-            let imitates = canaries.iter().find(|canary| canary.name == score.name());
-            let imitates = imitates.map_or("", |canary| canary.imitates.as_str());
-            writeln!(text, "missed: {}: {imitates}", score.name()).expect("a string takes all");
+        for line in self.scores.iter().filter_map(|score| about(score, canaries)) {
+            writeln!(text, "{line}").expect("a string takes all");
         }
         text
     }
+}
+
+/// Of a miss, what it imitates and why it was missed. Of what is found, that somebody had a reason why it would not be.
+fn about(score: &Score, canaries: &[Canary]) -> Option<String> {
+    let name = score.name();
+    let canary = canaries.iter().find(|canary| canary.name == name);
+    let reason = canary.and_then(|canary| canary.missed.as_deref());
+    if score.counts() {
+        return reason.map(|reason| format!("found, and was to be missed: {name}: {reason}"));
+    }
+    let imitates = canary.map_or("", |canary| canary.imitates.as_str());
+    let reason = reason.unwrap_or("no reason given");
+    Some(format!("missed: {name}: {imitates}\n    because: {reason}"))
 }
 
 fn median(numbers: impl Iterator<Item = u64>) -> u64 {
@@ -130,6 +141,33 @@ mod tests {
         let text = tally.text(&[]);
         assert!(text.contains("2 of 3 (67 %), after 7 seeds"), "{text}");
         assert!(text.contains("missed: b"), "{text}");
+    }
+
+    fn canary(name: &str, missed: Option<&str>) -> Canary {
+        let mut canary = Canary::mutant(name.into(), format!("{name} for d"), "log".into());
+        canary.missed = missed.map(str::to_owned);
+        canary
+    }
+
+    fn text_of(found: bool, missed: Option<&str>) -> String {
+        let mut tally = Tally::default();
+        tally.add(Score::from_line(&line("canary-a", found, 3)).unwrap().unwrap());
+        tally.text(&[canary("a", missed)])
+    }
+
+    #[test]
+    fn a_miss_is_told_with_its_reason_or_that_none_is_given() {
+        let text = text_of(false, Some("nothing of it lasts"));
+        assert!(text.contains("missed: a: a for d\n    because: nothing of it lasts\n"), "{text}");
+        let text = text_of(false, None);
+        assert!(text.contains("missed: a: a for d\n    because: no reason given\n"), "{text}");
+    }
+
+    #[test]
+    fn a_reason_that_is_outdated_is_told() {
+        let text = text_of(true, Some("nothing of it lasts"));
+        assert!(text.contains("found, and was to be missed: a: nothing of it lasts\n"), "{text}");
+        assert!(!text_of(true, None).contains("missed"));
     }
 
     #[test]

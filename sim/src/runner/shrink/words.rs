@@ -140,8 +140,11 @@ fn of_disk(injected: &Injected) -> String {
         Injected::DiskFull { target, free_bytes } => {
             format!("disk-full {} leaving {}", who(target), units::written_bytes(*free_bytes))
         }
-        Injected::DiskHangs { target, file: None } => format!("disk-hang {}", who(target)),
-        Injected::DiskHangs { target, file: Some(file) } => format!("disk-hang {} at {file}", who(target)),
+        Injected::DiskHangs { target, operation, file } => {
+            let operation = operation.map_or("everything", DiskOperation::word);
+            let at = file.as_ref().map(|file| format!(" at {file}")).unwrap_or_default();
+            format!("disk-hang {} {operation}{at}", who(target))
+        }
         Injected::DiskSlow { target, factor, stalls } => {
             let stalling = if *stalls { " stalling" } else { "" };
             format!("disk-slow {} x{factor}{stalling}", who(target))

@@ -10,7 +10,7 @@ pub const FORMS: &str = "kill WHO, power-fail WHO, stop WHO, leave WHO, pause WH
      stall WHO | WHO [N] [for TIME], drop WHO | WHO, refuse WHO [for TIME], ignore-connects WHO [for TIME], \
      accept-late WHO [for TIME], \
      disk-error WHO read|write|short-write|fsync|fsync-reverts|fsync-late|rename|set-len|open|mkdir|read-dir|unlink \
-     [EIO|ENOSPC|ENFILE|EROFS] [once|1/N] [for TIME], disk-full WHO [leaving BYTES] [for TIME], disk-slow WHO xN [stalling] [for TIME], disk-hang WHO [at FILE] [for TIME], disk-lies WHO [for TIME], disk-misdirects WHO, \
+     [EIO|ENOSPC|ENFILE|EROFS] [once|1/N] [for TIME], disk-full WHO [leaving BYTES] [for TIME], disk-slow WHO xN [stalling] [for TIME], disk-hang WHO [read|write|fsync|rename|set-len|open|mkdir|read-dir|unlink|everything] [at FILE] [for TIME], disk-lies WHO [for TIME], disk-misdirects WHO, \
      disk-sector-lost WHO [at FILE:OFFSET] [for TIME], bit-flip WHO [at FILE:OFFSET], bit-rot WHO [at FILE:OFFSET], truncate WHO [at FILE:LENGTH], \
      disk-heal WHO, clock WHO +TIME|-TIME|+Nppm|-Nppm [for TIME], \
      monotonic WHO +Nppm|-Nppm [for TIME], timers-late WHO TIME [for TIME], strobe WHO +TIME for TIME, expire WHO, lose-reply WHO, lose-reply WHO at registration, \

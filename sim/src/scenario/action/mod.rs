@@ -65,9 +65,11 @@ pub enum Action {
         free_bytes: u64,
         lasting: Option<Duration>,
     },
-    /// Fsyncs of a file, or of all, that do not end.
+    /// Operations on a file, or on any, that do not end.
     DiskHangs {
         target: Selector,
+        /// `None`: each.
+        operation: Option<DiskOperation>,
         file: Option<String>,
         lasting: Option<Duration>,
     },

@@ -70,7 +70,7 @@ fn that_may_last(said: &[&str], lasting: Option<Duration>) -> Result<Option<Acti
         ["refuse", who] => refuse(who, Refusal::Refused, lasting)?,
         ["ignore-connects", who] => refuse(who, Refusal::Unanswered, lasting)?,
         ["accept-late", who] => refuse(who, Refusal::Late, lasting)?,
-        ["disk-hang", who, file @ ..] => disk_hang(who, file, lasting)?,
+        ["disk-hang", who, what @ ..] => disk_hang(who, what, lasting)?,
         ["disk-lies", who] => Action::DiskLies { target: selector::parse(who)?, lasting },
         ["disk-sector-lost", who, at @ ..] => {
             Action::DiskSectorLost { target: selector::parse(who)?, at: place(at)?, lasting }
@@ -346,7 +346,16 @@ fn break_off(below: &str, (answered, broken): (&str, &str), made: &[&str]) -> Re
     Ok(Action::BreakOff { below: below.to_owned(), answered, broken, applies, reads })
 }
 
-fn disk_hang(who: &str, file: &[&str], lasting: Option<Duration>) -> Result<Action, String> {
+/// Reads `[OPERATION|everything] [at FILE]`; fsyncs, where nothing is said.
+fn disk_hang(who: &str, what: &[&str], lasting: Option<Duration>) -> Result<Action, String> {
+    let (operation, file) = match what {
+        ["everything", file @ ..] => (None, file),
+        [word, file @ ..] if *word != "at" => match DiskOperation::of_word(word) {
+            Some(operation) => (Some(operation), file),
+            None => return Err(format!("`{word}` is no operation of a disk that may hang")),
+        },
+        file => (Some(DiskOperation::Fsync), file),
+    };
     let file = match file {
         [] => None,
         ["at", file] if is_below_log_dir(file) => Some((*file).to_owned()),
@@ -355,7 +364,7 @@ fn disk_hang(who: &str, file: &[&str], lasting: Option<Duration>) -> Result<Acti
             return Err(format!("`{}` is no file of a log; {hint}", other.join(" ")));
         }
     };
-    Ok(Action::DiskHangs { target: selector::parse(who)?, file, lasting })
+    Ok(Action::DiskHangs { target: selector::parse(who)?, operation, file, lasting })
 }
 
 fn is_below_log_dir(file: &str) -> bool {

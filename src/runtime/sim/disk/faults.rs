@@ -40,6 +40,21 @@ impl Operation {
         }
     }
 
+    /// How one that does not come to its end is counted.
+    pub(super) fn hanging_name(self) -> &'static str {
+        match self {
+            Operation::Read => "hanging-read",
+            Operation::Write => "hanging-write",
+            Operation::SetLen => "hanging-set-len",
+            Operation::Sync => "hanging-sync",
+            Operation::Rename => "hanging-rename",
+            Operation::Open => "hanging-open",
+            Operation::CreateDir => "hanging-create-dir",
+            Operation::ReadDir => "hanging-read-dir",
+            Operation::Remove => "hanging-remove",
+        }
+    }
+
     /// Whether a crash that is armed for `armed` strikes here.
     fn is_crash_point(self, armed: Operation) -> bool {
         self == armed || (self == Operation::SetLen && armed == Operation::Write)
@@ -131,6 +146,15 @@ pub struct CrashInside {
     pub death: Death,
 }
 
+/// Operations that the device does not answer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hang {
+    /// `None`: each.
+    pub operation: Option<Operation>,
+    /// On this file or directory; `None`: on any.
+    pub file: Option<PathBuf>,
+}
+
 /// A disk that limps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slow {
@@ -159,10 +183,8 @@ pub struct Faults {
     pub slow: Option<Slow>,
     /// Files and directories whose syncs take so many times as long.
     pub slow_syncs: BTreeMap<PathBuf, u32>,
-    /// Files and directories whose syncs do not come to their end while this is so.
-    pub hung_syncs: BTreeSet<PathBuf>,
-    /// Likewise, of every sync.
-    pub all_syncs_hang: bool,
+    /// Operations that do not come to their end while this is so.
+    pub hung: BTreeSet<Hang>,
     pub crash_inside: Option<CrashInside>,
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::crash::SECTOR_BYTES;
 use super::effects;
 use super::faults::{Errno, Faults, Operation, Tally, Verdict};
+use super::hang::On;
 use super::names::InodeId;
 use super::tree::Tree;
 use crate::runtime::Instant;
@@ -56,7 +57,7 @@ impl<T> Effect<T> {
 }
 
 pub(super) struct Machine {
-    node: NodeId,
+    pub(super) node: NodeId,
     pub(super) tree: Tree,
     pub(super) faults: Faults,
     /// Counts power failures: what changes when the page cache is lost.
@@ -158,6 +159,15 @@ impl Machine {
         trace::event_of(life, Kind::Fault, trace::hash_bytes(name.as_bytes()));
     }
 
+    /// Likewise of what a thread calls, which may not return before the device answers.
+    fn judge_call(&mut self, life: Identity, operation: Operation, on: On) -> Verdict {
+        let verdict = self.judge(life, operation);
+        if !matches!(verdict, Verdict::Crash(_)) {
+            self.enter(life, operation, on);
+        }
+        verdict
+    }
+
     /// How many of `growth` bytes still fit.
     fn room_for(&mut self, life: Identity, growth: usize) -> usize {
         let Some(capacity) = self.faults.capacity_bytes.filter(|_| growth > 0) else { return growth };
@@ -180,10 +190,10 @@ impl Machine {
     fn change_names<T>(
         &mut self,
         life: Identity,
-        operation: Operation,
+        (operation, path): (Operation, &Path),
         change: impl FnOnce(&mut Tree) -> io::Result<T>,
     ) -> Effect<T> {
-        match self.judge(life, operation) {
+        match self.judge_call(life, operation, On::path(path)) {
             Verdict::Fail(errno) => Effect::errno(errno),
             Verdict::Crash(death) => {
                 if self.fault_draws.chance(1, 2)
@@ -203,7 +213,7 @@ impl Machine {
         if self.tree.would_create(path, mode) && self.room_for(life, 1) == 0 {
             return Effect::errno(Errno::Enospc);
         }
-        match self.judge(life, Operation::Open) {
+        match self.judge_call(life, Operation::Open, On::path(path)) {
             Verdict::Fail(errno) => Effect::errno(errno),
             Verdict::Crash(death) => {
                 if self.fault_draws.chance(1, 2)
@@ -218,8 +228,8 @@ impl Machine {
     }
 
     /// The same as often as a file that is opened on demand, or a directory, is opened for one operation.
-    pub(super) fn open_for_one(&mut self, life: Identity) -> Effect<()> {
-        match self.judge(life, Operation::Open) {
+    pub(super) fn open_for_one(&mut self, life: Identity, on: On) -> Effect<()> {
+        match self.judge_call(life, Operation::Open, on) {
             Verdict::Fail(errno) => Effect::errno(errno),
             Verdict::Crash(death) => Effect::Ends(death),
             _ => Effect::Done(Ok(())),
@@ -230,23 +240,23 @@ impl Machine {
         if self.tree.resolve(path).is_err() && self.room_for(life, 1) == 0 {
             return Effect::errno(Errno::Enospc);
         }
-        self.change_names(life, Operation::CreateDir, |tree| tree.create_dir_all(path))
+        self.change_names(life, (Operation::CreateDir, path), |tree| tree.create_dir_all(path))
     }
 
     pub(super) fn read_dir(&mut self, life: Identity, path: &Path) -> Effect<Vec<DirEntry>> {
-        self.change_names(life, Operation::ReadDir, |tree| tree.read_dir(path))
+        self.change_names(life, (Operation::ReadDir, path), |tree| tree.read_dir(path))
     }
 
     pub(super) fn rename(&mut self, life: Identity, from: &Path, to: &Path) -> Effect<()> {
-        self.change_names(life, Operation::Rename, |tree| tree.rename(from, to))
+        self.change_names(life, (Operation::Rename, from), |tree| tree.rename(from, to))
     }
 
     pub(super) fn remove_file(&mut self, life: Identity, path: &Path) -> Effect<()> {
-        self.change_names(life, Operation::Remove, |tree| tree.remove_file(path))
+        self.change_names(life, (Operation::Remove, path), |tree| tree.remove_file(path))
     }
 
     pub(super) fn remove_dir_all(&mut self, life: Identity, path: &Path) -> Effect<()> {
-        self.change_names(life, Operation::Remove, |tree| tree.remove_dir_all(path))
+        self.change_names(life, (Operation::Remove, path), |tree| tree.remove_dir_all(path))
     }
 
     // -- files -------------------------------------------------------------------------------------
@@ -258,7 +268,7 @@ impl Machine {
         parts: &[IoSlice<'_>],
         offset: u64,
     ) -> Effect<()> {
-        let verdict = self.judge(life, Operation::Write);
+        let verdict = self.judge_call(life, Operation::Write, On::Inode(inode));
         let Some(file) = self.tree.file(inode) else { return Effect::Done(Err(stale_handle())) };
         let mut bytes = concatenated(parts);
         let Some((offset, end)) = range_of(offset, bytes.len()) else { return Effect::too_large() };
@@ -295,7 +305,7 @@ impl Machine {
     }
 
     pub(super) fn truncate(&mut self, life: Identity, inode: InodeId, len: u64) -> Effect<()> {
-        let verdict = self.judge(life, Operation::SetLen);
+        let verdict = self.judge_call(life, Operation::SetLen, On::Inode(inode));
         let Some(file) = self.tree.file(inode) else { return Effect::Done(Err(stale_handle())) };
         let Some((len, _)) = range_of(len, 0) else { return Effect::too_large() };
         let growth = len.saturating_sub(file.current().len());
@@ -324,7 +334,7 @@ impl Machine {
         buffer: &mut [u8],
         offset: u64,
     ) -> Effect<usize> {
-        match self.judge(life, Operation::Read) {
+        match self.judge_call(life, Operation::Read, On::Inode(inode)) {
             Verdict::Crash(death) => return Effect::Ends(death),
             Verdict::Fail(errno) => return Effect::errno(errno),
             Verdict::Short | Verdict::SilentFailure | Verdict::Proceed => {}

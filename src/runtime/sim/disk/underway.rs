@@ -4,17 +4,14 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
+use super::hang;
 use super::machine::Covered;
 use super::{Handle, acting, conclude, on_machine};
 use crate::runtime::Instant;
 use crate::runtime::sim::identity::Identity;
 use crate::runtime::sim::process::Descriptor;
 use crate::runtime::sim::{clock, world};
-
-/// How often a sync that hangs looks whether it still does.
-const HANG_LOOK: Duration = Duration::from_millis(50);
 
 /// A sync that the device works at.
 pub(super) struct Sync {
@@ -51,8 +48,8 @@ pub(super) async fn finished(sync: Sync) -> io::Result<()> {
 /// Until then the device is busy; and for as long as it hangs.
 async fn device_is_done((life, covered): (Identity, Covered), at: Instant) {
     clock::sleep_until(at).await;
-    while on_machine(life.node, |machine| machine.hangs(covered)) {
-        clock::sleep(HANG_LOOK).await;
+    while on_machine(life.node, |machine| machine.sync_hangs(covered)) {
+        clock::sleep(hang::LOOK_EVERY).await;
     }
 }
 

@@ -129,12 +129,21 @@ fn of_disks() -> Vec<(Injected, Action)> {
             Action::DiskFull { target: b(), free_bytes: 1500, lasting: None },
         ),
         (
-            Injected::DiskHangs { target: broker(), file: Some("orders-0/17.log".into()) },
-            Action::DiskHangs { target: b(), file: Some("orders-0/17.log".to_owned()), lasting: None },
+            Injected::DiskHangs {
+                target: broker(),
+                operation: Some(DiskOperation::Write),
+                file: Some("orders-0/17.log".into()),
+            },
+            Action::DiskHangs {
+                target: b(),
+                operation: Some(DiskOperation::Write),
+                file: Some("orders-0/17.log".to_owned()),
+                lasting: None,
+            },
         ),
         (
-            Injected::DiskHangs { target: broker(), file: None },
-            Action::DiskHangs { target: b(), file: None, lasting: None },
+            Injected::DiskHangs { target: broker(), operation: None, file: None },
+            Action::DiskHangs { target: b(), operation: None, file: None, lasting: None },
         ),
         (Injected::DiskLies { target: broker() }, Action::DiskLies { target: b(), lasting: None }),
         (Injected::DiskMisdirects { target: broker() }, Action::DiskMisdirects(b())),

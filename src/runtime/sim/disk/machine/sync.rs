@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::data::Mark;
 use super::super::faults::{FailedSync, Operation, Verdict};
+use super::super::hang::On;
 use super::super::names::InodeId;
 use super::{Effect, Machine, stale_handle};
 use crate::runtime::sim::effects::{NOTICEABLE, struck};
@@ -51,15 +52,9 @@ impl Machine {
     }
 
     /// Whether the sync waits for a device that does not answer.
-    pub(in super::super) fn hangs(&self, covered: Covered) -> bool {
+    pub(in super::super) fn sync_hangs(&self, covered: Covered) -> bool {
         let (Covered::Data(inode, _) | Covered::Names(inode, _)) = covered;
-        let mut hung = self.faults.hung_syncs.iter();
-        let hangs = self.faults.all_syncs_hang
-            || hung.any(|path| self.tree.resolve(path).is_ok_and(|found| found == inode));
-        if hangs {
-            struck(self.node, "hanging-sync");
-        }
-        hangs
+        self.hangs(Operation::Sync, &On::Inode(inode))
     }
 
     /// What a description that is opened now counts as told of lost writes.
