@@ -139,7 +139,10 @@ fn a_disk_is_left_broken_in_a_small_share_of_the_runs_and_never_the_only_one() {
     let sweep = library::built_in_sweep();
     let plans: Vec<Plan> = (0..1_000).map(|seed| Plan::new(&sweep, seed)).collect();
     let disks = plans.iter().filter_map(|plan| match &plan.left_broken {
-        Some(LeftBroken::Disk { broker, .. }) => Some((plan.brokers, broker.0)),
+        Some(LeftBroken::Disk { broker, .. }) => {
+            assert!(plan.topics.values().all(|topic| topic.created != Created::Healing));
+            Some((plan.brokers, broker.0))
+        }
         _ => None,
     });
     let disks: Vec<_> = disks.collect();
