@@ -50,23 +50,29 @@ impl Slots {
             return Vec::new();
         }
         let mut moved = Vec::new();
-        let is_listed = |broker: &BrokerId, _: &mut Departed| addresses.contains_key(broker);
-        for (broker, departed) in self.departed.extract_if(.., is_listed) {
-            if addresses[&broker] != departed.address {
+        self.departed.retain(|broker, departed| {
+            let Some(address) = addresses.get(broker) else { return true };
+            if *address != departed.address {
                 moved.extend(departed.connection.upgrade());
             }
-        }
-        let is_elsewhere =
-            |broker: &BrokerId, slot: &mut Arc<Slot>| addresses.get(broker) != Some(&slot.address);
-        for (broker, slot) in self.by_broker.extract_if(.., is_elsewhere) {
-            let Some(connection) = slot.open() else { continue };
-            if addresses.contains_key(&broker) {
-                moved.push(connection);
-            } else {
-                let departed = Departed { address: slot.address.clone(), connection: connection.downgrade() };
-                self.departed.insert(broker, departed);
+            false
+        });
+        let departed = &mut self.departed;
+        self.by_broker.retain(|broker, slot| {
+            let address = addresses.get(broker);
+            if address == Some(&slot.address) {
+                return true;
             }
-        }
+            match slot.open() {
+                Some(connection) if address.is_some() => moved.push(connection),
+                Some(connection) => {
+                    let left = Departed { address: slot.address.clone(), connection: connection.downgrade() };
+                    departed.insert(*broker, left);
+                }
+                None => {}
+            }
+            false
+        });
         self.departed.retain(|_, departed| departed.connection.upgrade().is_some());
         moved
     }

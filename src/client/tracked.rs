@@ -73,11 +73,16 @@ impl Tracked {
 
     /// Forgets what nobody has used for `idle_max`, and tells what that was.
     pub(super) fn forget_idle(&mut self, now: Instant, idle_max: Duration) -> Vec<Arc<str>> {
-        let is_idle = |_: &Arc<str>, interest: &mut Interest| {
+        let mut forgotten = Vec::new();
+        self.topics.retain(|topic, interest| {
             let is_wanted = interest.is_for_good || interest.seekers > 0;
-            !is_wanted && now.saturating_since(interest.used) >= idle_max
-        };
-        self.topics.extract_if(.., is_idle).map(|(topic, _)| topic).collect()
+            let is_kept = is_wanted || now.saturating_since(interest.used) < idle_max;
+            if !is_kept {
+                forgotten.push(Arc::clone(topic));
+            }
+            is_kept
+        });
+        forgotten
     }
 
     pub(super) fn contains(&self, topic: &str) -> bool {
