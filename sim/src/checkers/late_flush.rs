@@ -94,7 +94,8 @@ fn judge(case: &Case) -> Vec<Finding> {
                 waited.as_secs_f64(),
                 interval.as_millis()
             );
-            findings.push(Finding::new(Some(partition), message, vec![first.at]));
+            let absence = case.budget.excuses_absence(broker);
+            findings.push(Finding::new(Some(partition), message, vec![first.at]).excused_by(absence));
         }
     }
     findings.sort_by(|one, other| one.evidence.cmp(&other.evidence));
@@ -106,8 +107,8 @@ mod tests {
     use std::time::Duration;
 
     use super::CHECK;
-    use crate::checkers::story::Story;
-    use crate::history::Phase;
+    use crate::checkers::story::{Story, broker_1};
+    use crate::history::{Injected, Phase};
 
     fn appended() -> Story {
         Story::new().flushing_every(Duration::from_millis(200)).appended(0, 3, 1)
@@ -129,6 +130,17 @@ mod tests {
         let violations = quiet(appended()).violations(&CHECK);
         assert_eq!(violations, ["orders-0@3 is not flushed by broker 1 after 10.0 s; flush.ms is 200"]);
         assert_eq!(quiet(appended().flushed(2)).violations(&CHECK).len(), 1, "a part is not all");
+    }
+
+    #[test]
+    fn a_disk_that_was_left_hanging_flushes_nothing_and_one_that_nobody_met_is_no_excuse() {
+        let hangs = Injected::DiskHangs { target: broker_1(), operation: None, file: None };
+        let story = || appended().phase(Phase::Heal).fault(hangs.clone());
+        let ends = |story: Story| story.after(Duration::from_secs(10)).phase(Phase::Drain);
+        assert!(ends(story().struck("hanging-sync")).violations(&CHECK).is_empty());
+        assert_eq!(ends(story()).violations(&CHECK).len(), 1);
+        let cured = story().struck("hanging-sync").fault(Injected::DiskHealthy { target: broker_1() });
+        assert_eq!(ends(cured).violations(&CHECK).len(), 1);
     }
 
     #[test]

@@ -323,6 +323,17 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_left_hanging_excuses_its_broker_once_somebody_has_met_it() {
+        let hangs = Injected::DiskHangs { target: broker_1(), operation: None, file: None };
+        let story = || Story::new().appended(0, 0, 1).assigned("a", 0).fault(hangs.clone());
+        assert_eq!(story().struck("hanging-write").phase(Phase::Drain).excused(&CHECK).len(), 1);
+        assert_eq!(story().phase(Phase::Drain).violations(&CHECK).len(), 1);
+        let healthy = Injected::DiskHealthy { target: broker_1() };
+        let cured = story().struck("hanging-write").fault(healthy).phase(Phase::Drain);
+        assert_eq!(cured.violations(&CHECK).len(), 1);
+    }
+
+    #[test]
     fn a_full_disk_that_nobody_wrote_to_excuses_no_broker() {
         let story =
             Story::new().appended(0, 0, 1).fault(Injected::DiskFull { target: broker_1(), free_bytes: 0 });

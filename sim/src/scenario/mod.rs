@@ -44,7 +44,7 @@ pub use file::REBALANCING;
 pub use group::{Commit, Finish, Group};
 pub use happening::Happening;
 pub use library::{Library, SWEEP};
-pub use plan::{Damage, LeftBroken, Plan};
+pub use plan::{BrokenDisk, Damage, LeftBroken, Plan};
 pub use selector::Selector;
 pub use settings::Settings;
 pub use step::{Step, Trigger};

@@ -12,7 +12,7 @@ use seedlog::consumer::AutoReset;
 use seedlog::record::Compression;
 use seedlog::runtime::rng::Rng;
 use seedlog::runtime::sim::rng::derive;
-use seedlog::types::{Acks, Durability, TopicPartition};
+use seedlog::types::{Acks, BrokerId, Durability, TopicPartition};
 
 use super::group::{self, GroupPlan, MemberPlan};
 use super::settings::{DELIVERY_TIMEOUT, Owner, Settings, draw_topic as draw_topic_settings};
@@ -59,6 +59,22 @@ pub enum LeftBroken {
     /// This client's process, or its machine, does not come back.
     Killed(String),
     WithoutPower(String),
+    /// This broker's disk works no more, and the others owe nobody less for that.
+    Disk {
+        broker: BrokerId,
+        how: BrokenDisk,
+    },
+}
+
+/// How a disk is broken for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokenDisk {
+    /// Writes fail, and fsyncs where nothing relies on the page cache alone.
+    Fails,
+    /// Writes and fsyncs do not come to their end.
+    WritesHang,
+    /// Nothing does.
+    Hangs,
 }
 
 /// How much damage drawn faults may do. What a scenario writes down is done whatever this says.
@@ -173,10 +189,18 @@ impl Plan {
         let clients: Vec<&String> = self.clients().collect();
         let client = (*rng.pick(&clients)?).clone();
         let members: Vec<&String> = self.members().map(|(name, _)| name).collect();
-        Some(match rng.below(4) {
+        Some(match rng.below(5) {
             0 => LeftBroken::Follower((*rng.pick(&members)?).clone()),
             1 => LeftBroken::FollowerInPeace((*rng.pick(&members)?).clone()),
             2 => LeftBroken::Killed(client),
+            // Of one broker nothing would be left that has to work. And nobody states to whom a topic is given that is made
+            // while the cluster heals: of a log that such a disk never opened the judge does not know.
+            3 if self.brokers > 1 && self.topics.values().all(|topic| topic.created != Created::Healing) => {
+                let how = [BrokenDisk::Fails, BrokenDisk::WritesHang, BrokenDisk::Hangs];
+                let how = *rng.pick(&how).expect("not empty");
+                let broker = BrokerId(rng.between(1, u64::from(self.brokers)) as i32);
+                LeftBroken::Disk { broker, how }
+            }
             _ => LeftBroken::WithoutPower(client),
         })
     }
@@ -185,7 +209,7 @@ impl Plan {
     pub fn left_dead(&self) -> Option<&String> {
         match self.left_broken.as_ref()? {
             LeftBroken::Killed(client) | LeftBroken::WithoutPower(client) => Some(client),
-            LeftBroken::Follower(_) | LeftBroken::FollowerInPeace(_) => None,
+            LeftBroken::Follower(_) | LeftBroken::FollowerInPeace(_) | LeftBroken::Disk { .. } => None,
         }
     }
 

@@ -133,3 +133,21 @@ fn what_a_producer_sends_can_be_written_down_completely() {
     let error = parse(&text.replace("90", "9000000")).unwrap_err().to_string();
     assert!(error.contains("value-bytes: 0 to 1048576"), "{error}");
 }
+
+#[test]
+fn a_disk_is_left_broken_in_a_small_share_of_the_runs_and_never_the_only_one() {
+    let sweep = library::built_in_sweep();
+    let plans: Vec<Plan> = (0..1_000).map(|seed| Plan::new(&sweep, seed)).collect();
+    let disks = plans.iter().filter_map(|plan| match &plan.left_broken {
+        Some(LeftBroken::Disk { broker, .. }) => {
+            assert!(plan.topics.values().all(|topic| topic.created != Created::Healing));
+            Some((plan.brokers, broker.0))
+        }
+        _ => None,
+    });
+    let disks: Vec<_> = disks.collect();
+    assert!((10..80).contains(&disks.len()), "{}", disks.len());
+    for (brokers, broker) in disks {
+        assert!(brokers > 1 && (1..=brokers.cast_signed()).contains(&broker), "{broker} of {brokers}");
+    }
+}

@@ -20,7 +20,7 @@ pub struct Gathered<'a> {
     opened: BTreeMap<BrokerId, BTreeSet<TopicPartition>>,
     /// How the fsyncs of each broker are to fail, that do.
     failing_sync: BTreeMap<BrokerId, Failure>,
-    /// Brokers whose disks have failed an operation, and are not healthy again.
+    /// Brokers whose disks have failed an operation, or do not come to its end, and are not healthy again.
     ill: BTreeSet<BrokerId>,
     /// Brokers whose disks have claimed to store what they did not, since their last power failure.
     lied: BTreeSet<BrokerId>,
@@ -140,6 +140,7 @@ impl<'a> Gathered<'a> {
             "lying-sync" => drop(self.lied.insert(broker)),
             "short-write" | "no-space" | "sector-lost" => drop(self.ill.insert(broker)),
             _ if fault.ends_with("-error") => drop(self.ill.insert(broker)),
+            _ if fault.starts_with("hanging-") => drop(self.ill.insert(broker)),
             _ => {}
         }
         if fault == "sync-error" {
