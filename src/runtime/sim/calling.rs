@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::disk::Call;
+use super::calls::Call;
 
 type Returned = Pin<Box<dyn Future<Output = ()> + Send>>;
 

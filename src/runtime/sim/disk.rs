@@ -22,8 +22,7 @@ use super::identity::{self, Identity, NodeId};
 use super::process::{self, Descriptor};
 use super::trace::{self, Kind, mix};
 use super::world::{self, Death};
-use hang::On;
-use machine::{Effect, LockHolder, Machine};
+use machine::{Effect, LockHolder, Machine, On};
 use names::InodeId;
 pub(super) use pages::Pages;
 use underway::Sync;
@@ -33,7 +32,6 @@ mod crash;
 mod data;
 mod effects;
 mod faults;
-mod hang;
 mod machine;
 mod names;
 mod pages;
@@ -46,7 +44,6 @@ pub use control::{
     last_performed, last_write, leave_free, list_files, losses, rot_bit, set_faults, truncate_file, wipe,
 };
 pub use faults::{CrashInside, Errno, FailedSync, Faults, Hang, Operation, Rate, Slow, Tally};
-pub(super) use hang::Call;
 
 thread_local! {
     /// The disks of this thread's one run.

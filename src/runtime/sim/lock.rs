@@ -12,7 +12,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{LockResult, PoisonError};
 
-use super::disk::Call;
+use super::calls::Call;
 
 type Class = &'static str;
 

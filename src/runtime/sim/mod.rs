@@ -6,6 +6,7 @@
 
 pub mod buggify;
 mod calling;
+mod calls;
 pub mod clock;
 pub mod disk;
 pub mod effects;

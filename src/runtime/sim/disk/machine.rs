@@ -13,7 +13,6 @@ use std::time::Duration;
 use super::crash::SECTOR_BYTES;
 use super::effects;
 use super::faults::{Errno, Faults, Operation, Tally, Verdict};
-use super::hang::On;
 use super::names::InodeId;
 use super::tree::Tree;
 use crate::runtime::Instant;
@@ -25,8 +24,10 @@ use crate::runtime::sim::trace::{self, Kind};
 use crate::runtime::sim::world::Death;
 use crate::runtime::sim::{buggify, clock, rng};
 
+mod hang;
 mod sync;
 
+pub(super) use hang::On;
 pub(super) use sync::Covered;
 
 /// No file of a simulation is larger; a write beyond is a bug, and would cost the memory.

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::hang;
 use super::machine::Covered;
 use super::{Handle, acting, conclude, on_machine};
 use crate::runtime::Instant;
+use crate::runtime::sim::calls::LOOK_EVERY;
 use crate::runtime::sim::identity::Identity;
 use crate::runtime::sim::process::Descriptor;
 use crate::runtime::sim::{clock, world};
@@ -49,7 +49,7 @@ pub(super) async fn finished(sync: Sync) -> io::Result<()> {
 async fn device_is_done((life, covered): (Identity, Covered), at: Instant) {
     clock::sleep_until(at).await;
     while on_machine(life.node, |machine| machine.sync_hangs(covered)) {
-        clock::sleep(hang::LOOK_EVERY).await;
+        clock::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::super::data::Mark;
 use super::super::faults::{FailedSync, Operation, Verdict};
-use super::super::hang::On;
 use super::super::names::InodeId;
+use super::hang::On;
 use super::{Effect, Machine, stale_handle};
 use crate::runtime::sim::effects::{NOTICEABLE, struck};
 use crate::runtime::sim::identity::Identity;
@@ -54,7 +54,7 @@ impl Machine {
     /// Whether the sync waits for a device that does not answer.
     pub(in super::super) fn sync_hangs(&self, covered: Covered) -> bool {
         let (Covered::Data(inode, _) | Covered::Names(inode, _)) = covered;
-        self.hangs(Operation::Sync, &On::Inode(inode))
+        self.is_hung(Operation::Sync, &On::Inode(inode))
     }
 
     /// What a description that is opened now counts as told of lost writes.
